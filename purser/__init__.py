@@ -1,0 +1,67 @@
+"""The vocabulary: everything a plug-in needs, and nothing that reads or writes."""
+
+from purser.cadence import Cadence, Daily, Every, daily, hours, parse_cadence
+from purser.catalogue import Catalogue
+from purser.changes import Call, Change, Close, Ensure, Key, Link, Note, Update, XmlId, activity
+from purser.declare import Automation, Control, automation, control
+from purser.model import Exempt, Finding, Kept, Money, Period, Ref, Severity, Verdict
+from purser.reads import (
+    IF_KNOWN,
+    Domain,
+    Group,
+    GroupDate,
+    GroupId,
+    Moment,
+    Named,
+    Row,
+    Scope,
+    Snapshot,
+    Watched,
+    by,
+    total,
+)
+
+__all__ = [
+    "IF_KNOWN",
+    "Automation",
+    "Cadence",
+    "Call",
+    "Catalogue",
+    "Change",
+    "Close",
+    "Control",
+    "Daily",
+    "Domain",
+    "Ensure",
+    "Every",
+    "Exempt",
+    "Finding",
+    "Group",
+    "GroupDate",
+    "GroupId",
+    "Kept",
+    "Key",
+    "Link",
+    "Moment",
+    "Money",
+    "Named",
+    "Note",
+    "Period",
+    "Ref",
+    "Row",
+    "Scope",
+    "Severity",
+    "Snapshot",
+    "Update",
+    "Verdict",
+    "Watched",
+    "XmlId",
+    "activity",
+    "automation",
+    "by",
+    "control",
+    "daily",
+    "hours",
+    "parse_cadence",
+    "total",
+]

@@ -1,0 +1,54 @@
+"""Every declaration under one roof, each name once."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from purser.declare import Automation, Control
+from purser.errors import Mistake
+from purser.words import did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The controls and automations of one fleet, by name."""
+
+    controls: Mapping[str, Control]
+    automations: Mapping[str, Automation]
+
+    @classmethod
+    def of(cls, declared: Iterable[Control | Automation]) -> "Catalogue":
+        """Build a catalogue; Mistake when a name is declared twice."""
+        controls: dict[str, Control] = {}
+        automations: dict[str, Automation] = {}
+        for one in declared:
+            if isinstance(one, Control):
+                _add("control", controls, one)
+            else:
+                _add("automation", automations, one)
+        return cls(MappingProxyType(controls), MappingProxyType(automations))
+
+    def control(self, name: str) -> Control:
+        """Give a control by name; Mistake suggests the right one."""
+        try:
+            return self.controls[name]
+        except KeyError:
+            raise Mistake(f"control `{name}` is unknown.{did_you_mean(name, self.controls)}") from None
+
+    def automation(self, name: str) -> Automation:
+        """Give an automation by name; Mistake suggests the right one."""
+        try:
+            return self.automations[name]
+        except KeyError:
+            raise Mistake(f"automation `{name}` is unknown.{did_you_mean(name, self.automations)}") from None
+
+    def reacting_to(self, fact: type[Any]) -> Iterator[Automation]:
+        """Give the automations that react to a fact."""
+        return (a for a in self.automations.values() if a.on is fact)
+
+
+def _add(kind: str, known: dict[str, Any], one: Control | Automation) -> None:
+    if one.name in known:
+        raise Mistake(f"{kind} `{one.name}` is declared twice: in {known[one.name].source} and in {one.source}")
+    known[one.name] = one

@@ -1,0 +1,145 @@
+"""Intended effects on Odoo as values: each carries a business key or a guard, so doing it again adds nothing."""
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from purser.model import Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A record that an `Ensure` brings about, named by its business key rather than an id."""
+
+    model: str
+    key: str
+    kind: Literal["key"] = "key"
+
+    def __post_init__(self) -> None:
+        check_key(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class XmlId:
+    """A record that Odoo or a module ships, such as `mail.mail_activity_data_todo`."""
+
+    name: str
+    kind: Literal["xmlid"] = "xmlid"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An existing record by id, as the value of a many2one field."""
+
+    ref: Ref
+    kind: Literal["link"] = "link"
+
+
+Scalar = str | bool | int | Decimal | dt.datetime | dt.date | None
+Value = Scalar | Key | XmlId | Link
+Values = Mapping[str, Value]
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,:/@+-]{0,299}")
+
+
+def check_key(key: str) -> str:
+    """Return `key`, or raise ValueError: it becomes an external id: no spaces, at most 300 characters."""
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"{key!r} cannot be a business key: letters, digits and _ . , : / @ + - only, up to 300")
+    return key
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ensure:
+    """A record with this business key exists. An existing one is left as people have edited it."""
+
+    model: str
+    key: str
+    values: Values
+    kind: Literal["ensure"] = "ensure"
+
+    def __post_init__(self) -> None:
+        check_key(self.key)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Update:
+    """A record that is as expected becomes as wanted. Already so is done; neither is a Conflict."""
+
+    ref: Ref
+    expect: Values
+    values: Values
+    kind: Literal["update"] = "update"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """A business method runs while its guard holds; the guard is false once it has run."""
+
+    ref: Ref
+    method: str
+    guard: Values
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    kind: Literal["call"] = "call"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """An internal note with this business key stands on a record. `body` is plain text."""
+
+    on: Ref
+    key: str
+    body: str
+    kind: Literal["note"] = "note"
+
+    def __post_init__(self) -> None:
+        check_key(self.key)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Close:
+    """An open activity is done, with this feedback. One that is done or gone already is left alone."""
+
+    activity: int
+    feedback: str
+    key: str
+    """The business key of the activity, for the audit trail."""
+    kind: Literal["close"] = "close"
+
+
+Change = Annotated[Ensure | Update | Call | Note | Close, Field(discriminator="kind")]
+
+_CHANGES: TypeAdapter[tuple[Any, ...]] = TypeAdapter(tuple[Change, ...])
+
+
+def dump_changes(changes: Sequence["Change"]) -> list[dict[str, Any]]:
+    """Give the JSON-ready form of `changes`, as it travels on a queue."""
+    dumped: list[dict[str, Any]] = _CHANGES.dump_python(tuple(changes), mode="json")
+    return dumped
+
+
+def load_changes(data: object) -> tuple["Change", ...]:
+    """Read what `dump_changes` wrote; pydantic.ValidationError says where it is wrong."""
+    return _CHANGES.validate_python(data)
+
+
+def activity(*, key: str, on: Ref | Key, summary: str, note: str, user_id: int | None, deadline: dt.date) -> Ensure:
+    """Build the Ensure of a to-do on a record for a person. `note` is HTML: escape what comes from data."""
+    return Ensure(
+        model="mail.activity",
+        key=key,
+        values={
+            "res_model": on.model,
+            "res_id": on if isinstance(on, Key) else on.id,
+            "activity_type_id": XmlId("mail.mail_activity_data_todo"),
+            "summary": summary,
+            "note": note,
+            "user_id": None if user_id is None else Link(Ref("res.users", user_id)),
+            "date_deadline": deadline,
+        },
+    )

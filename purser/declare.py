@@ -1,0 +1,165 @@
+"""Controls and automations are data next to a plain function; a mistake in one stops the process at start."""
+
+import inspect
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from purser.cadence import Cadence
+from purser.changes import Change
+from purser.errors import Mistake
+from purser.model import Severity, Verdict
+from purser.reads import Group, Read, Row, Snapshot
+from purser.words import did_you_mean, is_wire_name
+
+Scan = Callable[..., Iterator[Verdict]]
+React = Callable[..., Iterator[Change]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tunable:
+    """One value a firm may set: its type and the house view."""
+
+    type: Any
+    default: Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Control:
+    """A rule that should hold, with what it reads, how often, and who answers for it."""
+
+    name: str
+    rule: str
+    """The rule itself, in a sentence: the first line of the function's docstring, or of its module's."""
+    title: str
+    """What people see in front of a summary, such as 'Missing timesheet'."""
+    reads: tuple[Read, ...]
+    every: Cadence
+    severity: Severity
+    owner: str
+    """The role that answers for the rule being kept, such as 'pmo'. Policies name its members."""
+    asks: tuple[str, ...]
+    """The audiences its findings can name besides roles, nearest first: ('employee', 'manager')."""
+    tunables: Mapping[str, Tunable]
+    scan: Scan = field(repr=False)
+    source: str
+
+    def __call__(self, snapshot: Snapshot, **tunables: Any) -> Iterator[Verdict]:
+        """Judge a snapshot, exactly as the undecorated function would."""
+        return self.scan(snapshot, **tunables)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Automation:
+    """The reaction to an event: decides which changes follow."""
+
+    name: str
+    rule: str
+    on: type[Any]
+    """The fact it reacts to, a class of `events`."""
+    reads: tuple[Read, ...]
+    tunables: Mapping[str, Tunable]
+    react: React = field(repr=False)
+    source: str
+
+    def __call__(self, event: Any, snapshot: Snapshot, **tunables: Any) -> Iterator[Change]:
+        """Decide, exactly as the undecorated function would."""
+        return self.react(event, snapshot, **tunables)
+
+
+def control(
+    name: str,
+    *,
+    title: str,
+    reads: Sequence[Read],
+    every: Cadence,
+    severity: Severity,
+    owner: str,
+    asks: Sequence[str] = (),
+) -> Callable[[Scan], Control]:
+    """Declare a control. Its keyword-only parameters are its tunables, their defaults the house view."""
+
+    def declare(function: Scan) -> Control:
+        where = f"control {name!r}"
+        return Control(
+            name=_name(where, name),
+            rule=_rule(where, function),
+            title=title,
+            reads=_reads(where, reads),
+            every=every,
+            severity=severity,
+            owner=owner,
+            asks=tuple(asks),
+            tunables=_tunables(where, function, positional=1),
+            scan=function,
+            source=function.__module__,
+        )
+
+    return declare
+
+
+def automation(name: str, *, on: type[Any], reads: Sequence[Read] = ()) -> Callable[[React], Automation]:
+    """Declare an automation: a function from an event and a snapshot to changes."""
+
+    def declare(function: React) -> Automation:
+        where = f"automation {name!r}"
+        return Automation(
+            name=_name(where, name),
+            rule=_rule(where, function),
+            on=on,
+            reads=_reads(where, reads),
+            tunables=_tunables(where, function, positional=2),
+            react=function,
+            source=function.__module__,
+        )
+
+    return declare
+
+
+def check_tunables(declared: Control | Automation, given: Mapping[str, Any]) -> None:
+    """Raise Mistake when `given` names a tunable that `declared` does not have."""
+    for unknown in given.keys() - declared.tunables.keys():
+        raise Mistake(f"`{declared.name}`: tunable `{unknown}` is unknown.{did_you_mean(unknown, declared.tunables)}")
+
+
+def _name(where: str, name: str) -> str:
+    if not is_wire_name(name):
+        raise Mistake(f"{where}: a name is lower-case words with hyphens, such as 'unbilled-work'")
+    return name
+
+
+def _rule(where: str, function: Callable[..., Any]) -> str:
+    text = inspect.getdoc(function) or inspect.getdoc(inspect.getmodule(function)) or ""
+    if not text:
+        raise Mistake(f"{where}: say the rule in one sentence, as the docstring of the function")
+    return text.splitlines()[0].strip()
+
+
+def _reads(where: str, reads: Sequence[Read]) -> tuple[Read, ...]:
+    for read in reads:
+        if not _is_read(read):
+            raise Mistake(f'{where}: reads holds {read!r}, which is no Row or Group with a model="..."')
+    if len(set(reads)) != len(reads):
+        raise Mistake(f"{where}: reads names the same class twice")
+    return tuple(reads)
+
+
+def _is_read(read: object) -> bool:
+    return isinstance(read, type) and issubclass(read, (Row, Group)) and hasattr(read, "model")
+
+
+def _tunables(where: str, function: Callable[..., Any], *, positional: int) -> Mapping[str, Tunable]:
+    hints = typing.get_type_hints(function, include_extras=True)
+    found: dict[str, Tunable] = {}
+    parameters = list(inspect.signature(function).parameters.values())
+    if [p.kind for p in parameters[:positional]] != [inspect.Parameter.POSITIONAL_OR_KEYWORD] * positional:
+        raise Mistake(f"{where}: the function takes {positional} positional argument(s), then keyword-only tunables")
+    for parameter in parameters[positional:]:
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY or parameter.default is inspect.Parameter.empty:
+            raise Mistake(f"{where}: `{parameter.name}` must be keyword-only and have a default, to be a tunable")
+        if parameter.name not in hints:
+            raise Mistake(f"{where}: tunable `{parameter.name}` needs a type")
+        found[parameter.name] = Tunable(hints[parameter.name], parameter.default)
+    return MappingProxyType(found)

@@ -1,0 +1,66 @@
+"""Every error says what happens next, so one `except` is enough for a caller.
+
+PurserError
+├── Mistake            a declaration, setting or policy is wrong: the start stops
+├── Transient          try again
+│   ├── Throttled      try again, not before `retry_after` seconds
+│   └── UnknownOutcome try again; it may already have happened
+├── Conflict           the record moved: look again, decide again
+├── Refusal            the rules or Odoo say no: a person of the business decides
+├── NotApplicable      this database does not have what a declaration reads
+└── Permanent          an engineer must look; spends no retries
+    └── Misconfigured  wrong key, database or rights: pause, tell the operator
+"""
+
+from collections.abc import Callable
+
+
+class PurserError(Exception):
+    """The root of everything Purser raises on purpose."""
+
+
+class Mistake(PurserError):
+    """A declaration, setting or policy is wrong; the process must not start."""
+
+
+class Transient(PurserError):
+    """A technical failure that is expected to pass: try again."""
+
+
+class Throttled(Transient):
+    """The other side asked for patience: try again after `retry_after` seconds."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Callable[..., "Throttled"], tuple[str, float]]:
+        return _throttled, (str(self), self.retry_after)
+
+
+def _throttled(message: str, retry_after: float) -> Throttled:
+    return Throttled(message, retry_after=retry_after)
+
+
+class UnknownOutcome(Transient):
+    """The request may have been carried out: the answer was lost, not the effect."""
+
+
+class Conflict(PurserError):
+    """A record is neither as expected nor as wanted: look again, decide again."""
+
+
+class Refusal(PurserError):
+    """A business exception: the rules or Odoo say no. Never retried blindly."""
+
+
+class NotApplicable(PurserError):
+    """The database lacks a model, field or right that a declaration reads."""
+
+
+class Permanent(PurserError):
+    """A technical failure that will not pass by itself."""
+
+
+class Misconfigured(Permanent):
+    """The door itself is wrong: key, database, address or rights."""

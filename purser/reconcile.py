@@ -1,0 +1,269 @@
+"""Compare what should be open with what is open, and give the difference. Pure, so a lost run heals at the next.
+
+What a scan did not examine is not judged: absence is no proof. A case ends only when a scan examined its key and
+found the rule kept (closed), when the rule no longer speaks about it or its subject is gone (withdrawn).
+"""
+
+import datetime as dt
+import html
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from purser.cases import ENDED, Case, CaseKey, CaseMemory, CaseState, Mark, Rung
+from purser.changes import Change, Close, Note, Update, activity
+from purser.errors import Permanent
+from purser.model import Exempt, Finding, Kept, Ref, Severity, Verdict
+
+HOLD_ABOVE = 20
+"""A run that would end more than this many cases, and more than half of them, holds: see `Plan.held`."""
+
+_SUMMARY_LENGTH = 240
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class House:
+    """Whom to ask and when: the parts of a policy that reconciling depends on."""
+
+    control: str
+    title: str
+    rule: str
+    severity: Severity
+    ladder: Sequence[Rung]
+    roles: Mapping[str, Sequence[int]]
+    """The `res.users` ids of each role."""
+    today: dt.date
+    working_days: frozenset[int] = frozenset(range(5))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change and what to remember of the case once it is carried out. No change: remember at once."""
+
+    change: Change | None
+    memory: CaseMemory | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a run would do. `held` means: nothing of it, a person must look first."""
+
+    opened: tuple[Step, ...] = ()
+    escalated: tuple[Step, ...] = ()
+    refreshed: tuple[Step, ...] = ()
+    closed: tuple[Step, ...] = ()
+    withdrawn: tuple[Step, ...] = ()
+    unverified: tuple[CaseKey, ...] = ()
+    held: str = ""
+
+    def steps(self) -> tuple[Step, ...]:
+        """Give every step in the order to carry it out: ask first, close after."""
+        return (*self.opened, *self.escalated, *self.refreshed, *self.closed, *self.withdrawn)
+
+
+def reconcile(
+    house: House,
+    verdicts: Iterable[Verdict],
+    cases: Mapping[CaseKey, Case],
+    *,
+    gone: frozenset[Ref] = frozenset(),
+    release_hold: bool = False,
+) -> Plan:
+    """Give the plan that brings the cases in line with what a scan said.
+
+    Raises Permanent when a control judged one subject and period twice.
+    """
+    steps: dict[str, list[Step]] = {name: [] for name in ("opened", "escalated", "refreshed", "closed", "withdrawn")}
+    judged: set[CaseKey] = set()
+    for verdict in verdicts:
+        key = CaseKey(house.control, verdict.subject, verdict.period)
+        if key in judged:
+            raise Permanent(f"control `{house.control}` judged {key.subject} {key.period or ''} twice in one scan")
+        judged.add(key)
+        case = cases.get(key)
+        match verdict:
+            case Finding():
+                _found(house, key, verdict, case, steps)
+            case Kept():
+                steps["closed"] += _end(house, case, Mark.KEPT, "A new scan found the rule kept.")
+            case Exempt(reason=reason):
+                steps["withdrawn"] += _end(house, case, Mark.WITHDRAWN, reason)
+    unverified = []
+    for key, case in sorted(cases.items()):
+        if key in judged or case.state in ENDED:
+            continue
+        if key.subject in gone:
+            steps["withdrawn"] += _end(house, case, Mark.WITHDRAWN, "The record is gone.")
+        else:
+            unverified.append(key)
+    ended = len({s.memory.key for s in steps["closed"] + steps["withdrawn"] if s.memory is not None})
+    running = sum(case.state not in ENDED for case in cases.values())
+    if ended > HOLD_ABOVE and ended * 2 > running and not release_hold:
+        held = f"it would end {ended} of {running} open cases at once: look first, then release the hold"
+        return Plan(unverified=tuple(unverified), held=held)
+    return Plan(
+        opened=tuple(steps["opened"]),
+        escalated=tuple(steps["escalated"]),
+        refreshed=tuple(steps["refreshed"]),
+        closed=tuple(steps["closed"]),
+        withdrawn=tuple(steps["withdrawn"]),
+        unverified=tuple(unverified),
+    )
+
+
+def _found(house: House, key: CaseKey, finding: Finding, case: Case | None, steps: dict[str, list[Step]]) -> None:
+    if case is None:
+        steps["opened"].append(_ask(house, key, finding, episode=0, start=0))
+    elif case.state in ENDED:
+        steps["opened"].append(_ask(house, key, finding, episode=case.episode + 1, start=0))
+    elif case.memory is not None and case.memory.note:
+        pass  # a note asks nobody, so there is nobody to ask next
+    elif case.state is CaseState.ESCALATED:
+        steps["escalated"].append(_ask(house, key, finding, episode=case.episode, start=case.rung + 1, case=case))
+    elif _next_is_due(house, case) and (passed := _pass_on(house, key, finding, case)):
+        steps["escalated"] += passed
+    elif case.state is CaseState.OPEN:
+        steps["refreshed"] += _refresh(house, finding, case)
+
+
+def _pass_on(house: House, key: CaseKey, finding: Finding, case: Case) -> list[Step]:
+    asked = _ask(house, key, finding, episode=case.episode, start=case.rung + 1, case=case)
+    if case.state is CaseState.QUIET or case.activity is None:
+        return [asked]
+    if asked.memory is not None and case.memory is not None and asked.memory.user_id == case.memory.user_id:
+        return []  # nobody further up: whoever is asked stays asked
+    feedback = f"Passed on to the next rung of the ladder. {Mark.ESCALATED}"
+    close = Close(activity=case.activity, feedback=feedback, key=key.rung(case.episode, case.rung))
+    return [asked, Step(close, None)]
+
+
+def _next_is_due(house: House, case: Case) -> bool:
+    last = len(house.ladder) - 1
+    if case.rung >= last and case.state is CaseState.OPEN:
+        return False  # the last one asked stays asked
+    wait = house.ladder[min(case.rung + 1, last)].after
+    return working_days(case.asked_on, house.today, house.working_days) >= max(wait, 1)
+
+
+def working_days(start: dt.date, end: dt.date, weekdays: frozenset[int]) -> int:
+    """Count the working days after `start` up to and including `end`."""
+    days = (end - start).days
+    if days <= 0:
+        return 0
+    weeks, rest = divmod(days, 7)
+    return weeks * len(weekdays) + sum((start.weekday() + i) % 7 in weekdays for i in range(1, rest + 1))
+
+
+def _deadline(house: House, rung: int) -> dt.date:
+    """The day the next rung is asked; the last rung has until tomorrow."""
+    wait = house.ladder[rung + 1].after if rung + 1 < len(house.ladder) else 1
+    day = house.today
+    while working_days(house.today, day, house.working_days) < max(wait, 1):
+        day += dt.timedelta(days=1)
+    return day
+
+
+def _person(house: House, finding: Finding, start: int, before: int | None) -> tuple[int, int | None]:
+    """Find the first rung from `start` on with somebody to ask, who was not the one asked before."""
+    last = len(house.ladder) - 1
+    for rung in range(start, last + 1):
+        who = _who(house.ladder[rung].ask, house, finding)
+        if who is not None and who != before:
+            return rung, who
+    return max(start, last), _who(house.ladder[last].ask, house, finding) or before
+
+
+def _who(ask: str, house: House, finding: Finding) -> int | None:
+    if ask in finding.asks:
+        return finding.asks[ask]
+    members = house.roles.get(ask, ())
+    return members[finding.subject.id % len(members)] if members else None
+
+
+def _ask(house: House, key: CaseKey, finding: Finding, *, episode: int, start: int, case: Case | None = None) -> Step:
+    before = case.memory.user_id if case is not None and case.memory is not None else None
+    rung, who = _person(house, finding, start, before)
+    text = summary(house, finding)
+    memory = CaseMemory(
+        key=key,
+        episode=episode,
+        rung=rung,
+        state=CaseState.OPEN,
+        asked_on=house.today,
+        opened_on=case.memory.opened_on if case is not None and case.memory is not None else house.today,
+        severity=finding.severity or house.severity,
+        note=finding.desk is None,
+        user_id=who,
+        text=text,
+        subject_name=finding.subject_name,
+        hours=finding.hours_at_risk,
+        money=finding.money_at_risk,
+    )
+    name = key.rung(episode, rung)
+    if finding.desk is None:
+        return Step(Note(on=finding.subject, key=name, body=text), memory)
+    body = _body(house, finding)
+    deadline = _deadline(house, rung)
+    return Step(activity(key=name, on=finding.desk, summary=text, note=body, user_id=who, deadline=deadline), memory)
+
+
+def _refresh(house: House, finding: Finding, case: Case) -> list[Step]:
+    memory, text = case.memory, summary(house, finding)
+    if memory is None:
+        return []
+    fresh = replace(
+        memory, text=text, hours=finding.hours_at_risk, money=finding.money_at_risk, subject_name=finding.subject_name
+    )
+    if case.activity is None or case.text != memory.text or text == case.text:
+        # A person has rewritten it, or it reads well already: only our own figures move.
+        unchanged = replace(fresh, text=memory.text) == memory
+        return [] if unchanged else [Step(None, replace(fresh, text=memory.text))]
+    change = Update(
+        ref=Ref("mail.activity", case.activity),
+        expect={"summary": case.text},
+        values={"summary": text, "note": _body(house, finding)},
+    )
+    return [Step(change, fresh)]
+
+
+def _end(house: House, case: Case | None, mark: Mark, why: str) -> list[Step]:
+    if case is None or case.state in ENDED:
+        return []
+    state = CaseState.CLOSED if mark is Mark.KEPT else CaseState.WITHDRAWN
+    memory = case.memory and replace(case.memory, state=state, ended_on=house.today)
+    if memory is None:  # our memory was lost: what Odoo shows is enough to end it well
+        memory = CaseMemory(
+            key=case.key,
+            episode=case.episode,
+            rung=case.rung,
+            state=state,
+            asked_on=case.asked_on,
+            opened_on=case.asked_on,
+            severity=house.severity,
+            activity=case.activity,
+            text=case.text,
+            ended_on=house.today,
+        )
+    name = case.key.rung(case.episode, case.rung)
+    change: Change | None = None
+    if case.state is CaseState.OPEN and memory.note:
+        change = Note(on=case.key.subject, key=f"{name}/ended", body=f"{house.title}: {why}")
+    elif case.state is CaseState.OPEN and case.activity is not None:
+        change = Close(activity=case.activity, feedback=f"{why} {mark}", key=name)
+    return [Step(change, memory)]
+
+
+def summary(house: House, finding: Finding) -> str:
+    """Give the line a person reads in a list of activities."""
+    text = f"{house.title}: {finding.summary}"
+    return text if len(text) <= _SUMMARY_LENGTH else text[: _SUMMARY_LENGTH - 1] + "…"
+
+
+def _body(house: House, finding: Finding) -> str:
+    lines = [house.rule, f"Since {finding.since}."]
+    if finding.hours_at_risk:
+        lines.append(f"Hours at risk: {finding.hours_at_risk}")
+    if finding.money_at_risk is not None:
+        lines.append(f"Money at risk: {finding.money_at_risk.amount} {finding.money_at_risk.currency}")
+    lines.append("This activity closes by itself once the rule is kept; marking it done does not.")
+    escape: Callable[[str], str] = html.escape
+    return "".join(f"<p>{escape(line)}</p>" for line in lines)

@@ -1,0 +1,21 @@
+"""Names on the wire are explicit, and a misspelt one is answered with the nearest right one."""
+
+import difflib
+import re
+from collections.abc import Iterable
+
+_WIRE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+def is_wire_name(name: str) -> bool:
+    """Say whether `name` is lower-case words joined by hyphens."""
+    return _WIRE.fullmatch(name) is not None
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Give ' Did you mean `x`?', else ' Known: ...', to end an error message with."""
+    names = sorted(known)
+    close = difflib.get_close_matches(given, names, n=1)
+    if close:
+        return f" Did you mean `{close[0]}`?"
+    return f" Known: {', '.join(names)}." if names else " There are none."
