@@ -1,0 +1,1 @@
+"""What happened: one frozen model per fact, by subject."""
