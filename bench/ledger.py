@@ -1,0 +1,138 @@
+"""How long the ledger takes to list and group 100,000 letters and hold 10,000 cases: `python -m bench.ledger --url redis://...`."""
+
+import argparse
+import datetime as dt
+import statistics
+import time
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+
+import redis
+
+from ledger import Attempt, Ledger, Letter, Page, fingerprint
+from purser.cases import CaseKey, CaseMemory, CaseState
+from purser.model import Money, Ref, Severity
+
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+FAULTS = 50
+
+
+def made(n: int) -> Letter:
+    """Give a letter of about two kilobytes, one of fifty faults."""
+    fault = n % FAULTS
+    task, message = f"task-{fault % 5}", f"the field field_{chr(97 + fault // 26)}{chr(97 + fault % 26)} is gone"
+    at = START + dt.timedelta(seconds=n)
+    return Letter(
+        id=str(uuid.UUID(int=n)),
+        queue="apply",
+        task=task,
+        body=b"x" * 1500,
+        headers={"task": task},
+        reason="permanent failure",
+        error="Permanent",
+        message=message,
+        traceback="line\n" * 80,
+        fingerprint=fingerprint(error="Permanent", message=message, task=task),
+        attempts=(Attempt(at, message),),
+        first_at=at,
+        stored_at=at,
+    )
+
+
+def case(n: int) -> CaseMemory:
+    """Give an open case."""
+    return CaseMemory(
+        key=CaseKey("stale-drafts", Ref("sale.order", n)),
+        state=CaseState.OPEN,
+        severity=Severity.MEDIUM,
+        episode=1,
+        rung=0,
+        activity=n,
+        asked_on=START.date(),
+        opened_on=START.date(),
+        user_id=n % 40 + 1,
+        text="Quotation S00042 has waited for 31 days",
+        hours=Decimal("7.5"),
+        money=Money(Decimal("1250.00"), "EUR"),
+        subject_name="S00042",
+    )
+
+
+def timed(what: str, act: Callable[[], object], times: int = 7) -> None:
+    """Print the median and the worst of some runs."""
+    took = []
+    for _ in range(times):
+        start = time.perf_counter()
+        act()
+        took.append((time.perf_counter() - start) * 1000)
+    print(f"{what:<58} {statistics.median(took):8.1f} ms   worst {max(took):8.1f} ms")
+
+
+def middle(ledger: Ledger, count: int) -> str | None:
+    """Give the cursor of a page half-way down."""
+    page: Page[Letter] | None = None
+    for _ in range(max(1, count // 2 // 5000)):
+        page = ledger.letters.page(limit=5000, after=page.next if page else None)
+    return page.next if page else None
+
+
+def main() -> None:
+    """Fill a prefix of its own, measure, and empty it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True, help="a Redis that may be filled for a while")
+    parser.add_argument("--letters", type=int, default=100_000)
+    options = parser.parse_args()
+    prefix = f"bench-{uuid.uuid4().hex}"
+    ledger = Ledger.connect(options.url, prefix=prefix)
+    try:
+        measure(ledger, options.letters)
+    finally:
+        forget_all(options.url, prefix)
+        ledger.close()
+
+
+def measure(ledger: Ledger, count: int) -> None:
+    """Print what each question costs."""
+    before = ledger.health().used_memory or 0
+    start = time.perf_counter()
+    for n in range(count):
+        ledger.letters.store(made(n))
+    took = time.perf_counter() - start
+    used = (ledger.health().used_memory or 0) - before
+    print(f"stored {count:,} letters, {count / took:,.0f}/s, one by one; {used / count:,.0f} bytes each in Redis")
+    letters, one = ledger.letters, made(3)
+    cursor = middle(ledger, count)
+    timed("page of 50, newest", letters.page)
+    timed("page of 50, half-way down", lambda: letters.page(after=cursor))
+    timed("page of 50, by fingerprint", lambda: letters.page(fingerprint=one.fingerprint))
+    timed("page of 50, by task and reason", lambda: letters.page(task=one.task, reason=one.reason))
+    timed(
+        "page that no letter matches: fingerprint and another task",
+        lambda: letters.page(fingerprint=one.fingerprint, task="task-0"),
+    )
+    timed(f"{FAULTS} groups", letters.groups)
+    timed("count", letters.count)
+    ids = [made(n).id for n in range(min(10_000, count))]
+    cases = [case(n) for n in range(1, 10_001)]
+    timed("put 10,000 open cases of one control", lambda: ledger.cases.put(cases))
+    timed("read 10,000 open cases of one control", lambda: ledger.cases.of("stale-drafts", open_only=True))
+    timed("page of 50 among 10,000 open cases", ledger.cases.page)
+    timed(f"discard {len(ids):,}", lambda: letters.discard(ids, who="bench", note="bench"), times=1)
+
+
+def forget_all(url: str, prefix: str) -> None:
+    """Empty the prefix, a few keys at a time."""
+    with redis.Redis.from_url(url) as client:
+        batch = []
+        for key in client.scan_iter(match=f"{prefix}:*", count=1000):
+            batch.append(key)
+            if len(batch) == 1000:
+                client.unlink(*batch)
+                batch = []
+        if batch:
+            client.unlink(*batch)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""How often a message was begun again without an end: what tells a poison from bad luck."""
+
+import datetime as dt
+
+from ledger.store import Store
+
+KEPT_FOR = dt.timedelta(days=7)
+
+
+class Deliveries:
+    """Counts of redelivered messages. A message that ends leaves its count to lapse."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def count(self, message_id: str) -> int:
+        """Count one more redelivery; give how many there were."""
+        key = self._key(message_id)
+        with self._store.reach(key) as client:
+            pipe = client.pipeline(transaction=True)
+            pipe.incr(key).expire(key, KEPT_FOR)
+            return int(pipe.execute()[0])
+
+    def forget(self, message_id: str) -> None:
+        """Begin anew: a replay is a first delivery."""
+        key = self._key(message_id)
+        with self._store.reach(key) as client:
+            client.delete(key)
+
+    def _key(self, message_id: str) -> str:
+        return self._store.key("deliveries", message_id)

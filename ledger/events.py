@@ -1,0 +1,69 @@
+"""An event that was fanned out is recognised for thirty days. It saves work; correctness never depends on it."""
+
+import datetime as dt
+import hashlib
+
+from ledger.slots import RELEASE, Claim, lease_of
+from ledger.store import Store, text
+
+KEPT_FOR = dt.timedelta(days=30)
+
+# lease key, mark key; holder, now, until, milliseconds to keep
+_CLAIM = """
+local lease, mark = KEYS[1], KEYS[2]
+local holder, now, lapses, keep = unpack(ARGV)
+if redis.call('EXISTS', mark) == 1 then return 'done' end
+local held = redis.call('HMGET', lease, 'holder', 'until')
+if held[1] and held[1] ~= holder and tonumber(held[2]) > tonumber(now) then return 'busy' end
+redis.call('HSET', lease, 'holder', holder, 'until', lapses)
+redis.call('PEXPIRE', lease, keep)
+return 'granted'
+"""
+
+
+class SeenEvents:
+    """Which events, by source and id, are being accepted or were."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._claim = store.script(_CLAIM)
+        self._release = store.script(RELEASE)
+
+    def claim(self, source: str, event_id: str, *, holder: str, lease: dt.timedelta) -> Claim:
+        """Ask to accept an event. The same holder may ask again, which renews the lease."""
+        key = self._lease(source, event_id)
+        args = [holder, *lease_of(self._store.now(), lease)]
+        with self._store.reach(key):
+            return Claim(self._claim(keys=[key, self._mark(source, event_id)], args=args).decode())
+
+    def mark(self, source: str, event_id: str) -> None:
+        """Remember that all that follows from an event was published."""
+        key = self._mark(source, event_id)
+        with self._store.reach(key) as client:
+            pipe = client.pipeline(transaction=True)
+            pipe.set(key, b"1", ex=KEPT_FOR)
+            pipe.delete(self._lease(source, event_id))
+            pipe.execute()
+
+    def seen(self, source: str, event_id: str) -> bool:
+        """Say whether an event was marked in the last thirty days."""
+        key = self._mark(source, event_id)
+        with self._store.reach(key) as client:
+            return bool(client.exists(key))
+
+    def release(self, source: str, event_id: str, *, holder: str) -> bool:
+        """Give an event back unmarked; False when `holder` does not hold it."""
+        key = self._lease(source, event_id)
+        with self._store.reach(key):
+            return bool(self._release(keys=[key], args=[holder]))
+
+    def _mark(self, source: str, event_id: str) -> str:
+        return self._store.key("event", "seen", _short(source, event_id))
+
+    def _lease(self, source: str, event_id: str) -> str:
+        return self._store.key("event", "lease", _short(source, event_id))
+
+
+def _short(source: str, event_id: str) -> str:
+    """Both come from outside and may be long; their lengths keep two pairs from meeting in one name."""
+    return hashlib.sha256(text(f"{len(source)}:{source}{event_id}")).hexdigest()

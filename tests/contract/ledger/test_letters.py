@@ -1,0 +1,394 @@
+"""Letters are kept whole, once, and leave only through a person."""
+
+import datetime as dt
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ledger import Attempt, Ledger, Letter, LetterState
+from purser.errors import Permanent
+from tests.contract.ledger.making import START, Clock, fresh, key_ending, letter
+
+words = st.text(max_size=20)
+moments = st.datetimes(
+    min_value=dt.datetime(2020, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone
+    max_value=dt.datetime(2100, 1, 1),  # noqa: DTZ001
+    timezones=st.just(dt.UTC),
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=5,
+)
+letters = st.builds(
+    Letter,
+    id=st.text(min_size=1, max_size=40),
+    queue=words,
+    task=words,
+    body=st.binary(max_size=200),
+    headers=st.dictionaries(words, json_values, max_size=3),
+    properties=st.dictionaries(words, json_values, max_size=3),
+    content_type=words,
+    content_encoding=words,
+    reason=words,
+    error=words,
+    message=words,
+    traceback=words,
+    fingerprint=words,
+    attempts=st.lists(st.builds(Attempt, moments, words), max_size=4, unique=True).map(tuple),
+    correlation_id=st.none() | words,
+    causation_id=st.none() | words,
+    first_at=moments,
+    stored_at=moments,
+    replays=st.just(0),
+    state=st.just(LetterState.DEAD),
+    settled=st.none(),
+)
+
+
+def ids(ledger: Ledger, **wanted: object) -> list[str]:
+    return [found.id for found in ledger.letters.page(**wanted).items]  # type: ignore[arg-type]
+
+
+@given(kept=letters)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_letter_comes_back_as_it_was_and_storing_it_twice_is_storing_it_once(
+    client: redis.Redis, kept: Letter
+) -> None:
+    ledger = fresh(client)
+
+    assert ledger.letters.store(kept) is True
+    assert ledger.letters.get(kept.id) == kept
+    assert ledger.letters.store(kept) is False
+
+    assert ledger.letters.get(kept.id) == kept
+    assert ledger.letters.page().items == (kept,)
+    assert ledger.letters.count() == 1
+    assert [group.count for group in ledger.letters.groups()] == [1]
+
+
+def test_a_letter_that_fails_again_is_the_same_letter_with_one_more_attempt(ledger: Ledger) -> None:
+    first = letter(minute=0, body=b"original", headers={"lang": "py"})
+    again = letter(minute=5, body=b"other", headers={}, message="connection lost", reason="attempts spent")
+    ledger.letters.store(first)
+
+    ledger.letters.store(again)
+
+    kept = ledger.letters.get("m1")
+    assert kept is not None
+    assert (kept.body, kept.headers, kept.first_at) == (b"original", {"lang": "py"}, first.first_at)
+    assert (kept.reason, kept.message, kept.stored_at) == ("attempts spent", "connection lost", again.stored_at)
+    assert kept.attempts == first.attempts + again.attempts
+    assert ledger.letters.count() == 1
+    assert [group.fingerprint for group in ledger.letters.groups()] == [again.fingerprint]
+
+
+def test_a_letter_with_headers_json_cannot_hold_is_kept_all_the_same(ledger: Ledger) -> None:
+    odd = letter(headers={"at": START, "raw": b"\xff"}, properties={b"key": {1}}, message="lone \udc80 surrogate")
+
+    ledger.letters.store(odd)
+
+    kept = ledger.letters.get("m1")
+    assert kept is not None
+    assert kept.body == odd.body
+    assert kept.headers["at"] == str(START)
+    assert kept.message == "lone \\udc80 surrogate"
+
+
+def test_pages_list_every_letter_once_the_newest_first(ledger: Ledger) -> None:
+    for n in range(25):
+        ledger.letters.store(letter(f"m{n:02}", minute=n // 10))  # many share a minute
+
+    seen: list[Letter] = []
+    cursor = None
+    while True:
+        page = ledger.letters.page(after=cursor, limit=7)
+        seen += page.items
+        cursor = page.next
+        if cursor is None:
+            break
+
+    assert [found.id for found in seen] == [f"m{n:02}" for n in reversed(range(25))]
+
+
+def test_a_page_goes_on_rightly_when_letters_came_and_went_in_between(ledger: Ledger) -> None:
+    for n in range(6):
+        ledger.letters.store(letter(f"m{n}", minute=n))
+    page = ledger.letters.page(limit=2)
+
+    ledger.letters.store(letter("new", minute=9))
+    ledger.letters.discard(["m4", "m2"], who="ada", note="test data")
+
+    assert ids(ledger, after=page.next) == ["m3", "m1", "m0"]
+
+
+def test_an_index_with_more_ties_than_a_batch_is_read_to_its_end(ledger: Ledger) -> None:
+    for n in range(1100):
+        ledger.letters.store(letter(f"m{n:04}"))
+
+    first = ledger.letters.page(limit=800)
+    second = ledger.letters.page(limit=800, after=first.next)
+
+    assert [found.id for found in first.items + second.items] == [f"m{n:04}" for n in reversed(range(1100))]
+    assert second.next is None
+
+
+def test_filters_narrow_a_page_alone_and_together(ledger: Ledger) -> None:
+    ledger.letters.store(letter("a", minute=1, task="scan", queue="scans"))
+    ledger.letters.store(letter("b", minute=2, task="scan", queue="scans", reason="attempts spent"))
+    ledger.letters.store(letter("c", minute=3, task="apply", reason="attempts spent"))
+    kind = letter(task="apply").fingerprint
+
+    assert ids(ledger, task="scan") == ["b", "a"]
+    assert ids(ledger, queue="apply") == ["c"]
+    assert ids(ledger, reason="attempts spent") == ["c", "b"]
+    assert ids(ledger, fingerprint=kind) == ["c"]
+    assert ids(ledger, task="scan", reason="attempts spent") == ["b"]
+    assert ids(ledger, since=START + dt.timedelta(minutes=2)) == ["c", "b"]
+    assert ids(ledger, task="nothing") == []
+
+
+def test_groups_gather_what_failed_alike_the_largest_first(ledger: Ledger) -> None:
+    for n in range(3):
+        ledger.letters.store(letter(f"m{n}", minute=n, message=f"sale.order {n} is locked"))
+    ledger.letters.store(letter("other", message="no such field"))
+
+    locked, other = ledger.letters.groups()
+
+    assert (locked.count, locked.sample, locked.task, locked.error) == (3, "m2", "apply", "Permanent")
+    assert (locked.first, locked.last) == (START, START + dt.timedelta(minutes=2))
+    assert (other.count, other.sample, other.message) == (1, "other", "no such field")
+
+
+def test_a_discarded_letter_leaves_the_dead_and_keeps_its_bytes_and_its_reason(ledger: Ledger) -> None:
+    ledger.letters.store(letter("m1"))
+    ledger.letters.store(letter("m2"))
+
+    gone = ledger.letters.discard(["m1", "unknown"], who="ada", note="test data")
+
+    assert gone == ("m1",)
+    assert ids(ledger) == ["m2"]
+    assert ids(ledger, state=LetterState.DISCARDED, task="apply") == ["m1"]
+    kept = ledger.letters.get("m1")
+    assert kept is not None
+    assert kept.settled is not None
+    assert (kept.body, kept.settled.who, kept.settled.note, kept.settled.at) == (
+        b'{"n": 1}',
+        "ada",
+        "test data",
+        START,
+    )
+    assert [(e.who, e.action, e.what, e.note) for e in ledger.audit.tail()] == [
+        ("ada", "dead.discard", "m1", "test data")
+    ]
+    assert ledger.letters.discard(["m1"], who="ada", note="again") == ()
+
+
+@pytest.mark.parametrize(("who", "note"), [("ada", ""), ("ada", "  "), ("", "test data")])
+def test_nobody_discards_without_a_name_and_a_reason(ledger: Ledger, who: str, note: str) -> None:
+    ledger.letters.store(letter())
+
+    with pytest.raises(ValueError, match="say"):
+        ledger.letters.discard(["m1"], who=who, note=note)
+
+    assert ledger.letters.count() == 1
+
+
+def test_a_replay_is_begun_by_one_caller_only(ledger: Ledger) -> None:
+    ledger.letters.store(letter())
+
+    begun = ledger.letters.begin_replay("m1")
+
+    assert begun is not None
+    assert (begun.state, begun.replays, begun.body) == (LetterState.REPLAYING, 1, b'{"n": 1}')
+    assert ledger.letters.begin_replay("m1") is None
+    assert ledger.letters.begin_replay("unknown") is None
+    assert ledger.letters.discard(["m1"], who="ada", note="too late") == ()
+    assert ledger.letters.count() == 0
+    assert ledger.letters.count(LetterState.REPLAYING) == 1
+    assert ledger.letters.groups() == ()
+
+
+def test_a_finished_replay_is_kept_out_of_the_dead(ledger: Ledger) -> None:
+    ledger.letters.store(letter())
+    begun = ledger.letters.begin_replay("m1")
+    assert begun is not None
+
+    assert ledger.letters.finish_replay(begun, who="ada", note="fixed in 1.2") is True
+
+    kept = ledger.letters.get("m1")
+    assert kept is not None
+    assert kept.state is LetterState.REPLAYED
+    assert ledger.letters.count() == 0
+    assert [(e.who, e.action, e.what) for e in ledger.audit.tail()] == [("ada", "dead.replay", "m1")]
+
+
+def test_a_replayed_letter_that_fails_again_is_dead_again_with_its_history(ledger: Ledger) -> None:
+    ledger.letters.store(letter(body=b"original"))
+    begun = ledger.letters.begin_replay("m1")
+    assert begun is not None
+    ledger.letters.finish_replay(begun, who="ada", note="")
+
+    ledger.letters.store(letter(minute=9, body=b"copy"))
+
+    kept = ledger.letters.get("m1")
+    assert kept is not None
+    assert (kept.state, kept.replays, len(kept.attempts), kept.body) == (LetterState.DEAD, 1, 2, b"original")
+    assert kept.settled is None
+    assert ledger.letters.count(LetterState.REPLAYED) == 0
+
+
+def test_finishing_a_replay_never_hides_a_letter_that_failed_again_meanwhile(ledger: Ledger) -> None:
+    ledger.letters.store(letter())
+    begun = ledger.letters.begin_replay("m1")
+    assert begun is not None
+    ledger.letters.store(letter(minute=1))
+
+    assert ledger.letters.finish_replay(begun, who="ada", note="") is False
+
+    assert ids(ledger) == ["m1"]
+
+
+def test_an_earlier_replay_cannot_settle_a_later_one(ledger: Ledger) -> None:
+    ledger.letters.store(letter())
+    earlier = ledger.letters.begin_replay("m1")
+    ledger.letters.store(letter(minute=1))
+    later = ledger.letters.begin_replay("m1")
+    assert earlier is not None
+    assert later is not None
+
+    assert ledger.letters.finish_replay(earlier, who="ada", note="") is False
+    assert ledger.letters.abort_replay(earlier) is False
+    assert ledger.letters.finish_replay(later, who="ada", note="") is True
+
+
+def test_an_aborted_replay_leaves_the_letter_dead_in_its_old_place(ledger: Ledger) -> None:
+    for n in range(3):
+        ledger.letters.store(letter(f"m{n}", minute=n))
+    begun = ledger.letters.begin_replay("m1")
+    assert begun is not None
+
+    assert ledger.letters.abort_replay(begun) is True
+
+    assert ids(ledger) == ["m2", "m1", "m0"]
+    assert ledger.letters.begin_replay("m1") is not None
+
+
+def test_a_replay_that_never_ended_counts_as_dead_again(ledger: Ledger, clock: Clock) -> None:
+    ledger.letters.store(letter("m1"))
+    ledger.letters.store(letter("m2"))
+    ledger.letters.begin_replay("m1")
+    ledger.letters.begin_replay("m2")
+
+    clock.pass_(minutes=4)
+    assert ledger.letters.begin_replay("m1") is None
+    assert ledger.letters.count() == 0
+    clock.pass_(minutes=2)
+
+    begun = ledger.letters.begin_replay("m1")
+    assert begun is not None
+    assert begun.replays == 2
+    assert ledger.letters.count() == 1
+    assert ids(ledger) == ["m2"]
+
+
+@given(
+    acts=st.lists(
+        st.tuples(
+            st.sampled_from(["store", "begin", "finish", "abort", "discard", "wait"]),
+            st.sampled_from(["a", "b", "c"]),
+        ),
+        max_size=25,
+    )
+)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_happens_each_letter_is_in_one_state_and_in_the_lists_of_that_state_only(
+    client: redis.Redis, acts: list[tuple[str, str]]
+) -> None:
+    clock = Clock()
+    ledger = fresh(client, clock)
+    stored: set[str] = set()
+    begun: dict[str, Letter] = {}
+
+    for minute, (act, name) in enumerate(acts):
+        if act == "store":
+            ledger.letters.store(letter(name, minute=minute, message="ab" if minute % 2 else "cd"))
+            stored.add(name)
+        elif act == "begin" and (found := ledger.letters.begin_replay(name)):
+            begun[name] = found
+        elif act == "finish" and name in begun:
+            ledger.letters.finish_replay(begun[name], who="ada", note="")
+        elif act == "abort" and name in begun:
+            ledger.letters.abort_replay(begun[name])
+        elif act == "discard":
+            ledger.letters.discard([name], who="ada", note="test data")
+        elif act == "wait":
+            clock.pass_(minutes=3)
+
+    listed: list[str] = []
+    for state in LetterState:
+        page = ledger.letters.page(state=state).items
+        assert {found.state for found in page} <= {state}
+        assert ledger.letters.page(state=state, task="apply", queue="apply").items == page
+        assert sum(group.count for group in ledger.letters.groups(state)) == ledger.letters.count(state) == len(page)
+        for group in ledger.letters.groups(state):
+            kind = ledger.letters.page(state=state, fingerprint=group.fingerprint).items
+            assert {found.fingerprint for found in kind} == {group.fingerprint}
+        listed += [found.id for found in page]
+    assert sorted(listed) == sorted(stored)
+
+
+@pytest.mark.parametrize("round_", range(10))
+def test_of_many_that_replay_together_one_gets_the_letter(redis_url: str, round_: int) -> None:
+    start = threading.Barrier(8)
+    with redis.Redis.from_url(redis_url) as one:
+        Ledger(one).letters.store(letter())
+
+    def ask(_: int) -> Letter | None:
+        ledger = Ledger.connect(redis_url)
+        try:
+            start.wait(timeout=10)
+            return ledger.letters.begin_replay("m1")
+        finally:
+            ledger.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(8)))
+
+    assert len([answer for answer in answers if answer]) == 1
+
+
+def test_a_damaged_letter_is_named(ledger: Ledger, client: redis.Redis) -> None:
+    ledger.letters.store(letter())
+    key = key_ending(client, ":letter:m1")
+    client.hset(key, "attempts", "[oops")
+
+    with pytest.raises(Permanent, match=":letter:m1"):
+        ledger.letters.get("m1")
+    with pytest.raises(Permanent, match=":letter:m1"):
+        ledger.letters.page()
+
+
+def test_a_key_that_something_else_took_is_named(ledger: Ledger, client: redis.Redis) -> None:
+    ledger.letters.store(letter())
+    key = key_ending(client, ":letter:m1")
+    client.delete(key)
+    client.set(key, b"mine")
+
+    with pytest.raises(Permanent, match=":letter:m1"):
+        ledger.letters.store(letter())
+
+
+def test_a_moment_without_a_zone_is_turned_away(ledger: Ledger) -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        ledger.letters.store(letter(stored_at=START.replace(tzinfo=None)))
+
+
+@pytest.mark.parametrize("cursor", ["", "abc", "1.5:m1", "x:m1"])
+def test_a_cursor_nobody_gave_is_turned_away(ledger: Ledger, cursor: str) -> None:
+    with pytest.raises(ValueError, match="next"):
+        ledger.letters.page(after=cursor)

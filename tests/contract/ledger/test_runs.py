@@ -1,0 +1,77 @@
+"""Runs are listed newest first, and the last thousand of each control stay."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+import redis
+
+from ledger import Ledger, Outcome, RunRecord
+from purser.errors import Permanent
+from tests.contract.ledger.making import START, key_ending
+
+
+def run(id: str, *, minute: int = 0, **given: Any) -> RunRecord:  # noqa: A002
+    at = START + dt.timedelta(minutes=minute)
+    values: dict[str, Any] = {
+        "control": "stale-drafts",
+        "slot": at,
+        "as_of": at,
+        "started": at,
+        "seconds": 1.25,
+        "trigger": "beat",
+        "outcome": Outcome.COMPLETED,
+    }
+    return RunRecord(id=id, **(values | given))
+
+
+def test_a_run_comes_back_as_it_was_recorded(ledger: Ledger) -> None:
+    by_hand = run("r1", slot=None, outcome=Outcome.NOT_APPLICABLE, reason="no timesheets here", rpc_calls=3)
+
+    ledger.runs.record(by_hand)
+    ledger.runs.record(by_hand)
+
+    assert ledger.runs.page().items == (by_hand,)
+
+
+def test_runs_are_listed_by_control_or_together_the_newest_first(ledger: Ledger) -> None:
+    for n in range(5):
+        ledger.runs.record(run(f"r{n}", minute=n, control="unbilled-work" if n % 2 else "stale-drafts"))
+
+    first = ledger.runs.page(limit=3)
+
+    assert [found.id for found in first.items] == ["r4", "r3", "r2"]
+    assert [found.id for found in ledger.runs.page(after=first.next).items] == ["r1", "r0"]
+    assert [found.id for found in ledger.runs.page("unbilled-work").items] == ["r3", "r1"]
+
+
+def test_the_latest_run_is_the_one_that_started_last(ledger: Ledger) -> None:
+    assert ledger.runs.latest("stale-drafts") is None
+    ledger.runs.record(run("late", minute=9))
+    ledger.runs.record(run("early", minute=1))
+
+    latest = ledger.runs.latest("stale-drafts")
+
+    assert latest is not None
+    assert latest.id == "late"
+
+
+def test_beyond_a_thousand_runs_the_oldest_of_that_control_goes(ledger: Ledger, client: redis.Redis) -> None:
+    ledger.runs.record(run("other", control="unbilled-work"))
+    for n in range(1002):
+        ledger.runs.record(run(f"r{n}", minute=n))
+
+    kept = ledger.runs.page("stale-drafts", limit=2000).items
+
+    assert (len(kept), kept[0].id, kept[-1].id) == (1000, "r1001", "r2")
+    assert len(ledger.runs.page(limit=2000).items) == 1001
+    assert client.zcard(key_ending(client, ":runs")) == 1001
+
+
+def test_a_damaged_record_is_named(ledger: Ledger, client: redis.Redis) -> None:
+    ledger.runs.record(run("r1"))
+    key = key_ending(client, ":runs:records")
+    client.hset(key, "r1", b"{")
+
+    with pytest.raises(Permanent, match=":runs:records r1"):
+        ledger.runs.page()

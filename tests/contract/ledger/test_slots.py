@@ -1,0 +1,127 @@
+"""A slot is worked by one holder at a time, and never again once done."""
+
+import datetime as dt
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ledger import Claim, Ledger
+from tests.contract.ledger.making import START, Clock, fresh
+
+MINUTE = dt.timedelta(minutes=1)
+HOUR = dt.timedelta(hours=1)
+
+
+def claim(ledger: Ledger, holder: str, slot: dt.datetime = START, lease: dt.timedelta = MINUTE) -> Claim:
+    return ledger.slots.claim("stale-drafts", slot, holder=holder, lease=lease)
+
+
+def test_a_second_holder_waits_until_the_lease_lapses(ledger: Ledger, clock: Clock) -> None:
+    assert claim(ledger, "a") is Claim.GRANTED
+    assert claim(ledger, "b") is Claim.BUSY
+    clock.pass_(seconds=59)
+    assert claim(ledger, "b") is Claim.BUSY
+    clock.pass_(seconds=1)
+    assert claim(ledger, "b") is Claim.GRANTED
+    assert claim(ledger, "a") is Claim.BUSY
+
+
+def test_the_holder_enters_again_and_so_renews_its_lease(ledger: Ledger, clock: Clock) -> None:
+    claim(ledger, "a")
+    clock.pass_(seconds=50)
+    assert claim(ledger, "a") is Claim.GRANTED
+    clock.pass_(seconds=50)
+    assert claim(ledger, "b") is Claim.BUSY
+
+
+def test_a_slot_at_or_before_the_last_done_one_is_done(ledger: Ledger) -> None:
+    claim(ledger, "a", START + HOUR)
+    assert ledger.slots.last_done("stale-drafts") is None
+
+    assert ledger.slots.done("stale-drafts", START + HOUR, holder="a") is True
+
+    assert claim(ledger, "a", START) is Claim.DONE
+    assert claim(ledger, "b", START + HOUR) is Claim.DONE
+    assert claim(ledger, "b", START + 2 * HOUR) is Claim.GRANTED
+    assert ledger.slots.last_done("stale-drafts") == START + HOUR
+
+
+def test_an_older_slot_done_late_does_not_move_the_mark_back(ledger: Ledger) -> None:
+    claim(ledger, "a", START)
+    claim(ledger, "b", START + HOUR)
+    ledger.slots.done("stale-drafts", START + HOUR, holder="b")
+
+    ledger.slots.done("stale-drafts", START, holder="a")
+
+    assert ledger.slots.last_done("stale-drafts") == START + HOUR
+
+
+def test_who_lost_the_lease_cannot_mark_the_slot_of_the_next_holder(ledger: Ledger, clock: Clock) -> None:
+    claim(ledger, "a")
+    clock.pass_(minutes=2)
+    claim(ledger, "b")
+
+    assert ledger.slots.done("stale-drafts", START, holder="a") is False
+    assert ledger.slots.last_done("stale-drafts") is None
+    assert ledger.slots.done("stale-drafts", START, holder="b") is True
+
+
+def test_a_released_slot_is_free_at_once_and_only_its_holder_releases_it(ledger: Ledger) -> None:
+    claim(ledger, "a")
+
+    assert ledger.slots.release("stale-drafts", START, holder="b") is False
+    assert claim(ledger, "b") is Claim.BUSY
+    assert ledger.slots.release("stale-drafts", START, holder="a") is True
+    assert claim(ledger, "b") is Claim.GRANTED
+
+
+def test_controls_do_not_share_their_slots(ledger: Ledger) -> None:
+    claim(ledger, "a")
+    ledger.slots.done("stale-drafts", START, holder="a")
+
+    assert ledger.slots.claim("unbilled-work", START, holder="b", lease=MINUTE) is Claim.GRANTED
+
+
+@given(holders=st.lists(st.sampled_from("abcd"), min_size=1, max_size=12), waits=st.lists(st.integers(0, 90)))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_history_of_claims_gives_a_slot_to_two_at_once(
+    client: redis.Redis, holders: list[str], waits: list[int]
+) -> None:
+    clock = Clock()
+    ledger = fresh(client, clock)
+    owner, until = "", START
+
+    for n, holder in enumerate(holders):
+        clock.pass_(seconds=waits[n] if n < len(waits) else 0)
+        free = holder == owner or clock.moment >= until
+        assert claim(ledger, holder) is (Claim.GRANTED if free else Claim.BUSY)
+        if free:
+            owner, until = holder, clock.moment + MINUTE
+
+
+@pytest.mark.parametrize("round_", range(20))
+def test_of_many_that_claim_together_one_is_granted(redis_url: str, round_: int) -> None:
+    start = threading.Barrier(8)
+
+    def ask(holder: int) -> Claim:
+        ledger = Ledger.connect(redis_url)
+        try:
+            start.wait(timeout=10)
+            return claim(ledger, f"holder-{holder}", START + round_ * HOUR)
+        finally:
+            ledger.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(8)))
+
+    assert sorted(answers) == [Claim.BUSY] * 7 + [Claim.GRANTED]
+
+
+@pytest.mark.parametrize("lease", [dt.timedelta(0), -MINUTE])
+def test_a_lease_of_no_time_is_turned_away(ledger: Ledger, lease: dt.timedelta) -> None:
+    with pytest.raises(ValueError, match="lease"):
+        claim(ledger, "a", lease=lease)
