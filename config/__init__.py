@@ -1,0 +1,1 @@
+"""For whom the fleet runs: settings, policies, logging."""

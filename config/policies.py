@@ -1,0 +1,420 @@
+"""A firm's values are checked against the declarations they tune before anything starts, all of them at once."""
+
+import datetime as dt
+import enum
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from config.marked import Marked, read_yaml
+from purser.cadence import Cadence, parse_cadence
+from purser.cases import Rung
+from purser.catalogue import Catalogue
+from purser.declare import Automation, Control, Tunable
+from purser.errors import Mistake
+from purser.model import Severity
+from purser.words import did_you_mean, is_wire_name
+
+HOUSE_VIEW = Path(__file__).with_name("policies.yaml")
+PATIENCE = 2
+"""Working days until the next one on a ladder is asked, where a policy does not say."""
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_VERSION = 1
+_KEYS = ("version", "timezone", "working_days", "roles", "controls", "automations")
+_CONTROL_KEYS = ("enabled", "every", "severity", "ladder", "tunables")
+_AUTOMATION_KEYS = ("enabled", "tunables")
+_RUNG_KEYS = ("ask", "after")
+
+T = TypeVar("T")
+Roles = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ControlPolicy:
+    """How this firm runs one control."""
+
+    control: Control
+    enabled: bool
+    every: Cadence
+    severity: Severity
+    ladder: tuple[Rung, ...]
+    tunables: Mapping[str, Any]
+
+    @property
+    def hash(self) -> str:
+        """A short name for these values: another one means the policy of this control changed."""
+        return _hash(self._values())
+
+    def _values(self) -> object:
+        ladder = [(rung.ask, rung.after) for rung in self.ladder]
+        return [self.enabled, str(self.every), self.severity, ladder, self.tunables]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AutomationPolicy:
+    """How this firm runs one automation."""
+
+    automation: Automation
+    enabled: bool
+    tunables: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policies:
+    """The values of one firm, complete: what its file leaves out is filled in from the declarations."""
+
+    source: str
+    version: int
+    timezone: ZoneInfo
+    working_days: frozenset[int]
+    """Monday is 0."""
+    roles: Roles
+    """The Odoo logins of each role; a role that answers for a control and has nobody is there, and empty."""
+    controls: Mapping[str, ControlPolicy]
+    automations: Mapping[str, AutomationPolicy]
+
+    def control(self, name: str) -> ControlPolicy:
+        """Give the policy of a control; Mistake suggests the right name."""
+        return _named("control", name, self.controls)
+
+    def automation(self, name: str) -> AutomationPolicy:
+        """Give the policy of an automation; Mistake suggests the right name."""
+        return _named("automation", name, self.automations)
+
+    def cadences(self) -> dict[str, Cadence]:
+        """Give how often each enabled control is checked."""
+        return {name: policy.every for name, policy in self.controls.items() if policy.enabled}
+
+    def unstaffed(self) -> tuple[str, ...]:
+        """List the roles that the ladder of an enabled control asks and that nobody fills."""
+        asked = {rung.ask for policy in self.controls.values() if policy.enabled for rung in policy.ladder}
+        return tuple(sorted(role for role, logins in self.roles.items() if role in asked and not logins))
+
+    @property
+    def hash(self) -> str:
+        """A short name for all these values, stable over order, comments and spelling of the file."""
+        return _hash(
+            {
+                "version": self.version,
+                "timezone": self.timezone.key,
+                "working_days": self.working_days,
+                "roles": self.roles,
+                "controls": {name: policy._values() for name, policy in self.controls.items()},
+                "automations": {name: [policy.enabled, policy.tunables] for name, policy in self.automations.items()},
+            }
+        )
+
+
+def load_policies(catalogue: Catalogue, path: Path | None = None) -> Policies:
+    """Read a firm's policy file, or the house view; Mistake lists everything that is wrong, with its line."""
+    file = HOUSE_VIEW if path is None else path
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise Mistake(f"the policy file {file} cannot be read: {reason}. PURSER_POLICIES names it") from None
+    return parse_policies(catalogue, text, source=str(file))
+
+
+def parse_policies(catalogue: Catalogue, text: str, *, source: str) -> Policies:
+    """Read the text of a policy file; Mistake lists everything that is wrong, with its line."""
+    report = _Report(source)
+    try:
+        root, doubled = read_yaml(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise Mistake(f"{source}{line}: no YAML: {getattr(error, 'problem', None) or error}") from None
+    for key in doubled:
+        report.add(key, f"`{key.value}` stands here twice: keep one")
+    policies = _policies(report, catalogue, root)
+    if report.problems:
+        count = f"{len(report.problems)} problem{'s' if len(report.problems) != 1 else ''}"
+        problems = (f"- {problem}" for _, problem in sorted(report.problems))
+        raise Mistake("\n".join([f"the policy file has {count}:", *problems]))
+    return policies
+
+
+# ------------------------------------------------------------------------------ the report --
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """Collects what is wrong; each reader goes on with a usable value, so that one start shows all of it."""
+
+    source: str
+    problems: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, at: Marked, text: str) -> None:
+        self.problems.append((at.line, f"{self.source}:{at.line}: {text}"))
+
+    def mapping(self, at: Marked, what: str, known: Collection[str] | None = None) -> dict[str, Marked]:
+        """Give the entries of a mapping, those with an unknown key left out."""
+        if at.value is None:
+            return {}
+        if not isinstance(at.value, tuple) or not at.is_mapping:
+            self.add(at, f"{what} must be a mapping (`key: value` lines)")
+            return {}
+        entries = {}
+        for key, value in at.value:
+            if not isinstance(key.value, str):
+                self.add(key, f"{what}: the key {key.value!r} must be a text: put it in quotes")
+            elif known is not None and key.value not in known:
+                self.add(key, f"{what}: `{key.value}` is unknown.{did_you_mean(key.value, known)}")
+            else:
+                entries[key.value] = value
+        return entries
+
+    def items(self, at: Marked, what: str) -> Sequence[Marked]:
+        """Give the items of a list."""
+        if isinstance(at.value, tuple) and not at.is_mapping:
+            return at.value
+        self.add(at, f"{what} must be a list, such as [one, two]")
+        return ()
+
+    def read(self, at: Marked | None, what: str, read: Callable[[Any], T], default: T) -> T:
+        """Give one value read by `read`, which raises ValueError; left out, the default."""
+        if at is None:
+            return default
+        try:
+            return read(at.plain())
+        except ValueError as error:
+            self.add(at, f"{what}: {error}")
+            return default
+
+
+# ----------------------------------------------------------------------------- the readers --
+
+
+def _policies(report: _Report, catalogue: Catalogue, root: Marked) -> Policies:
+    top = report.mapping(root, "the policy", _KEYS)
+    if "version" not in top:
+        report.add(root, f"the policy: `version` is missing: write `version: {_VERSION}`")
+    roles = _roles(report, catalogue, top.get("roles"))
+    controls = _entries(report, top.get("controls"), "controls", catalogue.controls)
+    automations = _entries(report, top.get("automations"), "automations", catalogue.automations)
+    policies = Policies(
+        source=report.source,
+        version=report.read(top.get("version"), "version", _version, _VERSION),
+        timezone=report.read(top.get("timezone"), "timezone", _timezone, ZoneInfo("UTC")),
+        working_days=report.read(top.get("working_days"), "working_days", _weekdays, frozenset(range(5))),
+        roles=roles,
+        controls=MappingProxyType(
+            {name: _control(report, one, controls.get(name), roles) for name, one in catalogue.controls.items()}
+        ),
+        automations=MappingProxyType(
+            {name: _automation(report, one, automations.get(name)) for name, one in catalogue.automations.items()}
+        ),
+    )
+    _suspect_roles(report, top.get("roles"), policies)
+    return policies
+
+
+def _entries(report: _Report, at: Marked | None, what: str, known: Collection[str]) -> dict[str, Marked]:
+    return {} if at is None else report.mapping(at, what, known)
+
+
+def _roles(report: _Report, catalogue: Catalogue, at: Marked | None) -> Roles:
+    roles: dict[str, tuple[str, ...]] = {one.owner: () for one in catalogue.controls.values()}
+    audiences = {ask for one in catalogue.controls.values() for ask in one.asks}
+    for name, members in ({} if at is None else report.mapping(at, "roles")).items():
+        what = f"role `{name}`"
+        if not is_wire_name(name):
+            report.add(members, f"{what}: a name is lower-case words with hyphens, such as `finance-ops`")
+        elif name in audiences:
+            report.add(members, f"{what}: controls already ask a `{name}` of their own: choose another name")
+        logins = [] if members.value is None else report.items(members, what)
+        roles[name] = tuple(report.read(login, what, _login, "") for login in logins)
+    return MappingProxyType(roles)
+
+
+def _suspect_roles(report: _Report, at: Marked | None, policies: Policies) -> None:
+    """A role that nothing asks is fine, unless it looks like one that is asked and has nobody."""
+    written = {key.value: key for key, _ in at.value} if at is not None and at.is_mapping else {}
+    asked = {rung.ask for policy in policies.controls.values() for rung in policy.ladder}
+    asked |= {policy.control.owner for policy in policies.controls.values()}
+    for name, key in written.items():
+        near = did_you_mean(str(name), {role for role in asked if role in policies.roles and role not in written})
+        if name not in asked and near.startswith(" Did"):
+            report.add(key, f"role `{name}` is asked by no control.{near}")
+
+
+def _control(report: _Report, control: Control, at: Marked | None, roles: Roles) -> ControlPolicy:
+    what = f"`{control.name}`"
+    given = {} if at is None else report.mapping(at, what, _CONTROL_KEYS)
+    return ControlPolicy(
+        control=control,
+        enabled=report.read(given.get("enabled"), f"{what}: enabled", _switch, True),
+        every=report.read(given.get("every"), f"{what}: every", _cadence, control.every),
+        severity=report.read(given.get("severity"), f"{what}: severity", _severity, control.severity),
+        ladder=_ladder(report, control, given.get("ladder"), roles),
+        tunables=_tunables(report, control, given.get("tunables")),
+    )
+
+
+def _automation(report: _Report, automation: Automation, at: Marked | None) -> AutomationPolicy:
+    what = f"`{automation.name}`"
+    given = {} if at is None else report.mapping(at, what, _AUTOMATION_KEYS)
+    return AutomationPolicy(
+        automation=automation,
+        enabled=report.read(given.get("enabled"), f"{what}: enabled", _switch, True),
+        tunables=_tunables(report, automation, given.get("tunables")),
+    )
+
+
+def _ladder(report: _Report, control: Control, at: Marked | None, roles: Roles) -> tuple[Rung, ...]:
+    house = tuple(Rung(ask, PATIENCE if n else 0) for n, ask in enumerate((*control.asks, control.owner)))
+    if at is None:
+        return house
+    what = f"`{control.name}`: ladder"
+    items = report.items(at, what)
+    if not items and not at.is_mapping and at.value == ():
+        report.add(at, f"{what}: nobody would be asked: name one, or leave the ladder out for the house view")
+    return tuple(_rung(report, what, n, one, {*control.asks, *roles}) for n, one in enumerate(items)) or house
+
+
+def _rung(report: _Report, what: str, number: int, at: Marked, audiences: Collection[str]) -> Rung:
+    given = report.mapping(at, what, _RUNG_KEYS)
+    if "ask" not in given:
+        report.add(at, f"{what}: a rung must say whom to ask, such as {{ask: manager, after: 2}}")
+    least = 1 if number else 0  # two rungs on one day would ask twice at once
+    return Rung(
+        ask=report.read(given.get("ask"), f"{what}: ask", lambda ask: _known(ask, audiences), ""),
+        after=report.read(
+            given.get("after"), f"{what}: after", lambda n: _whole(n, least), PATIENCE if number else 0
+        ),
+    )
+
+
+def _tunables(report: _Report, declared: Control | Automation, at: Marked | None) -> Mapping[str, Any]:
+    what = f"`{declared.name}`: tunables"
+    given = {} if at is None else report.mapping(at, what, declared.tunables)
+    return MappingProxyType(
+        {
+            name: report.read(given.get(name), f"{what}: {name}", _reader(tunable), tunable.default)
+            for name, tunable in declared.tunables.items()
+        }
+    )
+
+
+# -------------------------------------------------------------------------- single values --
+
+
+def _reader(tunable: Tunable) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        try:
+            found = TypeAdapter(tunable.type).validate_python(value)
+        except ValidationError as error:
+            reasons = (one["msg"] for one in error.errors(include_url=False, include_input=False))
+            raise ValueError(f"{value!r} does not fit: {'; '.join(reasons)}") from None
+        if isinstance(value, bool) and not isinstance(found, bool):
+            raise ValueError(f"{value!r} does not fit: yes and no are no numbers")
+        return found
+
+    return read
+
+
+def _switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"write true or false, not {value!r}")
+    return value
+
+
+def _whole(value: object, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"write a whole number of working days, at least {least}, not {value!r}")
+    return value
+
+
+def _version(value: object) -> int:
+    if isinstance(value, bool) or value != _VERSION:
+        raise ValueError(f"{value!r} is unknown to this release, which reads version {_VERSION}")
+    return _VERSION
+
+
+def _timezone(value: object) -> ZoneInfo:
+    try:
+        return ZoneInfo(str(value))
+    except (OSError, LookupError, ValueError):
+        raise ValueError(f"{value!r} is no IANA time zone, such as Europe/Berlin") from None
+
+
+def _weekdays(value: object) -> frozenset[int]:
+    names = value if isinstance(value, list) else []
+    if not names or any(name not in _DAYS for name in names):
+        raise ValueError(f"list days of the week, such as [mon, tue, wed, thu, fri], not {value!r}")
+    return frozenset(_DAYS.index(name) for name in names)
+
+
+def _cadence(value: object) -> Cadence:
+    return parse_cadence(str(value))
+
+
+def _severity(value: object) -> Severity:
+    try:
+        return Severity(str(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is unknown.{did_you_mean(str(value), list(Severity))}") from None
+
+
+def _login(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"an Odoo login is a text, not {value!r}")
+    return value.strip()
+
+
+def _known(ask: object, audiences: Collection[str]) -> str:
+    if not isinstance(ask, str) or ask not in audiences:
+        raise ValueError(
+            f"`{ask}` is neither an audience of this control nor a role.{did_you_mean(str(ask), audiences)}"
+        )
+    return ask
+
+
+def _named(kind: str, name: str, known: Mapping[str, T]) -> T:
+    try:
+        return known[name]
+    except KeyError:
+        raise Mistake(f"{kind} `{name}` is unknown.{did_you_mean(name, known)}") from None
+
+
+# --------------------------------------------------------------------------------- the hash --
+
+
+def _hash(values: object) -> str:
+    text = json.dumps(_canonical(values), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _canonical(value: object) -> object:
+    """Give a form in which equal values are written alike: sets in order, 0.50 as 0.5."""
+    match value:
+        case Mapping():
+            return {str(key): _canonical(one) for key, one in value.items()}
+        case AbstractSet():
+            return sorted((_canonical(one) for one in value), key=lambda one: json.dumps(one, sort_keys=True))
+        case list() | tuple():
+            return [_canonical(one) for one in value]
+        case enum.Enum():
+            return _canonical(value.value)
+        case None | bool() | int() | str():
+            return value
+        case float() | Decimal():
+            return f"{Decimal(str(value)).normalize():f}"
+        case dt.date() | dt.time():
+            return value.isoformat()
+        case dt.timedelta():
+            return value.total_seconds()
+        case _:
+            return str(value)

@@ -1,0 +1,361 @@
+"""Everything the environment decides is one frozen value, checked as a whole before anything starts."""
+
+import enum
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, get_args
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from pydantic import Field, Secret, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from purser.errors import Mistake
+from purser.words import did_you_mean
+
+T = TypeVar("T")
+
+PREFIX = "PURSER_"
+Need = Literal["broker", "ledger", "odoo", "flower"]
+"""What a command is going to use; each has settings that must be there."""
+
+_NEEDS: Mapping[Need, tuple[str, ...]] = {
+    "broker": ("broker_url",),
+    "ledger": ("ledger_url",),
+    "odoo": ("odoo_url", "odoo_db", "odoo_login", "odoo_api_key"),
+    "flower": ("flower_user", "flower_password"),
+}
+_BROKERS = ("redis", "rediss", "redis+socket", "amqp", "amqps")
+_LEDGERS = ("redis", "rediss", "unix")
+
+
+class Role(enum.StrEnum):
+    """The bots that act in Odoo, each with the rights its work needs and no more."""
+
+    AUDIT = "audit"
+    """Reads what controls look at."""
+    CHANGE = "change"
+    """Carries changes out."""
+    BILLING = "billing"
+    """Carries out what touches money."""
+
+
+class SecretUrl(Secret[str]):
+    """An address whose password does not print."""
+
+    def _display(self) -> str:
+        return mask_url(self.get_secret_value())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OdooAccess:
+    """How one bot reaches Odoo."""
+
+    url: str
+    db: str
+    login: str
+    api_key: str = field(repr=False)
+    api: Literal["auto", "json2", "odoorpc"]
+    timeout: float
+    wall_limit: float
+
+
+class Settings(BaseSettings):
+    """What one deployment is told by its environment. Build it with `Settings.load`, once, at the top."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    broker_url: SecretUrl | None = Field(None, description="where messages queue, such as redis://localhost:6379/0")
+    ledger_url: SecretUrl | None = Field(None, description="the Redis of the ledger; a Redis broker serves as both")
+
+    odoo_url: str | None = Field(None, description="the address of Odoo, such as https://odoo.example.com")
+    odoo_db: str | None = Field(None, description="the name of the Odoo database")
+    odoo_login: str | None = Field(None, description="the login of the bot user in Odoo")
+    odoo_api_key: SecretStr | None = Field(None, description="the API key of that user (Odoo: My Profile, Security)")
+    odoo_audit_login: str | None = Field(None, description="a bot of its own for reading")
+    odoo_audit_api_key: SecretStr | None = Field(None, description="the API key of the reading bot")
+    odoo_change_login: str | None = Field(None, description="a bot of its own for changes")
+    odoo_change_api_key: SecretStr | None = Field(None, description="the API key of the changing bot")
+    odoo_billing_login: str | None = Field(None, description="a bot of its own for what touches money")
+    odoo_billing_api_key: SecretStr | None = Field(None, description="the API key of the billing bot")
+    odoo_api: Literal["auto", "json2", "odoorpc"] = Field("auto", description="how to talk to Odoo")
+    odoo_timeout: float = Field(60.0, gt=0, allow_inf_nan=False, description="seconds to wait for an answer of Odoo")
+    odoo_wall_limit: float = Field(
+        150.0, gt=0, allow_inf_nan=False, description="seconds after which Odoo itself has ended a request"
+    )
+
+    policies: Path | None = Field(None, description="the firm's policy file; without it the house view counts")
+
+    visibility_timeout: int = Field(15, ge=2, description="seconds until an unacknowledged message comes back")
+    task_time_limit: int = Field(300, ge=2, description="seconds after which a task is killed")
+    task_soft_time_limit: int = Field(240, ge=1, description="seconds after which a task is asked to stop")
+    chunk_size: int = Field(100, ge=1, le=100, description="changes that travel in one message")
+
+    environment: str = Field("production", min_length=1, description="the name of this deployment, for Sentry")
+    sentry_dsn: SecretStr | None = Field(None, description="where errors are reported; without it nowhere")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON except on a terminal")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is logged")
+
+    flower_user: str = Field("purser", min_length=1, pattern="^[^:]*$", description="the login of the Flower pages")
+    flower_password: SecretStr | None = Field(None, description="the password of the Flower pages")
+
+    # ------------------------------------------------------------------------------ build --
+
+    @classmethod
+    def load(
+        cls,
+        need: Collection[Need] = (),
+        *,
+        environ: Mapping[str, str] | None = None,
+        env_file: Path | None = None,
+    ) -> Self:
+        """Build the settings from the environment, which wins over `env_file`; Mistake lists all that is wrong."""
+        told = _told(cls, os.environ if environ is None else environ, env_file)
+        problems = [*_unknown(cls, told)]
+        read = {name: _value(cls, name, told, problems) for name in cls.model_fields}
+        values = {name: value for name, value in read.items() if value is not None}
+        problems += _missing(cls, values, need, problems)
+        settings = None
+        try:
+            settings = cls.model_validate(values)
+        except ValidationError as error:
+            problems += _bad(cls, error, values)
+        if problems or settings is None:
+            count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
+            raise Mistake("\n".join([f"the settings have {count}:", *(f"- {problem}" for problem in problems)]))
+        return settings
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic passes it
+        init_settings: PydanticBaseSettingsSource,
+        *_: Any,
+        **__: Any,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Build from what is given and nothing else: `load` reads the environment, a test does not."""
+        return (init_settings,)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """List the variables that set something, without their `_FILE` forms."""
+        return tuple(_variable(name) for name in cls.model_fields)
+
+    @classmethod
+    def file_names(cls) -> tuple[str, ...]:
+        """List the variables that name a file holding a secret."""
+        return tuple(f"{_variable(name)}_FILE" for name in cls.model_fields if _is_secret(cls, name))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share_the_broker(cls, data: Any) -> Any:
+        """A Redis broker is the ledger too, unless another one is named."""
+        if not isinstance(data, dict) or data.get("ledger_url") is not None or data.get("broker_url") is None:
+            return data
+        url = _revealed(data["broker_url"])
+        if url.startswith("redis+socket://"):
+            url = url.replace("redis+socket://", "unix://", 1).replace("virtual_host=", "db=")
+        return {**data, "ledger_url": url} if urlsplit(url).scheme in _LEDGERS else data
+
+    @field_validator("broker_url", "ledger_url")
+    @classmethod
+    def _known_scheme(cls, url: SecretUrl | None, info: Any) -> SecretUrl | None:
+        schemes = _BROKERS if info.field_name == "broker_url" else _LEDGERS
+        if url is not None and urlsplit(url.get_secret_value()).scheme not in schemes:
+            raise ValueError(f"the address must begin with one of {', '.join(f'{s}://' for s in schemes)}")
+        return url
+
+    @field_validator("odoo_url")
+    @classmethod
+    def _plain_address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("write the whole address, such as https://odoo.example.com")
+        if parts.username is not None or parts.query or parts.fragment:
+            raise ValueError("write the address alone, without user, password or what follows a ? or #")
+        return url.rstrip("/")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, level: Any) -> Any:
+        return level.lower() if isinstance(level, str) else level
+
+    @model_validator(mode="after")
+    def _limits_nest(self) -> Self:
+        """A call that outlives its task has no outcome."""
+        limits = [
+            ("PURSER_ODOO_TIMEOUT", self.odoo_timeout),
+            ("PURSER_TASK_SOFT_TIME_LIMIT", self.task_soft_time_limit),
+            ("PURSER_TASK_TIME_LIMIT", self.task_time_limit),
+        ]
+        for (inner, shorter), (outer, longer) in pairwise(limits):
+            if shorter >= longer:
+                raise ValueError(f"{inner} ({shorter:g} s) must be shorter than {outer} ({longer:g} s)")
+        return self
+
+    @model_validator(mode="after")
+    def _bots_are_whole(self) -> Self:
+        for role in Role:
+            login, key = self._bot(role)
+            if (login is None) != (key is None):
+                name = _variable(f"odoo_{role}_")
+                raise ValueError(f"set both {name}LOGIN and {name}API_KEY, or neither")
+        return self
+
+    # -------------------------------------------------------------------------------- use --
+
+    @property
+    def broker(self) -> str:
+        """The broker's address with its password: hand it on, print it nowhere."""
+        return _revealed(_needed("broker_url", self.broker_url))
+
+    @property
+    def ledger(self) -> str:
+        """The ledger's address with its password: hand it on, print it nowhere."""
+        return _revealed(_needed("ledger_url", self.ledger_url))
+
+    def odoo(self, role: Role) -> OdooAccess:
+        """Give the access of one bot; a role without a bot of its own uses the single one."""
+        login, key = self._bot(role)
+        if login is None or key is None:
+            login, key = _needed("odoo_login", self.odoo_login), _needed("odoo_api_key", self.odoo_api_key)
+        return OdooAccess(
+            url=_needed("odoo_url", self.odoo_url),
+            db=_needed("odoo_db", self.odoo_db),
+            login=login,
+            api_key=key.get_secret_value(),
+            api=self.odoo_api,
+            timeout=self.odoo_timeout,
+            wall_limit=self.odoo_wall_limit,
+        )
+
+    @property
+    def shared_bots(self) -> tuple[Role, ...]:
+        """The roles that fell back to the single bot."""
+        return tuple(role for role in Role if self._bot(role)[0] is None)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value, for whoever keeps them out of logs."""
+        return tuple(sorted({text for secret in self._secrets() for text in _spellings(secret)}))
+
+    def to_environ(self) -> dict[str, str]:
+        """Give the variables that load these settings again in a child process, secrets included."""
+        values = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return {_variable(name): _revealed(value) for name, value in values if value is not None}
+
+    def _bot(self, role: Role) -> tuple[str | None, SecretStr | None]:
+        return getattr(self, f"odoo_{role}_login"), getattr(self, f"odoo_{role}_api_key")
+
+    def _secrets(self) -> Iterator[str]:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretUrl):
+                yield urlsplit(value.get_secret_value()).password or ""
+            elif isinstance(value, SecretStr):
+                yield value.get_secret_value()
+
+
+def mask_url(url: str) -> str:
+    """Give an address with `***` where its password stands."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "***"
+    if parts.password is None:
+        return url
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}"))
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _revealed(value: Any) -> str:
+    return str(value.get_secret_value() if isinstance(value, (Secret, SecretStr)) else value)
+
+
+def _spellings(secret: str) -> set[str]:
+    return {secret, unquote(secret)} - {""}
+
+
+def _needed(name: str, value: T | None) -> T:
+    if value is None:
+        raise Mistake(f"{_variable(name)} is missing: {Settings.model_fields[name].description}")
+    return value
+
+
+def _is_secret(cls: type[Settings], name: str) -> bool:
+    return bool({SecretStr, SecretUrl} & set(get_args(cls.model_fields[name].annotation)))
+
+
+# ------------------------------------------------------------------- what load finds wrong --
+
+
+def _told(cls: type[Settings], environ: Mapping[str, str], env_file: Path | None) -> dict[str, str]:
+    """Gather our variables. An empty one counts as not set: that is how a compose file leaves one out."""
+    file = DotEnvSettingsSource(cls, env_file=env_file, case_sensitive=True).env_vars if env_file else {}
+    told = {**file, **environ}
+    return {name: value for name, value in told.items() if name.startswith(PREFIX) and value}
+
+
+def _unknown(cls: type[Settings], told: Mapping[str, str]) -> Iterator[str]:
+    known = {*cls.names(), *cls.file_names()}
+    for name in sorted(told.keys() - known):
+        if not name.startswith(f"{PREFIX}TEST_"):
+            near = did_you_mean(name, known)
+            yield f"{name} is unknown.{near if near.startswith(' Did') else ' .env.example lists every setting.'}"
+
+
+def _value(cls: type[Settings], name: str, told: Mapping[str, str], problems: list[str]) -> str | None:
+    """Give one value, from its variable or from the file its `_FILE` variable names."""
+    variable = _variable(name)
+    path = told.get(f"{variable}_FILE") if _is_secret(cls, name) else None
+    if path is None:
+        return told.get(variable)
+    if variable in told:
+        problems.append(f"{variable} and {variable}_FILE are both set: keep one")
+        return told[variable]
+    try:
+        value = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{variable}_FILE={path} cannot be read: {getattr(error, 'strerror', None) or 'not a text'}")
+        return None
+    if not value:
+        problems.append(f"{variable}_FILE={path} is empty: put the secret into it")
+        return None
+    return value
+
+
+def _missing(
+    cls: type[Settings], values: Mapping[str, str], need: Collection[Need], problems: Collection[str]
+) -> list[str]:
+    wanted = dict.fromkeys(name for one in _NEEDS if one in need for name in _NEEDS[one])
+    own_bots = all(f"odoo_{role}_login" in values for role in Role)
+    absent = []
+    for name in wanted:
+        given = name in values or cls.model_fields[name].default is not None
+        spared = (name == "ledger_url" and values.get("broker_url", "").startswith("redis")) or (
+            name in {"odoo_login", "odoo_api_key"} and own_bots
+        )
+        reported = any(problem.startswith(f"{_variable(name)}_FILE") for problem in problems)
+        if not (given or spared or reported):
+            file = f" (or {_variable(name)}_FILE, a file that holds it)" if _is_secret(cls, name) else ""
+            absent.append(f"{_variable(name)} is missing: {cls.model_fields[name].description}{file}")
+    return absent
+
+
+def _bad(cls: type[Settings], error: ValidationError, values: Mapping[str, str]) -> Iterator[str]:
+    for one in error.errors(include_url=False, include_context=False, include_input=False):
+        reason = one["msg"].removeprefix("Value error, ")
+        if not one["loc"]:
+            yield reason
+            continue
+        name = str(one["loc"][0])
+        shown = "" if _is_secret(cls, name) else f"={values.get(name, '')}"
+        yield f"{_variable(name)}{shown} is wrong: {reason[:1].lower()}{reason[1:]}"

@@ -1,0 +1,83 @@
+"""A slot is the moment a control is due: the same for every process that asks, whatever the clock change.
+
+A slot is named by its unstaggered moment; the control runs at `slot + offset`. So two controls of one cadence share
+their slots and do not start together, and changing an offset renames nothing.
+"""
+
+import datetime as dt
+import hashlib
+
+from purser.cadence import Cadence, Daily, Every
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_DAY = dt.timedelta(days=1)
+_SECOND = dt.timedelta(seconds=1)
+_LONGEST_STAGGER = dt.timedelta(minutes=5)
+_DAILY_STAGGER = dt.timedelta(minutes=1)
+NO_OFFSET = dt.timedelta(0)
+
+
+def latest_slot(
+    cadence: Cadence, now: dt.datetime, tz: dt.tzinfo = dt.UTC, offset: dt.timedelta = NO_OFFSET
+) -> dt.datetime:
+    """Give the latest slot, in UTC, that is due at `now`: the last one with `slot + offset <= now`."""
+    moment = _utc(now) - offset
+    match cadence:
+        case Every(step):
+            return _EPOCH + (moment - _EPOCH) // step * step
+        case Daily():
+            return max(slot for slot in _around(cadence, moment, tz) if slot <= moment)
+
+
+def next_slot(
+    cadence: Cadence, now: dt.datetime, tz: dt.tzinfo = dt.UTC, offset: dt.timedelta = NO_OFFSET
+) -> dt.datetime:
+    """Give the first slot, in UTC, that is not yet due at `now`: the first one with `slot + offset > now`."""
+    moment = _utc(now) - offset
+    match cadence:
+        case Every(step):
+            return _EPOCH + ((moment - _EPOCH) // step + 1) * step
+        case Daily():
+            return min(slot for slot in _around(cadence, moment, tz) if slot > moment)
+
+
+def stagger(name: str, cadence: Cadence) -> dt.timedelta:
+    """Give the offset of a control: whole seconds, always the same for a name, and small beside its cadence."""
+    bound = min(cadence.step / 10, _LONGEST_STAGGER) if isinstance(cadence, Every) else _DAILY_STAGGER
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
+    return number % max(1, bound // _SECOND) * _SECOND
+
+
+def _utc(moment: dt.datetime) -> dt.datetime:
+    if moment.tzinfo is None:
+        raise ValueError(f"a moment must carry a time zone: {moment}")
+    return moment.astimezone(dt.UTC)
+
+
+def _around(cadence: Daily, moment: dt.datetime, tz: dt.tzinfo) -> list[dt.datetime]:
+    """List the slots of the days near `moment`: at least one before it and one after it."""
+    if not cadence.weekdays:
+        raise ValueError("a daily cadence without weekdays is never due")
+    today = moment.astimezone(tz).date()
+    days = (today + n * _DAY for n in range(-8, 9))  # a weekday comes back in 7; one more for the edges of the day
+    return [_instant(dt.datetime.combine(day, cadence.at), tz) for day in days if day.weekday() in cadence.weekdays]
+
+
+def _instant(wall: dt.datetime, tz: dt.tzinfo) -> dt.datetime:
+    """Give the first instant at which clocks in `tz` show `wall` or, where they skip it, a later time."""
+    first, second = (wall.replace(tzinfo=tz, fold=fold).astimezone(dt.UTC) for fold in (0, 1))
+    if first <= second:  # a usual time, or one that comes twice: the first counts
+        return first
+    return _end_of_gap(second, first, tz)
+
+
+def _end_of_gap(before: dt.datetime, after: dt.datetime, tz: dt.tzinfo) -> dt.datetime:
+    """Find the instant between two others at which the clocks jumped."""
+    offset_after = after.astimezone(tz).utcoffset()
+    while after - before > _SECOND:
+        middle = before + (after - before) // 2 // _SECOND * _SECOND
+        if middle.astimezone(tz).utcoffset() == offset_after:
+            after = middle
+        else:
+            before = middle
+    return after
