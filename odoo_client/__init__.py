@@ -1,0 +1,17 @@
+"""The only door to Odoo."""
+
+from odoo_client.client import OdooClient, connect
+from odoo_client.door import Api, Door, FieldInfo, Me, Ping
+from odoo_client.outcome import Outcome, Status
+
+__all__ = [
+    "Api",
+    "Door",
+    "FieldInfo",
+    "Me",
+    "OdooClient",
+    "Outcome",
+    "Ping",
+    "Status",
+    "connect",
+]

@@ -1,0 +1,213 @@
+"""Changes are carried out in order and in batches, so that doing it all again adds nothing."""
+
+import html
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from odoo_client import changing, importing
+from odoo_client.door import FieldInfo
+from odoo_client.faults import Denied, NoSuchName
+from odoo_client.importing import Batch, Loaded, Rejected, Result
+from odoo_client.outcome import Outcome, Status
+from odoo_client.values import columns_of, external_id
+from odoo_client.wire import Request, Sender, Version
+from purser.changes import Call, Change, Close, Ensure, Key, Note, Update, Values, XmlId
+from purser.model import Ref
+
+
+class Writer(Sender, Protocol):
+    """What applying needs of a client."""
+
+    def fields(self, model: str) -> Mapping[str, FieldInfo] | None:
+        """Give a model's fields, or None."""
+
+    def version(self) -> Version:
+        """Give the server's version."""
+
+
+_ACTIVITY = "mail.activity"
+_NOTE = "mail.message"
+
+
+class Applier:
+    """Applies one list of changes, and remembers which record each key became."""
+
+    def __init__(self, client: Writer) -> None:
+        self._client = client
+        self._known: dict[str, Ref | None] = {}
+
+    def apply(self, changes: Sequence[Change]) -> tuple[Outcome, ...]:
+        """Carry out all changes; one outcome each, in order."""
+        return tuple(outcome for run in _runs(changes) for outcome in self._run(run))
+
+    def _run(self, run: Sequence[Any]) -> Iterable[Outcome]:
+        match run[0]:
+            case Ensure():
+                return self._ensure(run)
+            case Note():
+                return self._note(run)
+            case Update():
+                return changing.update(self._client, run, self._id_of)
+            case Close():
+                return changing.close(self._client, run, archives=self._archives())
+            case Call():
+                return [changing.call(self._client, one, self._id_of) for one in run]
+            case other:
+                raise TypeError(f"{type(other).__name__} is no change")
+
+    def _archives(self) -> bool:
+        """Say whether done activities are kept, archived: since Odoo 19 they are, before it depends."""
+        return self._client.version() >= (19, 0) or "active" in (self._client.fields(_ACTIVITY) or {})
+
+    # -------------------------------------------------------------------- ensure, note --
+
+    def _ensure(self, run: Sequence[Ensure]) -> list[Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        placed: list[tuple[int, Ensure, Values]] = []
+        for index, change in enumerate(run):
+            values = self._placed(change)
+            if values is None:
+                outcomes[index] = Outcome(change, Status.CONFLICT, reason=f"{_anchor(change)}: not there (yet)")
+            else:
+                placed.append((index, change, values))
+        cells = columns_of([values for *_, values in placed])
+        lines = [_Line(index, change, row) for (index, change, _), row in zip(placed, cells, strict=True)]
+        for shape, group in itertools.groupby(lines, _Line.shape):
+            outcomes |= self._load(shape, list(group))
+        return [outcomes[index] for index in range(len(run))]
+
+    def _load(self, shape: "_Shape", lines: "list[_Line]") -> dict[int, Outcome]:
+        model, context, columns = shape
+        rows = [[external_id(line.change.key), *line.cells.values()] for line in lines]
+        loaded = importing.load(
+            self._client, Batch(model=model, columns=("id", *columns), rows=rows, context=dict(context))
+        )
+        return {
+            line.index: self._outcome(line.change, model, line.change.key, result)
+            for line, result in zip(lines, loaded, strict=True)
+        }
+
+    def _placed(self, change: Ensure) -> Values | None:
+        """Give the values to import. An activity's place is told by context and a bare id; None: no such place."""
+        if change.model != _ACTIVITY:
+            return change.values
+        values = {field: value for field, value in change.values.items() if field != "res_model"}
+        anchor = values.get("res_id")
+        if isinstance(anchor, Key):
+            values["res_id"] = self._id_of(anchor)
+            if values["res_id"] is None:
+                return None
+        return values
+
+    def _note(self, run: Sequence[Note]) -> list[Outcome]:
+        batch = Batch(
+            model=_NOTE,
+            columns=("id", "model", "res_id", "body", "message_type", "subtype_id/id"),
+            rows=[
+                [
+                    external_id(one.key),
+                    one.on.model,
+                    str(one.on.id),
+                    _as_html(one.body),
+                    "notification",
+                    "mail.mt_note",
+                ]
+                for one in run
+            ],
+        )
+        loaded = importing.load(self._client, batch)
+        return [self._outcome(one, _NOTE, one.key, result) for one, result in zip(run, loaded, strict=True)]
+
+    def _outcome(self, change: Change, model: str, key: str, result: Result) -> Outcome:
+        match result:
+            case Loaded():
+                ref = self._known[external_id(key)] = Ref(model, result.id)
+                return Outcome(change, Status.DONE, ref)
+            case Rejected():
+                return Outcome(change, Status.CONFLICT if result.dangling else Status.REFUSED, reason=result.reason)
+
+    # --------------------------------------------------------------------------- names --
+
+    def _id_of(self, named: Key | XmlId) -> int | None:
+        """Give the id behind a name: what this apply has made, else what Odoo knows and this user may see."""
+        name = external_id(named.key) if isinstance(named, Key) else named.name
+        if name not in self._known:
+            self._known[name] = self._look_up(name)
+        found = self._known[name]
+        if found is None or (isinstance(named, Key) and found.model != named.model):
+            return None
+        return found.id
+
+    def _look_up(self, name: str) -> Ref | None:
+        module, _, rest = name.partition(".")
+        request = Request(
+            model="ir.model.data",
+            method="check_object_reference",
+            arguments={"module": module, "xml_id": rest},
+            context={"active_test": False},
+            reads=True,
+        )
+        try:
+            model, id_ = self._client.send(request)
+        except (NoSuchName, Denied):
+            return None
+        return Ref(model, id_) if id_ else None
+
+
+_Shape = tuple[str, tuple[tuple[str, Any], ...], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One Ensure of a run, as cells by import column."""
+
+    index: int
+    change: Ensure
+    cells: dict[str, str]
+
+    def shape(self) -> _Shape:
+        """Tell what lines must have in common to share a call: model, context and columns."""
+        context: dict[str, Any] = {"mail_create_nosubscribe": True}  # the bot follows nothing it makes
+        if self.change.model == _ACTIVITY:
+            # Without the first: one mail and 26 times the time each. The second stands for `res_model_id`, which
+            # the import takes by external id only, and a bot may not look that up.
+            context["mail_activity_quick_update"] = True
+            context["default_res_model"] = self.change.values.get("res_model")
+        return self.change.model, tuple(context.items()), tuple(self.cells)
+
+
+def _anchor(change: Ensure) -> str:
+    anchor = change.values.get("res_id")
+    return anchor.key if isinstance(anchor, Key) else str(anchor)
+
+
+def _as_html(text: str) -> str:
+    return "<p>" + html.escape(text).replace("\n", "<br/>") + "</p>"
+
+
+def _runs(changes: Sequence[Change]) -> Iterator[list[Change]]:
+    """Cut the list where kind or model changes, and where a record is updated a second time."""
+    run: list[Change] = []
+    for change in changes:
+        if run and (_sort(change) != _sort(run[-1]) or (isinstance(change, Update) and _touches(run, change.ref))):
+            yield run
+            run = []
+        run.append(change)
+    if run:
+        yield run
+
+
+def _sort(change: Change) -> tuple[str, str]:
+    match change:
+        case Ensure():
+            return change.kind, change.model
+        case Update() | Call():
+            return change.kind, change.ref.model
+        case _:
+            return change.kind, ""
+
+
+def _touches(run: Sequence[Change], ref: Ref) -> bool:
+    return any(isinstance(one, Update) and one.ref == ref for one in run)

@@ -1,0 +1,93 @@
+"""What this database has and this user may, asked instead of assumed."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from odoo_client.door import FieldInfo, Me, Ping
+from odoo_client.faults import Denied, NoSuchModel
+from odoo_client.wire import Request
+from purser.errors import PurserError
+
+if TYPE_CHECKING:
+    from odoo_client.client import OdooClient
+
+_ATTRIBUTES = ["type", "store", "readonly", "relation"]
+
+
+def fields(client: "OdooClient", model: str) -> Mapping[str, FieldInfo] | None:
+    """Ask for a model's fields; fields that need a group the user lacks are not among them."""
+    request = Request(model=model, method="fields_get", arguments={"attributes": _ATTRIBUTES}, reads=True)
+    try:
+        answer = client.send(request)
+    except NoSuchModel:
+        return None
+    except Denied:
+        return MappingProxyType({})
+    return MappingProxyType(
+        {
+            name: FieldInfo(
+                type=info["type"],
+                store=bool(info.get("store", True)),
+                readonly=bool(info.get("readonly")),
+                relation=info.get("relation"),
+            )
+            for name, info in answer.items()
+        }
+    )
+
+
+def whoami(client: "OdooClient") -> Me:
+    """Ask who the key belongs to; the door's login is not believed."""
+    context = client.send(Request(model="res.users", method="context_get", reads=True))
+    own = [["id", "=", context["uid"]]] if context.get("uid") else [["login", "=", client.door.login]]
+    request = Request(
+        model="res.users",
+        method="search_read",
+        arguments={"domain": own, "fields": ["login", "lang", "tz"], "limit": 1},
+        reads=True,
+    )
+    me = client.send(request)[0]
+    return Me(
+        uid=me["id"],
+        login=me["login"],
+        lang=me["lang"] or None,
+        tz=me["tz"] or None,
+        version=client.version(),
+        api=client.api,
+    )
+
+
+def ping(client: "OdooClient") -> Ping:
+    """Try the door in steps, and say at which one it stopped."""
+    version = api = None
+    try:
+        version, api = client.version(), client.api
+        me = client.whoami()
+    except PurserError as error:
+        return Ping(reachable=version is not None, version=version, api=api, problem=str(error))
+    return Ping(reachable=True, version=me.version, api=me.api, accepted=True)
+
+
+def may(client: "OdooClient", model: str, operation: str) -> bool:
+    """Ask for a model right. A model that is not there may not be touched either."""
+    if client.version() >= (18, 0):
+        request = Request(model=model, method="has_access", ids=(), arguments={"operation": operation}, reads=True)
+    else:
+        request = Request(
+            model=model,
+            method="check_access_rights",
+            arguments={"operation": operation, "raise_exception": False},
+            reads=True,
+        )
+    try:
+        return bool(client.send(request))
+    except NoSuchModel:
+        return False
+
+
+def has_group(client: "OdooClient", group: str) -> bool:
+    """Ask for membership of a group, implied ones included."""
+    ids = (client.whoami().uid,) if client.version() >= (18, 0) else None
+    request = Request(model="res.users", method="has_group", ids=ids, arguments={"group_ext_id": group}, reads=True)
+    return bool(client.send(request))

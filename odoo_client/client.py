@@ -1,0 +1,187 @@
+"""One client per process and Odoo: every verb, counted, over whichever transport the server has."""
+
+import datetime as dt
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+from odoo_client import capabilities, reading, tracing
+from odoo_client.applying import Applier
+from odoo_client.door import Door, FieldInfo, Me, Ping
+from odoo_client.json2 import Json2, ask_version, http_of
+from odoo_client.outcome import Outcome
+from odoo_client.wire import Request, Transport, Version
+from purser.changes import Call, Change, Close, Ensure, Note, Update
+from purser.model import Ref
+from purser.reads import Read, Snapshot, Watched
+
+_CONTEXT = {"lang": "en_US", "tz": "UTC"}
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def connect(door: Door) -> "OdooClient":
+    """Give a client of this door. It speaks to nobody before the first verb."""
+    return OdooClient(door)
+
+
+class OdooClient:
+    """The verbs of the door. Safe to share between threads."""
+
+    def __init__(self, door: Door, transport: Transport | None = None) -> None:
+        self.door = door
+        self.calls = 0
+        """RPC calls sent so far, pages included, signing in aside."""
+        self.pages = 0
+        """How many of them were second or later pages."""
+        self._transport = transport
+        self._lock = threading.RLock()
+        self._fields: dict[str, Mapping[str, FieldInfo] | None] = {}
+        self._me: Me | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._transport is not None:
+            self._transport.close()
+
+    # ------------------------------------------------------------------------ the wire --
+
+    def send(self, request: Request) -> Any:
+        """Carry out one call, in English and UTC unless the request says otherwise."""
+        transport = self._reached()
+        with self._lock:
+            self.calls += 1
+        context = {**_CONTEXT, **request.context}
+        return transport.send(
+            Request(
+                model=request.model,
+                method=request.method,
+                ids=request.ids,
+                arguments=request.arguments,
+                context=context,
+                reads=request.reads,
+            )
+        )
+
+    def version(self) -> Version:
+        """Give the server's version, such as (19, 0)."""
+        return self._reached().version()
+
+    @property
+    def api(self) -> str:
+        """The transport in use."""
+        return self._reached().name
+
+    def _reached(self) -> Transport:
+        with self._lock:
+            if self._transport is None:
+                self._transport = _transport_for(self.door)
+            return self._transport
+
+    # ------------------------------------------------------------------------- reading --
+
+    def snapshot(
+        self,
+        reads: Sequence[Read],
+        *,
+        as_of: dt.datetime,
+        tunables: Mapping[str, Any] = _NOTHING,
+        event: Any = None,
+        watched: Sequence[Watched] = (),
+        given: Snapshot | None = None,
+    ) -> Snapshot:
+        """Read what a declaration names, in order, on top of `given`."""
+        return reading.read_all(
+            self, reads, as_of=as_of, tunables=tunables, event=event, watched=watched, given=given
+        )
+
+    def search_count(self, model: str, domain: Sequence[Any]) -> int:
+        """Count the active records this user sees."""
+        request = Request(model=model, method="search_count", arguments={"domain": domain}, reads=True)
+        return int(self.send(request))
+
+    def external_ids(self, model: str, ids: Sequence[int], *, module: str = "purser") -> dict[int, tuple[str, ...]]:
+        """Give the business keys of records, archived ones too; a record without one is left out."""
+        return tracing.external_ids(self, model, ids, module)
+
+    def gone(self, refs: Iterable[Ref]) -> frozenset[Ref]:
+        """Give those that exist no longer, as opposed to those this user may not see."""
+        return tracing.gone(self, refs)
+
+    def users(self, logins: Sequence[str]) -> dict[str, int]:
+        """Give the ids of active users by login; an unknown login is left out."""
+        return tracing.users(self, logins)
+
+    # ------------------------------------------------------------------------- writing --
+
+    def apply(self, changes: Sequence[Change]) -> tuple[Outcome, ...]:
+        """Carry changes out in order; one outcome each. What is transient raises, and all may be applied again."""
+        return Applier(self).apply(changes)
+
+    def ensure(self, *changes: Ensure) -> tuple[Outcome, ...]:
+        """See that records with these business keys exist, existing ones left as people have edited them."""
+        return self.apply(changes)
+
+    def update(self, *changes: Update) -> tuple[Outcome, ...]:
+        """Make records as wanted that are as expected."""
+        return self.apply(changes)
+
+    def call(self, *changes: Call) -> tuple[Outcome, ...]:
+        """Run business methods whose guard holds."""
+        return self.apply(changes)
+
+    def note(self, *changes: Note) -> tuple[Outcome, ...]:
+        """See that internal notes stand on records."""
+        return self.apply(changes)
+
+    def complete(self, *changes: Close) -> tuple[Outcome, ...]:
+        """Close open activities with their feedback."""
+        return self.apply(changes)
+
+    # -------------------------------------------------------------------- capabilities --
+
+    def whoami(self) -> Me:
+        """Say who Odoo takes us for; asked once."""
+        if self._me is None:
+            self._me = capabilities.whoami(self)
+        return self._me
+
+    def ping(self) -> Ping:
+        """Say how far one gets through the door. Raises nothing that has to do with Odoo."""
+        return capabilities.ping(self)
+
+    def fields(self, model: str) -> Mapping[str, FieldInfo] | None:
+        """Give the fields of a model as this user sees them, None where there is no such model; asked once."""
+        if model not in self._fields:
+            self._fields[model] = capabilities.fields(self, model)
+        return self._fields[model]
+
+    def may(self, model: str, operation: str) -> bool:
+        """Say whether this user may `read`, `write`, `create` or `unlink` records of a model at all."""
+        return capabilities.may(self, model, operation)
+
+    def has_group(self, group: str) -> bool:
+        """Say whether this user is in a group, named by its external id."""
+        return capabilities.has_group(self, group)
+
+
+def _transport_for(door: Door) -> Transport:
+    """Choose by setting; `auto` asks the server."""
+    if door.api == "json2":
+        return Json2(door)
+    if door.api == "auto":
+        with http_of(door) as http:
+            version = ask_version(http)
+        if version is not None and version >= (19, 0):
+            return Json2(door, version)
+    from odoo_client.via_odoorpc import OdooRpc  # slow to import, and not needed where JSON-2 is spoken
+
+    return OdooRpc(door)
