@@ -1,0 +1,1 @@
+"""What to do: one file per control, one file per automation; pure."""

@@ -1,0 +1,232 @@
+"""Every closed week is fully logged by everybody who had to work in it.
+
+A week runs from Monday to Sunday in the employee's own zone and is closed when that Sunday has ended there. Expected
+are the hours of the calendar valid on each day, less public holidays and approved leave; time of type 'other' (a
+training) counts as worked and is expected. Logged are the hours people entered: timesheets that Odoo makes from leave
+and holidays are left out, so absence is counted once, on the side of expectation.
+
+Who ever had a contract is expected to work inside contracts only; everybody else from the first version on. Contract
+dates are readable to an HR manager: with fewer rights the first version decides, and with no HR rights the day the
+employee was created and the calendar of today.
+"""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from purser import Exempt, Finding, Kept, Money, Period, Severity, Snapshot, Verdict, control, daily
+from tasks.expectation import Asked, Workforce
+from tasks.hours import CENT
+from tasks.rows.people import Absence, Attendance, Calendar, Company, Department, Employee, Tag, User, Version
+from tasks.rows.time import STANDARD_DAY, WEEKS_BACK, LeaveTime, LoggedWeek, Unit
+
+A_DAY = dt.timedelta(days=1)
+
+Upto = Annotated[int, Field(ge=0, le=52)]
+Amount = Annotated[Decimal, Field(ge=0)]
+Positive = Annotated[Decimal, Field(gt=0)]
+
+
+@control(
+    "missing-timesheets",
+    title="Missing timesheet",
+    every=daily("06:00"),
+    severity=Severity.MEDIUM,
+    owner="pmo",
+    asks=("employee", "manager"),
+    reads=(
+        *(Department, Tag, User, Employee, Version),
+        *(LeaveTime, LoggedWeek, Unit, Company),
+        *(Calendar, Attendance, Absence),
+    ),
+)
+def missing_timesheets(
+    snapshot: Snapshot,
+    *,
+    weeks_back: Upto = WEEKS_BACK,
+    grace_days: Upto = 0,
+    tolerance_hours: Amount = Decimal("0.5"),
+    flexible_default_hours: Positive | None = None,
+    exempt_employees: tuple[int | str, ...] = (),
+    exempt_departments: tuple[str, ...] = (),
+    exempt_tags: tuple[str, ...] = (),
+    hourly_rate: Positive | None = None,
+    value_at_cost: bool = False,
+) -> Iterator[Verdict]:
+    """Every closed week is fully logged by everybody who had to work in it.
+
+    `flexible_default_hours` are the weekly hours of people without a calendar; left out, they are not examined.
+    Employees are exempt by id, login or work e-mail, by tag, or by department, those below it included.
+    `hourly_rate` puts a price on a missing hour, in the currency of the employee's company: what cannot be billed
+    until it is logged. `value_at_cost` prices it at the employee's own hourly cost instead, where that is readable;
+    it is off because an amount divided by hours tells what somebody costs.
+    """
+    workforce = Workforce(snapshot, flexible_default_hours=flexible_default_hours)
+    exemption = _Exemption.of(snapshot, exempt_employees, exempt_departments, exempt_tags)
+    logged = _logged(snapshot)
+    watched = _watched(snapshot)
+    for employee in snapshot.rows(Employee):
+        today = snapshot.as_of.astimezone(workforce.zone(employee)).date()
+        exempt = exemption.reason(employee)
+        cases = watched.get(employee.id, frozenset())
+        for week in sorted(cases | _window(today, weeks_back)):
+            if week.last + grace_days * A_DAY >= today:
+                continue
+            asked = None if exempt else workforce.asked(employee, week)
+            if exempt or (asked and not asked.hours):
+                if week in cases:
+                    yield Exempt(employee.ref, exempt or _why_nothing(asked), week)
+            elif asked:
+                done = logged.get((employee.id, week.first), Decimal(0))
+                if asked.hours - done <= tolerance_hours:
+                    yield Kept(employee.ref, week)
+                else:
+                    rate = hourly_rate or (employee.hourly_cost if value_at_cost else None)
+                    yield _finding(snapshot, employee, week, asked=asked.hours, done=done, rate=rate)
+
+
+# --------------------------------------------------------------------------------- the finding --
+
+
+def _finding(
+    snapshot: Snapshot, employee: Employee, week: Period, *, asked: Decimal, done: Decimal, rate: Decimal | None
+) -> Finding:
+    short = asked - done
+    asks = _asks(snapshot, employee)
+    return Finding(
+        subject=employee.ref,
+        subject_name=employee.name,
+        period=week,
+        summary=f"Week {week.first} to {week.last}: "
+        f"{_plain(done)} of {_plain(asked)} h logged, {_plain(short)} h missing",
+        since=week.last + A_DAY,
+        severity=Severity.LOW if short * 4 < asked else None,
+        owner=asks.get("employee", asks.get("manager")),
+        asks=asks,
+        desk=employee.ref,
+        hours_at_risk=short,
+        money_at_risk=_worth(snapshot, employee, short, rate),
+    )
+
+
+def _plain(hours: Decimal) -> str:
+    """Write 12.50 as 12.5 and 40.00 as 40."""
+    return f"{hours:.2f}".rstrip("0").rstrip(".")
+
+
+def _worth(snapshot: Snapshot, employee: Employee, hours: Decimal, rate: Decimal | None) -> Money | None:
+    company = snapshot.get(Company, employee.company_id)
+    return Money((hours * rate).quantize(CENT), company.currency.name) if rate and company else None
+
+
+def _asks(snapshot: Snapshot, employee: Employee) -> Mapping[str, int]:
+    """Name the active users who can be asked; the manager is the one above, else who leads a department above."""
+    own = snapshot.get(User, employee.user_id)
+    above = [snapshot.get(Employee, employee.manager_id)]
+    above += [
+        snapshot.get(Employee, department.manager_id) for department in _upwards(snapshot, employee.department_id)
+    ]
+    managers = [
+        user.id
+        for one in above
+        if one and one.id != employee.id and (user := snapshot.get(User, one.user_id)) and user != own
+    ]
+    return ({"employee": own.id} if own else {}) | ({"manager": managers[0]} if managers else {})
+
+
+def _upwards(snapshot: Snapshot, department_id: int | None) -> Iterator[Department]:
+    """Give a department and those above it; a circle ends where it closes."""
+    seen: set[int] = set()
+    here = snapshot.get(Department, department_id)
+    while here is not None and here.id not in seen:
+        yield here
+        seen.add(here.id)
+        here = snapshot.get(Department, here.parent_id)
+
+
+# --------------------------------------------------------------------------------- which weeks --
+
+
+def _window(today: dt.date, weeks_back: int) -> frozenset[Period]:
+    running = Period.week_of(today).first
+    return frozenset(Period.week_of(running - dt.timedelta(weeks=n)) for n in range(1, weeks_back + 1))
+
+
+def _watched(snapshot: Snapshot) -> Mapping[int, frozenset[Period]]:
+    """Give the weeks of open cases by employee; a period that is no week was never a case of this rule."""
+    found: dict[int, set[Period]] = defaultdict(set)
+    for one in snapshot.watched:
+        if one.subject.model == Employee.model and one.period and one.period == Period.week_of(one.period.first):
+            found[one.subject.id].add(one.period)
+    return {employee: frozenset(weeks) for employee, weeks in found.items()}
+
+
+# -------------------------------------------------------------------------------- hours logged --
+
+
+def _logged(snapshot: Snapshot) -> Mapping[tuple[int, dt.date], Decimal]:
+    """Sum the hours of each employee and week. A day counts as many hours as a day has in the company's calendar."""
+    hours: dict[tuple[int, dt.date], Decimal] = defaultdict(Decimal)
+    for group in snapshot.rows(LoggedWeek):
+        unit = snapshot.get(Unit, group.unit_id)
+        for employee, quantity in group.quantities().items():
+            size = unit.hours(_day_of(snapshot, employee)) if unit else Decimal(1)
+            hours[employee, group.monday] += quantity * size
+    return {key: total.quantize(CENT) for key, total in hours.items()}
+
+
+def _day_of(snapshot: Snapshot, employee_id: int) -> Decimal:
+    employee = snapshot.get(Employee, employee_id)
+    company = snapshot.get(Company, employee.company_id) if employee else None
+    calendar = snapshot.get(Calendar, company.calendar_id) if company else None
+    return calendar.hours_per_day if calendar and calendar.hours_per_day else STANDARD_DAY
+
+
+# ------------------------------------------------------------------------------- who is exempt --
+
+
+def _why_nothing(asked: Asked | None) -> str:
+    on_leave = asked is not None and asked.employed
+    return "no work is left in this week: leave or holidays" if on_leave else "not employed in this week"
+
+
+@dataclass(frozen=True)
+class _Exemption:
+    """Whom the policy leaves out, with the words it uses for them."""
+
+    employees: frozenset[str]
+    logins: Mapping[int, str]
+    departments: Mapping[int, str]
+    tags: Mapping[int, str]
+
+    @classmethod
+    def of(
+        cls, snapshot: Snapshot, employees: Sequence[int | str], departments: Sequence[str], tags: Sequence[str]
+    ) -> "_Exemption":
+        """Look up what the policy names; a department stands for those below it too."""
+        return cls(
+            employees=frozenset(str(one).strip().casefold() for one in employees),
+            logins={user.id: user.login for user in snapshot.rows(User)},
+            departments={
+                department.id: above.name
+                for department in snapshot.rows(Department)
+                for above in _upwards(snapshot, department.id)
+                if above.name in departments
+            },
+            tags={tag.id: tag.name for tag in snapshot.rows(Tag) if tag.name in tags},
+        )
+
+    def reason(self, employee: Employee) -> str | None:
+        """Say why the policy leaves an employee out, or None."""
+        names = (str(employee.id), employee.work_email, self.logins.get(employee.user_id or 0))
+        if any(name and name.casefold() in self.employees for name in names):
+            return "exempt by policy: named in exempt_employees"
+        if department := self.departments.get(employee.department_id or 0):
+            return f"exempt by policy: department {department}"
+        tag = next((self.tags[tag] for tag in employee.tag_ids if tag in self.tags), None)
+        return f"exempt by policy: tag {tag}" if tag else None

@@ -1,0 +1,245 @@
+"""A draft is finished or thrown away in time: invoices, bills, quotations, expenses and purchases.
+
+`since` is the day from which a document waits: the day it was made; an invoice dated later waits from its date, a
+quotation with a last day of validity from that day, a submitted expense from its last change (Odoo keeps no day of
+submission). What waits on purpose is left alone: what posts itself, and a quotation that is still valid. A document
+that was posted before and reset to draft says so: its number may be out of the house already.
+Amounts are as the document shows them, in its own currency, taxes included.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from purser import Exempt, Finding, Kept, Moment, Money, Named, Ref, Severity, Snapshot, Verdict, control, daily
+from tasks.rows.accounting import CUSTOMER, DraftMove, OrderOfDraft
+from tasks.rows.expenses import ExpenseEmployee, WaitingExpense
+from tasks.rows.purchases import DraftPurchase
+from tasks.rows.sales import Askable, Quotation
+
+_KIND = {
+    "out_invoice": "Draft invoice",
+    "out_refund": "Draft credit note",
+    "in_invoice": "Draft bill",
+    "in_refund": "Draft vendor credit note",
+}
+
+
+@control(
+    "stale-drafts",
+    title="Stale draft",
+    reads=(DraftMove, OrderOfDraft, Quotation, WaitingExpense, ExpenseEmployee, DraftPurchase, Askable),
+    every=daily("06:30"),
+    severity=Severity.MEDIUM,
+    owner="billing",
+    asks=("salesperson", "author", "employee", "approver", "buyer"),
+)
+def stale_drafts(
+    snapshot: Snapshot,
+    *,
+    invoice_days: int = 7,
+    bill_days: int = 10,
+    quotation_days: int = 30,
+    expired_days: int = 0,
+    expense_days: int = 10,
+    submitted_expense_days: int = 5,
+    purchase_days: int = 14,
+    large_amount: Decimal = Decimal(10_000),
+) -> Iterator[Verdict]:
+    """A draft is finished or thrown away in time: invoices, bills, quotations, expenses and purchases."""
+    today = snapshot.as_of.date()
+    for judged in (
+        *_moves(snapshot, invoice_days, bill_days),
+        *_quotations(snapshot, quotation_days, expired_days),
+        *_expenses(snapshot, expense_days, submitted_expense_days),
+        *_purchases(snapshot, purchase_days),
+    ):
+        if not isinstance(judged, _Waiting):
+            yield judged
+        elif judged.since >= today - dt.timedelta(days=judged.patience):
+            yield Kept(judged.subject)
+        else:
+            yield _finding(judged, snapshot, large_amount)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Waiting:
+    """A document that waits for somebody, for however long."""
+
+    subject: Ref
+    name: str
+    what: str
+    since: dt.date
+    patience: int
+    severity: Severity
+    money: Money
+    candidates: tuple[tuple[str, int | None], ...]
+    """Whom to ask, nearest first: the first who is still there answers for it."""
+    desk: Ref | None
+    remark: str = ""
+
+
+_Judged = Iterator[_Waiting | Kept | Exempt]
+
+_WORSE = {Severity.LOW: Severity.MEDIUM, Severity.MEDIUM: Severity.HIGH}
+
+
+def _finding(waiting: _Waiting, snapshot: Snapshot, large_amount: Decimal) -> Finding:
+    amount, currency = waiting.money.amount, waiting.money.currency
+    severity = waiting.severity if amount < large_amount else _WORSE.get(waiting.severity, waiting.severity)
+    asks = [(audience, user.id) for audience, id_ in waiting.candidates if (user := snapshot.get(Askable, id_))][:1]
+    return Finding(
+        subject=waiting.subject,
+        subject_name=waiting.name,
+        summary=f"{waiting.what} of {amount:,} {currency} waits since {waiting.since}{waiting.remark}",
+        since=waiting.since,
+        severity=severity,
+        owner=asks[0][1] if asks else None,
+        asks=dict(asks),
+        desk=waiting.desk,
+        money_at_risk=waiting.money,
+    )
+
+
+# --------------------------------------------------------------------------------- invoices and bills --
+
+
+def _moves(snapshot: Snapshot, invoice_days: int, bill_days: int) -> _Judged:
+    orders = {id_: order for order in reversed(snapshot.rows(OrderOfDraft)) for id_ in order.invoice_ids}
+    for move in snapshot.rows(DraftMove):
+        if move.state == "posted":
+            yield Kept(move.ref)
+        elif move.state == "cancel":
+            yield Exempt(move.ref, "it was cancelled")
+        elif move.auto_post != "no":
+            yield Exempt(move.ref, "it posts itself on its date")
+        elif move.move_type in CUSTOMER:
+            yield _invoice(move, orders.get(move.id), snapshot, invoice_days)
+        else:
+            yield _bill(move, snapshot, bill_days)
+
+
+def _invoice(move: DraftMove, order: OrderOfDraft | None, snapshot: Snapshot, days: int) -> _Waiting:
+    """Judge a draft for a customer. Its case sits on the order: the biller of a firm may not write on invoices."""
+    made = _day(snapshot, move.create_date)
+    salesperson = ("salesperson", move.invoice_user_id)
+    return _Waiting(
+        subject=move.ref,
+        name=_named(move.name if move.name != "/" else None, _KIND[move.move_type], move.id, move.partner_id),
+        what=_KIND[move.move_type],
+        since=max(made, move.invoice_date) if move.invoice_date else made,
+        patience=days,
+        severity=Severity.HIGH if move.posted_before else Severity.MEDIUM,
+        money=_money(move.amount_total, move.currency_id),
+        candidates=(salesperson, ("salesperson", order.user_id if order else None), ("author", move.create_uid)),
+        desk=order.ref if order else None,
+        remark=(f", from {order.name}" if order else "") + _before(move),
+    )
+
+
+def _bill(move: DraftMove, snapshot: Snapshot, days: int) -> _Waiting:
+    """Judge a draft of a vendor's document. Its own date is the vendor's and says nothing about our waiting."""
+    name = move.their_number or (move.name if move.name != "/" else None)
+    return _Waiting(
+        subject=move.ref,
+        name=_named(name, _KIND[move.move_type], move.id, move.partner_id),
+        what=_KIND[move.move_type],
+        since=_day(snapshot, move.create_date),
+        patience=days,
+        severity=Severity.HIGH if move.posted_before else Severity.MEDIUM,
+        money=_money(move.amount_total, move.currency_id),
+        candidates=(("author", move.create_uid),),
+        desk=None,
+        remark=_before(move),
+    )
+
+
+def _before(move: DraftMove) -> str:
+    return ", it was posted before and reset to draft" if move.posted_before else ""
+
+
+# ----------------------------------------------------------------- quotations, expenses and purchases --
+
+
+def _quotations(snapshot: Snapshot, days: int, expired_days: int) -> _Judged:
+    for quotation in snapshot.rows(Quotation):
+        if quotation.state == "cancel":
+            yield Exempt(quotation.ref, "it was cancelled")
+        elif quotation.state not in {"draft", "sent"}:
+            yield Kept(quotation.ref)
+        else:
+            until = quotation.validity_date
+            sent = "Quotation" if quotation.state == "sent" else "Unsent quotation"
+            yield _Waiting(
+                subject=quotation.ref,
+                name=_named(quotation.name, "Quotation", quotation.id, quotation.partner_id),
+                what=sent,
+                since=until or _day(snapshot, quotation.date_order or quotation.create_date),
+                patience=expired_days if until else days,
+                severity=Severity.LOW,
+                money=_money(quotation.amount_total, quotation.currency_id),
+                candidates=(("salesperson", quotation.user_id),),
+                desk=quotation.ref,
+                remark=", its last day of validity" if until else "",
+            )
+
+
+def _expenses(snapshot: Snapshot, draft_days: int, submitted_days: int) -> _Judged:
+    for expense in snapshot.rows(WaitingExpense):
+        if expense.state == "refused":
+            yield Exempt(expense.ref, "it was refused")
+        elif expense.state not in {"draft", "submitted"}:
+            yield Kept(expense.ref)
+        else:
+            is_draft = expense.state == "draft"
+            employee = snapshot.get(ExpenseEmployee, expense.employee_id)
+            theirs, approver = ("employee", employee.user_id if employee else None), ("approver", expense.manager_id)
+            yield _Waiting(
+                subject=expense.ref,
+                name=f"{expense.name}, {employee.name}" if employee else expense.name,
+                what="Draft expense" if is_draft else "Submitted expense",
+                since=_day(snapshot, expense.create_date if is_draft else expense.write_date),
+                patience=draft_days if is_draft else submitted_days,
+                severity=Severity.LOW if is_draft else Severity.MEDIUM,
+                money=_money(expense.total_amount_currency, expense.currency_id),
+                candidates=(theirs, approver) if is_draft else (approver,),
+                desk=expense.ref,
+            )
+
+
+def _purchases(snapshot: Snapshot, days: int) -> _Judged:
+    for purchase in snapshot.rows(DraftPurchase):
+        if purchase.state == "cancel":
+            yield Exempt(purchase.ref, "it was cancelled")
+        elif purchase.state not in {"draft", "sent"}:
+            yield Kept(purchase.ref)
+        else:
+            yield _Waiting(
+                subject=purchase.ref,
+                name=_named(purchase.name, "Purchase", purchase.id, purchase.partner_id),
+                what="Draft purchase",
+                since=_day(snapshot, purchase.date_order or purchase.create_date),
+                patience=days,
+                severity=Severity.LOW,
+                money=_money(purchase.amount_total, purchase.currency_id),
+                candidates=(("buyer", purchase.user_id),),
+                desk=purchase.ref,
+            )
+
+
+# -------------------------------------------------------------------------------------------- values --
+
+
+def _day(snapshot: Snapshot, moment: Moment) -> dt.date:
+    return moment.astimezone(snapshot.as_of.tzinfo).date()
+
+
+def _money(amount: Decimal, currency: Named) -> Money:
+    return Money(amount.quantize(Decimal("0.01")), currency.name)
+
+
+def _named(name: str | None, kind: str, number: int, partner: Named | None) -> str:
+    """Give a name people know it by; most drafts have none yet."""
+    own = name or f"{kind} {number}"
+    return f"{own}, {partner.name}" if partner else own

@@ -1,0 +1,1 @@
+"""The typed projections of Odoo that several tasks read."""

@@ -1,0 +1,131 @@
+"""The weeks a scan looks at, and the hours people logged in them."""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from purser import Domain, Group, GroupDate, GroupId, Period, Row, Scope, by, total
+
+WEEKS_BACK = 4
+WEST, EAST = dt.timedelta(hours=-12), dt.timedelta(hours=14)
+"""The zones furthest from UTC: a week is read if it is in view anywhere on Earth."""
+
+
+@dataclass(frozen=True)
+class Weeks:
+    """Whole weeks for everybody, and older ones for the employees of open cases."""
+
+    first: dt.date
+    last: dt.date
+    oldest: dt.date
+    watched: tuple[int, ...]
+    """Employees with an open case before `first`."""
+
+
+def weeks_in_view(scope: Scope) -> Weeks:
+    """Say which weeks a scan reads: `weeks_back` before the running one, and those of open cases."""
+    utc = scope.as_of.astimezone(dt.UTC)
+    back = dt.timedelta(weeks=int(scope.tunables.get("weeks_back", WEEKS_BACK)))
+    first = Period.week_of((utc + WEST).date()).first - back
+    older = {
+        w.subject.id: w.period.first
+        for w in sorted(scope.watched, key=lambda w: w.period.first if w.period else first, reverse=True)
+        if w.subject.model == "hr.employee" and w.period is not None and w.period.first < first
+    }
+    return Weeks(
+        first=first,
+        last=Period.week_of((utc + EAST).date()).last,
+        oldest=min(older.values(), default=first),
+        watched=tuple(sorted(older)),
+    )
+
+
+class LeaveTime(Row, model="account.analytic.line", optional=True):
+    """Known where Odoo turns leave and public holidays into timesheets. No row is read: only the names matter."""
+
+    holiday_id: int | None = None
+    global_leave_id: int | None = None
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain:  # noqa: ARG003
+        """Read nothing, naming both fields."""
+        return [("id", "=", 0)]
+
+
+class LoggedWeek(Group, model="account.analytic.line"):
+    """Time entered by hand in one week and unit, by whom.
+
+    A month and the number of an ISO week name one Monday even at the turn of the year. A week that spans two months
+    comes as two groups. Who and how much come as two arrays in the order of the lines: an eighth of the time and a
+    seventh of the bytes of one group per employee, and no names travel.
+    """
+
+    month: GroupDate = by("date:month")
+    iso_week: int = by("date:iso_week_number")
+    unit_id: GroupId | None = by("product_uom_id", None)
+    employee_ids: tuple[int, ...] = total("employee_id:array_agg", ())
+    amounts: tuple[float | None, ...] = total("unit_amount:array_agg", ())
+
+    def quantities(self) -> Mapping[int, Decimal]:
+        """Sum what each employee entered; ValueError when the arrays do not match."""
+        sums: dict[int, float] = defaultdict(float)
+        for employee, amount in zip(self.employee_ids, self.amounts, strict=True):
+            sums[employee] += amount or 0.0
+        return {employee: Decimal(str(round(amount, 6))) for employee, amount in sums.items()}
+
+    @property
+    def monday(self) -> dt.date:
+        """The first day of the week."""
+        turn = {(1, True): -1, (12, False): 1}.get((self.month.month, self.iso_week > 26), 0)
+        return dt.date.fromisocalendar(self.month.year + turn, self.iso_week, 1)
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain:
+        """Read the weeks in view, without what Odoo logged by itself for leave and public holidays."""
+        weeks = weeks_in_view(scope)
+        made_by_people: list[Any] = []
+        if scope.snapshot.knows(LeaveTime):
+            made_by_people = [("holiday_id", "=", False), ("global_leave_id", "=", False)]
+        since: list[Any] = [("date", ">=", weeks.first)]
+        if weeks.watched:
+            since = ["|", *since, "&", ("date", ">=", weeks.oldest), ("employee_id", "in", list(weeks.watched))]
+        return [
+            ("project_id", "!=", False),
+            ("employee_id", "!=", False),
+            ("date", "<=", weeks.last),
+            *made_by_people,
+            *since,
+        ]
+
+
+STANDARD_DAY = Decimal(8)
+"""Odoo's own unit `Days` has eight hours, whatever a firm's day is."""
+
+
+class Unit(Row, model="uom.uom", active_test=False):
+    """A unit of measure, and how many hours it holds where it is a unit of time (Odoo 19: relative to its root)."""
+
+    name: str
+    factor: Decimal
+    relative_uom_id: int | None = None
+    timesheet_widget: str | None = None
+
+    @property
+    def in_days(self) -> bool:
+        """Whether it counts days rather than hours."""
+        return self.timesheet_widget == "float_toggle" or self.factor >= STANDARD_DAY
+
+    def hours(self, day: Decimal) -> Decimal:
+        """Give the hours of one unit where a day of work has `day` hours."""
+        if not self.in_days:
+            return self.factor
+        return day * (self.factor / STANDARD_DAY if self.factor >= STANDARD_DAY else 1)
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain | None:
+        """Read the units time was logged in."""
+        used = {group.unit_id for group in scope.snapshot.rows(LoggedWeek) if group.unit_id}
+        return [("id", "in", sorted(used))] if used else None

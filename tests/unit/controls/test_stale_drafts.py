@@ -1,0 +1,266 @@
+"""Stale drafts, judged over values: what waits for whom since when, and what waits on purpose."""
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from purser import Exempt, Finding, Kept, Money, Ref, Row, Scope, Severity, Watched
+from purser.testing import Judgement, judge, snapshot
+from tasks.controls.stale_drafts import stale_drafts
+from tasks.rows.accounting import DraftMove, OrderOfDraft
+from tasks.rows.expenses import ExpenseEmployee, WaitingExpense
+from tasks.rows.purchases import DraftPurchase
+from tasks.rows.sales import Askable, Quotation
+
+AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
+SELLER, AUTHOR, WORKER, BOSS, BUYER, GONE = 3, 4, 5, 6, 7, 8
+PEOPLE = tuple(Askable(id=one) for one in (SELLER, AUTHOR, WORKER, BOSS, BUYER))
+COMMON = {"currency_id": [1, "EUR"], "partner_id": [9, "Azure"], "create_date": "2026-10-02 08:00:00"}
+
+
+def move(**values: Any) -> DraftMove:
+    own = {"id": 11, "name": False, "ref": False, "move_type": "out_invoice", "state": "draft", "auto_post": "no"}
+    more = {"posted_before": False, "invoice_user_id": SELLER, "create_uid": AUTHOR, "invoice_date": False}
+    return DraftMove.model_validate(COMMON | own | more | {"amount_total": 1200.0} | values)
+
+
+def order_of_draft(**values: Any) -> OrderOfDraft:
+    own = {"id": 7, "name": "S00007", "user_id": SELLER, "invoice_ids": [11, 12]}
+    return OrderOfDraft.model_validate(own | values)
+
+
+def quotation(**values: Any) -> Quotation:
+    own = {"id": 21, "name": "S00021", "state": "draft", "user_id": SELLER, "amount_total": 500.0}
+    when = {"date_order": "2026-10-02 08:00:00", "validity_date": False}
+    return Quotation.model_validate(COMMON | own | when | values)
+
+
+def expense(**values: Any) -> WaitingExpense:
+    own = {"id": 31, "name": "Taxi", "state": "draft", "employee_id": 50, "manager_id": BOSS}
+    more = {"total_amount_currency": 30.0, "write_date": "2026-10-20 08:00:00"}
+    return WaitingExpense.model_validate(COMMON | own | more | values)
+
+
+def employee(**values: Any) -> ExpenseEmployee:
+    return ExpenseEmployee.model_validate({"id": 50, "name": "Mara", "user_id": WORKER} | values)
+
+
+def purchase(**values: Any) -> DraftPurchase:
+    own = {"id": 41, "name": "P00041", "state": "draft", "user_id": BUYER, "amount_total": 11.0}
+    return DraftPurchase.model_validate(COMMON | own | {"date_order": "2026-10-02 08:00:00"} | values)
+
+
+def judged(*rows: Any, as_of: dt.datetime = AS_OF, **tunables: Any) -> Judgement:
+    return judge(stale_drafts, snapshot(as_of, *rows, *PEOPLE, reads=stale_drafts.reads), **tunables)
+
+
+def only(*rows: Any, **tunables: Any) -> Finding:
+    (found,) = judged(*rows, **tunables).findings
+    return found
+
+
+def test_a_draft_invoice_is_found_with_everything_a_person_needs() -> None:
+    assert only(move(), order_of_draft()) == Finding(
+        subject=Ref("account.move", 11),
+        subject_name="Draft invoice 11, Azure",
+        summary="Draft invoice of 1,200.00 EUR waits since 2026-10-02, from S00007",
+        since=dt.date(2026, 10, 2),
+        severity=Severity.MEDIUM,
+        owner=SELLER,
+        asks={"salesperson": SELLER},
+        desk=Ref("sale.order", 7),
+        money_at_risk=Money(Decimal(1200), "EUR"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "summary"),
+    [
+        (move(move_type="out_refund", name="/"), "Draft credit note 11, Azure", "Draft credit note of 1,200.00 EUR"),
+        (move(move_type="in_invoice", ref="V-7"), "V-7, Azure", "Draft bill of 1,200.00 EUR"),
+        (
+            move(move_type="in_refund"),
+            "Draft vendor credit note 11, Azure",
+            "Draft vendor credit note of 1,200.00 EUR",
+        ),
+        (move(partner_id=False, amount_total=0.0), "Draft invoice 11", "Draft invoice of 0.00 EUR"),
+        (quotation(), "S00021, Azure", "Unsent quotation of 500.00 EUR"),
+        (quotation(state="sent"), "S00021, Azure", "Quotation of 500.00 EUR"),
+        (expense(), "Taxi", "Draft expense of 30.00 EUR"),
+        (purchase(state="sent"), "P00041, Azure", "Draft purchase of 11.00 EUR"),
+    ],
+)
+def test_each_kind_says_what_it_is(row: Row, name: str, summary: str) -> None:
+    found = only(row)
+    assert (found.subject, found.subject_name) == (row.ref, name)
+    assert found.summary == f"{summary} waits since 2026-10-02"
+
+
+@pytest.mark.parametrize(
+    ("rows", "asks", "desk"),
+    [
+        pytest.param([move(invoice_user_id=False)], {"author": AUTHOR}, None, id="invoice without salesperson"),
+        pytest.param([move(invoice_user_id=GONE)], {"author": AUTHOR}, None, id="invoice whose salesperson left"),
+        pytest.param([move(invoice_user_id=GONE, create_uid=1)], {}, None, id="invoice a machine made"),
+        pytest.param(
+            [move(invoice_user_id=False), order_of_draft(user_id=BUYER), order_of_draft(id=8)],
+            {"salesperson": BUYER},
+            Ref("sale.order", 7),
+            id="invoice of two orders: the first one's salesperson",
+        ),
+        pytest.param([move(id=99), order_of_draft()], {"salesperson": SELLER}, None, id="invoice of no order"),
+        pytest.param([move(move_type="in_invoice")], {"author": AUTHOR}, None, id="bill"),
+        pytest.param([quotation()], {"salesperson": SELLER}, Ref("sale.order", 21), id="quotation"),
+        pytest.param([expense(), employee()], {"employee": WORKER}, Ref("hr.expense", 31), id="expense"),
+        pytest.param(
+            [expense(), employee(user_id=False)], {"approver": BOSS}, Ref("hr.expense", 31), id="expense without user"
+        ),
+        pytest.param(
+            [expense(state="submitted"), employee()],
+            {"approver": BOSS},
+            Ref("hr.expense", 31),
+            id="submitted",
+        ),
+        pytest.param([purchase()], {"buyer": BUYER}, Ref("purchase.order", 41), id="purchase"),
+    ],
+)
+def test_the_nearest_person_who_is_still_there_is_asked(rows: list[Row], asks: dict[str, int], desk: Ref) -> None:
+    found = only(*rows)
+    assert (found.asks, found.owner, found.desk) == (asks, next(iter(asks.values()), None), desk)
+    assert set(found.asks) <= set(stale_drafts.asks)
+
+
+@pytest.mark.parametrize(
+    ("row", "days"),
+    [
+        (move(create_date="2026-11-12 23:59:59"), 7),
+        (move(move_type="out_refund", create_date="2026-11-12 23:59:59"), 7),
+        (move(invoice_date="2026-11-12"), 7),
+        (move(move_type="in_invoice", create_date="2026-11-09 12:00:00", invoice_date="2026-11-19"), 10),
+        (quotation(date_order="2026-10-20 12:00:00"), 30),
+        (quotation(date_order=False, create_date="2026-10-20 12:00:00"), 30),
+        (quotation(validity_date="2026-11-19", date_order="2026-11-18 12:00:00"), 0),
+        (expense(create_date="2026-11-09 12:00:00", write_date="2026-11-19 12:00:00"), 10),
+        (expense(state="submitted", write_date="2026-11-14 12:00:00"), 5),
+        (purchase(date_order="2026-11-05 12:00:00"), 14),
+    ],
+)
+def test_a_document_is_stale_on_the_day_after_the_firms_patience(row: Row, days: int) -> None:
+    assert len(judged(row).findings) == 1
+    assert only(row).since == AS_OF.date() - dt.timedelta(days=days + 1)
+    assert judged(row, as_of=AS_OF - dt.timedelta(days=1)) == Judgement((), (Kept(row.ref),), ())
+
+
+def test_the_day_is_the_day_in_the_zone_of_the_scan() -> None:
+    late = move(create_date="2026-11-12 23:30:00")
+    vienna = dt.timezone(dt.timedelta(hours=1))
+    assert only(late).since == dt.date(2026, 11, 12)
+    assert judged(late, as_of=AS_OF.astimezone(vienna)).kept == (Kept(late.ref),)
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict"),
+    [
+        (move(auto_post="at_date"), Exempt(Ref("account.move", 11), "it posts itself on its date")),
+        (move(state="posted"), Kept(Ref("account.move", 11))),
+        (move(state="cancel"), Exempt(Ref("account.move", 11), "it was cancelled")),
+        (quotation(validity_date="2026-11-20"), Kept(Ref("sale.order", 21))),
+        (quotation(validity_date="2027-03-01"), Kept(Ref("sale.order", 21))),
+        (quotation(state="sale"), Kept(Ref("sale.order", 21))),
+        (quotation(state="cancel"), Exempt(Ref("sale.order", 21), "it was cancelled")),
+        (expense(state="approved"), Kept(Ref("hr.expense", 31))),
+        (expense(state="paid"), Kept(Ref("hr.expense", 31))),
+        (expense(state="refused"), Exempt(Ref("hr.expense", 31), "it was refused")),
+        (purchase(state="to approve"), Kept(Ref("purchase.order", 41))),
+        (purchase(state="purchase"), Kept(Ref("purchase.order", 41))),
+        (purchase(state="cancel"), Exempt(Ref("purchase.order", 41), "it was cancelled")),
+        (purchase(date_order="2027-03-01 12:00:00"), Kept(Ref("purchase.order", 41))),
+    ],
+)
+def test_what_is_done_or_waits_on_purpose_is_no_finding(row: Row, verdict: Kept | Exempt) -> None:
+    of = judged(row)
+    assert (of.findings, of.kept + of.exempt) == ((), (verdict,))
+
+
+def test_an_invoice_reset_to_draft_is_worse_and_says_so() -> None:
+    found = only(move(posted_before=True, name="INV/2026/00007"))
+    assert (found.severity, found.subject_name) == (Severity.HIGH, "INV/2026/00007, Azure")
+    assert found.summary.endswith("2026-10-02, it was posted before and reset to draft")
+
+
+@pytest.mark.parametrize(
+    ("row", "small", "large"),
+    [
+        (move(), Severity.MEDIUM, Severity.HIGH),
+        (move(posted_before=True), Severity.HIGH, Severity.HIGH),
+        (move(move_type="in_invoice"), Severity.MEDIUM, Severity.HIGH),
+        (quotation(), Severity.LOW, Severity.MEDIUM),
+        (expense(), Severity.LOW, Severity.MEDIUM),
+        (expense(state="submitted"), Severity.MEDIUM, Severity.HIGH),
+        (purchase(), Severity.LOW, Severity.MEDIUM),
+    ],
+)
+def test_a_large_amount_makes_it_worse(row: Row, small: Severity, large: Severity) -> None:
+    amount = only(row).money_at_risk
+    assert amount is not None
+    assert only(row).severity is small
+    assert only(row, large_amount=amount.amount).severity is large
+
+
+def test_a_database_without_purchases_and_expenses_still_gets_the_rest() -> None:
+    of = snapshot(AS_OF, move(), *PEOPLE, reads=[OrderOfDraft])
+    for kind in (Quotation, WaitingExpense, ExpenseEmployee, DraftPurchase):
+        of = of.plus(kind, None)
+    assert len(judge(stale_drafts, of).findings) == 1
+
+
+documents = st.sampled_from([move(), move(move_type="in_invoice"), quotation(), expense(), purchase()])
+days = st.integers(0, 90)
+
+
+@given(documents, days, days, st.integers(-10, 90))
+def test_more_patience_never_finds_more(row: Row, patience: int, more: int, age: int) -> None:
+    tunables = [name for name in stale_drafts.tunables if name.endswith("_days")]
+    as_of = dt.datetime(2026, 10, 2, 12, tzinfo=dt.UTC) + dt.timedelta(days=age)
+    short = judged(row, as_of=as_of, **dict.fromkeys(tunables, patience))
+    long = judged(row, as_of=as_of, **dict.fromkeys(tunables, patience + more))
+    assert len(short.findings) == (1 if age > patience else 0)
+    assert len(long.findings) <= len(short.findings)
+
+
+@given(st.lists(documents, unique_by=lambda row: row.ref))
+def test_every_document_read_is_judged_once(rows: list[Row]) -> None:
+    of = judged(*rows)
+    verdicts = [one.subject for one in of.findings] + [one.subject for one in of.kept]
+    assert sorted(verdicts) == sorted(row.ref for row in rows)
+
+
+# --------------------------------------------------------------------------------------- reads --
+
+
+def scope(*rows: Row, watched: tuple[Watched, ...] = ()) -> Scope:
+    return Scope(as_of=AS_OF, watched=watched, snapshot=snapshot(AS_OF, *rows, reads=stale_drafts.reads))
+
+
+@pytest.mark.parametrize("kind", [DraftMove, Quotation, WaitingExpense, DraftPurchase])
+def test_documents_of_open_cases_are_read_whatever_their_state(kind: type[Row]) -> None:
+    watched = tuple(Watched(Ref(model, 77), None) for model in ("account.move", kind.model, "res.partner"))
+    domain = kind.domain(scope(watched=watched))
+    assert domain is not None
+    assert [leaf[2] for leaf in domain if leaf[0] == "id"] in ([[77]], [[77, 77]])
+
+
+def test_orders_are_searched_from_customer_drafts_only() -> None:
+    rows = move(id=1), move(id=2, move_type="in_invoice"), move(id=3, state="posted")
+    assert OrderOfDraft.domain(scope(*rows)) == [("invoice_ids", "in", [1])]
+    assert OrderOfDraft.domain(scope(*rows[1:])) is None
+
+
+def test_only_people_whom_a_document_names_are_read() -> None:
+    rows = move(invoice_user_id=False), quotation(user_id=30), expense(manager_id=20), employee(user_id=False)
+    assert Askable.domain(scope(*rows)) == [("id", "in", [AUTHOR, 20, 30]), ("share", "=", False)]
+    assert Askable.domain(scope()) is None
