@@ -1,0 +1,122 @@
+"""Real processes of the fleet, started and killed by tests, and a look at what they left behind."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import redis
+import yaml
+
+from config.settings import Settings
+from ledger import Ledger
+from tests.waiting import wait_until
+from workers.app import build
+from workers.fleet import Fleet
+
+
+class RunningFleet:
+    """The processes of one test against one Odoo, with settings, ledger and logs of their own."""
+
+    def __init__(self, environ: Mapping[str, str], home: Path) -> None:
+        self.environ = {**environ, "PURSER_LOG_FORMAT": "console", "PURSER_LOG_LEVEL": "info"}
+        self.home = home
+        self.settings = Settings.load(need={"broker", "ledger", "odoo"}, environ=self.environ)
+        self.app = build(self.settings)
+        self.fleet: Fleet = self.app.fleet
+        self._broker = redis.Redis.from_url(self.settings.broker)
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.fleet.ledger
+
+    def start(self, name: str, *celery: str, ready: str) -> subprocess.Popen[bytes]:
+        """Start one Celery process in a process group of its own and wait for its sign of life."""
+        log = self.home / f"{name}.log"
+        command = [sys.executable, "-m", "celery", "-A", "workers.main", *celery]
+        keep = {k: v for k, v in os.environ.items() if not k.startswith("PURSER_")}
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                command,
+                env={**keep, **self.environ, "PYTHONUNBUFFERED": "1"},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=Path(__file__).resolve().parents[2],
+            )
+        self._processes.append(process)
+        wait_until(
+            lambda: ready in log.read_text(errors="replace") or process.poll() is not None,
+            within=60,
+            what=f"{ready!r} in the log of {name}",
+        )
+        assert process.poll() is None, f"{name} ended at once:\n{log.read_text(errors='replace')[-3000:]}"
+        return process
+
+    def worker(self, name: str = "w", queues: str = "scans,events,apply,outbound") -> subprocess.Popen[bytes]:
+        return self.start(
+            name, "worker", "-Q", queues, "-n", f"{name}@test", "--concurrency", "2", ready=f"{name}@test ready."
+        )
+
+    def beat(self, name: str = "beat") -> subprocess.Popen[bytes]:
+        return self.start(name, "beat", ready="beat: Starting...")
+
+    def log(self, name: str) -> str:
+        return (self.home / f"{name}.log").read_text(errors="replace")
+
+    @staticmethod
+    def kill(process: subprocess.Popen[bytes]) -> None:
+        """Kill -9 a process and all its children."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=10)
+
+    def stop(self) -> None:
+        for process in self._processes:
+            self.kill(process)
+        self.fleet.disconnect()
+        self._broker.close()
+        self.app.close()
+
+    def depth(self, queue: str) -> int:
+        """Count what waits on a queue."""
+        return int(self._broker.llen(queue))
+
+    def push_raw(self, queue: str, raw: bytes) -> None:
+        """Put bytes on a queue as anybody with a Redis client could."""
+        self._broker.lpush(queue, raw)
+
+    def quiet(self) -> bool:
+        """Say whether nothing waits and nothing is in flight."""
+        waiting = any(self._broker.llen(queue) for queue in ("scans", "events", "apply"))
+        return not waiting and not self._broker.hlen("unacked")
+
+
+def write_policies(path: Path, *, every: str, **controls: Mapping[str, object]) -> Path:
+    """Write a policy in which the named controls run at `every`, and no other runs at all."""
+    names = ("missing-timesheets", "unbilled-work", "stale-drafts")
+    body = {
+        "version": 1,
+        "controls": {
+            name: {"every": every, **controls[name.replace("-", "_")]}
+            if name.replace("-", "_") in controls
+            else {"enabled": False}
+            for name in names
+        },
+    }
+    path.write_text(yaml.safe_dump(body))
+    return path
+
+
+@contextlib.contextmanager
+def running(environ: Mapping[str, str], home: Path) -> Iterator[RunningFleet]:
+    """Give a fleet whose processes all end with the block."""
+    fleet = RunningFleet(environ, home)
+    try:
+        yield fleet
+    finally:
+        fleet.stop()

@@ -1,0 +1,1 @@
+"""The machine room, where everything meets and happens."""

@@ -1,0 +1,159 @@
+"""The Celery application: queues, settings that lose nothing, and the few tasks the fleet consists of."""
+
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import celery
+from celery import signals
+from kombu.transport import redis as kombu_redis
+from pydantic import ValidationError
+
+from config.logs import setup_logs
+from config.sentry import setup_sentry
+from config.settings import Settings
+from ledger import Letter
+from purser.errors import Permanent
+from schedules.beat import beat_entries
+from workers import apply, react, scan
+from workers.beat import beat_schedule
+from workers.delivery import FleetTask, SafeChannel
+from workers.fleet import Fleet, Publish
+from workers.replay import fresh_headers
+
+QUEUES = ("scans", "events", "apply", "outbound")
+ROUTES = {
+    "purser.scan": "scans",
+    "purser.accept": "events",
+    "purser.react": "events",
+    "purser.apply": "apply",
+}
+
+
+def build(settings: Settings) -> celery.Celery:
+    """Build the application for these settings. Mistake says everything that is wrong with them.
+
+    The fleet's parts hang on it as `app.fleet`; connections are made when first used.
+    """
+    app = celery.Celery("purser", task_cls=FleetTask, set_as_current=True)
+    app.conf.update(_conf(settings))
+    app.fleet = Fleet.assemble(settings, _publisher(app), _resender(app))
+    app.conf.beat_schedule = beat_schedule(beat_entries(app.fleet.policies.cadences()), app.fleet.policies.timezone)
+    SafeChannel.fleet = app.fleet
+    kombu_redis.Transport.Channel = SafeChannel
+    _register(app)
+    _connect_signals(app, settings)
+    return app
+
+
+def _conf(settings: Settings) -> dict[str, Any]:
+    return {
+        "broker_url": settings.broker,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {
+            "visibility_timeout": settings.visibility_timeout,
+            "unacked_restore_interval": 1,
+            "unacked_restore_throttle": 1,
+            "unacked_restore_limit": 500,
+            "socket_timeout": 10,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+            "priority_steps": [0],
+        },
+        "task_queues": {name: {"exchange": "purser", "routing_key": name} for name in QUEUES},
+        "task_default_queue": "scans",
+        "task_create_missing_queues": False,
+        "task_routes": {task: {"queue": queue} for task, queue in ROUTES.items()},
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_ignore_result": True,
+        "task_time_limit": settings.task_time_limit,
+        "task_soft_time_limit": settings.task_soft_time_limit,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_publish_retry_policy": {
+            "max_retries": 5,
+            "interval_start": 0.2,
+            "interval_step": 0.5,
+            "interval_max": 2,
+        },
+        "worker_prefetch_multiplier": 1,
+        "worker_consumer": "workers.delivery:FleetConsumer",
+        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        "worker_soft_shutdown_timeout": 10,
+        "worker_enable_soft_shutdown_on_idle": True,
+        "worker_send_task_events": True,
+        "task_send_sent_event": True,
+        "worker_hijack_root_logger": False,
+        "beat_scheduler": "celery.beat:Scheduler",
+        "beat_max_loop_interval": 5,
+        "timezone": "UTC",
+    }
+
+
+def _publisher(app: celery.Celery) -> Publish:
+    def publish(task: str, kwargs: dict[str, Any], *, label: str, **options: Any) -> None:
+        app.send_task(task, kwargs=kwargs, argsrepr="", kwargsrepr=label, **options)
+
+    return publish
+
+
+def _resender(app: celery.Celery) -> Callable[[Letter], None]:
+    def resend(letter: Letter) -> None:
+        with app.producer_or_acquire() as producer:
+            producer.publish(
+                letter.body,
+                exchange="",
+                routing_key=letter.queue,
+                content_type=letter.content_type,
+                content_encoding=letter.content_encoding,
+                headers=fresh_headers(letter),
+                retry=True,
+                retry_policy=app.conf.task_publish_retry_policy,
+                correlation_id=letter.headers.get("id"),
+                delivery_mode=2,
+            )
+
+    return resend
+
+
+def _register(app: celery.Celery) -> None:
+    fleet: Fleet = app.fleet
+
+    @app.task(bind=True, name="purser.scan")
+    def scan_task(self: Any, control: str, release_hold: bool = False) -> dict[str, Any]:
+        run = scan.run_slot(fleet, control, holder=self.request.id or str(uuid.uuid4()), release_hold=release_hold)
+        return {"control": control, "outcome": run.outcome, "reason": run.reason}
+
+    @app.task(bind=True, name="purser.apply")
+    def apply_task(self: Any, control: str, slot: str, run: str, steps: list[Any]) -> dict[str, Any]:
+        try:
+            read = scan.load_steps(steps)
+            due = dt.datetime.fromisoformat(slot)
+        except (ValidationError, ValueError) as error:
+            raise Permanent(f"the chunk of run {run} cannot be read: {type(error).__name__}") from None
+        done = apply.apply_steps(fleet, control=control, slot=due, steps=read)
+        return {"control": control, "done": done.done, "already": done.already, "refused": done.refused}
+
+    @app.task(bind=True, name="purser.accept")
+    def accept_task(self: Any, event: dict[str, Any]) -> list[str]:
+        return list(react.accept(fleet, event, holder=self.request.id or str(uuid.uuid4())))
+
+    @app.task(bind=True, name="purser.react")
+    def react_task(self: Any, automation: str, event: dict[str, Any]) -> dict[str, Any]:
+        done = react.react(fleet, automation, event)
+        return {"automation": automation, "done": done.done, "already": done.already, "refused": done.refused}
+
+
+def _connect_signals(app: celery.Celery, settings: Settings) -> None:
+    @signals.setup_logging.connect(weak=False)
+    def configure_logging(**_: Any) -> None:
+        setup_logs(settings)
+        setup_sentry(settings)
+
+    @signals.worker_process_init.connect(weak=False)
+    def forked(**_: Any) -> None:
+        app.fleet.disconnect()

@@ -1,0 +1,86 @@
+"""Carry out a chunk of a scan's changes, so that doing it again adds nothing, and remember what came of it."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from ledger import RefusalEntry
+from odoo_client import Outcome, Status
+from purser.cases import CaseMemory
+from purser.changes import Change, Close, Ensure, Note, dump_changes
+from purser.reconcile import Step
+from workers.fleet import Fleet
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Applied:
+    """What became of a chunk."""
+
+    done: int = 0
+    already: int = 0
+    refused: int = 0
+    conflicts: int = 0
+    superseded: bool = False
+
+
+def apply_steps(fleet: Fleet, *, control: str, slot: dt.datetime, steps: Sequence[Step]) -> Applied:
+    """Apply one chunk, unless a later slot of its control has been reconciled since.
+
+    Raises Transient (and UnknownOutcome) for the runner to try again: every change is safe to repeat.
+    """
+    last = fleet.ledger.slots.last_done(control)
+    if last is not None and slot < last:
+        log.info("chunk superseded", control=control, slot=slot.isoformat(), by=last.isoformat())
+        return Applied(superseded=True)
+    changing = [step for step in steps if step.change is not None]
+    outcomes = fleet.change.apply([step.change for step in changing if step.change is not None])
+    fleet.ledger.cases.put([m for step, o in zip(changing, outcomes, strict=True) if (m := _learnt(step, o))])
+    return settle(fleet, f"control {control}", outcomes)
+
+
+def _learnt(step: Step, outcome: Outcome) -> CaseMemory | None:
+    if step.memory is None or outcome.status not in (Status.DONE, Status.ALREADY):
+        return None
+    if isinstance(step.change, Ensure) and outcome.ref is not None:
+        return replace(step.memory, activity=outcome.ref.id)
+    return step.memory
+
+
+def settle(fleet: Fleet, task: str, outcomes: Sequence[Outcome]) -> Applied:
+    """Count outcomes, and put every refusal where a person finds it."""
+    for outcome in outcomes:
+        if outcome.status is Status.REFUSED:
+            key = change_key(outcome.change)
+            now = fleet.now()
+            fleet.ledger.refusals.add(
+                RefusalEntry(
+                    id=key,
+                    task=task,
+                    what=key,
+                    why=outcome.reason,
+                    change=dump_changes([outcome.change])[0],
+                    first_at=now,
+                    last_at=now,
+                )
+            )
+            log.warning("change refused", task=task, key=key, reason=outcome.reason)
+        elif outcome.status is Status.CONFLICT:
+            log.info("change in conflict", task=task, key=change_key(outcome.change), reason=outcome.reason)
+    count = [outcome.status for outcome in outcomes].count
+    return Applied(
+        done=count(Status.DONE),
+        already=count(Status.ALREADY),
+        refused=count(Status.REFUSED),
+        conflicts=count(Status.CONFLICT),
+    )
+
+
+def change_key(change: Change) -> str:
+    """Name a change in business words, for lists and logs."""
+    if isinstance(change, (Ensure, Note, Close)):
+        return change.key
+    return f"{change.kind}/{change.ref}"

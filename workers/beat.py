@@ -1,0 +1,57 @@
+"""Beat emits each control's due moments. It keeps no file: what was done is in the ledger, and twice is once."""
+
+import datetime as dt
+from typing import Any
+
+from celery.schedules import BaseSchedule
+
+from purser.cadence import Cadence
+from schedules.beat import BeatEntry
+from schedules.slots import latest_slot, next_slot
+from workers.fleet import utc_now
+
+LONGEST_NAP = 60.0
+"""Seconds until beat looks at a control again at the latest, so that a moved clock is noticed."""
+
+_NEVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+class SlotSchedule(BaseSchedule):  # type: ignore[misc, unused-ignore]
+    """Due once for every slot of a cadence; slots missed while beat was away are due once, together."""
+
+    def __init__(self, cadence: Cadence, zone: dt.tzinfo, offset: dt.timedelta) -> None:
+        super().__init__(nowfun=utc_now)
+        self.cadence, self.zone, self.offset = cadence, zone, offset
+
+    def is_due(self, last_run_at: dt.datetime) -> tuple[bool, float]:
+        """Say whether a slot has come since `last_run_at`, and in how many seconds to ask again."""
+        now = self.now()
+        due = latest_slot(self.cadence, now, self.zone, self.offset) + self.offset
+        again = next_slot(self.cadence, now, self.zone, self.offset) + self.offset
+        return last_run_at < due, min(max((again - now).total_seconds(), 0.01), LONGEST_NAP)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SlotSchedule) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((self.cadence, self.offset))
+
+    def __repr__(self) -> str:
+        return f"<{self.cadence}, {self.offset} late>"
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.cadence, self.zone, self.offset)
+
+
+def beat_schedule(entries: list[BeatEntry], zone: dt.tzinfo) -> dict[str, dict[str, Any]]:
+    """Give Celery's form of the schedule. A fresh beat finds the running slot due: if it is done, nothing happens."""
+    return {
+        f"scan {entry.control}": {
+            "task": "purser.scan",
+            "schedule": SlotSchedule(entry.cadence, zone, entry.offset),
+            "kwargs": {"control": entry.control},
+            "last_run_at": _NEVER,
+            "options": {"argsrepr": "", "kwargsrepr": entry.control},
+        }
+        for entry in entries
+    }

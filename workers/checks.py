@@ -1,0 +1,490 @@
+"""What must be true before the fleet is trusted is checked one question at a time, each answer with what to do."""
+
+import datetime as dt
+import enum
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from kombu.connection import Connection
+
+from config.policies import Policies
+from config.settings import Role, Settings, mask_url
+from ledger import Health, Ledger
+from odoo_client import Me, OdooClient, connect
+from odoo_client.wire import Request
+from purser.catalogue import Catalogue
+from purser.errors import Mistake, PurserError
+from purser.reads import Group, Row
+from tasks.house import catalogue
+from workers.fleet import door, utc_now
+
+KEY_EXPIRES_SOON = dt.timedelta(days=14)
+
+
+class Level(enum.StrEnum):
+    """How an answer is to be taken."""
+
+    OK = "ok"
+    WARN = "warn"
+    """It works; somebody should know."""
+    FAIL = "fail"
+    """Something must be done first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question, its answer, and what to do about it."""
+
+    name: str
+    level: Level
+    found: str
+    what_to_do: str = ""
+
+
+def check_all(settings: Settings, policies: Callable[[], Policies]) -> Iterator[Check]:
+    """Ask everything that these settings allow to ask. Nothing is written anywhere."""
+    declared = catalogue()
+    values, problem = _policies(policies)
+    yield problem
+    if settings.broker_url is not None:
+        yield broker(settings)
+    if settings.ledger_url is not None:
+        yield from ledger(settings)
+    if all((settings.odoo_url, settings.odoo_db)):
+        yield from _odoo(settings, declared, values)
+
+
+def _policies(load: Callable[[], Policies]) -> tuple[Policies | None, Check]:
+    try:
+        values = load()
+    except Mistake as error:
+        return None, Check(
+            "policies", Level.FAIL, str(error), "correct the file; `purser policies check` repeats this"
+        )
+    return values, Check("policies", Level.OK, f"{values.source}, hash {values.hash}")
+
+
+# ------------------------------------------------------------------------ broker and ledger --
+
+
+def broker(settings: Settings) -> Check:
+    """Can messages be queued?"""
+    where = mask_url(settings.broker)
+    try:
+        open_to: Any = Connection
+        with open_to(settings.broker, connect_timeout=3) as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
+            version = _version_of(connection)
+    except Exception as error:  # noqa: BLE001 - every transport has errors of its own; each means: not reachable
+        return Check("broker", Level.FAIL, f"{where}: {error}", "start it, or correct PURSER_BROKER_URL")
+    return Check("broker", Level.OK, f"{where}: {version}")
+
+
+def _version_of(connection: Any) -> str:
+    if connection.transport.driver_type == "redis":
+        info = connection.default_channel.client.info("server")
+        return f"{info.get('server_name', 'redis')} {info.get('valkey_version') or info.get('redis_version')}"
+    told = getattr(connection.connection, "server_properties", None) or {}
+    return f"{told.get('product', connection.transport.driver_name)} {told.get('version', '')}".strip()
+
+
+def ledger(settings: Settings) -> Iterator[Check]:
+    """Is what must not be lost kept on disk, and never evicted?"""
+    book = Ledger.connect(settings.ledger)
+    try:
+        health = book.health()
+    finally:
+        book.close()
+    yield from judge_ledger(health)
+
+
+def judge_ledger(health: Health) -> Iterator[Check]:
+    """Judge what the server says of itself."""
+    if not health.is_reachable:
+        yield Check("ledger", Level.FAIL, health.problem, "start it, or correct PURSER_LEDGER_URL")
+        return
+    yield Check("ledger", Level.OK, f"{health.address}: {health.server} {health.version}")
+    yield _appends(health)
+    yield _evicts(health)
+    if health.persistence_errors:
+        found = ", ".join(health.persistence_errors)
+        yield Check("ledger disk", Level.FAIL, found, "free disk space and see the log of the server")
+    if health.max_memory and health.used_memory is not None and health.used_memory > 0.8 * health.max_memory:
+        found = f"{health.used_memory / health.max_memory:.0%} of maxmemory used"
+        yield Check("ledger memory", Level.WARN, found, "give it more memory: a full ledger takes no dead letters")
+
+
+def _appends(health: Health) -> Check:
+    match health.has_append_only_file:
+        case True:
+            return Check("ledger append-only file", Level.OK, "on")
+        case False:
+            found, advice = "off: a crash of the server loses messages and letters", "start it with --appendonly yes"
+            return Check("ledger append-only file", Level.FAIL, found, advice)
+    return Check("ledger append-only file", Level.WARN, "the server does not say", "see that it is on")
+
+
+def _evicts(health: Health) -> Check:
+    if health.eviction == "noeviction":
+        return Check("ledger eviction", Level.OK, "noeviction")
+    if health.eviction is None:
+        return Check("ledger eviction", Level.WARN, "the server does not say", "see that it is noeviction")
+    found = f"{health.eviction}: when memory is short, letters may be dropped"
+    return Check("ledger eviction", Level.FAIL, found, "start it with --maxmemory-policy noeviction")
+
+
+# ------------------------------------------------------------------------------------- Odoo --
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """One user of ours in Odoo, and the roles it plays."""
+
+    roles: tuple[Role, ...]
+    login: str
+    client: OdooClient
+    me: Me
+
+    def __str__(self) -> str:
+        return f"{self.login} ({', '.join(self.roles)})"
+
+
+def _odoo(settings: Settings, declared: Catalogue, policies: Policies | None) -> Iterator[Check]:
+    bots: list[Bot] = []
+    clients: list[OdooClient] = []
+    try:
+        for roles, login in _logins(settings).items():
+            client = connect(door(settings, roles[0]))
+            clients.append(client)
+            yield from _enter(client, roles, login, bots)
+        yield from shared_bots(settings)
+        for bot in bots:
+            yield from _asked(f"key of {bot}", partial(key_expiry, bot, utc_now()))
+            yield from _asked(f"rights of {bot}", partial(must_not, bot))
+            yield from _asked(f"rights of {bot}", partial(must, bot, declared, policies))
+        audit = next((bot for bot in bots if Role.AUDIT in bot.roles), None)
+        if audit is not None:
+            yield from _asked("visibility", partial(visibility, audit, bots))
+            yield from _asked("modules", partial(modules, audit))
+            if policies is not None:
+                yield from _asked("roles", partial(staffed, audit, policies))
+    finally:
+        for client in clients:
+            client.close()
+
+
+def _asked(name: str, ask: Callable[[], Iterable[Check]]) -> Iterator[Check]:
+    """Ask Odoo; an error is an answer too, and the questions after it are still asked."""
+    try:
+        yield from ask()
+    except PurserError as error:
+        yield Check(name, Level.FAIL, str(error), "see the other checks first, then repeat")
+
+
+def _logins(settings: Settings) -> Mapping[tuple[Role, ...], str]:
+    by_login: dict[str, list[Role]] = {}
+    for role in Role:
+        try:
+            by_login.setdefault(settings.odoo(role).login, []).append(role)
+        except Mistake:  # not set: the check of the settings says so
+            continue
+    return {tuple(roles): login for login, roles in by_login.items()}
+
+
+def _enter(client: OdooClient, roles: tuple[Role, ...], login: str, bots: list[Bot]) -> Iterator[Check]:
+    """Can each bot come in? Who can is added to `bots`."""
+    name = f"Odoo as {login}"
+    ping = client.ping()
+    if not ping.reachable:
+        yield Check(name, Level.FAIL, ping.problem, "see that Odoo runs, and check PURSER_ODOO_URL")
+    elif not ping.accepted:
+        advice = "check PURSER_ODOO_DB and the login, and make a new API key as that user (My Profile, Security)"
+        yield Check(name, Level.FAIL, ping.problem, advice)
+    else:
+        me = client.whoami()
+        version = ".".join(map(str, me.version))
+        found = f"Odoo {version} by {me.api}, user {me.uid}"
+        yield Check(name, Level.OK, found)
+        if me.login != login:
+            found, advice = f"the key belongs to {me.login}", "set the login to the user whose key it is"
+            yield Check(f"{name}: login", Level.FAIL, found, advice)
+        bots.append(Bot(roles, login, client, me))
+
+
+def shared_bots(settings: Settings) -> Iterator[Check]:
+    """Does each kind of work have a bot of its own?"""
+    if settings.shared_bots:
+        roles = ", ".join(settings.shared_bots)
+        advice = f"give each a user of its own: PURSER_ODOO_{settings.shared_bots[0].upper()}_LOGIN and _API_KEY"
+        yield Check("bots", Level.WARN, f"the single bot also does: {roles}", advice)
+    else:
+        yield Check("bots", Level.OK, "each kind of work has its own")
+
+
+def key_expiry(bot: Bot, now: dt.datetime) -> Iterator[Check]:
+    """Will the key still open the door next week?"""
+    known = bot.client.fields("res.users.apikeys") or {}
+    if "expiration_date" not in known:
+        yield Check(f"key of {bot}", Level.OK, "this Odoo's keys do not expire")
+        return
+    request = Request(
+        model="res.users.apikeys",
+        method="search_read",
+        arguments={"domain": [["user_id", "=", bot.me.uid]], "fields": ["expiration_date"]},
+        reads=True,
+    )
+    dates = [row["expiration_date"] for row in bot.client.send(request)]
+    ends = sorted(one for one in (_moment(date) for date in dates if date) if one > now)
+    yield judge_expiry(f"key of {bot}", ends, len(dates), now)
+
+
+def judge_expiry(name: str, ends: list[dt.datetime], keys: int, now: dt.datetime) -> Check:
+    """Judge the moments at which a user's keys end. Odoo does not tell which of several keys is ours."""
+    if not ends:
+        return Check(name, Level.OK, "no end date")
+    which = "" if keys == 1 else f" (the first of {keys} keys of this user)"
+    found = f"ends on {ends[0]:%Y-%m-%d}{which}"
+    if ends[0] - now < KEY_EXPIRES_SOON:
+        return Check(name, Level.WARN, found, "make a new key as that user (My Profile, Security) and set it")
+    return Check(name, Level.OK, found)
+
+
+def _moment(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
+
+
+# ----------------------------------------------------------------------------------- rights --
+
+_NEVER = {
+    "base.group_system": "an administrator may do anything",
+    "base.group_erp_manager": "it may change users and their rights",
+    "account.group_account_invoice": "it may post invoices",
+}
+
+_DESKS = ("hr.employee", "sale.order", "hr.expense", "purchase.order")
+"""Models whose records carry activities: Odoo lets nobody put one on a record he may not write."""
+
+_EXPECTED_UNWRITABLE = {
+    "purchase.order": "the group that allows it also allows writing on invoices: a bot or group of its own does not"
+}
+
+_NOTED = ("account.move",)
+"""Models whose records carry notes: reading them is enough for that."""
+
+_PUBLIC = {"hr.employee": "it sees public profiles only: no tags and no departure, and employment from the first day"}
+"""Models of which Odoo shows a part to every user, although it says that he may not read them."""
+
+_CHANGES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "open-project": (("res.partner", "create"), ("crm.lead", "write"), ("project.project", "create")),
+}
+"""What automations of the house create and write; others are found out when they run."""
+
+
+def must_not(bot: Bot) -> Iterator[Check]:
+    """Is the bot without the rights it must never have?"""
+    held = {group: why for group, why in _NEVER.items() if bot.client.has_group(group)}
+    for group, why in held.items():
+        advice = f"take the group {group} from this user"
+        yield Check(f"too many rights of {bot}", Level.FAIL, f"in {group}: {why}", advice)
+    if not held and bot.client.may("account.move", "write"):
+        found = "it may write on invoices and bills, though not post them"
+        advice = "purchase.group_purchase_user brings this: give purchases a bot or a group of their own"
+        yield Check(f"too many rights of {bot}", Level.WARN, found, advice)
+    elif not held:
+        yield Check(f"too many rights of {bot}", Level.OK, "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One model right and what needs it."""
+
+    model: str
+    operation: str
+    needed_by: tuple[str, ...]
+    is_optional: bool
+
+
+def rights_needed(declared: Catalogue, policies: Policies | None, role: Role) -> tuple[Right, ...]:
+    """List what the enabled controls and automations need of a bot, by model and operation."""
+    needed: dict[tuple[str, str], dict[str, bool]] = {}
+    for model, operation, by, is_optional in _needs(declared, policies, role):
+        users = needed.setdefault((model, operation), {})
+        users[by] = users.get(by, True) and is_optional
+    return tuple(
+        Right(model, operation, tuple(sorted(users)), all(users.values()))
+        for (model, operation), users in sorted(needed.items())
+    )
+
+
+def _needs(declared: Catalogue, policies: Policies | None, role: Role) -> Iterator[tuple[str, str, str, bool]]:
+    for name, reads in _enabled(declared, policies):
+        if role is Role.AUDIT:
+            for read in reads:
+                yield read.model, "read", name, read.optional
+        if role is Role.CHANGE:
+            models = {read.model for read in reads} if name in declared.controls else set()
+            for model in models.intersection(_DESKS):
+                yield model, "write", name, model in _EXPECTED_UNWRITABLE
+            for model in models.intersection(_NOTED):
+                yield model, "read", name, False
+            for model, operation in _CHANGES.get(name, ()):
+                yield model, operation, name, False
+
+
+def _enabled(
+    declared: Catalogue, policies: Policies | None
+) -> Iterator[tuple[str, tuple[type[Row] | type[Group], ...]]]:
+    for name, control in declared.controls.items():
+        if policies is None or policies.control(name).enabled:
+            yield name, control.reads
+    for name, automation in declared.automations.items():
+        if policies is None or policies.automation(name).enabled:
+            yield name, automation.reads
+
+
+def must(bot: Bot, declared: Catalogue, policies: Policies | None) -> Iterator[Check]:
+    """May the bot do what the enabled controls and automations need?"""
+    for role in bot.roles:
+        rights = rights_needed(declared, policies, role)
+        lacking = [check for right in rights if (check := _lacks(bot, right)) is not None]
+        yield from lacking
+        if rights and not lacking:
+            yield Check(f"{role} rights of {bot}", Level.OK, f"all {len(rights)} there")
+
+
+def _lacks(bot: Bot, right: Right) -> Check | None:
+    client, users = bot.client, ", ".join(right.needed_by)
+    name = f"{right.operation} {right.model}"
+    if client.fields(right.model) is None:
+        found = f"this database has no such model; for {users}"
+        level = Level.OK if right.is_optional else Level.WARN
+        return Check(name, level, found, "install the module, or switch off what needs it in the policy")
+    if client.may(right.model, right.operation):
+        return None
+    advice = f"give {bot.login} a group that may {right.operation} {right.model}"
+    if right.operation == "read" and right.model in _PUBLIC:
+        return Check(name, Level.WARN, f"{bot.login}: {_PUBLIC[right.model]}; for {users}", advice)
+    level = Level.WARN if right.is_optional else Level.FAIL
+    if right.model in _EXPECTED_UNWRITABLE and right.operation == "write":
+        advice = f"cases on {right.model} cannot be asked there; {_EXPECTED_UNWRITABLE[right.model]}"
+    return Check(name, level, f"{bot.login} may not; needed by {users}", advice)
+
+
+# ------------------------------------------------------------------------------- visibility --
+
+_COUNTED: Mapping[str, tuple[str, list[Any]]] = {
+    "employees": ("hr.employee", []),
+    "timesheets": ("account.analytic.line", [["project_id", "!=", False]]),
+    "other analytic lines": ("account.analytic.line", [["project_id", "=", False]]),
+    "orders": ("sale.order", []),
+    "order lines": ("sale.order.line", []),
+    "invoices, bills and entries": ("account.move", []),
+    "expenses": ("hr.expense", []),
+    "purchase orders": ("purchase.order", []),
+    "projects": ("project.project", []),
+}
+
+_NARROWING = (
+    (
+        "project.group_project_manager",
+        "sales_team.group_sale_salesman_all_leads",
+        "the rule of project managers hides most order lines",
+    ),
+    (
+        "hr_timesheet.group_hr_timesheet_approver",
+        "project.group_project_manager",
+        "timesheets of private projects are hidden",
+    ),
+    (
+        "account.group_account_readonly",
+        "hr_timesheet.group_hr_timesheet_approver",
+        "the rule of accounting readers hides timesheets of projects",
+    ),
+)
+"""Who is in the first group and not in the second sees fewer rows than one would think, and Odoo says nothing."""
+
+
+def visibility(audit: Bot, bots: Iterable[Bot]) -> Iterator[Check]:
+    """Does the reading bot see what there is? Odoo answers a missing right with fewer rows and no error."""
+    others = [bot for bot in bots if bot is not audit]
+    for what, (model, domain) in _COUNTED.items():
+        count = _count(audit, model, domain)
+        if count is None:
+            continue
+        seen = ((_count(bot, model, domain) or 0, str(bot)) for bot in others)
+        yield judge_count(what, count, max(seen, default=None))
+    for narrow, wide, effect in _NARROWING:
+        if audit.client.has_group(narrow) and not audit.client.has_group(wide):
+            yield Check("visibility", Level.WARN, f"in {narrow} without {wide}: {effect}", f"add {wide}")
+
+
+def judge_count(what: str, count: int, best: tuple[int, str] | None) -> Check:
+    """Judge how many records the reading bot sees, beside what another of our bots sees at best."""
+    name = f"sees {what}"
+    if count == 0:
+        advice = "if there are any, the bot lacks a group: compare with what an administrator sees"
+        return Check(name, Level.WARN, "none", advice)
+    if best is not None and best[0] > count:
+        found = f"{count}, but {best[1]} sees {best[0]}"
+        return Check(name, Level.WARN, found, "a group narrows what the reading bot sees: give it the other's groups")
+    return Check(name, Level.OK, str(count))
+
+
+def _count(bot: Bot, model: str, domain: list[Any]) -> int | None:
+    """Count what a bot sees; None where the model is not there or may not be read."""
+    fields = bot.client.fields(model)
+    if fields is None or any(leaf[0] not in fields for leaf in domain) or not bot.client.may(model, "read"):
+        return None
+    return bot.client.search_count(model, domain)
+
+
+# ---------------------------------------------------------------------- modules and policies --
+
+_MODULES = (
+    "account",
+    "crm",
+    "hr",
+    "hr_expense",
+    "hr_holidays",
+    "hr_timesheet",
+    "mail",
+    "project",
+    "purchase",
+    "sale_management",
+    "sale_timesheet",
+)
+
+
+def modules(bot: Bot) -> Iterator[Check]:
+    """Which parts of Odoo are there, and does it know approved time?"""
+    request = Request(
+        model="ir.module.module",
+        method="search_read",
+        arguments={"domain": [["name", "in", list(_MODULES)], ["state", "=", "installed"]], "fields": ["name"]},
+        reads=True,
+    )
+    installed = sorted(row["name"] for row in bot.client.send(request))
+    missing = sorted(set(_MODULES) - set(installed))
+    found = ", ".join(installed) + (f"; not there: {', '.join(missing)}" if missing else "")
+    yield Check("modules", Level.OK, found)
+    lines = bot.client.fields("account.analytic.line") or {}
+    approval = "validated" if "validated" in lines else "a timesheet sheet" if "sheet_id" in lines else ""
+    yield Check("approval of time", Level.OK, f"known by {approval}" if approval else "unknown here: all time counts")
+
+
+def staffed(bot: Bot, policies: Policies) -> Iterator[Check]:
+    """Does every role that is asked have members whom Odoo knows?"""
+    for role in policies.unstaffed():
+        advice = f"name Odoo logins under `roles: {role}:` in the policy file"
+        yield Check(f"role {role}", Level.WARN, "nobody fills it, so the ladder skips it", advice)
+    logins = sorted({login for members in policies.roles.values() for login in members})
+    known = bot.client.users(logins) if logins else {}
+    for role, members in policies.roles.items():
+        unknown = [login for login in members if login not in known]
+        if unknown:
+            found = f"no active user has the login {', '.join(unknown)}"
+            yield Check(f"role {role}", Level.FAIL, found, "correct the policy file, or make the user")
+        elif members:
+            yield Check(f"role {role}", Level.OK, f"{len(members)} members")

@@ -1,0 +1,295 @@
+"""No outcome of a task loses its message: it is done, tried again, refused to a person, or kept as a dead letter.
+
+The letter is stored first and the message acknowledged second, so a crash between the two stores it twice under one
+id, which is once. What stock Celery would drop or die of (unreadable bytes, unknown tasks, bodies of the wrong shape)
+ends here as a letter too.
+"""
+
+import base64
+import json
+import random
+import traceback
+from collections.abc import Callable
+from queue import Empty
+from typing import Any
+
+import structlog
+from billiard.einfo import ExceptionWithTraceback
+from celery import Task
+from celery.exceptions import Ignore, Reject, Retry, TimeLimitExceeded, WorkerLostError
+from celery.worker.consumer import Consumer
+from celery.worker.request import Request
+from kombu.transport import redis as kombu_redis
+
+from ledger import RefusalEntry
+from purser.errors import PurserError
+from purser.retry import DeadLetter, Refused, RetryPolicy, decide
+from purser.retry import Retry as TryAgain
+from workers.fleet import Fleet
+from workers.letters import SetAside, body_bytes, letter, with_attempt
+
+log = structlog.get_logger(__name__)
+
+MAX_DELIVERIES = 5
+"""A message that was begun this often without an end has taken its worker along each time."""
+
+
+class FleetRequest(Request):
+    """A request whose failure is kept before it is acknowledged."""
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        """Store the letter, then let Celery acknowledge. A letter that cannot be stored goes back to the queue."""
+        error = exc_info.exception
+        if isinstance(error, ExceptionWithTraceback):
+            error = error.exc
+        if isinstance(error, Reject):
+            # Task.retry raises this when the broker did not take the next try: this one must not vanish.
+            return self.reject(requeue=True)
+        if not isinstance(error, (Ignore, Retry, WorkerLostError, SystemExit, KeyboardInterrupt, MemoryError)):
+            try:
+                self._keep(error, str(exc_info.traceback))
+            except Exception as problem:  # noqa: BLE001 - whatever the ledger says, the message must stay
+                log.error("letter not stored, message goes back", task=self.name, id=self.id, problem=str(problem))
+                return self.reject(requeue=True)
+        return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+
+    def on_timeout(self, soft: bool, timeout: float) -> Any:
+        """Keep a message whose task ran into the hard time limit, before Celery acknowledges it."""
+        if not soft:
+            self._keep(TimeLimitExceeded(timeout), "")
+        return super().on_timeout(soft, timeout)
+
+    def _keep(self, error: BaseException, trace: str) -> None:
+        if isinstance(error, SetAside):
+            reason, name, text = error.reason, error.error, error.text
+        elif isinstance(error, TimeLimitExceeded):
+            reason, name, text = "time limit", "TimeLimitExceeded", f"the task ran longer than {error} s"
+        else:
+            reason, name, text = "permanent failure", type(error).__name__, str(error)
+        keep(self.app.fleet, self._message, reason=reason, error=name, text=text, trace=trace)
+
+
+def keep(fleet: Fleet, message: Any, *, reason: str, error: str, text: str, trace: str = "") -> None:
+    """Store a kombu message as a dead letter."""
+    queue = (message.delivery_info or {}).get("routing_key") or ""
+    stored = letter(
+        queue=queue,
+        body=body_bytes(message.body),
+        headers=message.headers if isinstance(message.headers, dict) else None,
+        properties=message.properties,
+        content_type=message.content_type or "",
+        content_encoding=message.content_encoding or "",
+        reason=reason,
+        error=error,
+        text=text,
+        traceback=trace,
+        now=fleet.now(),
+    )
+    fleet.ledger.letters.store(stored)
+    log.error("dead letter", letter=stored.id, queue=queue, task=stored.task, reason=reason, error=error)
+
+
+class FleetTask(Task):
+    """A task whose errors are answered by a pure decision: again, refused, or set aside."""
+
+    abstract = True
+    Request = FleetRequest
+    retry_policy = RetryPolicy()
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Stop a message that keeps taking its worker along. First deliveries cost nothing."""
+        if (self.request.delivery_info or {}).get("redelivered"):
+            begun = self.app.fleet.ledger.deliveries.count(task_id)
+            if begun >= MAX_DELIVERIES:
+                raise SetAside("too many deliveries", "PoisonMessage", f"begun {begun} times without an end")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task and decide what its error means."""
+        fleet: Fleet = self.app.fleet
+        request = self.request
+        with structlog.contextvars.bound_contextvars(correlation=request.root_id, message=request.id, task=self.name):
+            try:
+                return self.run(*args, **kwargs)
+            except (Ignore, Reject, Retry, SetAside):
+                raise
+            except Exception as error:
+                name, text = type(error).__name__, str(error) if isinstance(error, PurserError) else _brief(error)
+                attempt = (request.retries or 0) + 1
+                match decide(self.retry_policy, error, attempt=attempt, rng=random.uniform):
+                    case TryAgain(after=after):
+                        log.warning("trying again", attempt=attempt, after=round(after, 2), error=name, text=text)
+                        headers = with_attempt(request.headers, at=fleet.now(), error=f"{name}: {text}")
+                        raise self.retry(exc=error, countdown=after, max_retries=None, headers=headers) from error
+                    case Refused(reason=reason):
+                        self._refused(fleet, reason)
+                        log.warning("refused", reason=reason)
+                        return None
+                    case DeadLetter(reason=reason):
+                        raise SetAside(reason, name, text) from error
+
+    def _refused(self, fleet: Fleet, reason: str) -> None:
+        now = fleet.now()
+        message = str(self.request.id)
+        fleet.ledger.refusals.add(
+            RefusalEntry(id=message, task=self.name, what=message, why=reason, first_at=now, last_at=now)
+        )
+
+
+def _brief(error: BaseException) -> str:
+    """Say what an unforeseen error was, on one line: its own words may be long."""
+    return traceback.format_exception_only(error)[-1].strip()[:500]
+
+
+class FleetConsumer(Consumer):
+    """A consumer that no bytes can stop: what stock code would drop or die of is kept as a letter."""
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        """Keep a message that is none of Celery's."""
+        self._set_aside(message, "unreadable", "UnknownMessage", "no task message: the headers name no task")
+
+    def on_unknown_task(self, body: Any, message: Any, exc: BaseException) -> None:
+        """Keep a message for a task that this worker does not know."""
+        name = message.headers.get("task")
+        self._set_aside(message, "unknown task", "NotRegistered", f"no task is called {name!r}")
+
+    def on_invalid_task(self, body: Any, message: Any, exc: BaseException) -> None:
+        """Keep a message that Celery finds malformed."""
+        self._set_aside(message, "unreadable", type(exc).__name__, str(exc))
+
+    def on_decode_error(self, message: Any, exc: BaseException) -> None:
+        """Keep a message whose body cannot be decoded."""
+        self._set_aside(message, "unreadable", type(exc).__name__, str(exc))
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
+        """Look at a message before stock code does: some shapes would end the worker."""
+        inner = super().create_task_handler(*args, **kwargs)
+
+        def on_task_received(message: Any) -> Any:
+            problem = _malformed(message)
+            if problem:
+                return self._set_aside(message, "unreadable", "MalformedMessage", problem)
+            return inner(message)
+
+        return on_task_received
+
+    def _set_aside(self, message: Any, reason: str, error: str, text: str) -> None:
+        keep(self.app.fleet, message, reason=reason, error=error, text=text[:500])
+        message.ack_log_error(log, self.connection_errors)
+
+
+def _malformed(message: Any) -> str:
+    """Say what is wrong with a message that claims to be a task; '' when nothing is."""
+    headers = message.headers
+    if not isinstance(headers, dict) or not isinstance(headers.get("task"), str):
+        return ""  # none of Celery's: on_unknown_message says so
+    if not isinstance(headers.get("id"), str):
+        return "the header `id` is missing or no string"
+    for name, kinds in _HEADER_TYPES.items():
+        if headers.get(name) is not None and not isinstance(headers[name], kinds):
+            return f"the header `{name}` has the wrong type"
+    limits = headers.get("timelimit")
+    if limits is not None and not all(limit is None or isinstance(limit, (int, float)) for limit in limits):
+        return "the header `timelimit` holds something else than numbers"
+    if message.content_type != "application/json":
+        return ""  # refused by kombu with a clear error of its own
+    try:
+        body = message.payload
+    except Exception as error:  # noqa: BLE001 - deep nesting raises RecursionError, codecs raise anything
+        return f"the body cannot be decoded: {type(error).__name__}"
+    if not (isinstance(body, (list, tuple)) and len(body) == 3):
+        return "the body is not [args, kwargs, embed]"
+    args, kwargs, embed = body
+    if (
+        not isinstance(args, (list, tuple))
+        or not isinstance(kwargs, dict)
+        or not isinstance(embed, (dict, type(None)))
+    ):
+        return "the body is not [list, object, object]"
+    return ""
+
+
+_HEADER_TYPES: dict[str, tuple[type, ...]] = {
+    "stamped_headers": (list,),
+    "stamps": (dict,),
+    "timelimit": (list, tuple),
+    "retries": (int,),
+    "eta": (str,),
+    "expires": (str, int, float),
+    "group": (str,),
+    "root_id": (str,),
+    "parent_id": (str,),
+}
+
+
+class SafeChannel(kombu_redis.Channel):
+    """A Redis channel that keeps what is no message, instead of ending the worker.
+
+    Stock kombu has popped the bytes before it finds that it cannot read them: an instant remains in which a killed
+    worker loses such bytes.
+    """
+
+    fleet: Fleet | None = None
+    """Set by `workers.app`; without it the channel behaves like the stock one."""
+
+    def _brpop_read(self, **options: Any) -> bool:
+        try:
+            try:
+                answer = self.client.parse_response(self.client.connection, "BRPOP", **options)
+            except self.connection_errors:
+                self.client.connection.disconnect()  # the next turn connects again
+                raise
+            if not answer:
+                raise Empty
+            key, raw = answer
+            queue = key.decode().rsplit(self.sep, 1)[0]
+            self._queue_cycle.rotate(queue)
+            envelope, problem = read_envelope(raw)
+            if problem and self.fleet is not None:
+                keep_raw(self.fleet, raw, queue=queue, problem=problem)
+            else:
+                self.connection._deliver(envelope, queue)
+            return True
+        finally:
+            self._in_poll: Any = None
+            self._flush_brpop_reauth()  # type: ignore[no-untyped-call]
+
+
+def read_envelope(raw: bytes) -> tuple[dict[str, Any], str]:
+    """Give the envelope kombu puts around a message on Redis, and what is wrong with it ('' when nothing is)."""
+    try:
+        envelope = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        return {}, f"not JSON: {type(error).__name__}"
+    if not isinstance(envelope, dict):
+        return {}, "no JSON object"
+    properties = envelope.get("properties")
+    if not isinstance(properties, dict) or not isinstance(envelope.get("body"), str):
+        return envelope, "no message: body or properties are missing"
+    if not isinstance(properties.get("delivery_info"), dict) or not isinstance(properties.get("delivery_tag"), str):
+        return envelope, "no message: properties lack delivery_info or delivery_tag"
+    encoding = properties.get("body_encoding")
+    try:
+        if encoding == "base64":
+            base64.b64decode(envelope["body"], validate=True)
+    except ValueError:
+        return envelope, "the body is not the base64 it claims to be"
+    return envelope, "" if encoding in (None, "base64", "utf-8") else "the body encoding is unknown"
+
+
+def keep_raw(fleet: Fleet, raw: bytes, *, queue: str, problem: str) -> None:
+    """Store bytes that are no message as a dead letter."""
+    stored = letter(
+        queue=queue,
+        body=raw,
+        headers=None,
+        properties=None,
+        content_type="application/octet-stream",
+        content_encoding="binary",
+        reason="unreadable",
+        error="NoMessage",
+        text=problem,
+        traceback="",
+        now=fleet.now(),
+    )
+    fleet.ledger.letters.store(stored)
+    log.error("dead letter", letter=stored.id, queue=queue, reason="unreadable", error=problem)

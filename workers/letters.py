@@ -1,0 +1,102 @@
+"""A message that cannot be carried out becomes a letter with its bytes, reason, error and history."""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ledger import Attempt, Letter, fingerprint
+
+HEADER = "purser"
+"""The message header that carries the attempts so far."""
+
+
+class SetAside(Exception):
+    """Ends a task whose message becomes a dead letter: why, which error, and what it said."""
+
+    def __init__(self, reason: str, error: str, text: str) -> None:
+        super().__init__(reason, error, text)
+        self.reason, self.error, self.text = reason, error, text
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.error}: {self.text}"
+
+
+def attempts_of(headers: Mapping[str, Any] | None) -> tuple[Attempt, ...]:
+    """Give the attempts a message has behind it; nothing readable is nothing known."""
+    carried = (headers or {}).get(HEADER)
+    listed = carried.get("attempts", ()) if isinstance(carried, dict) else ()
+    return tuple(
+        Attempt(at=dt.datetime.fromisoformat(one["at"]), error=str(one["error"]))
+        for one in listed
+        if isinstance(one, dict) and {"at", "error"} <= one.keys()
+    )
+
+
+def with_attempt(headers: Mapping[str, Any] | None, *, at: dt.datetime, error: str) -> dict[str, Any]:
+    """Give the headers of the next try, with one more attempt noted."""
+    known = [{"at": a.at.isoformat(), "error": a.error} for a in attempts_of(headers)]
+    return {HEADER: {"attempts": [*known, {"at": at.isoformat(), "error": error}]}}
+
+
+def letter(
+    *,
+    queue: str,
+    body: bytes,
+    headers: Mapping[str, Any] | None,
+    properties: Mapping[str, Any] | None,
+    content_type: str,
+    content_encoding: str,
+    reason: str,
+    error: str,
+    text: str,
+    traceback: str,
+    now: dt.datetime,
+) -> Letter:
+    """Build the letter of a message. Its id is the message's own, or for want of one a digest of the bytes."""
+    head = dict(headers or {})
+    task = head.get("task") if isinstance(head.get("task"), str) else ""
+    past = attempts_of(head)
+    return Letter(
+        id=_id(head, body),
+        queue=queue,
+        task=task or "",
+        body=body,
+        headers=_plain(head),
+        properties=_plain(dict(properties or {})),
+        content_type=content_type,
+        content_encoding=content_encoding,
+        reason=reason,
+        error=error,
+        message=text,
+        traceback=traceback,
+        attempts=(*past, Attempt(at=now, error=f"{error}: {text}")),
+        fingerprint=fingerprint(error=error, message=text, task=task or ""),
+        correlation_id=str(head.get("root_id") or head.get("id") or ""),
+        causation_id=str(head.get("parent_id") or ""),
+        first_at=past[0].at if past else now,
+        stored_at=now,
+    )
+
+
+def _id(headers: Mapping[str, Any], body: bytes) -> str:
+    given = headers.get("id")
+    if isinstance(given, str) and given:
+        return given
+    return "bytes-" + hashlib.sha256(body).hexdigest()[:32]
+
+
+def _plain(data: dict[str, Any]) -> dict[str, Any]:
+    """Keep what JSON can hold; the rest as its repr, so that nothing keeps a letter from being stored."""
+    plain: dict[str, Any] = json.loads(json.dumps(data, default=repr))
+    return plain
+
+
+def body_bytes(body: Any) -> bytes:
+    """Give the bytes of a message body, whatever type the transport made of them."""
+    if isinstance(body, bytes):
+        return body
+    if isinstance(body, memoryview):
+        return body.tobytes()
+    return str(body).encode()

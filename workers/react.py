@@ -1,0 +1,69 @@
+"""An event is accepted once; each automation reacts on a message of its own, so siblings cannot poison each other."""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from events.fact import Fact, read_event
+from ledger import Claim
+from odoo_client import Outcome, Status
+from purser.changes import Change
+from purser.declare import Automation
+from purser.errors import Permanent, Transient
+from workers.apply import Applied, settle
+from workers.fleet import Fleet
+
+log = structlog.get_logger(__name__)
+
+CLAIM_LEASE = dt.timedelta(seconds=60)
+TRIES_ON_CONFLICT = 3
+
+
+def accept(fleet: Fleet, raw: Mapping[str, Any], *, holder: str) -> tuple[str, ...]:
+    """Check an event, and send one message per automation. Give the automations it was sent to.
+
+    The same (source, id) again is not sent again. It counts as seen only after every message is out.
+    """
+    envelope, fact = read_event(raw)
+    claim = fleet.ledger.events.claim(envelope.source, envelope.id, holder=holder, lease=CLAIM_LEASE)
+    if claim is Claim.DONE:
+        log.info("event seen before", type=envelope.type, event_id=envelope.id)
+        return ()
+    if claim is Claim.BUSY:
+        raise Transient(f"event {envelope.id} is being accepted by somebody else")
+    names = tuple(
+        a.name for a in fleet.catalogue.reacting_to(type(fact)) if fleet.policies.automation(a.name).enabled
+    )
+    for name in names:
+        fleet.publish(
+            "purser.react",
+            {"automation": name, "event": envelope.model_dump(mode="json", exclude_none=True)},
+            label=f"{name}, {envelope.type} {envelope.id}",
+        )
+    fleet.ledger.events.mark(envelope.source, envelope.id)
+    log.info("event accepted", type=envelope.type, event_id=envelope.id, automations=names)
+    return names
+
+
+def decide(fleet: Fleet, automation: Automation, fact: Fact) -> tuple[Change, ...]:
+    """Read Odoo and let an automation decide. Reads only."""
+    tunables = fleet.policies.automation(automation.name).tunables
+    snapshot = fleet.audit.snapshot(automation.reads, as_of=fleet.now(), event=fact, tunables=tunables)
+    return tuple(automation(fact, snapshot, **tunables))
+
+
+def react(fleet: Fleet, name: str, raw: Mapping[str, Any]) -> Applied:
+    """Let one automation react to an event. A conflict is decided again at once, a few times."""
+    automation = fleet.catalogue.automation(name)
+    envelope, fact = read_event(raw)
+    if type(fact) is not automation.on:
+        raise Permanent(f"automation `{name}` reacts to {automation.on.type}, not to {envelope.type}")
+    outcomes: tuple[Outcome, ...] = ()
+    for _ in range(TRIES_ON_CONFLICT):
+        outcomes = fleet.change.apply(decide(fleet, automation, fact))
+        if all(outcome.status is not Status.CONFLICT for outcome in outcomes):
+            return settle(fleet, f"automation {name}", outcomes)
+    conflict = next(outcome for outcome in outcomes if outcome.status is Status.CONFLICT)
+    raise Transient(f"automation `{name}`: still in conflict after {TRIES_ON_CONFLICT} tries: {conflict.reason}")

@@ -1,0 +1,283 @@
+"""One run of one control for one slot: read, judge, reconcile, and send the difference on its way.
+
+    claim the slot -> see the open cases -> snapshot -> scan -> reconcile -> chunks on `apply` -> done mark
+
+A run that is repeated, or killed anywhere and repeated, ends the same: its changes carry business keys, and the
+slot's claim is a lease until the done mark is set.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import structlog
+from pydantic import TypeAdapter
+
+from config.policies import ControlPolicy
+from ledger import Claim, Outcome, RunRecord
+from odoo_client import OdooClient
+from purser.cases import ENDED, AskSeen, Case, CaseKey, merge
+from purser.changes import Change
+from purser.declare import Control
+from purser.errors import Mistake, NotApplicable
+from purser.model import Finding, Ref, Verdict
+from purser.reads import Domain, Moment, Row, Scope, Snapshot, Watched
+from purser.reconcile import House, Plan, Step, reconcile
+from schedules.slots import latest_slot, stagger
+from workers.fleet import Fleet
+
+log = structlog.get_logger(__name__)
+
+SLOT_LEASE = dt.timedelta(seconds=60)
+_STEPS: TypeAdapter[tuple[Step, ...]] = TypeAdapter(tuple[Step, ...])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What a control said of one snapshot, and what it cost to ask."""
+
+    control: Control
+    as_of: dt.datetime
+    verdicts: tuple[Verdict, ...] = ()
+    not_applicable: str = ""
+    rpc_calls: int = 0
+    pages: int = 0
+    seconds: float = 0.0
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Only the findings, worst first as the control gave them."""
+        return tuple(v for v in self.verdicts if isinstance(v, Finding))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run, as the run list and the log tell it."""
+
+    control: str
+    slot: dt.datetime
+    outcome: Outcome | None
+    """None: the slot was not run, because somebody else runs it or it is done."""
+    judged: Judged | None = None
+    plan: Plan = field(default_factory=Plan)
+    reason: str = ""
+
+
+def judge(
+    client: OdooClient,
+    policy: ControlPolicy,
+    *,
+    as_of: dt.datetime,
+    watched: Sequence[Watched] = (),
+    unit: Mapping[str, Any] | None = None,
+) -> Judged:
+    """Read what a control asks for and let it judge. Reads only. NotApplicable becomes a value."""
+    started, calls, pages = time.perf_counter(), client.calls, client.pages
+    verdicts: tuple[Verdict, ...] = ()
+    reason = ""
+    tunables = {**policy.tunables, **(unit or {})}
+    try:
+        snapshot = client.snapshot(policy.control.reads, as_of=as_of, tunables=tunables, watched=watched)
+        verdicts = tuple(policy.control(snapshot, **tunables))
+    except NotApplicable as error:
+        reason = str(error)
+    return Judged(
+        control=policy.control,
+        as_of=as_of,
+        verdicts=verdicts,
+        not_applicable=reason,
+        rpc_calls=client.calls - calls,
+        pages=client.pages - pages,
+        seconds=time.perf_counter() - started,
+    )
+
+
+class Ask(Row, model="mail.activity", active_test=False):
+    """An activity of ours, open or done, as Odoo shows it."""
+
+    user_id: int | None = None
+    active: bool
+    summary: str | None = None
+    feedback: str | None = None
+    create_date: Moment
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain:
+        """Read what the bot itself has created, and what we remember of a bot before it."""
+        return ["|", ("create_uid", "=", scope.tunables["bot"]), ("id", "in", scope.tunables["remembered"])]
+
+
+def see_cases(fleet: Fleet, control: str, as_of: dt.datetime) -> dict[CaseKey, Case]:
+    """Give every case of a control: Odoo's activities by key, completed by the ledger. Two calls, pages aside."""
+    client = fleet.change
+    memory = fleet.ledger.cases.of(control)
+    remembered = sorted(m.activity for m in memory.values() if m.activity is not None and m.state not in ENDED)
+    tunables = {"bot": client.whoami().uid, "remembered": remembered}
+    asks: Snapshot = client.snapshot((Ask,), as_of=as_of, tunables=tunables)
+    rows = {row.id: row for row in asks.rows(Ask)}
+    keys = client.external_ids("mail.activity", sorted(rows)) if rows else {}
+    seen = (
+        AskSeen(
+            key=key,
+            activity=number,
+            active=rows[number].active,
+            user_id=rows[number].user_id,
+            summary=rows[number].summary or "",
+            feedback=rows[number].feedback or "",
+            created_on=rows[number].create_date.astimezone(fleet.policies.timezone).date(),
+        )
+        for number, names in keys.items()
+        for key in names
+    )
+    return merge(control, seen, memory)
+
+
+def run_slot(fleet: Fleet, name: str, *, holder: str, release_hold: bool = False) -> Run:
+    """Run the latest slot of a control, unless it is done or somebody else runs it."""
+    policy = fleet.policies.control(name)
+    now = fleet.now()
+    slot = latest_slot(policy.every, now, fleet.policies.timezone, stagger(name, policy.every))
+    claim = fleet.ledger.slots.claim(name, slot, holder=holder, lease=SLOT_LEASE)
+    if claim is not Claim.GRANTED:
+        return Run(control=name, slot=slot, outcome=None, reason=claim.value)
+    run = run_now(fleet, policy, slot=slot, run_id=holder, trigger="beat", release_hold=release_hold)
+    fleet.ledger.slots.done(name, slot, holder=holder)
+    return run
+
+
+def run_now(
+    fleet: Fleet, policy: ControlPolicy, *, slot: dt.datetime, run_id: str, trigger: str, release_hold: bool = False
+) -> Run:
+    """Run a control now and send what follows. `slot` orders its chunks: older ones are dropped."""
+    name, as_of = policy.control.name, fleet.now()
+    if not policy.enabled:
+        raise Mistake(f"control `{name}` is switched off in the policy (controls.{name}.enabled)")
+    calls = fleet.change.calls
+    cases = see_cases(fleet, name, as_of)
+    watched = [Watched(key.subject, key.period) for key, case in sorted(cases.items()) if case.state not in ENDED]
+    judged = judge(fleet.audit, policy, as_of=as_of, watched=watched)
+    if judged.not_applicable:
+        run = Run(
+            control=name, slot=slot, outcome=Outcome.NOT_APPLICABLE, judged=judged, reason=judged.not_applicable
+        )
+    else:
+        plan = reconcile(
+            _house(fleet, policy, as_of),
+            judged.verdicts,
+            cases,
+            gone=_gone(fleet, name, judged.verdicts, cases),
+            release_hold=release_hold,
+        )
+        outcome = Outcome.HELD if plan.held else Outcome.COMPLETED
+        run = Run(control=name, slot=slot, outcome=outcome, judged=judged, plan=plan, reason=plan.held)
+        _send(fleet, run, run_id)
+    own = fleet.change.calls - calls if fleet.change is not fleet.audit else 0
+    _record(fleet, run, run_id=run_id, trigger=trigger, own_calls=own)
+    return run
+
+
+def _house(fleet: Fleet, policy: ControlPolicy, as_of: dt.datetime) -> House:
+    logins = sorted({login for rung in policy.ladder for login in fleet.policies.roles.get(rung.ask, ())})
+    users = fleet.change.users(logins) if logins else {}
+    return House(
+        control=policy.control.name,
+        title=policy.control.title,
+        rule=policy.control.rule,
+        severity=policy.severity,
+        ladder=policy.ladder,
+        roles={
+            role: tuple(users[login] for login in members if login in users)
+            for role, members in fleet.policies.roles.items()
+        },
+        today=as_of.astimezone(fleet.policies.timezone).date(),
+        working_days=fleet.policies.working_days,
+    )
+
+
+def _gone(fleet: Fleet, control: str, verdicts: Iterable[Verdict], cases: Mapping[CaseKey, Case]) -> frozenset[Ref]:
+    """Ask Odoo which subjects of unjudged open cases exist no more; usually there are none to ask about."""
+    judged = {CaseKey(control, v.subject, v.period) for v in verdicts}
+    missing = {key.subject for key, case in cases.items() if case.state not in ENDED and key not in judged}
+    return fleet.audit.gone(sorted(missing)) if missing else frozenset()
+
+
+def chunks(steps: Iterable[Step], size: int) -> Iterator[tuple[Step, ...]]:
+    """Cut steps that change Odoo into pieces of one kind and model, so that each costs one call."""
+
+    def kind(step: Step) -> tuple[str, str]:
+        change: Change | None = step.change
+        return (change.kind if change is not None else "", getattr(change, "model", ""))
+
+    changing = [step for step in steps if step.change is not None]
+    for _, alike in groupby(sorted(changing, key=lambda s: _ORDER[kind(s)[0]]), key=kind):
+        batch = list(alike)
+        for start in range(0, len(batch), size):
+            yield tuple(batch[start : start + size])
+
+
+_ORDER = {"ensure": 0, "note": 1, "update": 2, "call": 3, "close": 4}
+
+
+def dump_steps(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """Give the JSON-ready form of steps, as they travel on the `apply` queue."""
+    dumped: list[dict[str, Any]] = _STEPS.dump_python(tuple(steps), mode="json")
+    return dumped
+
+
+def load_steps(data: object) -> tuple[Step, ...]:
+    """Read what `dump_steps` wrote; pydantic.ValidationError says where it is wrong."""
+    return _STEPS.validate_python(data)
+
+
+def _send(fleet: Fleet, run: Run, run_id: str) -> None:
+    steps = run.plan.steps()
+    for chunk in chunks(steps, fleet.settings.chunk_size):
+        fleet.publish(
+            "purser.apply",
+            {"control": run.control, "slot": run.slot.isoformat(), "run": run_id, "steps": dump_steps(chunk)},
+            label=f"{run.control}, {len(chunk)} {chunk[0].change.kind if chunk[0].change else ''} changes",
+        )
+    fleet.ledger.cases.put([step.memory for step in steps if step.change is None and step.memory is not None])
+
+
+def _record(fleet: Fleet, run: Run, *, run_id: str, trigger: str, own_calls: int) -> None:
+    judged, plan = run.judged, run.plan
+    record = RunRecord(
+        id=run_id,
+        control=run.control,
+        slot=run.slot,
+        started=judged.as_of if judged else fleet.now(),
+        seconds=judged.seconds if judged else 0.0,
+        as_of=judged.as_of if judged else fleet.now(),
+        trigger=trigger,
+        outcome=run.outcome or Outcome.COMPLETED,
+        examined=len(judged.verdicts) if judged else 0,
+        findings=len(judged.findings) if judged else 0,
+        opened=len(plan.opened),
+        escalated=sum(step.memory is not None for step in plan.escalated),
+        refreshed=len(plan.refreshed),
+        closed=len(plan.closed),
+        withdrawn=len(plan.withdrawn),
+        unverified=len(plan.unverified),
+        rpc_calls=(judged.rpc_calls if judged else 0) + own_calls,
+        policy_hash=fleet.policies.hash,
+        code_version=_version(),
+        reason=run.reason,
+    )
+    fleet.ledger.runs.record(record)
+    log.info("run ended", **{k: v for k, v in vars_of(record).items() if k not in ("started", "as_of")})
+
+
+def vars_of(record: RunRecord) -> dict[str, Any]:
+    """Give a record's fields as plain values."""
+    dumped: dict[str, Any] = TypeAdapter(RunRecord).dump_python(record, mode="json")
+    return dumped
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("odoo-purser")
