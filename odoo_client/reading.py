@@ -112,7 +112,7 @@ def _context(kind: Read) -> dict[str, Any]:
 
 def _rows(client: Reader, kind: type[Row], specs: Sequence[FieldSpec], domain: list[Any]) -> list[dict[str, Any]]:
     named = {spec.asked for spec in specs if spec.named}
-    arguments: dict[str, Any] = {"fields": [spec.asked for spec in specs if spec.asked != "id"]}
+    arguments: dict[str, Any] = {"fields": [spec.asked for spec in specs if spec.asked != "id"] or ["id"]}
     bare = not named and kind.model not in WITHOUT_LOAD and client.version() >= (15, 0)
     if bare:
         arguments["load"] = ""

@@ -84,7 +84,7 @@ def _conf(settings: Settings) -> dict[str, Any]:
         "worker_consumer": "workers.delivery:FleetConsumer",
         "worker_cancel_long_running_tasks_on_connection_loss": True,
         "worker_soft_shutdown_timeout": 10,
-        "worker_enable_soft_shutdown_on_idle": True,
+        "worker_enable_soft_shutdown_on_idle": False,
         "worker_send_task_events": True,
         "task_send_sent_event": True,
         "worker_hijack_root_logger": False,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from kombu.connection import Connection
 
@@ -73,13 +74,18 @@ def broker(settings: Settings) -> Check:
     """Can messages be queued?"""
     where = mask_url(settings.broker)
     try:
-        open_to: Any = Connection
-        with open_to(settings.broker, connect_timeout=3) as connection:
+        with _connection(settings.broker) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
             version = _version_of(connection)
     except Exception as error:  # noqa: BLE001 - every transport has errors of its own; each means: not reachable
         return Check("broker", Level.FAIL, f"{where}: {error}", "start it, or correct PURSER_BROKER_URL")
     return Check("broker", Level.OK, f"{where}: {version}")
+
+
+def _connection(url: str) -> Any:
+    patience = {"socket_connect_timeout": 3, "socket_timeout": 5} if urlsplit(url).scheme.startswith("redis") else {}
+    make: Any = Connection
+    return make(url, connect_timeout=3, transport_options=patience)
 
 
 def _version_of(connection: Any) -> str:

@@ -21,6 +21,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from kombu.transport import redis as kombu_redis
 
+from config.settings import Settings
 from ledger import RefusalEntry
 from purser.errors import PurserError
 from purser.retry import DeadLetter, Refused, RetryPolicy, decide
@@ -89,12 +90,21 @@ def keep(fleet: Fleet, message: Any, *, reason: str, error: str, text: str, trac
     log.error("dead letter", letter=stored.id, queue=queue, task=stored.task, reason=reason, error=error)
 
 
+def retry_policy(settings: Settings) -> RetryPolicy:
+    """Give the patience of every task: about half a minute, which outlasts a restart of Odoo.
+
+    A delayed message waits in a worker's memory, unacknowledged; waits stay well below the visibility timeout, for
+    a longer one would be delivered again while it waits.
+    """
+    return RetryPolicy(attempts=10, cap=min(10.0, 0.6 * settings.visibility_timeout))
+
+
 class FleetTask(Task):
     """A task whose errors are answered by a pure decision: again, refused, or set aside."""
 
     abstract = True
     Request = FleetRequest
-    retry_policy = RetryPolicy()
+    max_retries = None  # how often is for `decide` to say, not for Celery
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         """Stop a message that keeps taking its worker along. First deliveries cost nothing."""
@@ -115,11 +125,11 @@ class FleetTask(Task):
             except Exception as error:
                 name, text = type(error).__name__, str(error) if isinstance(error, PurserError) else _brief(error)
                 attempt = (request.retries or 0) + 1
-                match decide(self.retry_policy, error, attempt=attempt, rng=random.uniform):
+                match decide(retry_policy(fleet.settings), error, attempt=attempt, rng=random.uniform):
                     case TryAgain(after=after):
                         log.warning("trying again", attempt=attempt, after=round(after, 2), error=name, text=text)
                         headers = with_attempt(request.headers, at=fleet.now(), error=f"{name}: {text}")
-                        raise self.retry(exc=error, countdown=after, max_retries=None, headers=headers) from error
+                        raise self.retry(exc=error, countdown=after, headers=headers) from error
                     case Refused(reason=reason):
                         self._refused(fleet, reason)
                         log.warning("refused", reason=reason)
@@ -265,8 +275,11 @@ def read_envelope(raw: bytes) -> tuple[dict[str, Any], str]:
     properties = envelope.get("properties")
     if not isinstance(properties, dict) or not isinstance(envelope.get("body"), str):
         return envelope, "no message: body or properties are missing"
-    if not isinstance(properties.get("delivery_info"), dict) or not isinstance(properties.get("delivery_tag"), str):
+    info = properties.get("delivery_info")
+    if not isinstance(info, dict) or not isinstance(properties.get("delivery_tag"), str):
         return envelope, "no message: properties lack delivery_info or delivery_tag"
+    if not all(isinstance(info.get(name), str) for name in ("exchange", "routing_key")):
+        return envelope, "no message: delivery_info lacks exchange or routing_key"
     encoding = properties.get("body_encoding")
     try:
         if encoding == "base64":

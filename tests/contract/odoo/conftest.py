@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from odoo_client import Api, Door, OdooClient, connect
+from odoo_client.twin import Twin
 from tests.contract.odoo.proxy import Proxy
 from tests.contract.odoo.seeding import Seeder
 
@@ -33,10 +34,18 @@ def _real(request: pytest.FixtureRequest) -> OdooServer:
     return OdooServer(admin, dataclasses.replace(admin, login=env.limited_login, api_key=env.limited_api_key))
 
 
-SERVERS: dict[str, Callable[[pytest.FixtureRequest], OdooServer]] = {"real": _real}
+def _twin(request: pytest.FixtureRequest) -> OdooServer:
+    twin = Twin()
+    request.addfinalizer(twin.stop)
+    twin.add_user("limited", "a key of its own", ["base.group_user"])
+    admin = Door(url=twin.start(), db=twin.db, login="admin", api_key=twin.admin_key)
+    return OdooServer(admin, dataclasses.replace(admin, login="limited", api_key="a key of its own"))
 
 
-@pytest.fixture(scope="session", params=[pytest.param("real", marks=pytest.mark.odoo)])
+SERVERS: dict[str, Callable[[pytest.FixtureRequest], OdooServer]] = {"twin": _twin, "real": _real}
+
+
+@pytest.fixture(scope="session", params=["twin", pytest.param("real", marks=pytest.mark.odoo)])
 def odoo_server(request: pytest.FixtureRequest) -> OdooServer:
     """Give the server; one parameter for each kind."""
     return SERVERS[request.param](request)

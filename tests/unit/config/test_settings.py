@@ -329,10 +329,13 @@ def test_the_example_names_every_setting_and_no_other() -> None:
 def test_the_example_loads_once_its_secrets_are_filled_in() -> None:
     given = example(with_defaults=False)
     assert [line.split(" is ")[0] for line in mistakes(*EVERYTHING, environ=given)] == [
+        "PURSER_BROKER_URL",
+        "PURSER_LEDGER_URL",
         "PURSER_ODOO_API_KEY",
         "PURSER_FLOWER_PASSWORD",
     ]
-    filled = {**given, "PURSER_ODOO_API_KEY": "k", "PURSER_FLOWER_PASSWORD": "p"}
+    own = {"PURSER_BROKER_URL": "redis://localhost", "PURSER_ODOO_API_KEY": "k", "PURSER_FLOWER_PASSWORD": "p"}
+    filled = {**given, **own}
     assert Settings.load(EVERYTHING, environ=filled).odoo_url == "https://odoo.example.com"
 
 

@@ -1,0 +1,108 @@
+"""One command for people: every part of the fleet has a verb, and an error is one clear sentence."""
+
+import logging
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+from typer.core import TyperGroup
+
+from console import (
+    audit,
+    automations,
+    cases,
+    context,
+    controls,
+    dead,
+    doctor,
+    events,
+    flower,
+    policies,
+    processes,
+    refusals,
+    up,
+)
+from console.output import FAILED, WRONG_USE, say
+from purser.errors import Mistake, PurserError
+
+
+class Door(TyperGroup):
+    """The top of the command: what Purser raises on purpose ends as a sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except PurserError as error:
+            say(f"purser: {error}")
+            raise typer.Exit(WRONG_USE if isinstance(error, Mistake) else FAILED) from error
+
+
+def app() -> typer.Typer:
+    """Build the command."""
+    top = typer.Typer(
+        cls=Door,
+        name="purser",
+        help="Watch a firm's work in Odoo: run controls, follow cases, replay dead letters.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong use, 3 nothing matched, 4 a check found something.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,  # a traceback with local variables would show secrets
+    )
+    top.callback()(_options)
+    for name, group in _GROUPS.items():
+        top.add_typer(group, name=name)
+    top.command("doctor")(doctor.doctor)
+    top.command("flower")(flower.run)
+    top.command("up")(up.up)
+    processes.add_to(top)
+    return top
+
+
+def main() -> None:
+    """Be the `purser` command."""
+    app()()
+
+
+_GROUPS = {
+    "controls": controls.group,
+    "cases": cases.group,
+    "dead": dead.group,
+    "refusals": refusals.group,
+    "events": events.group,
+    "automations": automations.group,
+    "policies": policies.group,
+    "audit": audit.group,
+}
+
+
+def _options(
+    env_file: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Read settings from this file; the environment wins. Else `.env` of this folder, if there is one.",
+        ),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the log of what happens.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=lambda asked: _tell_version(asked), is_eager=True)
+    ] = False,
+) -> None:
+    context.use_env_file(env_file)
+    level = logging.INFO if verbose else logging.ERROR
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"purser {version('odoo-purser')}\n")
+        raise typer.Exit

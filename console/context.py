@@ -1,0 +1,91 @@
+"""A command asks here for the parts it uses, and hears at once, in one list, which settings they lack."""
+
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from kombu.exceptions import OperationalError
+
+from config.policies import Policies, load_policies
+from config.settings import Need, Settings, mask_url
+from ledger import Ledger
+from purser.errors import Mistake, Transient
+from tasks.house import catalogue
+from workers.fleet import Fleet
+
+ENV_FILE = ".env"
+_env_file: ContextVar[Path | None] = ContextVar("env_file", default=None)
+
+
+def use_env_file(path: Path | None) -> None:
+    """Read settings from this file too, or from `.env` of the current folder where there is one."""
+    default = Path(ENV_FILE)
+    _env_file.set(path or (default if default.is_file() else None))
+
+
+def settings(*need: Need) -> Settings:
+    """Load the settings; Mistake lists everything missing of what is needed, unknown or wrong."""
+    return Settings.load(need=need, env_file=_env_file.get())
+
+
+def policies(file: Path | None = None) -> Policies:
+    """Load the policies of this file, else those the settings name, else the house view."""
+    return load_policies(catalogue(), file or settings().policies)
+
+
+@contextmanager
+def ledger() -> Iterator[Ledger]:
+    """Give the ledger; nothing else is needed."""
+    book = Ledger.connect(settings("ledger").ledger)
+    try:
+        yield book
+    finally:
+        book.close()
+
+
+@contextmanager
+def reading_fleet() -> Iterator[Fleet]:
+    """Give a fleet that reads Odoo and nothing else: it has no queue to write to."""
+    fleet = Fleet.assemble(settings("odoo"), _only_reads, _only_reads)
+    try:
+        yield fleet
+    finally:
+        fleet.disconnect()
+
+
+@contextmanager
+def fleet(*also: Need) -> Iterator[Fleet]:
+    """Give a fleet with broker and ledger, and with what else is needed."""
+    told = settings("broker", "ledger", *also)
+    from workers.app import build  # Celery takes a moment to import, and most commands do without
+
+    parts: Fleet = build(told).fleet
+    try:
+        yield parts
+    except OperationalError as error:
+        raise Transient(f"the broker at {mask_url(told.broker)} does not answer: {error}") from error
+    finally:
+        parts.disconnect()
+
+
+def who() -> str:
+    """Name the person at this terminal, for the audit trail."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return f"uid {os.getuid()}"
+
+
+def why(note: str) -> str:
+    """Return the note, or raise Mistake: what changes something needs its reason kept."""
+    if not note.strip():
+        raise Mistake("--note is empty: say why, for the audit trail")
+    return note
+
+
+def _only_reads(*_: Any, **__: Any) -> None:
+    raise Mistake("this command only reads: it has no queue to write to")

@@ -1,0 +1,42 @@
+"""Whether the fleet can reach what it needs and may do what it must is told in one table, with what to do."""
+
+from typing import Annotated
+
+import typer
+
+from console import context
+from console.output import FOUND, AsJson, as_json, leave, table, text
+from purser.errors import Mistake
+from workers.checks import Check, Level, check_all
+
+
+def doctor(
+    strict: Annotated[bool, typer.Option("--strict", help="Count warnings as problems.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Check broker, ledger, Odoo, rights and policies. Ends with 4 when something must be done."""
+    checks = [*_settings(), *check_all(context.settings(), context.policies)]
+    if json:
+        as_json(checks)
+    else:
+        table(("", "check", "found"), ((one.level, one.name, one.found) for one in checks))
+        _advise(checks)
+    bad = {Level.FAIL, Level.WARN} if strict else {Level.FAIL}
+    leave(FOUND if any(one.level in bad for one in checks) else 0)
+
+
+def _settings() -> list[Check]:
+    """Say in one check what is missing, so that the others can look at what is there."""
+    try:
+        context.settings("broker", "ledger", "odoo")
+    except Mistake as error:
+        return [Check("settings", Level.FAIL, str(error), "set them; .env.example explains each")]
+    return [Check("settings", Level.OK, "complete")]
+
+
+def _advise(checks: list[Check]) -> None:
+    problems = [one for one in checks if one.level is not Level.OK]
+    for one in problems:
+        text(f"{one.level}: {one.name}: {one.what_to_do}")
+    if not problems:
+        text("everything is in order")

@@ -1,0 +1,97 @@
+"""A firm's values are checked before anything starts with them, and shown as they count."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from config.policies import ControlPolicy, Policies
+from console import context
+from console.output import FOUND, AsJson, as_json, facts, leave, say, table, text
+from purser.errors import Mistake
+
+group = typer.Typer(help="The firm's own values.", no_args_is_help=True)
+File = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="Another file than the one PURSER_POLICIES names."),
+]
+
+
+@group.command()
+def check(file: File = None, json: AsJson = False) -> None:
+    """Check the policy file against every control's own values. Ends with 4 when something is wrong."""
+    path = file or context.settings().policies
+    try:
+        policies = context.policies(path)
+    except Mistake as error:
+        problems = [line.removeprefix("- ") for line in str(error).splitlines()[1:]] or [str(error)]
+        if json:
+            as_json({"source": str(path), "ok": False, "problems": problems, "unstaffed": []})
+        else:
+            text(str(error))
+        leave(FOUND)
+    unstaffed = policies.unstaffed()
+    if json:
+        told = {"source": policies.source, "ok": True, "problems": [], "unstaffed": unstaffed}
+        as_json({**told, "hash": policies.hash})
+        return
+    text(f"{policies.source}: in order, {len(policies.controls)} controls, hash {policies.hash}")
+    for role in unstaffed:
+        say(f"role `{role}` is on a ladder and nobody fills it: name Odoo logins under `roles: {role}:`")
+
+
+@group.command()
+def show(file: File = None, json: AsJson = False) -> None:
+    """Show every value that counts, those of the house view included."""
+    policies = context.policies(file)
+    if json:
+        as_json(_told(policies))
+        return
+    facts(
+        (
+            ("source", policies.source),
+            ("hash", policies.hash),
+            ("timezone", policies.timezone.key),
+            ("working days", [_DAYS[day] for day in sorted(policies.working_days)]),
+            *((f"role {role}", logins) for role, logins in policies.roles.items()),
+        )
+    )
+    table(
+        ("control", "enabled", "every", "severity", "ladder", "tunables"),
+        (_row(one) for one in policies.controls.values()),
+    )
+    table(("automation", "enabled"), ((name, one.enabled) for name, one in policies.automations.items()))
+
+
+def _row(one: ControlPolicy) -> tuple[Any, ...]:
+    ladder = [f"{rung.ask}+{rung.after}" for rung in one.ladder]
+    tunables = [f"{name}={value}" for name, value in one.tunables.items()]
+    return one.control.name, one.enabled, one.every, one.severity, ladder, tunables
+
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _told(policies: Policies) -> dict[str, Any]:
+    return {
+        "source": policies.source,
+        "hash": policies.hash,
+        "version": policies.version,
+        "timezone": policies.timezone.key,
+        "working_days": [_DAYS[day] for day in sorted(policies.working_days)],
+        "roles": policies.roles,
+        "controls": {
+            name: {
+                "enabled": one.enabled,
+                "every": str(one.every),
+                "severity": one.severity,
+                "ladder": one.ladder,
+                "tunables": one.tunables,
+                "hash": one.hash,
+            }
+            for name, one in policies.controls.items()
+        },
+        "automations": {
+            name: {"enabled": one.enabled, "tunables": one.tunables} for name, one in policies.automations.items()
+        },
+    }

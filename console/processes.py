@@ -1,0 +1,48 @@
+"""Each long-running role of the fleet is one line: the settings are checked, then Celery takes the process over."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from config.settings import PREFIX, Settings
+from console import context, up
+
+QUEUES = "scans,events,apply,outbound"
+_WORKER = ("-E", "--without-gossip", "--without-mingle")
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def add_to(top: typer.Typer) -> None:
+    """Add the roles to the command."""
+    top.command(context_settings=_PASS_ON)(worker)
+    top.command(context_settings=_PASS_ON)(beat)
+
+
+def worker(
+    ctx: typer.Context,
+    queues: Annotated[str, typer.Option("--queues", "-Q", help="Which queues to work on.")] = QUEUES,
+) -> None:
+    """Be a worker. Other options are Celery's, such as -c 4 or -n scans@%h."""
+    _become("worker", *_WORKER, "-Q", queues, *ctx.args)
+
+
+def beat(ctx: typer.Context) -> None:
+    """Be the clock that emits due controls. Two of them change nothing. Other options are Celery's."""
+    _become("beat", *ctx.args)
+
+
+def _become(role: str, *options: str) -> None:
+    told = context.settings("broker", "ledger", "odoo")
+    context.policies()  # what is wrong with them is told here, as a list, and not by a traceback of Celery's
+    command = [sys.executable, "-m", "celery", "-A", "workers.main", role, *options]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(command[0], command, _environ(told))  # noqa: S606 - no shell is the point
+
+
+def _environ(told: Settings) -> dict[str, str]:
+    """Hand on what was loaded, and not where it was loaded from: a value and its file would be one too many."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return {**up.SOFT_SHUTDOWN, **others, **told.to_environ()}

@@ -1,0 +1,57 @@
+"""A command is run as its user would: arguments and environment in, exit code and two streams out."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from console.cli import app
+from ledger import Ledger
+
+
+class Purser(Protocol):
+    """Runs `purser` with arguments and with settings beside those of the fixture."""
+
+    def __call__(self, *args: str, stdin: str = "", **environ: str) -> Result: ...
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Run in an empty folder, with no settings of this machine, and leave no set-up of the log behind."""
+    for name in [one for one in os.environ if one.startswith("PURSER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def purser() -> Purser:
+    """Give the command, in an environment without any setting."""
+
+    def run(*args: str, stdin: str = "", **environ: str) -> Result:
+        return CliRunner().invoke(app(), list(args), input=stdin, env=environ)
+
+    return run
+
+
+@pytest.fixture
+def operator(purser: Purser, redis_url: str) -> Purser:
+    """Give the command with a ledger."""
+
+    def run(*args: str, stdin: str = "", **environ: str) -> Result:
+        return purser(*args, stdin=stdin, **{"PURSER_LEDGER_URL": redis_url, **environ})
+
+    return run
+
+
+@pytest.fixture
+def ledger(redis_url: str) -> Iterator[Ledger]:
+    """Give the ledger that `operator` sees."""
+    book = Ledger.connect(redis_url)
+    yield book
+    book.close()
