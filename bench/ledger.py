@@ -1,4 +1,4 @@
-"""How long the ledger takes to list and group 100,000 letters and hold 10,000 cases: `python -m bench.ledger --url redis://...`."""
+"""How long the ledger takes to list and group 100,000 letters and hold 10,000 cases."""
 
 import argparse
 import datetime as dt

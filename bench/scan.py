@@ -1,0 +1,93 @@
+"""What one scan of missing timesheets costs, against asking Odoo once per employee."""
+
+import argparse
+import datetime as dt
+import time
+import uuid
+from typing import Any
+
+from config.policies import load_policies
+from odoo_client import Door, OdooClient, connect
+from odoo_client.wire import Request
+from purser.model import Period
+from tasks.house import catalogue
+from workers.scan import judge
+
+SAMPLE = 100
+"""Employees asked one by one; the whole is extrapolated from them."""
+BATCH = 250
+
+
+def main() -> None:
+    """Seed a disposable database until it holds so many employees, and print calls, seconds and the ratio."""
+    options = argparse.ArgumentParser(description=__doc__)
+    for name in ("url", "db", "login", "key"):
+        options.add_argument(f"--{name}", required=True)
+    options.add_argument("--employees", type=int, default=10_000)
+    given = options.parse_args()
+    door = Door(url=given.url, db=given.db, login=given.login, api_key=given.key, api="json2", read_timeout=300)
+    with connect(door) as client:
+        employees = seed(client, given.employees)
+        measure(client, employees)
+
+
+def call(client: OdooClient, model: str, method: str, *ids: int, **arguments: Any) -> Any:
+    """Make one call."""
+    return client.send(Request(model=model, method=method, ids=ids or None, arguments=arguments))
+
+
+def seed(client: OdooClient, wanted: int) -> list[int]:
+    """Hire until there are enough, and log four weeks for all but every tenth employee."""
+    known: list[int] = call(client, "hr.employee", "search", domain=[])
+    (project,) = call(client, "project.project", "create", vals_list=[{"name": f"Bench {uuid.uuid4().hex[:6]}"}])
+    monday = Period.week_of(dt.datetime.now(dt.UTC).date()).first
+    weeks = [monday - dt.timedelta(weeks=n) for n in (1, 2, 3, 4)]
+    while len(known) < wanted:
+        count = min(BATCH, wanted - len(known))
+        rows = [{"name": f"E{uuid.uuid4().hex[:8]}", "date_version": "2025-01-01"} for _ in range(count)]
+        hired: list[int] = call(client, "hr.employee", "create", vals_list=rows)
+        lines = [
+            {"employee_id": one, "project_id": project, "date": str(week), "unit_amount": 40, "name": "work"}
+            for number, one in enumerate(hired)
+            if number % 10
+            for week in weeks
+        ]
+        for start in range(0, len(lines), 2 * BATCH):
+            call(client, "account.analytic.line", "create", vals_list=lines[start : start + 2 * BATCH])
+        known += hired
+        print(f"\r{len(known)} of {wanted} employees", end="", flush=True)
+    print()
+    return known
+
+
+def measure(client: OdooClient, employees: list[int]) -> None:
+    """Run the control (once before, to fill the caches), then a loop over some employees."""
+    policy = load_policies(catalogue()).control("missing-timesheets")
+    judge(client, policy, as_of=dt.datetime.now(dt.UTC))
+    judged = judge(client, policy, as_of=dt.datetime.now(dt.UTC))
+    print(
+        f"{judged.rpc_calls} calls ({judged.pages} of them further pages), {judged.seconds:.2f} s, "
+        f"{len(judged.verdicts)} examined, {len(judged.findings)} findings"
+    )
+    since = str(dt.datetime.now(dt.UTC).date() - dt.timedelta(days=28))
+    step = max(1, len(employees) // SAMPLE)
+    sampled = employees[::step][:SAMPLE]
+    started = time.perf_counter()
+    for one in sampled:
+        domain = [["employee_id", "=", one], ["project_id", "!=", False], ["date", ">=", since]]
+        call(
+            client,
+            "account.analytic.line",
+            "formatted_read_group",
+            domain=domain,
+            groupby=["date:iso_week_number"],
+            aggregates=["unit_amount:sum"],
+        )
+    each = (time.perf_counter() - started) / len(sampled)
+    whole = each * len(employees)
+    print(f"one call per employee: {each * 1000:.1f} ms each, {whole:.0f} s for all (from {len(sampled)} of them)")
+    print(f"the scan, judging included, is {whole / judged.seconds:.0f} times as fast")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Rows in memory, found by id or by an index, and put back as they were when a request fails."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Row = dict[str, Any]
+
+
+class Store:
+    """Tables of rows. A row is never changed in place: a new one takes its seat, and the old one is remembered."""
+
+    def __init__(self, indexes: Mapping[str, tuple[tuple[str, ...], ...]]) -> None:
+        self._tables: dict[str, dict[int, Row]] = {}
+        self._last: dict[str, int] = {}
+        self._indexes = indexes
+        self._found: dict[tuple[str, tuple[str, ...]], dict[tuple[Any, ...], dict[int, None]]] = {
+            (model, names): {} for model, keys in indexes.items() for names in keys
+        }
+        self._log: list[tuple[str, int, Row | None]] = []
+
+    def table(self, model: str) -> dict[int, Row]:
+        """Give all rows of a model; to be read only."""
+        return self._tables.setdefault(model, {})
+
+    def get(self, model: str, id: int) -> Row | None:  # noqa: A002
+        """Give one row."""
+        return self._tables.get(model, {}).get(id)
+
+    def new_id(self, model: str) -> int:
+        """Draw the next id; like a sequence, it is not given back."""
+        self._last[model] = self._last.get(model, 0) + 1
+        return self._last[model]
+
+    def reserve(self, model: str, id: int) -> None:  # noqa: A002
+        """Make `id` the next one to be drawn."""
+        self._last[model] = id - 1
+
+    def put(self, model: str, row: Row) -> None:
+        """Write a row under its id."""
+        self._log.append((model, row["id"], self.get(model, row["id"])))
+        self._last[model] = max(self._last.get(model, 0), row["id"])
+        self._set(model, row["id"], row)
+
+    def remove(self, model: str, id: int) -> None:  # noqa: A002
+        """Take a row away."""
+        self._log.append((model, id, self.get(model, id)))
+        self._set(model, id, None)
+
+    def indexed(self, model: str, *names: str) -> bool:
+        """Say whether `find` works for these fields."""
+        return (model, names) in self._found
+
+    def find(self, model: str, names: tuple[str, ...], values: tuple[Any, ...]) -> list[int]:
+        """Give the ids of the rows with these values."""
+        return list(self._found[model, names].get(values, ()))
+
+    def mark(self) -> int:
+        """Remember this moment for `undo`."""
+        return len(self._log)
+
+    def undo(self, mark: int) -> None:
+        """Put everything back as it was at `mark`."""
+        while len(self._log) > mark:
+            model, id_, old = self._log.pop()
+            self._set(model, id_, old)
+
+    def commit(self) -> None:
+        """Forget the way back."""
+        self._log.clear()
+
+    def _set(self, model: str, id: int, row: Row | None) -> None:  # noqa: A002
+        table = self.table(model)
+        old = table.pop(id, None) if row is None else table.get(id)
+        for names in self._indexes.get(model, ()):
+            found = self._found[model, names]
+            before = None if old is None else tuple(old.get(name) for name in names)
+            after = None if row is None else tuple(row.get(name) for name in names)
+            if before != after:
+                if before is not None:
+                    found[before].pop(id, None)
+                if after is not None:
+                    found.setdefault(after, {})[id] = None
+        if row is not None:
+            table[id] = row

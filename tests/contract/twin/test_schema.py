@@ -1,0 +1,77 @@
+"""The twin's facts hold together, and cover what the controls and automations read."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
+import pytest
+
+import tasks.automations
+import tasks.controls
+import tasks.rows
+from odoo_client.twin.schema import Field, Model, load_schema
+from purser.reads import Group, Read, Row
+
+SCHEMA = load_schema()
+
+
+def _reads() -> Iterator[Read]:
+    for package in (tasks.rows, tasks.controls, tasks.automations):
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
+    left: list[Read] = [*Row.__subclasses__(), *Group.__subclasses__()]
+    while left:
+        read = left.pop()
+        left += read.__subclasses__()
+        if read.__module__.startswith("tasks."):
+            yield read
+
+
+@pytest.mark.parametrize("read", list(_reads()), ids=lambda read: read.__qualname__)
+def test_every_field_that_is_read_is_one_the_twin_knows(read: Read) -> None:
+    known = {"__count", *SCHEMA.models[read.model].fields}
+    assert [spec.asked for spec in read.specs() if not spec.if_known and spec.field not in known] == []
+
+
+def _fields() -> Iterator[tuple[Model, Field]]:
+    for model in SCHEMA.models.values():
+        for field in model.fields.values():
+            yield model, field
+
+
+def test_every_relation_leads_to_a_known_model_and_every_inverse_to_a_known_field() -> None:
+    lost = [
+        f"{model.name}.{field.name}"
+        for model, field in _fields()
+        if field.relation
+        and (
+            field.relation not in SCHEMA.models
+            or (field.inverse and field.inverse not in SCHEMA.models[field.relation].fields)
+        )
+    ]
+    assert lost == []
+
+
+def test_every_related_field_has_a_path_that_can_be_walked() -> None:
+    lost = []
+    for model, field in _fields():
+        at: Model | None = model
+        for step in field.path:
+            found = at.fields.get(step) if at else None
+            at = SCHEMA.models.get(found.relation) if found else None
+            if found is None:
+                lost.append(f"{model.name}.{field.name}")
+    assert lost == []
+
+
+def test_defaults_and_copies_name_known_fields() -> None:
+    for section in (SCHEMA.defaults, SCHEMA.copies, SCHEMA.required):
+        for model, fields in section.items():
+            assert set(fields) <= set(SCHEMA.models[model].fields), model
+
+
+def test_rights_speak_of_known_models_and_groups() -> None:
+    for group in SCHEMA.groups.values():
+        assert set(group.access) <= set(SCHEMA.models), group.name
+        assert set(group.implies) <= set(SCHEMA.groups), group.name
+        assert all(set(letters) <= set("rwcu") for letters in group.access.values())
