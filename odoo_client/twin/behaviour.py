@@ -68,6 +68,9 @@ def after_create(records: "Records", model: str, row: Row) -> None:
         follow(records, row.get("res_model"), row.get("res_id"), [row.get("user_id")])
     if model == "hr.version":
         choose_version(records, row.get("employee_id"))
+    if model == "res.company" and not records.is_sudo:  # whoever founds a company works for it
+        user = records.store.get("res.users", records.uid) or {}
+        records.store.put("res.users", {**user, "company_ids": (*user.get("company_ids", ()), row["id"])})
 
 
 def follow(records: "Records", model: Any, id: Any, users: list[Any]) -> None:  # noqa: A002

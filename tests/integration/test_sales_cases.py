@@ -10,10 +10,17 @@ import pytest
 from purser.cases import CaseKey, CaseState
 from purser.model import Ref
 from tests.conftest import OdooEnv
+from tests.houses import House, open_house
 from tests.integration.calm import Calm
 from tests.odoo.seeding_sales import Seeder
 
 Open = Callable[[Path | None], Calm]
+
+
+@pytest.fixture(params=[pytest.param("real", marks=pytest.mark.odoo)])
+def house(request: pytest.FixtureRequest) -> House:
+    """Sales are computed by Odoo: the twin cannot stand in for it."""
+    return open_house(request)
 
 
 @pytest.fixture

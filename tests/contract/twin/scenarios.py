@@ -744,6 +744,22 @@ def personnel_files(side: Side) -> Heard:
     ]
 
 
+@scenario
+def who_founds_a_company_works_for_it(side: Side) -> Heard:
+    company = side.admin.make("res.company", name=fresh("c"))
+    made = side.admin.ask(
+        "resource.calendar",
+        "create",
+        vals_list=[{"name": fresh("cal"), "company_id": company}],
+        context={"allowed_company_ids": [company]},
+    )
+    me = side.admin.get("res.users", "context_get")["uid"]
+    return [
+        made.status,
+        company in side.admin.get("res.users", "read", ids=[me], fields=["company_ids"])[0]["company_ids"],
+    ]
+
+
 # ------------------------------------------------------------------------------- defaults --
 
 

@@ -1,0 +1,39 @@
+"""An Odoo to run a whole fleet against: the twin on any machine, the real one where there is one."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from odoo_client.twin import Twin
+from tests.conftest import OdooEnv
+from tests.e2e.bot import GROUPS, make_bot
+from tests.odoo.seeding_people import Firm
+
+PARAMS = ["twin", pytest.param("real", marks=pytest.mark.odoo)]
+
+
+@dataclass(frozen=True)
+class House:
+    """One Odoo, and how to hire a bot with the documented rights in it: login and key."""
+
+    env: OdooEnv
+    bot: Callable[[Firm], tuple[str, str]]
+
+
+def open_house(request: pytest.FixtureRequest) -> House:
+    """Give the Odoo that a fixture's parameter names."""
+    if request.param == "real":
+        return House(request.getfixturevalue("odoo_env"), make_bot)
+    twin = Twin()
+    twin.start()
+    request.addfinalizer(twin.stop)
+
+    def bot(firm: Firm) -> tuple[str, str]:
+        login, key = firm.name("bot").replace(" ", "."), secrets.token_hex(20)
+        companies = [row["id"] for row in twin.rows("res.company")]
+        twin.add_user(login, key, GROUPS, companies=companies)
+        return login, key
+
+    return House(OdooEnv(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key), bot)
