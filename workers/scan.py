@@ -20,7 +20,7 @@ from config.policies import ControlPolicy
 from ledger import Claim, Outcome, RunRecord
 from odoo_client import OdooClient
 from purser.cases import ENDED, AskSeen, Case, CaseKey, merge
-from purser.changes import Change
+from purser.changes import Call, Change, Close, Ensure, Note, Update
 from purser.declare import Control
 from purser.errors import Mistake, NotApplicable
 from purser.model import Finding, Ref, Verdict
@@ -32,6 +32,9 @@ from workers.fleet import Fleet
 log = structlog.get_logger(__name__)
 
 SLOT_LEASE = dt.timedelta(seconds=60)
+LATELY = dt.timedelta(days=400)
+"""How far back Odoo is asked for ended activities; what ended before is for the ledger to remember."""
+
 _STEPS: TypeAdapter[tuple[Step, ...]] = TypeAdapter(tuple[Step, ...])
 
 
@@ -72,16 +75,14 @@ def judge(
     *,
     as_of: dt.datetime,
     watched: Sequence[Watched] = (),
-    unit: Mapping[str, Any] | None = None,
 ) -> Judged:
     """Read what a control asks for and let it judge. Reads only. NotApplicable becomes a value."""
     started, calls, pages = time.perf_counter(), client.calls, client.pages
     verdicts: tuple[Verdict, ...] = ()
     reason = ""
-    tunables = {**policy.tunables, **(unit or {})}
     try:
-        snapshot = client.snapshot(policy.control.reads, as_of=as_of, tunables=tunables, watched=watched)
-        verdicts = tuple(policy.control(snapshot, **tunables))
+        snapshot = client.snapshot(policy.control.reads, as_of=as_of, tunables=policy.tunables, watched=watched)
+        verdicts = tuple(policy.control(snapshot, **policy.tunables))
     except NotApplicable as error:
         reason = str(error)
     return Judged(
@@ -106,8 +107,11 @@ class Ask(Row, model="mail.activity", active_test=False):
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain:
-        """Read what the bot itself has created, and what we remember of a bot before it."""
-        return ["|", ("create_uid", "=", scope.tunables["bot"]), ("id", "in", scope.tunables["remembered"])]
+        """Read what the bot has open or ended lately, and what we remember of a bot before it."""
+        lately = scope.as_of.date() - LATELY
+        ended = ["|", ("active", "=", True), ("date_done", ">=", lately)]
+        own = ["&", ("create_uid", "=", scope.tunables["bot"]), *ended]
+        return ["|", *own, ("id", "in", scope.tunables["remembered"])]
 
 
 def see_cases(fleet: Fleet, control: str, as_of: dt.datetime) -> dict[CaseKey, Case]:
@@ -205,20 +209,28 @@ def _gone(fleet: Fleet, control: str, verdicts: Iterable[Verdict], cases: Mappin
 
 
 def chunks(steps: Iterable[Step], size: int) -> Iterator[tuple[Step, ...]]:
-    """Cut steps that change Odoo into pieces of one kind and model, so that each costs one call."""
-
-    def kind(step: Step) -> tuple[str, str]:
-        change: Change | None = step.change
-        return (change.kind if change is not None else "", getattr(change, "model", ""))
-
-    changing = [step for step in steps if step.change is not None]
-    for _, alike in groupby(sorted(changing, key=lambda s: _ORDER[kind(s)[0]]), key=kind):
-        batch = list(alike)
+    """Cut steps that change Odoo into pieces that one call can carry out: asking first, closing last."""
+    changing = [(_alike(step.change), step) for step in steps if step.change is not None]
+    changing.sort(key=lambda pair: pair[0])
+    for _, pairs in groupby(changing, key=lambda pair: pair[0]):
+        batch = [step for _, step in pairs]
         for start in range(0, len(batch), size):
             yield tuple(batch[start : start + size])
 
 
-_ORDER = {"ensure": 0, "note": 1, "update": 2, "call": 3, "close": 4}
+def _alike(change: Change) -> tuple[int, str]:
+    """Changes of the same order and text may share a call."""
+    match change:
+        case Ensure(model=model, values=values):
+            return 0, f"{model} {values.get('res_model', '')}"
+        case Note():
+            return 1, ""
+        case Update(ref=ref):
+            return 2, ref.model
+        case Call(ref=ref, method=method):
+            return 3, f"{ref.model} {method}"
+        case Close(feedback=feedback):
+            return 4, feedback
 
 
 def dump_steps(steps: Sequence[Step]) -> list[dict[str, Any]]:
