@@ -10,7 +10,7 @@ import datetime as dt
 import enum
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from purser.model import Money, Period, Ref, Severity
@@ -156,8 +156,12 @@ class Case:
     asked_on: dt.date
     activity: int | None = None
     """The activity of the current rung, where Odoo shows it."""
+    user_id: int | None = None
+    """Who is asked, as Odoo says or, where it says nothing, as we remember."""
     text: str = ""
     memory: CaseMemory | None = None
+    stale: tuple[AskSeen, ...] = ()
+    """Open activities of earlier rungs: their closing was lost on its way."""
 
 
 def merge(control: str, seen: Iterable[AskSeen], remembered: Mapping[CaseKey, CaseMemory]) -> dict[CaseKey, Case]:
@@ -166,20 +170,23 @@ def merge(control: str, seen: Iterable[AskSeen], remembered: Mapping[CaseKey, Ca
     Odoo cannot tell a cancelled activity (deleted) from one we may no longer see: both are QUIET, and both are
     asked again at the next rung and not before.
     """
-    latest: dict[CaseKey, tuple[int, int, AskSeen]] = {}
+    rungs: dict[CaseKey, dict[tuple[int, int], AskSeen]] = {}
     for ask in seen:
         parsed = CaseKey.parse_rung(ask.key)
-        if parsed is None or parsed[0].control != control:
-            continue
-        key, episode, rung = parsed
-        if key not in latest or (episode, rung) > latest[key][:2]:
-            latest[key] = (episode, rung, ask)
-    cases = {key: _seen(key, *found, remembered.get(key)) for key, found in latest.items()}
-    for key, memory in remembered.items():
-        found = latest.get(key)
-        if found is None or (memory.episode, memory.rung) > found[:2]:
-            cases[key] = _unseen(memory)
-    return cases
+        if parsed is not None and parsed[0].control == control:
+            rungs.setdefault(parsed[0], {})[parsed[1:]] = ask
+    return {key: _case(key, rungs.get(key, {}), remembered.get(key)) for key in rungs.keys() | remembered.keys()}
+
+
+def _case(key: CaseKey, rungs: Mapping[tuple[int, int], AskSeen], memory: CaseMemory | None) -> Case:
+    last = max(rungs, default=(-1, -1))
+    if memory is not None and (memory.episode, memory.rung) > last:
+        case = _unseen(memory)
+    else:
+        case = _seen(key, *last, rungs[last], memory)
+    return replace(
+        case, stale=tuple(a for place, a in rungs.items() if a.active and place != (case.episode, case.rung))
+    )
 
 
 def _seen(key: CaseKey, episode: int, rung: int, ask: AskSeen, memory: CaseMemory | None) -> Case:
@@ -194,6 +201,7 @@ def _seen(key: CaseKey, episode: int, rung: int, ask: AskSeen, memory: CaseMemor
         state=state,
         asked_on=memory.asked_on if memory is not None and same else ask.created_on,
         activity=ask.activity,
+        user_id=ask.user_id,
         text=ask.summary,
         memory=memory,
     )
@@ -207,6 +215,7 @@ def _unseen(memory: CaseMemory) -> Case:
         rung=memory.rung,
         state=CaseState.QUIET if lost else memory.state,
         asked_on=memory.asked_on,
+        user_id=memory.user_id,
         text=memory.text,
         memory=memory,
     )

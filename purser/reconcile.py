@@ -8,6 +8,7 @@ import datetime as dt
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from purser.cases import ENDED, Case, CaseKey, CaseMemory, CaseState, Mark, Rung
 from purser.changes import Change, Close, Note, Update, activity
@@ -41,6 +42,8 @@ class Step:
 
     change: Change | None
     memory: CaseMemory | None
+    only_after: str = ""
+    """The business key of the change without which this one must not happen."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +116,9 @@ def reconcile(
 def _found(house: House, key: CaseKey, finding: Finding, case: Case | None, steps: dict[str, list[Step]]) -> None:
     if case is None:
         steps["opened"].append(_ask(house, key, finding, episode=0, start=0))
-    elif case.state in ENDED:
+        return
+    steps["escalated"] += _tidy(case, f"Asked further up. {Mark.ESCALATED}")
+    if case.state in ENDED:
         steps["opened"].append(_ask(house, key, finding, episode=case.episode + 1, start=0))
     elif case.memory is not None and case.memory.note:
         pass  # a note asks nobody, so there is nobody to ask next
@@ -129,11 +134,16 @@ def _pass_on(house: House, key: CaseKey, finding: Finding, case: Case) -> list[S
     asked = _ask(house, key, finding, episode=case.episode, start=case.rung + 1, case=case)
     if case.state is CaseState.QUIET or case.activity is None:
         return [asked]
-    if asked.memory is not None and case.memory is not None and asked.memory.user_id == case.memory.user_id:
+    if asked.memory is None or asked.memory.user_id == case.user_id:
         return []  # nobody further up: whoever is asked stays asked
     feedback = f"Passed on to the next rung of the ladder. {Mark.ESCALATED}"
     close = Close(activity=case.activity, feedback=feedback, key=key.rung(case.episode, case.rung))
-    return [asked, Step(close, None)]
+    return [asked, Step(close, None, only_after=key.rung(case.episode, asked.memory.rung))]
+
+
+def _tidy(case: Case, feedback: str) -> list[Step]:
+    """Close what earlier rungs left open."""
+    return [Step(Close(activity=ask.activity, feedback=feedback, key=ask.key), None) for ask in case.stale]
 
 
 def _next_is_due(house: House, case: Case) -> bool:
@@ -180,8 +190,7 @@ def _who(ask: str, house: House, finding: Finding) -> int | None:
 
 
 def _ask(house: House, key: CaseKey, finding: Finding, *, episode: int, start: int, case: Case | None = None) -> Step:
-    before = case.memory.user_id if case is not None and case.memory is not None else None
-    rung, who = _person(house, finding, start, before)
+    rung, who = _person(house, finding, start, case.user_id if case is not None else None)
     text = summary(house, finding)
     memory = CaseMemory(
         key=key,
@@ -208,11 +217,10 @@ def _ask(house: House, key: CaseKey, finding: Finding, *, episode: int, start: i
 
 def _refresh(house: House, finding: Finding, case: Case) -> list[Step]:
     memory, text = case.memory, summary(house, finding)
-    if memory is None:
-        return []
-    fresh = replace(
-        memory, text=text, hours=finding.hours_at_risk, money=finding.money_at_risk, subject_name=finding.subject_name
-    )
+    if memory is None:  # our memory was lost; a text that is not ours word for word is taken for a person's
+        memory = replace(_recalled(house, case), text=text if case.text == text else "")
+        return [Step(None, replace(memory, **_figures(house, finding)))]
+    fresh = replace(memory, text=text, **_figures(house, finding))
     if case.activity is None or case.text != memory.text or text == case.text:
         # A person has rewritten it, or it reads well already: only our own figures move.
         unchanged = replace(fresh, text=memory.text) == memory
@@ -226,30 +234,51 @@ def _refresh(house: House, finding: Finding, case: Case) -> list[Step]:
 
 
 def _end(house: House, case: Case | None, mark: Mark, why: str) -> list[Step]:
-    if case is None or case.state in ENDED:
+    if case is None:
         return []
-    state = CaseState.CLOSED if mark is Mark.KEPT else CaseState.WITHDRAWN
-    memory = case.memory and replace(case.memory, state=state, ended_on=house.today)
-    if memory is None:  # our memory was lost: what Odoo shows is enough to end it well
-        memory = CaseMemory(
-            key=case.key,
-            episode=case.episode,
-            rung=case.rung,
-            state=state,
-            asked_on=case.asked_on,
-            opened_on=case.asked_on,
-            severity=house.severity,
-            activity=case.activity,
-            text=case.text,
-            ended_on=house.today,
-        )
+    tidied = _tidy(case, f"{why} {mark}")
+    if case.state in ENDED:
+        return tidied
+    memory = replace(
+        case.memory or _recalled(house, case),
+        episode=case.episode,
+        rung=case.rung,
+        activity=case.activity,
+        state=CaseState.CLOSED if mark is Mark.KEPT else CaseState.WITHDRAWN,
+        ended_on=house.today,
+    )
     name = case.key.rung(case.episode, case.rung)
     change: Change | None = None
     if case.state is CaseState.OPEN and memory.note:
         change = Note(on=case.key.subject, key=f"{name}/ended", body=f"{house.title}: {why}")
     elif case.state is CaseState.OPEN and case.activity is not None:
         change = Close(activity=case.activity, feedback=f"{why} {mark}", key=name)
-    return [Step(change, memory)]
+    return [Step(change, memory), *tidied]
+
+
+def _recalled(house: House, case: Case) -> CaseMemory:
+    """Make a lost memory anew from what Odoo shows."""
+    return CaseMemory(
+        key=case.key,
+        episode=case.episode,
+        rung=case.rung,
+        state=case.state,
+        asked_on=case.asked_on,
+        opened_on=case.asked_on,
+        severity=house.severity,
+        activity=case.activity,
+        user_id=case.user_id,
+        text=case.text,
+    )
+
+
+def _figures(house: House, finding: Finding) -> dict[str, Any]:
+    return {
+        "hours": finding.hours_at_risk,
+        "money": finding.money_at_risk,
+        "severity": finding.severity or house.severity,
+        "subject_name": finding.subject_name,
+    }
 
 
 def summary(house: House, finding: Finding) -> str:

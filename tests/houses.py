@@ -20,6 +20,7 @@ class House:
 
     env: OdooEnv
     bot: Callable[[Firm], tuple[str, str]]
+    twin: Twin | None = None
 
 
 def open_house(request: pytest.FixtureRequest) -> House:
@@ -36,4 +37,4 @@ def open_house(request: pytest.FixtureRequest) -> House:
         twin.add_user(login, key, GROUPS, companies=companies)
         return login, key
 
-    return House(OdooEnv(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key), bot)
+    return House(OdooEnv(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key), bot, twin)

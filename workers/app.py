@@ -18,7 +18,8 @@ from purser.errors import Permanent
 from schedules.beat import beat_entries
 from workers import apply, react, scan
 from workers.beat import beat_schedule
-from workers.delivery import FleetTask, SafeChannel
+from workers.channel import SafeChannel
+from workers.delivery import FleetTask
 from workers.fleet import Fleet, Publish
 from workers.replay import fresh_headers
 

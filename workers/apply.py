@@ -32,18 +32,36 @@ def apply_steps(fleet: Fleet, *, control: str, slot: dt.datetime, steps: Sequenc
 
     Raises Transient (and UnknownOutcome) for the runner to try again: every change is safe to repeat.
     """
-    last = fleet.ledger.slots.last_done(control)
-    if last is not None and slot < last:
-        log.info("chunk superseded", control=control, slot=slot.isoformat(), by=last.isoformat())
+    if _superseded(fleet, control, slot):
         return Applied(superseded=True)
+    leading = [step for step in steps if not step.only_after]
+    done = _carry_out(fleet, leading)
+    there = {change_key(outcome.change) for _, outcome in done if outcome.status in _THERE}
+    done += _carry_out(fleet, [step for step in steps if step.only_after in there])
+    if not _superseded(fleet, control, slot):  # a later scan knows better what to remember
+        fleet.ledger.cases.put([memory for step, outcome in done if (memory := _learnt(step, outcome))])
+    return settle(fleet, f"control {control}", [outcome for _, outcome in done])
+
+
+_THERE = (Status.DONE, Status.ALREADY)
+
+
+def _superseded(fleet: Fleet, control: str, slot: dt.datetime) -> bool:
+    last = fleet.ledger.slots.last_done(control)
+    if last is None or slot >= last:
+        return False
+    log.info("chunk superseded", control=control, slot=slot.isoformat(), by=last.isoformat())
+    return True
+
+
+def _carry_out(fleet: Fleet, steps: Sequence[Step]) -> list[tuple[Step, Outcome]]:
     changing = [step for step in steps if step.change is not None]
     outcomes = fleet.change.apply([step.change for step in changing if step.change is not None])
-    fleet.ledger.cases.put([m for step, o in zip(changing, outcomes, strict=True) if (m := _learnt(step, o))])
-    return settle(fleet, f"control {control}", outcomes)
+    return list(zip(changing, outcomes, strict=True))
 
 
 def _learnt(step: Step, outcome: Outcome) -> CaseMemory | None:
-    if step.memory is None or outcome.status not in (Status.DONE, Status.ALREADY):
+    if step.memory is None or outcome.status not in _THERE:
         return None
     if isinstance(step.change, Ensure) and outcome.ref is not None:
         return replace(step.memory, activity=outcome.ref.id)

@@ -13,11 +13,14 @@ from workers.fleet import utc_now
 LONGEST_NAP = 60.0
 """Seconds until beat looks at a control again at the latest, so that a moved clock is noticed."""
 
+AGAIN = dt.timedelta(minutes=10)
+"""A slot is emitted again after this time: nothing happens if it is done; what was lost or failed heals."""
+
 _NEVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class SlotSchedule(BaseSchedule):  # type: ignore[misc, unused-ignore]
-    """Due once for every slot of a cadence; slots missed while beat was away are due once, together."""
+    """Due for every slot of a cadence, and again until it is surely done; missed slots are due once, together."""
 
     def __init__(self, cadence: Cadence, zone: dt.tzinfo, offset: dt.timedelta) -> None:
         super().__init__(nowfun=utc_now)
@@ -28,7 +31,7 @@ class SlotSchedule(BaseSchedule):  # type: ignore[misc, unused-ignore]
         now = self.now()
         due = latest_slot(self.cadence, now, self.zone, self.offset) + self.offset
         again = next_slot(self.cadence, now, self.zone, self.offset) + self.offset
-        return last_run_at < due, min(max((again - now).total_seconds(), 0.01), LONGEST_NAP)
+        return last_run_at < max(due, now - AGAIN), min(max((again - now).total_seconds(), 0.01), LONGEST_NAP)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SlotSchedule) and vars(self) == vars(other)

@@ -5,27 +5,31 @@ id, which is once. What stock Celery would drop or die of (unreadable bytes, unk
 ends here as a letter too.
 """
 
-import base64
-import json
 import random
+import time
 import traceback
 from collections.abc import Callable
-from queue import Empty
+from functools import partial
 from typing import Any
 
 import structlog
 from billiard.einfo import ExceptionWithTraceback
+from billiard.exceptions import Terminated
 from celery import Task
 from celery.exceptions import Ignore, Reject, Retry, TimeLimitExceeded, WorkerLostError
+from celery.worker import state
 from celery.worker.consumer import Consumer
 from celery.worker.request import Request
+from celery.worker.state import task_ready
+from kombu.asynchronous import get_event_loop
 from kombu.transport import redis as kombu_redis
 
 from config.settings import Settings
 from ledger import RefusalEntry
-from purser.errors import PurserError
+from purser.errors import PurserError, Transient
 from purser.retry import DeadLetter, Refused, RetryPolicy, decide
 from purser.retry import Retry as TryAgain
+from workers.channel import BREATH
 from workers.fleet import Fleet
 from workers.letters import SetAside, body_bytes, letter, with_attempt
 
@@ -46,19 +50,14 @@ class FleetRequest(Request):
         if isinstance(error, Reject):
             # Task.retry raises this when the broker did not take the next try: this one must not vanish.
             return self.reject(requeue=True)
-        if not isinstance(error, (Ignore, Retry, WorkerLostError, SystemExit, KeyboardInterrupt, MemoryError)):
+        if not isinstance(error, _NO_FAILURE):
             try:
                 self._keep(error, str(exc_info.traceback))
             except Exception as problem:  # noqa: BLE001 - whatever the ledger says, the message must stay
                 log.error("letter not stored, message goes back", task=self.name, id=self.id, problem=str(problem))
-                return self.reject(requeue=True)
+                task_ready(self)
+                return later(self.reject, requeue=True)
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
-
-    def on_timeout(self, soft: bool, timeout: float) -> Any:
-        """Keep a message whose task ran into the hard time limit, before Celery acknowledges it."""
-        if not soft:
-            self._keep(TimeLimitExceeded(timeout), "")
-        return super().on_timeout(soft, timeout)
 
     def _keep(self, error: BaseException, trace: str) -> None:
         if isinstance(error, SetAside):
@@ -68,6 +67,19 @@ class FleetRequest(Request):
         else:
             reason, name, text = "permanent failure", type(error).__name__, str(error)
         keep(self.app.fleet, self._message, reason=reason, error=name, text=text, trace=trace)
+
+
+_NO_FAILURE = (Ignore, Retry, Terminated, WorkerLostError, SystemExit, KeyboardInterrupt, MemoryError)
+"""How a task ends without having failed: its message is acknowledged, or comes back by itself."""
+
+
+def later(act: Callable[..., Any], **kwargs: Any) -> None:
+    """Do something in a moment, so that what fails over and over does not spin."""
+    hub = get_event_loop()
+    if hub is None:
+        act(**kwargs)
+    else:
+        hub.call_later(BREATH, partial(act, **kwargs))  # type: ignore[no-untyped-call]
 
 
 def keep(fleet: Fleet, message: Any, *, reason: str, error: str, text: str, trace: str = "") -> None:
@@ -82,8 +94,8 @@ def keep(fleet: Fleet, message: Any, *, reason: str, error: str, text: str, trac
         content_encoding=message.content_encoding or "",
         reason=reason,
         error=error,
-        text=text,
-        traceback=trace,
+        text=fleet.redactor.text(text),
+        traceback=fleet.redactor.text(trace),
         now=fleet.now(),
     )
     fleet.ledger.letters.store(stored)
@@ -106,19 +118,13 @@ class FleetTask(Task):
     Request = FleetRequest
     max_retries = None  # how often is for `decide` to say, not for Celery
 
-    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        """Stop a message that keeps taking its worker along. First deliveries cost nothing."""
-        if (self.request.delivery_info or {}).get("redelivered"):
-            begun = self.app.fleet.ledger.deliveries.count(task_id)
-            if begun >= MAX_DELIVERIES:
-                raise SetAside("too many deliveries", "PoisonMessage", f"begun {begun} times without an end")
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task and decide what its error means."""
         fleet: Fleet = self.app.fleet
         request = self.request
         with structlog.contextvars.bound_contextvars(correlation=request.root_id, message=request.id, task=self.name):
             try:
+                self._stop_poison(fleet)
                 return self.run(*args, **kwargs)
             except (Ignore, Reject, Retry, SetAside):
                 raise
@@ -129,13 +135,26 @@ class FleetTask(Task):
                     case TryAgain(after=after):
                         log.warning("trying again", attempt=attempt, after=round(after, 2), error=name, text=text)
                         headers = with_attempt(request.headers, at=fleet.now(), error=f"{name}: {text}")
-                        raise self.retry(exc=error, countdown=after, headers=headers) from error
+                        shown = {"argsrepr": request.argsrepr or "", "kwargsrepr": request.kwargsrepr or ""}
+                        raise self.retry(exc=error, countdown=after, headers=headers, **shown) from error
                     case Refused(reason=reason):
                         self._refused(fleet, reason)
                         log.warning("refused", reason=reason)
                         return None
                     case DeadLetter(reason=reason):
                         raise SetAside(reason, name, text) from error
+
+    def _stop_poison(self, fleet: Fleet) -> None:
+        """Stop a message that keeps taking its worker along. First deliveries cost nothing."""
+        if not (self.request.delivery_info or {}).get("redelivered"):
+            return
+        try:
+            begun = fleet.ledger.deliveries.count(str(self.request.id))
+        except Transient as error:
+            log.warning("delivery not counted", problem=str(error))
+            return
+        if begun >= MAX_DELIVERIES:
+            raise SetAside("too many deliveries", "PoisonMessage", f"begun {begun} times without an end")
 
     def _refused(self, fleet: Fleet, reason: str) -> None:
         now = fleet.now()
@@ -173,18 +192,52 @@ class FleetConsumer(Consumer):
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
         """Look at a message before stock code does: some shapes would end the worker."""
         inner = super().create_task_handler(*args, **kwargs)
+        self._renew_while_working()
 
         def on_task_received(message: Any) -> Any:
             problem = _malformed(message)
             if problem:
                 return self._set_aside(message, "unreadable", "MalformedMessage", problem)
-            return inner(message)
+            try:
+                return inner(message)
+            except Exception as error:
+                if isinstance(error, self.connection_errors) and not isinstance(error, KeyError):
+                    raise  # KeyError counts as one in kombu 5.7, and is what a missing header raises
+                return self._set_aside(message, "unreadable", type(error).__name__, str(error))
 
         return on_task_received
 
     def _set_aside(self, message: Any, reason: str, error: str, text: str) -> None:
-        keep(self.app.fleet, message, reason=reason, error=error, text=text[:500])
-        message.ack_log_error(log, self.connection_errors)
+        try:
+            keep(self.app.fleet, message, reason=reason, error=error, text=text[:500])
+        except Exception as problem:  # noqa: BLE001 - the ledger may be away: nothing may end the worker or be lost
+            log.error("letter not stored, message goes back", reason=reason, problem=str(problem))
+            later(message.reject_log_error, logger=log, errors=self.connection_errors, requeue=True)
+        else:
+            message.ack_log_error(log, self.connection_errors)
+
+    _renewal: Any = None
+
+    def _renew_while_working(self) -> None:
+        """On Redis, keep what is being worked on from coming back by the clock: its time begins anew and anew.
+
+        So the visibility timeout counts from the death of a worker rather than from the start of a task.
+        """
+        if self._renewal is not None:
+            self._renewal.cancel()
+        channel = self.task_consumer.channel
+        if self.hub is not None and isinstance(channel, kombu_redis.Channel):
+            self._renewal = self.hub.call_repeatedly(channel.visibility_timeout / 3, self._renew, channel)
+
+    def _renew(self, channel: Any) -> None:
+        tags = [request._message.delivery_tag for request in tuple(state.reserved_requests)]
+        if not tags:
+            return
+        try:
+            with channel.conn_or_acquire() as client:
+                client.zadd(channel.unacked_index_key, dict.fromkeys(tags, time.time()), xx=True)
+        except channel.connection_errors as error:
+            log.warning("work in progress not renewed, it may be begun twice", problem=str(error))
 
 
 def _malformed(message: Any) -> str:
@@ -197,9 +250,11 @@ def _malformed(message: Any) -> str:
     for name, kinds in _HEADER_TYPES.items():
         if headers.get(name) is not None and not isinstance(headers[name], kinds):
             return f"the header `{name}` has the wrong type"
-    limits = headers.get("timelimit")
-    if limits is not None and not all(limit is None or isinstance(limit, (int, float)) for limit in limits):
-        return "the header `timelimit` holds something else than numbers"
+    limits = headers.get("timelimit") or ()
+    if len(limits) not in (0, 2) or not all(limit is None or isinstance(limit, (int, float)) for limit in limits):
+        return "the header `timelimit` holds something else than two numbers"
+    if not all(isinstance(stamp, str) for stamp in headers.get("stamped_headers") or ()):
+        return "the header `stamped_headers` holds something else than names"
     if message.content_type != "application/json":
         return ""  # refused by kombu with a clear error of its own
     try:
@@ -229,80 +284,3 @@ _HEADER_TYPES: dict[str, tuple[type, ...]] = {
     "root_id": (str,),
     "parent_id": (str,),
 }
-
-
-class SafeChannel(kombu_redis.Channel):
-    """A Redis channel that keeps what is no message, instead of ending the worker.
-
-    Stock kombu has popped the bytes before it finds that it cannot read them: an instant remains in which a killed
-    worker loses such bytes.
-    """
-
-    fleet: Fleet | None = None
-    """Set by `workers.app`; without it the channel behaves like the stock one."""
-
-    def _brpop_read(self, **options: Any) -> bool:
-        try:
-            try:
-                answer = self.client.parse_response(self.client.connection, "BRPOP", **options)
-            except self.connection_errors:
-                self.client.connection.disconnect()  # the next turn connects again
-                raise
-            if not answer:
-                raise Empty
-            key, raw = answer
-            queue = key.decode().rsplit(self.sep, 1)[0]
-            self._queue_cycle.rotate(queue)
-            envelope, problem = read_envelope(raw)
-            if problem and self.fleet is not None:
-                keep_raw(self.fleet, raw, queue=queue, problem=problem)
-            else:
-                self.connection._deliver(envelope, queue)
-            return True
-        finally:
-            self._in_poll: Any = None
-            self._flush_brpop_reauth()  # type: ignore[no-untyped-call]
-
-
-def read_envelope(raw: bytes) -> tuple[dict[str, Any], str]:
-    """Give the envelope kombu puts around a message on Redis, and what is wrong with it ('' when nothing is)."""
-    try:
-        envelope = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        return {}, f"not JSON: {type(error).__name__}"
-    if not isinstance(envelope, dict):
-        return {}, "no JSON object"
-    properties = envelope.get("properties")
-    if not isinstance(properties, dict) or not isinstance(envelope.get("body"), str):
-        return envelope, "no message: body or properties are missing"
-    info = properties.get("delivery_info")
-    if not isinstance(info, dict) or not isinstance(properties.get("delivery_tag"), str):
-        return envelope, "no message: properties lack delivery_info or delivery_tag"
-    if not all(isinstance(info.get(name), str) for name in ("exchange", "routing_key")):
-        return envelope, "no message: delivery_info lacks exchange or routing_key"
-    encoding = properties.get("body_encoding")
-    try:
-        if encoding == "base64":
-            base64.b64decode(envelope["body"], validate=True)
-    except ValueError:
-        return envelope, "the body is not the base64 it claims to be"
-    return envelope, "" if encoding in (None, "base64", "utf-8") else "the body encoding is unknown"
-
-
-def keep_raw(fleet: Fleet, raw: bytes, *, queue: str, problem: str) -> None:
-    """Store bytes that are no message as a dead letter."""
-    stored = letter(
-        queue=queue,
-        body=raw,
-        headers=None,
-        properties=None,
-        content_type="application/octet-stream",
-        content_encoding="binary",
-        reason="unreadable",
-        error="NoMessage",
-        text=problem,
-        traceback="",
-        now=fleet.now(),
-    )
-    fleet.ledger.letters.store(stored)
-    log.error("dead letter", letter=stored.id, queue=queue, reason="unreadable", error=problem)

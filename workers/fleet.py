@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+from config.logs import redactor_of
 from config.policies import Policies, load_policies
+from config.redact import Redactor
 from config.settings import Role, Settings
 from ledger import Ledger, Letter
 from odoo_client import Door, OdooClient, connect
@@ -42,6 +44,11 @@ class Fleet:
         """Build the fleet of this environment; Mistake says everything that is wrong with its policies."""
         declared = catalogue()
         return cls(settings, declared, load_policies(declared, settings.policies), publish, resend)
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """Shows texts without secrets and without people."""
+        return redactor_of(self.settings)
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -1,5 +1,6 @@
 """A message that cannot be carried out becomes a letter with its bytes, reason, error and history."""
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -26,12 +27,13 @@ class SetAside(Exception):
 def attempts_of(headers: Mapping[str, Any] | None) -> tuple[Attempt, ...]:
     """Give the attempts a message has behind it; nothing readable is nothing known."""
     carried = (headers or {}).get(HEADER)
-    listed = carried.get("attempts", ()) if isinstance(carried, dict) else ()
-    return tuple(
-        Attempt(at=dt.datetime.fromisoformat(one["at"]), error=str(one["error"]))
-        for one in listed
-        if isinstance(one, dict) and {"at", "error"} <= one.keys()
-    )
+    listed = carried.get("attempts") if isinstance(carried, dict) else None
+    found = []
+    for one in listed if isinstance(listed, list) else ():
+        with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
+            at = dt.datetime.fromisoformat(one["at"]).astimezone(dt.UTC)
+            found.append(Attempt(at=at, error=str(one["error"])))
+    return tuple(found)
 
 
 def with_attempt(headers: Mapping[str, Any] | None, *, at: dt.datetime, error: str) -> dict[str, Any]:
@@ -87,10 +89,13 @@ def _id(headers: Mapping[str, Any], body: bytes) -> str:
     return "bytes-" + hashlib.sha256(body).hexdigest()[:32]
 
 
-def _plain(data: dict[str, Any]) -> dict[str, Any]:
+def _plain(data: Any) -> dict[str, Any]:
     """Keep what JSON can hold; the rest as its repr, so that nothing keeps a letter from being stored."""
-    plain: dict[str, Any] = json.loads(json.dumps(data, default=repr))
-    return plain
+    try:
+        plain = json.loads(json.dumps(data, default=repr))
+    except (TypeError, ValueError, RecursionError):
+        plain = None
+    return plain if isinstance(plain, dict) else {"unreadable": repr(data)[:2000]}
 
 
 def body_bytes(body: Any) -> bytes:
@@ -99,4 +104,4 @@ def body_bytes(body: Any) -> bytes:
         return body
     if isinstance(body, memoryview):
         return body.tobytes()
-    return str(body).encode()
+    return str(body).encode(errors="backslashreplace")

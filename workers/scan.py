@@ -8,6 +8,7 @@ slot's claim is a lease until the done mark is set.
 
 import datetime as dt
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -19,10 +20,11 @@ from pydantic import TypeAdapter
 from config.policies import ControlPolicy
 from ledger import Claim, Outcome, RunRecord
 from odoo_client import OdooClient
+from purser.cadence import Every
 from purser.cases import ENDED, AskSeen, Case, CaseKey, merge
 from purser.changes import Call, Change, Close, Ensure, Note, Update
 from purser.declare import Control
-from purser.errors import Mistake, NotApplicable
+from purser.errors import Mistake, NotApplicable, PurserError
 from purser.model import Finding, Ref, Verdict
 from purser.reads import Domain, Moment, Row, Scope, Snapshot, Watched
 from purser.reconcile import House, Plan, Step, reconcile
@@ -31,7 +33,12 @@ from workers.fleet import Fleet
 
 log = structlog.get_logger(__name__)
 
-SLOT_LEASE = dt.timedelta(seconds=60)
+SLOT_LEASE = dt.timedelta(minutes=10)
+"""A message that is delivered again re-enters its own claim; only a claim whose message is gone has to lapse."""
+
+SKEW = dt.timedelta(seconds=5)
+"""How far a worker's clock may be behind beat's, at most a tenth of the cadence."""
+
 LATELY = dt.timedelta(days=400)
 """How far back Odoo is asked for ended activities; what ended before is for the ledger to remember."""
 
@@ -142,13 +149,21 @@ def see_cases(fleet: Fleet, control: str, as_of: dt.datetime) -> dict[CaseKey, C
 def run_slot(fleet: Fleet, name: str, *, holder: str, release_hold: bool = False) -> Run:
     """Run the latest slot of a control, unless it is done or somebody else runs it."""
     policy = fleet.policies.control(name)
-    now = fleet.now()
-    slot = latest_slot(policy.every, now, fleet.policies.timezone, stagger(name, policy.every))
-    claim = fleet.ledger.slots.claim(name, slot, holder=holder, lease=SLOT_LEASE)
+    slots = fleet.ledger.slots
+    ahead = min(SKEW, policy.every.step / 10) if isinstance(policy.every, Every) else SKEW
+    slot = latest_slot(policy.every, fleet.now() + ahead, fleet.policies.timezone, stagger(name, policy.every))
+    claim = slots.claim(name, slot, holder=holder, lease=SLOT_LEASE)
     if claim is not Claim.GRANTED:
         return Run(control=name, slot=slot, outcome=None, reason=claim.value)
-    run = run_now(fleet, policy, slot=slot, run_id=holder, trigger="beat", release_hold=release_hold)
-    fleet.ledger.slots.done(name, slot, holder=holder)
+    try:
+        run = run_now(fleet, policy, slot=slot, run_id=holder, trigger="beat", release_hold=release_hold)
+    except Exception as error:
+        slots.release(name, slot, holder=holder)  # whoever comes next need not wait for the lease
+        why = str(error) if isinstance(error, PurserError) else "not foreseen"
+        failed = Run(control=name, slot=slot, outcome=Outcome.FAILED, reason=f"{type(error).__name__}: {why}")
+        _record(fleet, failed, run_id=holder, trigger="beat", own_calls=0)
+        raise
+    slots.done(name, slot, holder=holder)
     return run
 
 
@@ -209,13 +224,27 @@ def _gone(fleet: Fleet, control: str, verdicts: Iterable[Verdict], cases: Mappin
 
 
 def chunks(steps: Iterable[Step], size: int) -> Iterator[tuple[Step, ...]]:
-    """Cut steps that change Odoo into pieces that one call can carry out: asking first, closing last."""
-    changing = [(_alike(step.change), step) for step in steps if step.change is not None]
-    changing.sort(key=lambda pair: pair[0])
-    for _, pairs in groupby(changing, key=lambda pair: pair[0]):
-        batch = [step for _, step in pairs]
-        for start in range(0, len(batch), size):
-            yield tuple(batch[start : start + size])
+    """Cut steps that change Odoo into pieces that one call can carry out: asking first, closing last.
+
+    A step that must come after another one travels with it, which costs that piece a second call.
+    """
+    followers: dict[str, list[Step]] = defaultdict(list)
+    leaders = []
+    for step in steps:
+        if step.only_after:
+            followers[step.only_after].append(step)
+        elif step.change is not None:
+            leaders.append((_alike(step.change), step))
+    leaders.sort(key=lambda pair: pair[0])
+    for _, pairs in groupby(leaders, key=lambda pair: pair[0]):
+        chunk: list[Step] = []
+        for _, step in pairs:
+            together = [step, *followers.get(getattr(step.change, "key", ""), ())]
+            if len(chunk) + len(together) > size:
+                yield tuple(chunk)
+                chunk = []
+            chunk += together
+        yield tuple(chunk)
 
 
 def _alike(change: Change) -> tuple[int, str]:

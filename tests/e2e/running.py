@@ -1,12 +1,14 @@
 """Real processes of the fleet, started and killed by tests, and a look at what they left behind."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import redis
 import yaml
@@ -14,7 +16,7 @@ import yaml
 from config.settings import Settings
 from ledger import Ledger
 from tests.waiting import wait_until
-from workers.app import build
+from workers.app import QUEUES, build
 from workers.fleet import Fleet
 
 
@@ -90,9 +92,15 @@ class RunningFleet:
         """Put bytes on a queue as anybody with a Redis client could."""
         self._broker.lpush(queue, raw)
 
+    def headers(self) -> list[dict[str, Any]]:
+        """Give the headers of every message that waits or is in flight."""
+        waiting = [json.loads(raw) for queue in QUEUES for raw in self._broker.lrange(queue, 0, -1)]
+        flying = [json.loads(raw)[0] for raw in self._broker.hvals("unacked")]
+        return [message["headers"] for message in (*waiting, *flying)]
+
     def quiet(self) -> bool:
         """Say whether nothing waits and nothing is in flight."""
-        waiting = any(self._broker.llen(queue) for queue in ("scans", "events", "apply"))
+        waiting = any(self._broker.llen(queue) for queue in QUEUES)
         return not waiting and not self._broker.hlen("unacked")
 
 

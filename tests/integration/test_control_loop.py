@@ -67,8 +67,8 @@ def desk(firm: Firm) -> Desk:
 
 
 def touched(run: scan.Run) -> set[CaseKey]:
-    """Give the cases a run would do something about; the database is shared, so others may be among them."""
-    return {step.memory.key for step in run.plan.steps() if step.memory}
+    """Give the cases a run changes in Odoo; the database is shared, so others may be among them."""
+    return {step.memory.key for step in run.plan.steps() if step.memory and step.change}
 
 
 def policy(path: Path, **tunables: Any) -> Path:

@@ -138,7 +138,56 @@ def test_a_lost_memory_changes_nothing_that_odoo_still_shows() -> None:
     odoo = Odoo()
     odoo.run(finding())
     odoo.memory.clear()
+    run = odoo.run(finding())
+    assert [step.change for step in run.steps()] == [None]
+    assert odoo.memory[KEY].hours == 8
+    assert odoo.memory[KEY].text == odoo.activities[rung(0, 0)].summary
     assert odoo.run(finding()).steps() == ()
+
+
+def test_a_lost_memory_does_not_escalate_to_nobody() -> None:
+    odoo = Odoo()
+    alone = finding(asks={"employee": EMPLOYEE})
+    odoo.run(alone)
+    odoo.memory.clear()
+    plan = reconcile(house(days(30), roles={}), [alone], odoo.cases())
+    assert [step.change for step in plan.steps()] == [None]
+
+
+@pytest.mark.parametrize("verdict", [Kept(SUBJECT, WEEK), Exempt(SUBJECT, "x", WEEK), finding()])
+def test_an_earlier_rung_whose_closing_was_lost_is_closed(verdict: Verdict) -> None:
+    odoo = Odoo()
+    odoo.run(finding())
+    plan = reconcile(house(days(2)), [finding()], odoo.cases())
+    for step in plan.steps():
+        if not isinstance(step.change, Close):
+            odoo._one(step, days(2))
+    assert odoo.open == {rung(0, 0), rung(0, 1)}
+    odoo.run(verdict, today=days(2))
+    assert odoo.open == ({rung(0, 1)} if isinstance(verdict, Finding) else set())
+
+
+def test_an_escalation_closes_the_old_activity_only_after_the_new_one() -> None:
+    odoo = Odoo()
+    odoo.run(finding())
+    plan = reconcile(house(days(2)), [finding()], odoo.cases())
+    (ensure, close) = plan.escalated
+    assert isinstance(ensure.change, Ensure)
+    assert isinstance(close.change, Close)
+    assert close.only_after == ensure.change.key
+
+
+def test_a_memory_one_rung_behind_odoo_ends_with_it() -> None:
+    odoo = Odoo()
+    odoo.run(finding())
+    behind = odoo.memory[KEY]
+    odoo.run(finding(), today=days(2))
+    odoo.memory[KEY] = behind
+    odoo.done(rung(0, 1), "done")
+    odoo.run(Kept(SUBJECT, WEEK), today=days(2))
+    assert odoo.run(Kept(SUBJECT, WEEK), today=days(2)).steps() == ()
+    odoo.run(finding(), today=days(2))
+    assert odoo.open == {rung(1, 0)}
 
 
 def test_a_kept_rule_closes_the_case_with_our_mark() -> None:

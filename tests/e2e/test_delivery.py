@@ -1,0 +1,193 @@
+"""What happens to a message when Odoo hangs, the broker restarts, the ledger is away, or the time is up."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from console.embedded import serving
+from ledger import Ledger
+from odoo_client.twin import Twin
+from tests.e2e.conftest import Start
+from tests.e2e.running import RunningFleet, running, write_policies
+from tests.e2e.test_fleet import message, outcome, win, won
+from tests.houses import House, open_house
+from tests.odoo.seeding_people import Firm
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+READ = "crm.lead/search_read"
+Own = tuple[RunningFleet, ExitStack]
+
+
+@pytest.fixture(params=["twin"])
+def house(request: pytest.FixtureRequest) -> House:
+    """These tests order trouble, which only the twin takes orders for."""
+    return open_house(request)
+
+
+@pytest.fixture
+def twin(house: House) -> Twin:
+    assert house.twin is not None
+    return house.twin
+
+
+@pytest.fixture
+def policies(tmp_path: Path) -> Path:
+    return write_policies(tmp_path / "p.yaml", every="every 1 hour")
+
+
+def tell(fleet: RunningFleet, lead: int) -> None:
+    fleet.fleet.publish("purser.accept", {"event": won(lead)}, label="won")
+
+
+def test_a_task_longer_than_the_visibility_timeout_is_begun_once(
+    firm: Firm, twin: Twin, start_fleet: Start, policies: Path
+) -> None:
+    lead = win(firm)
+    fleet = start_fleet(policies)
+    fleet.worker("a")
+    fleet.worker("b")
+    twin.faults.delay(12, only=READ)  # the timeout is 5 s
+    before = twin.requests[READ]
+    tell(fleet, lead)
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=40, what="the project")
+    assert twin.requests[READ] == before + 1
+
+
+def test_a_worker_that_dies_in_a_long_task_hands_it_on(
+    firm: Firm, twin: Twin, start_fleet: Start, policies: Path
+) -> None:
+    lead = win(firm)
+    fleet = start_fleet(policies)
+    first = fleet.worker("a")
+    twin.faults.delay(30, only=READ)
+    tell(fleet, lead)
+    wait_until(lambda: twin.faults.left == 0, what="the task to begin")
+    fleet.kill(first)
+    fleet.worker("b")
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=25, what="the project")
+
+
+def test_an_odoo_that_does_not_answer_in_time_is_asked_again(
+    firm: Firm, twin: Twin, start_fleet: Start, policies: Path
+) -> None:
+    lead = win(firm)
+    fleet = start_fleet(policies, PURSER_ODOO_TIMEOUT="1.5")
+    fleet.worker()
+    twin.faults.delay(20, times=20, only=READ)
+    tell(fleet, lead)
+    wait_until(lambda: "trying again" in fleet.log("w"), within=20, what="a timeout of Odoo")
+    twin.faults.clear()
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project")
+    assert fleet.ledger.letters.count() == 0
+
+
+def test_an_answer_lost_after_the_commit_doubles_nothing(
+    firm: Firm, twin: Twin, start_fleet: Start, policies: Path
+) -> None:
+    lead = win(firm)
+    fleet = start_fleet(policies)
+    fleet.worker()
+    twin.faults.drop(after_commit=True, only="crm.lead/write")
+    for call in ("res.partner/load", "project.project/load", "mail.activity/load"):
+        twin.faults.drop(after_commit=True, only=call)
+        twin.faults.answer(502, after_commit=True, only=call)
+    tell(fleet, lead)
+    wait_until(lambda: twin.faults.left == 0 and outcome(firm, lead) == (1, 1, 3), within=60, what="the project")
+    wait_until(fleet.quiet, within=20, what="empty queues")
+    assert outcome(firm, lead) == (1, 1, 3)
+    assert fleet.ledger.letters.count() == 0
+
+
+def test_what_a_retry_shows_is_the_label_and_not_the_values(
+    firm: Firm, twin: Twin, start_fleet: Start, policies: Path
+) -> None:
+    lead = win(firm)
+    fleet = start_fleet(policies)
+    fleet.worker()
+    twin.faults.answer(503, times=50, only=READ)
+    tell(fleet, lead)
+    wait_until(lambda: fleet.log("w").count("trying again") >= 2, within=30, what="two more tries")
+    shown = wait_until(lambda: [h for h in fleet.headers() if h["task"] == "purser.react"], what="a waiting try")
+    assert {(h["argsrepr"], h["kwargsrepr"].split(",")[0]) for h in shown} == {("", "open-project")}
+    assert "opportunity_id" not in str(shown)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Path:
+    """Give the home of a broker of this test's own, which it may stop and start."""
+    return tmp_path / "broker"
+
+
+@pytest.fixture
+def own(
+    house: House, firm: Firm, policies: Path, broker: Path, tmp_path: Path
+) -> Iterator[tuple[RunningFleet, ExitStack]]:
+    """Give a fleet on that broker, and the way to stop it."""
+    login, key = house.bot(firm)
+    with ExitStack() as everything, ExitStack() as server:
+        url = server.enter_context(serving(broker)).url
+        settings = {
+            "PURSER_BROKER_URL": url,
+            "PURSER_ODOO_URL": house.env.url,
+            "PURSER_ODOO_DB": house.env.db,
+            "PURSER_ODOO_LOGIN": login,
+            "PURSER_ODOO_API_KEY": key,
+            "PURSER_POLICIES": str(policies),
+            "PURSER_VISIBILITY_TIMEOUT": "5",
+        }
+        yield everything.enter_context(running(settings, tmp_path)), server
+
+
+def test_a_broker_that_restarts_under_a_running_task_ends_no_worker_and_loses_nothing(
+    own: Own, twin: Twin, firm: Firm, broker: Path
+) -> None:
+    fleet, server = own
+    lead, second = win(firm), win(firm)
+    worker = fleet.worker()
+    twin.faults.delay(4, only=READ)
+    tell(fleet, lead)
+    wait_until(lambda: twin.faults.left == 0, what="the task to begin")
+    server.close()
+    with serving(broker):
+        wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=40, what="the first project")
+        tell(fleet, second)
+        wait_until(lambda: outcome(firm, second) == (1, 1, 3), within=40, what="the second project")
+        wait_until(fleet.quiet, within=30, what="empty queues")
+        assert worker.poll() is None
+        assert fleet.ledger.letters.count() == 0
+        fleet.stop()
+
+
+AWKWARD = [
+    message("purser.scan", [[], {}, {}], {"purser": {"attempts": 5}, "retries": "x"}),
+    message("purser.nothing", [[], {}, {}], {"purser": {"attempts": [{"at": "x", "error": 1}]}}),
+    message("purser.scan", [[], {}, {}], {"timelimit": [1]}),
+    message("purser.scan", [[], {}, {}], {"stamped_headers": [{"a": 1}]}),
+    message("purser.scan", [[], {}, {}], None, **{"content-type": 5}),
+    json.dumps({**json.loads(message("purser.scan", [[], {}, {}])), "headers": "text"}).encode(),
+    message("purser.scan", [[], {}, {}], {"deep": json.loads("[" * 900 + "]" * 900)}),
+]
+
+
+def test_a_ledger_that_is_away_loses_no_bytes_and_ends_no_worker(
+    firm: Firm, start_fleet: Start, policies: Path, tmp_path: Path
+) -> None:
+    fleet = start_fleet(policies)
+    home = tmp_path / "ledger"
+    with serving(home) as ledger:
+        fleet.environ["PURSER_LEDGER_URL"] = ledger.url
+        worker = fleet.worker()
+    for raw in (b"no message at all", *AWKWARD):
+        fleet.push_raw("apply", raw)
+    wait_until(
+        lambda: "go back" in fleet.log("w") or "goes back" in fleet.log("w"), within=20, what="a refusal to lose"
+    )
+    with serving(home) as again:
+        book = Ledger.connect(again.url)
+        wait_until(lambda: book.letters.count() == 1 + len(AWKWARD), within=60, what="a letter for each")
+        assert worker.poll() is None
+        book.close()
