@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint up bench lock clean
+.PHONY: help setup demo test lint up bench docs lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ up: setup ## run the fleet on this machine against the Odoo named in .env
 bench: setup ## measure the budgets of the design
 	@test -d bench || { echo "bench: there is no bench/ here yet, so nothing to measure" >&2; exit 1; }
 	@$(BIN)/python -m bench $(ARGS)
+
+docs: setup ## write docs/reference from the declarations
+	@$(BIN)/python docs/generate.py
 
 lock: ## pin the requirements anew from pyproject.toml (needs `uv`; ARGS=--upgrade moves versions)
 	@command -v uv >/dev/null || { echo "lock: 'uv' is not on the PATH. Install it apart from this project, for instance with pipx, then repeat" >&2; exit 1; }

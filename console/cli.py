@@ -17,6 +17,7 @@ from console import (
     context,
     controls,
     dead,
+    demo,
     doctor,
     events,
     flower,
@@ -55,6 +56,7 @@ def app() -> typer.Typer:
     top.callback()(_options)
     for name, group in _GROUPS.items():
         top.add_typer(group, name=name)
+    top.command("demo")(demo.demo)
     top.command("doctor")(doctor.doctor)
     top.command("flower")(flower.run)
     top.command("up")(up.up)

@@ -8,6 +8,7 @@ import typer
 
 from config.policies import ControlPolicy
 from console import context
+from console.kinds import kind
 from console.output import FOUND, AsJson, as_json, facts, leave, money, nothing, plain, say, table, text
 from ledger import Outcome
 from purser.cases import CaseKey
@@ -43,7 +44,7 @@ def show(name: Name, json: AsJson = False) -> None:
         "reads": sorted({read.model for read in control.reads}),
         "ladder": [{"ask": rung.ask, "after": rung.after} for rung in policy.ladder],
         "tunables": {
-            tunable: {"value": policy.tunables[tunable], "default": known.default, "type": _type(known.type)}
+            tunable: {"value": policy.tunables[tunable], "default": known.default, "type": kind(known.type)}
             for tunable, known in control.tunables.items()
         },
         "policy": policies.source,
@@ -212,10 +213,6 @@ def _summary(policy: ControlPolicy) -> dict[str, Any]:
         "enabled": policy.enabled,
         "source": control.source,
     }
-
-
-def _type(kind: Any) -> str:
-    return kind.__name__ if isinstance(kind, type) else str(kind)
 
 
 def _moment(given: str, zone: dt.tzinfo) -> dt.datetime:

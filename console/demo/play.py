@@ -1,0 +1,68 @@
+"""The demo from start to end: the stage is set, the story told and summed up, and everything removed again."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+from console.demo.report import Teller
+from console.demo.stage import Fell, Stage, staged
+from console.demo.story import Claim, tell
+from console.output import as_json, say
+
+
+def play(*, keep: bool, json: bool) -> bool:
+    """Run the demo and say whether every claim was observed. Interrupted, it was not."""
+    began = time.monotonic()
+    teller = Teller(to_stderr=json)
+    try:
+        with _ended_by_signals(), staged() as stage:
+            stage.progress = teller.progress
+            claims = _told(stage, teller)
+            seconds = round(time.monotonic() - began, 1)
+            ok = all(claim.observed for claim in claims)
+            teller.summary(claims, seconds)
+            if json:
+                as_json({"ok": ok, "seconds": seconds, "claims": claims})
+            if keep:
+                teller.addresses(stage)
+                _until_interrupted()
+            stage.keep = not ok
+            return ok
+    except KeyboardInterrupt:
+        say("purser demo: interrupted; everything has ended")
+        return False
+    finally:
+        teller.close()
+
+
+def _told(stage: Stage, teller: Teller) -> list[Claim]:
+    """Tell the story as far as it goes; a fleet that ends by itself is a claim that was not observed."""
+    claims: list[Claim] = []
+    try:
+        for claim in tell(stage, teller.begins, teller.ended):
+            claims.append(claim)
+    except Fell as error:
+        facts = {"seen": str(error)}
+        fell = Claim(name="the story", promise="the fleet runs to the end", observed=False, facts=facts, seconds=0.0)
+        teller.ended(fell)
+        claims.append(fell)
+    return claims
+
+
+def _until_interrupted() -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

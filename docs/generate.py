@@ -1,0 +1,278 @@
+"""The reference pages say what the declarations say, because they are made from them: `make docs` writes them.
+
+`python docs/generate.py --check` changes nothing and ends with 1 when a page is out of date.
+"""
+
+import inspect
+import json
+import sys
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from config.policies import PATIENCE
+from config.settings import Settings
+from console.cli import app
+from console.kinds import kind
+from events.fact import Fact, known_facts
+from purser.declare import Automation, Control, Tunable
+from tasks.house import catalogue
+
+REFERENCE = Path(__file__).with_name("reference")
+MADE = "<!-- Made by `make docs` from the declarations. Change those, not this page. -->"
+
+
+def main() -> int:
+    """Write the pages, or with `--check` only compare them."""
+    stale = [name for name, text in pages().items() if not _is_written(name, text)]
+    if "--check" in sys.argv[1:]:
+        sys.stderr.writelines(f"docs/reference/{name} is out of date: run `make docs`\n" for name in stale)
+        return 1 if stale else 0
+    REFERENCE.mkdir(exist_ok=True)
+    for name in stale:
+        (REFERENCE / name).write_text(pages()[name], encoding="utf-8")
+        sys.stdout.write(f"docs/reference/{name} written\n")
+    return 0
+
+
+def pages() -> Mapping[str, str]:
+    """Give every generated page by the name of its file."""
+    made: Mapping[str, Callable[[], Iterable[str]]] = {
+        "settings.md": settings,
+        "controls.md": controls,
+        "events.md": events,
+        "commands.md": commands,
+    }
+    return {name: "\n".join([MADE, "", *page()]).rstrip() + "\n" for name, page in made.items()}
+
+
+def _is_written(name: str, text: str) -> bool:
+    page = REFERENCE / name
+    return page.is_file() and page.read_text(encoding="utf-8") == text
+
+
+# -------------------------------------------------------------------------------- settings --
+
+
+def settings() -> Iterator[str]:
+    """Every variable of the environment."""
+    yield from ("# Settings", "")
+    yield _ABOUT_SETTINGS
+    files = set(Settings.file_names())
+    rows = []
+    for name, (field, info) in zip(Settings.names(), Settings.model_fields.items(), strict=True):
+        del field
+        mark = " †" if f"{name}_FILE" in files else ""
+        rows.append(
+            (f"`{name}`{mark}", _default(info.default), kind(info.annotation, info.metadata), info.description)
+        )
+    yield from _table(("variable", "default", "value", "meaning"), rows)
+    yield from ("", _MORE_ON_SETTINGS)
+
+
+_ABOUT_SETTINGS = """
+What a deployment is told by its environment. `purser` commands also read the `.env` file of the folder they stand in
+(or the one that `--env-file` names); the environment wins. A missing, wrong or unknown `PURSER_` variable stops the
+start with a list of all that is wrong. An empty one counts as not set. A command asks only for what it uses:
+`purser controls run` needs the Odoo settings alone.
+
+Secrets, marked †, may stand in a file: the same name with `_FILE` behind it, holding the path of the file.
+""".lstrip()
+
+_MORE_ON_SETTINGS = """
+Three limits must nest, so that no call outlives its task: `PURSER_ODOO_TIMEOUT` < `PURSER_TASK_SOFT_TIME_LIMIT` <
+`PURSER_TASK_TIME_LIMIT`. A Redis broker is the ledger too, unless `PURSER_LEDGER_URL` names another. A kind of bot
+(`AUDIT`, `CHANGE`, `BILLING`) without a login and key of its own uses the single bot.
+""".strip()
+
+
+# -------------------------------------------------------------------------------- controls --
+
+
+def controls() -> Iterator[str]:
+    """Every control with the values a policy may set."""
+    yield from ("# Controls", "")
+    yield "What the fleet checks. A policy may set cadence, severity, ladder and tunables: see"
+    yield "[policies](../how-to/policies.md). `purser controls show NAME` tells the same with your firm's values."
+    yield "A rung of the ladder that names nobody for a finding is skipped."
+    for control in catalogue().controls.values():
+        ladder = ", then ".join(
+            f"{ask} after {PATIENCE} working days" if n else ask
+            for n, ask in enumerate((*control.asks, control.owner))
+        )
+        yield from ("", f"## {control.name}", "", f"**{control.rule}**", "")
+        yield from _more(control.source, control.scan)
+        yield from _table(
+            ("", ""),
+            (
+                ("title", control.title),
+                ("every", str(control.every)),
+                ("severity", control.severity.value),
+                ("answers for it", f"role `{control.owner}`"),
+                ("ladder", ladder),
+                ("reads", ", ".join(f"`{model}`" for model in sorted({read.model for read in control.reads}))),
+                ("file", f"[`{_file(control.source)}`](../../{_file(control.source)})"),
+            ),
+        )
+        yield ""
+        yield from _tunables(control)
+
+
+def _more(module: str, function: Callable[..., Any]) -> Iterator[str]:
+    """Give what the module and the function say beyond the rule."""
+    for told in (inspect.getdoc(sys.modules[module]), inspect.getdoc(function)):
+        _, _, rest = (told or "").partition("\n\n")
+        if rest:
+            yield from (rest.strip(), "")
+
+
+def _file(module: str) -> str:
+    return module.replace(".", "/") + ".py"
+
+
+def _tunables(declared: Control | Automation) -> Iterator[str]:
+    if not declared.tunables:
+        yield "No tunables."
+        return
+    rows = ((f"`{name}`", _default(one.default), _value_of(one)) for name, one in declared.tunables.items())
+    yield from _table(("tunable", "house view", "value"), rows)
+
+
+def _value_of(tunable: Tunable) -> str:
+    return kind(tunable.type)
+
+
+# ---------------------------------------------------------------------------------- events --
+
+
+def events() -> Iterator[str]:
+    """Every fact that can be told, and what follows from it."""
+    declared = catalogue()
+    yield from ("# Events and automations", "")
+    yield "An event is a CloudEvent 1.0 whose `data` is one of these facts. How to send one:"
+    yield "[emit events](../how-to/emit-events.md). The same `source` and `id` again is recognised for thirty days."
+    for name, fact in known_facts().items():
+        reactions = [f"[`{a.name}`](#{a.name})" for a in declared.reacting_to(fact)]
+        yield from ("", f"## {name}", "", _first(fact), "")
+        yield from _table(
+            ("field", "required", "value", "meaning"),
+            (
+                (
+                    f"`{field}`",
+                    "yes" if info.is_required() else "no",
+                    kind(info.annotation, info.metadata),
+                    info.description,
+                )
+                for field, info in fact.model_fields.items()
+            ),
+        )
+        yield from ("", "Automations: " + (", ".join(reactions) or "none"), "", "```json", _schema(fact), "```")
+    yield from ("", "# Automations")
+    for automation in declared.automations.values():
+        reads = ", ".join(f"`{model}`" for model in sorted({read.model for read in automation.reads}))
+        yield from ("", f"## {automation.name}", "", f"**{automation.rule}**", "")
+        yield f"On `{automation.on.type}`. Reads {reads or 'nothing'}."
+        yield f"File: [`{_file(automation.source)}`](../../{_file(automation.source)})."
+        yield ""
+        yield from _tunables(automation)
+
+
+def _first(fact: type[Fact]) -> str:
+    return (inspect.getdoc(fact) or "").splitlines()[0]
+
+
+def _schema(fact: type[Fact]) -> str:
+    return json.dumps(fact.model_json_schema(), indent=2)
+
+
+# -------------------------------------------------------------------------------- commands --
+
+
+def commands() -> Iterator[str]:
+    """Every command with its arguments and options."""
+    top: Any = typer.main.get_command(app())
+    yield from ("# Commands", "", str(top.help), "")
+    yield "Results go to stdout and everything else to stderr. `--json` gives programs the facts that people get as a"
+    yield "table. Exit codes: [one page](exit-codes.md). What changes something takes `--note` (why) and, where it is"
+    yield "listed, `--dry-run`; who did it is the user of the operating system."
+    yield from ("", "Options before the command:", "")
+    yield from _options(top)
+    for name, command in top.commands.items():
+        yield from _command(("purser", name), command)
+
+
+def _command(path: Sequence[str], command: Any) -> Iterator[str]:
+    below: Mapping[str, Any] = getattr(command, "commands", {})
+    yield from ("", f"{'#' * len(path)} {' '.join(path)}", "", " ".join(str(command.help).split()))
+    if not below:
+        yield from ("", "```", _usage(path, command), "```")
+        if any(True for _ in _rows(command)):
+            yield ""
+            yield from _options(command)
+    for name, one in below.items():
+        yield from _command((*path, name), one)
+
+
+def _usage(path: Sequence[str], command: Any) -> str:
+    words = []
+    for parameter in command.params:
+        if parameter.name == "help":
+            continue
+        if parameter.param_type_name == "argument":
+            shown = parameter.metavar or parameter.name.upper()
+            words.append(shown if parameter.required or shown.startswith("[") else f"[{shown}]")
+        elif parameter.required:
+            words.append(f"{parameter.opts[0]} {_metavar(parameter)}")
+    return " ".join((*path, *words, "[OPTIONS]"))
+
+
+def _options(command: Any) -> Iterator[str]:
+    yield from _table(("", "", "default"), _rows(command))
+
+
+def _rows(command: Any) -> Iterator[tuple[str, str, str]]:
+    for parameter in command.params:
+        if parameter.name == "help":
+            continue
+        told = " ".join((parameter.help or "").split())
+        if parameter.param_type_name == "argument":
+            yield f"`{parameter.metavar or parameter.name.upper()}`", told, ""
+            continue
+        names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+        value = "" if parameter.is_flag else f" `{_metavar(parameter)}`"
+        default = "**required**" if parameter.required else _default(parameter.default, plain="")
+        yield names + value, told or "Say which release this is." if parameter.name == "_version" else told, default
+
+
+def _metavar(parameter: Any) -> str:
+    annotation = parameter.type_descriptor.annotation
+    if parameter.metavar:
+        return str(parameter.metavar)
+    if annotation is int or int in typing.get_args(annotation):
+        return "NUMBER"
+    return "PATH" if annotation is Path or Path in typing.get_args(annotation) else "TEXT"
+
+
+# ----------------------------------------------------------------------------------- words --
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    yield "| " + " | ".join(columns) + " |"
+    yield "|" + "---|" * len(columns)
+    for row in rows:
+        yield "| " + " | ".join(str(cell if cell is not None else "").replace("|", "\\|") for cell in row) + " |"
+
+
+def _default(value: object, *, plain: str = "-") -> str:
+    if value is None or value is False or value in ("", ()):
+        return "false" if value is False and plain else plain
+    if value is True:
+        return "true"
+    return f"`{value}`"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
