@@ -23,6 +23,8 @@ from purser.errors import Mistake
 
 MAX_TASKS = 20_000
 """How many tasks Flower remembers: about 140 MB. History is kept elsewhere."""
+COLUMNS = "name,kwargs,state,received,runtime,retries,worker,uuid"
+"""What the list of tasks shows. Our messages carry a label as their kwargs: a control, an event, never values."""
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -83,7 +85,7 @@ def run(
 def serve(app: Any, user: str, password: str, *, address: str, port: int, read_only: bool) -> LockedFlower:
     """Bind Flower for a Celery application and say where it is; `start` then runs until SIGTERM."""
     options.address, options.port = address, port
-    options.max_tasks, options.read_only = MAX_TASKS, read_only
+    options.max_tasks, options.read_only, options.tasks_columns = MAX_TASKS, read_only, COLUMNS
     flower = LockedFlower(user=user, password=password, capp=app, options=options, **pages)
     try:
         bound = flower.start_http_server()
