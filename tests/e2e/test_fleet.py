@@ -198,12 +198,13 @@ def outcome(firm: Firm, lead: int) -> tuple[int, int, int]:
     return int(bool(customer["partner_id"])), len(projects), todo
 
 
+@pytest.mark.parametrize("api", ["json2", "odoorpc"])
 def test_a_won_deal_becomes_a_project_once_however_often_it_is_told(
-    firm: Firm, start_fleet: Start, tmp_path: Path
+    firm: Firm, start_fleet: Start, tmp_path: Path, api: str
 ) -> None:
     firm.company()
     lead = win(firm)
-    fleet = start_fleet(write_policies(tmp_path / "p.yaml", every="every 1 hour"))
+    fleet = start_fleet(write_policies(tmp_path / "p.yaml", every="every 1 hour"), PURSER_ODOO_API=api)
     fleet.worker()
     event = won(lead)
     for told in (event, event, won(lead)):  # the same message twice, and the same news under another id
