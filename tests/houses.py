@@ -1,7 +1,7 @@
 """An Odoo to run a whole fleet against: the twin on any machine, the real one where there is one."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -38,3 +38,16 @@ def open_house(request: pytest.FixtureRequest) -> House:
         return login, key
 
     return House(OdooEnv(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key), bot, twin)
+
+
+@pytest.fixture(params=PARAMS)
+def house(request: pytest.FixtureRequest) -> House:
+    """Give the Odoo; one parameter for each kind."""
+    return open_house(request)
+
+
+@pytest.fixture
+def firm(house: House) -> Iterator[Firm]:
+    """Give a firm of its own in it."""
+    with Firm(house.env) as made:
+        yield made

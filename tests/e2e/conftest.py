@@ -7,23 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.running import RunningFleet, running
-from tests.houses import PARAMS, House, open_house
+from tests.houses import House, firm, house
 from tests.odoo.seeding_people import Firm
 
+__all__ = ["firm", "house"]
+
 Start = Callable[..., RunningFleet]
-
-
-@pytest.fixture(params=PARAMS)
-def house(request: pytest.FixtureRequest) -> House:
-    """Give the Odoo; one parameter for each kind."""
-    return open_house(request)
-
-
-@pytest.fixture
-def firm(house: House) -> Iterator[Firm]:
-    """Give a firm of its own in it."""
-    with Firm(house.env) as made:
-        yield made
 
 
 @pytest.fixture

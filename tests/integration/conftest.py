@@ -8,22 +8,11 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings
-from tests.houses import PARAMS, House, open_house
+from tests.houses import House, firm, house
 from tests.integration.calm import Calm
 from tests.odoo.seeding_people import Firm
 
-
-@pytest.fixture(params=PARAMS)
-def house(request: pytest.FixtureRequest) -> House:
-    """Give the Odoo; one parameter for each kind."""
-    return open_house(request)
-
-
-@pytest.fixture
-def firm(house: House) -> Iterator[Firm]:
-    """Give a firm of its own in it."""
-    with Firm(house.env) as made:
-        yield made
+__all__ = ["firm", "house"]
 
 
 @pytest.fixture

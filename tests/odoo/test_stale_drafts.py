@@ -1,7 +1,6 @@
 """Stale drafts, computed by hand and found on a real Odoo 19; the clock moves, never the data."""
 
 import datetime as dt
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -12,20 +11,6 @@ from purser import Exempt, Finding, Kept, Money, Ref, Severity, Verdict, Watched
 from tasks.controls.stale_drafts import stale_drafts
 from tests.conftest import OdooEnv
 from tests.odoo.seeding_sales import UNITS, Seeder
-
-
-@pytest.fixture
-def odoo(odoo_env: OdooEnv) -> Iterator[OdooClient]:
-    door = Door(url=odoo_env.url, db=odoo_env.db, login=odoo_env.login, api_key=odoo_env.api_key)
-    with connect(door) as client:
-        yield client
-
-
-@pytest.fixture
-def firm(odoo_env: OdooEnv) -> Iterator[Seeder]:
-    seeder = Seeder(odoo_env)
-    yield seeder
-    seeder.close()
 
 
 def verdict(

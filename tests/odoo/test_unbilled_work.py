@@ -1,7 +1,6 @@
 """Unbilled work, computed by hand and found on a real Odoo 19."""
 
 import datetime as dt
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -14,20 +13,6 @@ from tasks.controls.unbilled_work import unbilled_work
 from tasks.rows.sales import BilledOrder
 from tests.conftest import OdooEnv
 from tests.odoo.seeding_sales import DAYS, UNITS, Seeder
-
-
-@pytest.fixture
-def odoo(odoo_env: OdooEnv) -> Iterator[OdooClient]:
-    door = Door(url=odoo_env.url, db=odoo_env.db, login=odoo_env.login, api_key=odoo_env.api_key)
-    with connect(door) as client:
-        yield client
-
-
-@pytest.fixture
-def firm(odoo_env: OdooEnv) -> Iterator[Seeder]:
-    seeder = Seeder(odoo_env)
-    yield seeder
-    seeder.close()
 
 
 def verdict(

@@ -1,0 +1,25 @@
+"""A door to the real Odoo 19, and a customer with documents of its own in it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from odoo_client import Door, OdooClient, connect
+from tests.conftest import OdooEnv
+from tests.odoo.seeding_sales import Seeder
+
+
+@pytest.fixture
+def odoo(odoo_env: OdooEnv) -> Iterator[OdooClient]:
+    """Open the door as administrator."""
+    door = Door(url=odoo_env.url, db=odoo_env.db, login=odoo_env.login, api_key=odoo_env.api_key)
+    with connect(door) as client:
+        yield client
+
+
+@pytest.fixture
+def firm(odoo_env: OdooEnv) -> Iterator[Seeder]:
+    """Make a customer, a salesperson and an employee."""
+    seeder = Seeder(odoo_env)
+    yield seeder
+    seeder.close()
