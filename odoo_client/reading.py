@@ -12,7 +12,7 @@ from odoo_client.wire import Request, Sender, Version
 from purser.errors import NotApplicable, Permanent
 from purser.reads import FieldSpec, Group, Read, Row, Scope, Snapshot, Watched
 
-PAGE = 5000
+PAGE = 20_000
 
 IN_ONE_PAGE = frozenset({"mail.activity", "mail.message"})
 """Odoo takes what a reader may not see out of a page *after* cutting it, so here a short page is not the last one."""

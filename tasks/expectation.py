@@ -2,16 +2,22 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
+from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from purser import Period, Snapshot
 from tasks.hours import Fixed, Flexible, Schedule, Shift, Span, expected, in_hours, instant, seconds, union, zone_of
-from tasks.rows.people import Absence, Attendance, Calendar, Employee, Version
+from tasks.rows.people import Absence, Attendance, Calendar, Employee, Placement, Version
 
+Days = tuple[dt.date, ...]
+Spells = tuple[tuple[int | None, Days], ...]
+"""Calendars, each with the days of one week on which it holds for somebody employed."""
+
+A_DAY = dt.timedelta(days=1)
 WORKDAYS = 5
 """Weekly hours of people without a calendar are spread over Monday to Friday."""
 
@@ -32,6 +38,27 @@ class Career:
     """From when which calendar holds; never empty."""
     contracts: Sequence[tuple[dt.date, dt.date]]
     last_day: dt.date
+
+    @cached_property
+    def turns(self) -> frozenset[dt.date]:
+        """The days that may differ from the day before; between two of them all days are alike."""
+        ends = [self.last_day, *(end for _, end in self.contracts)]
+        return frozenset(
+            [since for since, _ in self.versions]
+            + [start for start, _ in self.contracts]
+            + [end + A_DAY for end in ends if end < dt.date.max]
+        )
+
+    def spells(self, week: Period) -> Spells:
+        """Give the days of a week on which somebody is employed, by calendar."""
+        days, after_monday = _days_of(week.first)
+        if self.turns.isdisjoint(after_monday):
+            return ((self.calendar_on(week.first), days),) if self.employed_on(week.first) else ()
+        found: dict[int | None, Days] = {}
+        for day in filter(self.employed_on, days):
+            calendar = self.calendar_on(day)
+            found[calendar] = (*found.get(calendar, ()), day)
+        return tuple(found.items())
 
     def employed_on(self, day: dt.date) -> bool:
         """Who ever had a contract counts inside contracts only, everybody else from the first version on."""
@@ -59,7 +86,11 @@ class Career:
 
 
 class Workforce:
-    """The people of a snapshot with their calendars and absences, arranged for looking up."""
+    """The people of a snapshot with their calendars and absences, arranged for looking up.
+
+    Thousands share a week: the same calendar on the same days in the same zone, and no leave of their own. It is
+    reckoned once.
+    """
 
     def __init__(self, snapshot: Snapshot, *, flexible_default_hours: Decimal | None = None) -> None:
         self._snapshot = snapshot
@@ -67,12 +98,22 @@ class Workforce:
             **_schedules(snapshot),
             None: _spread(flexible_default_hours),
         }
+        self._zones: dict[int, ZoneInfo] = {}
         self._careers: dict[int, Career | None] = {}
+        self._reckoned: dict[_Asking, Asked | None] = {}
+
+    def department_of(self, employee: Employee) -> int | None:
+        """Give the department an employee works in now."""
+        placed = self._placements.get(employee.id)
+        return placed.department_id if placed else None
 
     def zone(self, employee: Employee) -> ZoneInfo:
         """Give the zone an employee's days are cut in."""
-        calendar = self._snapshot.get(Calendar, employee.calendar_id)
-        return zone_of(employee.tz, calendar.tz if calendar else None)
+        if employee.id not in self._zones:
+            placed = self._placements.get(employee.id)
+            calendar = self._snapshot.get(Calendar, placed.calendar_id) if placed else None
+            self._zones[employee.id] = zone_of(employee.tz, calendar.tz if calendar else None)
+        return self._zones[employee.id]
 
     def asked(self, employee: Employee, week: Period) -> Asked | None:
         """Give what a week asked of an employee; None where nothing here can tell.
@@ -82,19 +123,25 @@ class Workforce:
         career = self._career(employee)
         if career is None:
             return None
-        days: dict[int | None, list[dt.date]] = {}
-        for day in (week.first + dt.timedelta(days=n) for n in range(7)):
-            if career.employed_on(day):
-                days.setdefault(career.calendar_on(day), []).append(day)
-        if not days and not career.surely_over_or_not_begun(week):
+        spells = career.spells(week)
+        if not spells and not career.surely_over_or_not_begun(week):
             return None
+        asking = (spells, week.first, self.zone(employee), employee.company_id, self._own_leave(employee, week))
+        try:
+            return self._reckoned[asking]
+        except KeyError:
+            return self._reckoned.setdefault(asking, self._reckon(asking))
+
+    def _reckon(self, asking: "_Asking") -> Asked | None:
+        spells, monday, zone, company, leave = asking
         total = 0
-        for calendar, of_calendar in days.items():
+        for calendar, days in spells:
             schedule = self._schedules.get(calendar)
             if schedule is None:
                 return None
-            total += expected(schedule, of_calendar, self.zone(employee), self._absences(employee, calendar, week))
-        return Asked(in_hours(total), employed=bool(days))
+            absences = union([*leave, *self._holidays_near(monday, company, calendar)])
+            total += expected(schedule, days, zone, absences)
+        return Asked(in_hours(total), employed=bool(spells))
 
     def _career(self, employee: Employee) -> Career | None:
         if employee.id not in self._careers:
@@ -102,26 +149,37 @@ class Workforce:
         return self._careers[employee.id]
 
     def _told(self, employee: Employee) -> Career | None:
-        versions = self._versions.get(employee.id, [])
         hr_rights = self._snapshot.knows(Version)
-        if hr_rights and not versions:
+        placed = self._placements.get(employee.id)
+        if placed is None:
             return None  # every employee has a version: this one's is out of our sight
         if not hr_rights and not employee.active:
             return None  # the day of departure is out of our sight
-        return _career(employee, versions, self.zone(employee))
+        return _career(employee, placed, self._versions.get(employee.id, ()), self.zone(employee))
 
-    def _absences(self, employee: Employee, calendar: int | None, week: Period) -> Sequence[Span]:
-        """Give the absences near a week: own leave, and the holidays of the company for everybody or the calendar."""
-        since, until = _around(week)
-        spans = list(self._leaves.get(employee.resource_id or 0, ()))
-        for key in {(employee.company_id, None), (employee.company_id, calendar)}:
-            spans += self._holidays.get(key, ())
-        return union(span for span in spans if span[0] < until and span[1] > since)
+    def _own_leave(self, employee: Employee, week: Period) -> tuple[Span, ...]:
+        leaves = self._leaves.get(employee.resource_id or 0)
+        return _near(week.first, leaves) if leaves else ()
+
+    def _holidays_near(self, monday: dt.date, company: int | None, calendar: int | None) -> Iterator[Span]:
+        """Give the holidays of a company for everybody and for one calendar."""
+        for key in {(company, None), (company, calendar)}:
+            yield from _near(monday, self._holidays.get(key, ()))
+
+    @cached_property
+    def _placements(self) -> Mapping[int, Version | Placement]:
+        """Tell where people work now: by the latest version begun, else the first, or by what stands in for both."""
+        today = self._snapshot.as_of.astimezone(dt.UTC).date()
+        found: dict[int, Version | Placement] = {one.id: one for one in self._snapshot.rows(Placement)}
+        for employee, versions in self._versions.items():
+            found[employee] = next((one for one in reversed(versions) if one.since <= today), versions[0])
+        return found
 
     @cached_property
     def _versions(self) -> Mapping[int, Sequence[Version]]:
+        """Give the versions of each employee, oldest first."""
         found: dict[int, list[Version]] = defaultdict(list)
-        for version in self._snapshot.rows(Version):
+        for version in sorted(self._snapshot.rows(Version), key=attrgetter("since")):
             found[version.employee_id].append(version)
         return found
 
@@ -143,29 +201,46 @@ class Workforce:
         return found
 
 
-def _around(week: Period) -> Span:
+_Asking = tuple[Spells, dt.date, ZoneInfo, int | None, tuple[Span, ...]]
+"""All that the hours of a week depend on: calendars and days, Monday, zone, company, own leave."""
+
+
+@lru_cache(maxsize=1024)
+def _days_of(monday: dt.date) -> tuple[Days, frozenset[dt.date]]:
+    """Give the seven days from a Monday on, and those after the Monday."""
+    days = tuple(monday + n * A_DAY for n in range(7))
+    return days, frozenset(days[1:])
+
+
+def _near(monday: dt.date, spans: Sequence[Span]) -> tuple[Span, ...]:
+    """Give the spans that touch a week in any zone."""
+    since, until = _around(monday)
+    return tuple(span for span in spans if span[0] < until and span[1] > since)
+
+
+@lru_cache(maxsize=1024)
+def _around(monday: dt.date) -> Span:
     """Give a span that holds the week in every zone."""
-    day = dt.timedelta(days=1)
-    first, last = (dt.datetime.combine(d, dt.time(), dt.UTC) for d in (week.first - day, week.last + 2 * day))
+    first, last = (dt.datetime.combine(monday + n * A_DAY, dt.time(), dt.UTC) for n in (-1, 8))
     return instant(first), instant(last)
 
 
-def _career(employee: Employee, versions: Sequence[Version], zone: ZoneInfo) -> Career:
+def _career(employee: Employee, placed: Version | Placement, versions: Sequence[Version], zone: ZoneInfo) -> Career:
     contracts = sorted(
         {(v.contract_start, v.contract_end or dt.date.max) for v in versions if v.contract_start is not None}
     )
-    known = sorted(((v.since, v.calendar_id) for v in versions), key=lambda one: one[0])
+    begun = placed.created.astimezone(zone).date() if isinstance(placed, Placement) else placed.since
     return Career(
-        versions=known or [(employee.created.astimezone(zone).date(), employee.calendar_id)],
+        versions=[(v.since, v.calendar_id) for v in versions] or [(begun, placed.calendar_id)],
         contracts=contracts,
-        last_day=_last_day(employee, contracts),
+        last_day=_last_day(employee, placed.departure_date, contracts),
     )
 
 
-def _last_day(employee: Employee, contracts: Sequence[tuple[dt.date, dt.date]]) -> dt.date:
+def _last_day(employee: Employee, departure: dt.date | None, contracts: Sequence[tuple[dt.date, dt.date]]) -> dt.date:
     """Archived people count until they left; where nothing says when that was, not at all."""
-    if employee.departure_date:
-        return employee.departure_date
+    if departure:
+        return departure
     if employee.active:
         return dt.date.max
     left = max((end for _, end in contracts), default=dt.date.max)

@@ -15,17 +15,28 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import Field
 
 from purser import Exempt, Finding, Kept, Money, Period, Severity, Snapshot, Verdict, control, daily
-from tasks.expectation import Asked, Workforce
+from tasks.expectation import A_DAY, Asked, Workforce
 from tasks.hours import CENT
-from tasks.rows.people import Absence, Attendance, Calendar, Company, Department, Employee, Tag, User, Version
-from tasks.rows.time import STANDARD_DAY, WEEKS_BACK, LeaveTime, LoggedWeek, Unit
-
-A_DAY = dt.timedelta(days=1)
+from tasks.rows.people import (
+    Absence,
+    Attendance,
+    Calendar,
+    Company,
+    Department,
+    Employee,
+    Placement,
+    Profile,
+    Tag,
+    User,
+    Version,
+)
+from tasks.rows.time import STANDARD_DAY, WEEKS_BACK, LoggedWeek, Unit
 
 Upto = Annotated[int, Field(ge=0, le=52)]
 Amount = Annotated[Decimal, Field(ge=0)]
@@ -40,8 +51,8 @@ Positive = Annotated[Decimal, Field(gt=0)]
     owner="pmo",
     asks=("employee", "manager"),
     reads=(
-        *(Department, Tag, User, Employee, Version),
-        *(LeaveTime, LoggedWeek, Unit, Company),
+        *(Department, Tag, User, Employee, Version, Placement, Profile),
+        *(LoggedWeek, Unit, Company),
         *(Calendar, Attendance, Absence),
     ),
 )
@@ -67,37 +78,47 @@ def missing_timesheets(
     it is off because an amount divided by hours tells what somebody costs.
     """
     workforce = Workforce(snapshot, flexible_default_hours=flexible_default_hours)
-    exemption = _Exemption.of(snapshot, exempt_employees, exempt_departments, exempt_tags)
+    exemption = _Exemption.of(snapshot, workforce, exempt_employees, exempt_departments, exempt_tags)
     logged = _logged(snapshot)
     watched = _watched(snapshot)
     for employee in snapshot.rows(Employee):
         today = snapshot.as_of.astimezone(workforce.zone(employee)).date()
+        due = today - grace_days * A_DAY
         exempt = exemption.reason(employee)
+        ref = employee.ref
         cases = watched.get(employee.id, frozenset())
-        for week in sorted(cases | _window(today, weeks_back)):
-            if week.last + grace_days * A_DAY >= today:
+        weeks = _window(today, weeks_back)
+        for week in sorted(cases.union(weeks)) if cases else weeks:
+            if week.last >= due:
                 continue
             asked = None if exempt else workforce.asked(employee, week)
             if exempt or (asked and not asked.hours):
                 if week in cases:
-                    yield Exempt(employee.ref, exempt or _why_nothing(asked), week)
+                    yield Exempt(ref, exempt or _why_nothing(asked), week)
             elif asked:
                 done = logged.get((employee.id, week.first), Decimal(0))
                 if asked.hours - done <= tolerance_hours:
-                    yield Kept(employee.ref, week)
+                    yield Kept(ref, week)
                 else:
-                    rate = hourly_rate or (employee.hourly_cost if value_at_cost else None)
-                    yield _finding(snapshot, employee, week, asked=asked.hours, done=done, rate=rate)
+                    rate = hourly_rate or (_cost(snapshot, employee) if value_at_cost else None)
+                    asks = _asks(snapshot, employee, workforce.department_of(employee))
+                    yield _finding(snapshot, employee, week, asked=asked.hours, done=done, rate=rate, asks=asks)
 
 
 # --------------------------------------------------------------------------------- the finding --
 
 
 def _finding(
-    snapshot: Snapshot, employee: Employee, week: Period, *, asked: Decimal, done: Decimal, rate: Decimal | None
+    snapshot: Snapshot,
+    employee: Employee,
+    week: Period,
+    *,
+    asked: Decimal,
+    done: Decimal,
+    rate: Decimal | None,
+    asks: Mapping[str, int],
 ) -> Finding:
     short = asked - done
-    asks = _asks(snapshot, employee)
     return Finding(
         subject=employee.ref,
         subject_name=employee.name,
@@ -124,13 +145,16 @@ def _worth(snapshot: Snapshot, employee: Employee, hours: Decimal, rate: Decimal
     return Money((hours * rate).quantize(CENT), company.currency.name) if rate and company else None
 
 
-def _asks(snapshot: Snapshot, employee: Employee) -> Mapping[str, int]:
+def _cost(snapshot: Snapshot, employee: Employee) -> Decimal | None:
+    profile = snapshot.get(Profile, employee.id)
+    return profile.hourly_cost if profile else None
+
+
+def _asks(snapshot: Snapshot, employee: Employee, department_id: int | None) -> Mapping[str, int]:
     """Name the active users who can be asked; the manager is the one above, else who leads a department above."""
     own = snapshot.get(User, employee.user_id)
     above = [snapshot.get(Employee, employee.manager_id)]
-    above += [
-        snapshot.get(Employee, department.manager_id) for department in _upwards(snapshot, employee.department_id)
-    ]
+    above += [snapshot.get(Employee, department.manager_id) for department in _upwards(snapshot, department_id)]
     managers = [
         user.id
         for one in above
@@ -152,9 +176,11 @@ def _upwards(snapshot: Snapshot, department_id: int | None) -> Iterator[Departme
 # --------------------------------------------------------------------------------- which weeks --
 
 
-def _window(today: dt.date, weeks_back: int) -> frozenset[Period]:
+@lru_cache(maxsize=1024)
+def _window(today: dt.date, weeks_back: int) -> tuple[Period, ...]:
+    """Give the weeks before the running one, oldest first."""
     running = Period.week_of(today).first
-    return frozenset(Period.week_of(running - dt.timedelta(weeks=n)) for n in range(1, weeks_back + 1))
+    return tuple(Period.week_of(running - dt.timedelta(weeks=n)) for n in range(weeks_back, 0, -1))
 
 
 def _watched(snapshot: Snapshot) -> Mapping[int, frozenset[Period]]:
@@ -173,10 +199,11 @@ def _logged(snapshot: Snapshot) -> Mapping[tuple[int, dt.date], Decimal]:
     """Sum the hours of each employee and week. A day counts as many hours as a day has in the company's calendar."""
     hours: dict[tuple[int, dt.date], Decimal] = defaultdict(Decimal)
     for group in snapshot.rows(LoggedWeek):
-        unit = snapshot.get(Unit, group.unit_id)
+        unit, monday = snapshot.get(Unit, group.unit_id), group.monday
+        in_days = unit is not None and unit.in_days
         for employee, quantity in group.quantities().items():
-            size = unit.hours(_day_of(snapshot, employee)) if unit else Decimal(1)
-            hours[employee, group.monday] += quantity * size
+            day = _day_of(snapshot, employee) if in_days else STANDARD_DAY
+            hours[employee, monday] += (quantity * unit.hours(day)) if unit else quantity
     return {key: total.quantize(CENT) for key, total in hours.items()}
 
 
@@ -199,17 +226,25 @@ def _why_nothing(asked: Asked | None) -> str:
 class _Exemption:
     """Whom the policy leaves out, with the words it uses for them."""
 
+    workforce: Workforce
     employees: frozenset[str]
     logins: Mapping[int, str]
     departments: Mapping[int, str]
     tags: Mapping[int, str]
+    """The tags by the employees who carry one."""
 
     @classmethod
     def of(
-        cls, snapshot: Snapshot, employees: Sequence[int | str], departments: Sequence[str], tags: Sequence[str]
+        cls,
+        snapshot: Snapshot,
+        workforce: Workforce,
+        employees: Sequence[int | str],
+        departments: Sequence[str],
+        tags: Sequence[str],
     ) -> "_Exemption":
         """Look up what the policy names; a department stands for those below it too."""
         return cls(
+            workforce=workforce,
             employees=frozenset(str(one).strip().casefold() for one in employees),
             logins={user.id: user.login for user in snapshot.rows(User)},
             departments={
@@ -218,15 +253,24 @@ class _Exemption:
                 for above in _upwards(snapshot, department.id)
                 if above.name in departments
             },
-            tags={tag.id: tag.name for tag in snapshot.rows(Tag) if tag.name in tags},
+            tags={
+                profile.id: tag.name
+                for tag in snapshot.rows(Tag)
+                if tag.name in tags
+                for profile in snapshot.rows(Profile)
+                if tag.id in profile.tag_ids
+            },
         )
 
     def reason(self, employee: Employee) -> str | None:
         """Say why the policy leaves an employee out, or None."""
-        names = (str(employee.id), employee.work_email, self.logins.get(employee.user_id or 0))
-        if any(name and name.casefold() in self.employees for name in names):
+        if self.employees and self._is_named(employee):
             return "exempt by policy: named in exempt_employees"
-        if department := self.departments.get(employee.department_id or 0):
-            return f"exempt by policy: department {department}"
-        tag = next((self.tags[tag] for tag in employee.tag_ids if tag in self.tags), None)
+        if self.departments and (name := self.departments.get(self.workforce.department_of(employee) or 0)):
+            return f"exempt by policy: department {name}"
+        tag = self.tags.get(employee.id)
         return f"exempt by policy: tag {tag}" if tag else None
+
+    def _is_named(self, employee: Employee) -> bool:
+        names = (str(employee.id), employee.work_email, self.logins.get(employee.user_id or 0))
+        return any(name and name.casefold() in self.employees for name in names)

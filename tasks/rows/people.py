@@ -50,26 +50,21 @@ class User(Row, model="res.users"):
 
 
 class Employee(Row, model="hr.employee", active_test=False):
-    """One person's employment in one company. A user may have several."""
+    """One person's employment in one company. A user may have several.
+
+    Ten thousand of these are most of what a scan costs, and Odoo computes some fields one by one. So what `Version`
+    tells is not asked here, and what few policies speak of is asked in `Profile`.
+    """
 
     name: str
     active: bool
-    created: Moment = Field(alias="create_date")
     user_id: int | None = None
     manager_id: int | None = Field(None, alias="parent_id")
     """An employee."""
     company_id: int | None = None
-    department_id: int | None = None
     resource_id: int | None = None
-    calendar_id: int | None = Field(None, alias="resource_calendar_id")
-    """The calendar of today; `Version` knows those of other days."""
     tz: str | None = None
     work_email: str | None = None
-    departure_date: Annotated[dt.date | None, IF_KNOWN] = None
-    """The last day of work. HR rights only."""
-    tag_ids: Annotated[tuple[int, ...], IF_KNOWN] = Field((), alias="category_ids")
-    hourly_cost: Annotated[Decimal, IF_KNOWN] = Decimal(0)
-    """What an hour costs the company, in its currency. HR rights only."""
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain:
@@ -89,14 +84,46 @@ class Version(Row, model="hr.version", optional=True):
 
     employee_id: int
     since: dt.date = Field(alias="date_version")
+    department_id: int | None = None
     calendar_id: int | None = Field(None, alias="resource_calendar_id")
+    departure_date: dt.date | None = None
+    """The last day of work."""
     contract_start: Annotated[dt.date | None, IF_KNOWN] = Field(None, alias="contract_date_start")
     contract_end: Annotated[dt.date | None, IF_KNOWN] = Field(None, alias="contract_date_end")
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain:
         """Read every version of those employees, ended ones too: who ever had a contract counts only inside one."""
-        return [("employee_id", "in", [employee.id for employee in scope.snapshot.rows(Employee)])]
+        return _those_read(scope, "employee_id")
+
+
+class Placement(Row, model="hr.employee", active_test=False):
+    """Where an employee works today and by which calendar; read only where versions are out of sight."""
+
+    created: Moment = Field(alias="create_date")
+    department_id: int | None = None
+    calendar_id: int | None = Field(None, alias="resource_calendar_id")
+    departure_date: Annotated[dt.date | None, IF_KNOWN] = None
+    """The last day of work. HR rights only."""
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain | None:
+        """Read that of those employees, unless their versions were read."""
+        return None if scope.snapshot.knows(Version) else _those_read(scope, "id")
+
+
+class Profile(Row, model="hr.employee", active_test=False):
+    """What some policies ask about an employee. HR rights only."""
+
+    tag_ids: Annotated[tuple[int, ...], IF_KNOWN] = Field((), alias="category_ids")
+    hourly_cost: Annotated[Decimal, IF_KNOWN] = Decimal(0)
+    """What an hour costs the company, in its currency."""
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain | None:
+        """Read that of those employees, where the policy speaks of tags or of their cost."""
+        asked = scope.tunables.get("exempt_tags") or scope.tunables.get("value_at_cost")
+        return _those_read(scope, "id") if asked else None
 
 
 class Company(Row, model="res.company", active_test=False):
@@ -127,8 +154,8 @@ class Calendar(Row, model="resource.calendar", active_test=False):
     def domain(cls, scope: Scope) -> Domain | None:
         """Read those of the people and companies read."""
         snapshot = scope.snapshot
-        used = {employee.calendar_id for employee in snapshot.rows(Employee)}
-        used |= {version.calendar_id for version in snapshot.rows(Version)}
+        used = {version.calendar_id for version in snapshot.rows(Version)}
+        used |= {placement.calendar_id for placement in snapshot.rows(Placement)}
         used |= {company.calendar_id for company in snapshot.rows(Company)}
         return [("id", "in", sorted(i for i in used if i))]
 
@@ -182,6 +209,10 @@ class Absence(Row, model="resource.calendar.leaves"):
 
 
 _A_DAY = dt.timedelta(days=1)
+
+
+def _those_read(scope: Scope, field: str) -> Domain:
+    return [(field, "in", [employee.id for employee in scope.snapshot.rows(Employee)])]
 
 
 def _midnight(day: dt.date) -> dt.datetime:

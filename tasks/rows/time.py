@@ -5,9 +5,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Annotated, Any
 
-from purser import Domain, Group, GroupDate, GroupId, Period, Row, Scope, by, total
+from purser import IF_KNOWN, Domain, Group, GroupDate, GroupId, Period, Row, Scope, by, total
+
+Ids = tuple[int | None, ...]
 
 WEEKS_BACK = 4
 WEST, EAST = dt.timedelta(hours=-12), dt.timedelta(hours=14)
@@ -43,24 +46,13 @@ def weeks_in_view(scope: Scope) -> Weeks:
     )
 
 
-class LeaveTime(Row, model="account.analytic.line", optional=True):
-    """Known where Odoo turns leave and public holidays into timesheets. No row is read: only the names matter."""
-
-    holiday_id: int | None = None
-    global_leave_id: int | None = None
-
-    @classmethod
-    def domain(cls, scope: Scope) -> Domain:  # noqa: ARG003
-        """Read nothing, naming both fields."""
-        return [("id", "=", 0)]
-
-
 class LoggedWeek(Group, model="account.analytic.line"):
-    """Time entered by hand in one week and unit, by whom.
+    """Time logged in one week and unit, by whom.
 
     A month and the number of an ISO week name one Monday even at the turn of the year. A week that spans two months
-    comes as two groups. Who and how much come as two arrays in the order of the lines: an eighth of the time and a
-    seventh of the bytes of one group per employee, and no names travel.
+    comes as two groups. Who and how much come as arrays in the order of the lines: an eighth of the time and a
+    seventh of the bytes of one group per employee, and no names travel. Where Odoo turns leave and public holidays
+    into timesheets, two more arrays tell which lines are its own.
     """
 
     month: GroupDate = by("date:month")
@@ -68,13 +60,20 @@ class LoggedWeek(Group, model="account.analytic.line"):
     unit_id: GroupId | None = by("product_uom_id", None)
     employee_ids: tuple[int, ...] = total("employee_id:array_agg", ())
     amounts: tuple[float | None, ...] = total("unit_amount:array_agg", ())
+    leave_ids: Annotated[Ids, IF_KNOWN] = total("holiday_id:array_agg", ())
+    holiday_ids: Annotated[Ids, IF_KNOWN] = total("global_leave_id:array_agg", ())
 
     def quantities(self) -> Mapping[int, Decimal]:
-        """Sum what each employee entered; ValueError when the arrays do not match."""
+        """Sum what each employee entered by hand; ValueError when the arrays do not match."""
+        nobody = (None,) * len(self.employee_ids)
+        lines = zip(
+            *(self.employee_ids, self.amounts, self.leave_ids or nobody, self.holiday_ids or nobody), strict=True
+        )
         sums: dict[int, float] = defaultdict(float)
-        for employee, amount in zip(self.employee_ids, self.amounts, strict=True):
-            sums[employee] += amount or 0.0
-        return {employee: Decimal(str(round(amount, 6))) for employee, amount in sums.items()}
+        for employee, amount, leave, holiday in lines:
+            if not leave and not holiday:
+                sums[employee] += amount or 0.0
+        return {employee: _exact(amount) for employee, amount in sums.items()}
 
     @property
     def monday(self) -> dt.date:
@@ -84,11 +83,8 @@ class LoggedWeek(Group, model="account.analytic.line"):
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain:
-        """Read the weeks in view, without what Odoo logged by itself for leave and public holidays."""
+        """Read the weeks in view."""
         weeks = weeks_in_view(scope)
-        made_by_people: list[Any] = []
-        if scope.snapshot.knows(LeaveTime):
-            made_by_people = [("holiday_id", "=", False), ("global_leave_id", "=", False)]
         since: list[Any] = [("date", ">=", weeks.first)]
         if weeks.watched:
             since = ["|", *since, "&", ("date", ">=", weeks.oldest), ("employee_id", "in", list(weeks.watched))]
@@ -96,9 +92,14 @@ class LoggedWeek(Group, model="account.analytic.line"):
             ("project_id", "!=", False),
             ("employee_id", "!=", False),
             ("date", "<=", weeks.last),
-            *made_by_people,
             *since,
         ]
+
+
+@lru_cache(maxsize=4096)
+def _exact(amount: float) -> Decimal:
+    """Give the number a sum of floats stands for; most people log one of a few."""
+    return Decimal(str(round(amount, 6)))
 
 
 STANDARD_DAY = Decimal(8)

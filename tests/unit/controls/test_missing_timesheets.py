@@ -13,8 +13,20 @@ from pydantic import TypeAdapter, ValidationError
 from purser import Exempt, Finding, Kept, Money, Named, Period, Ref, Scope, Severity, Snapshot, Watched
 from purser.testing import Judgement, judge, snapshot
 from tasks.controls.missing_timesheets import missing_timesheets
-from tasks.rows.people import Absence, Attendance, Calendar, Company, Department, Employee, Tag, User, Version
-from tasks.rows.time import LeaveTime, LoggedWeek, Unit
+from tasks.rows.people import (
+    Absence,
+    Attendance,
+    Calendar,
+    Company,
+    Department,
+    Employee,
+    Placement,
+    Profile,
+    Tag,
+    User,
+    Version,
+)
+from tasks.rows.time import LoggedWeek, Unit
 
 AS_OF = dt.datetime(2026, 11, 17, 8, tzinfo=dt.UTC)  # a Tuesday
 WEEK = Period.week_of(dt.date(2026, 11, 9))
@@ -29,10 +41,8 @@ def employee(id: int = 1, **values: Any) -> Employee:  # noqa: A002
     values = {
         "name": f"Employee {id}",
         "active": True,
-        "created": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
         "company_id": 1,
         "resource_id": 100 + id,
-        "calendar_id": OFFICE,
         "tz": "UTC",
         **values,
     }
@@ -45,6 +55,10 @@ def version(
     return Version(
         id=of * 1000 + since.toordinal() % 1000, employee_id=of, since=since, calendar_id=calendar, **values
     )
+
+
+def placement(of: int = 1, **values: Any) -> Placement:
+    return Placement(**{"id": of, "created": dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "calendar_id": OFFICE, **values})
 
 
 def office(id: int = OFFICE, days: Iterable[int] = range(5)) -> list[Any]:  # noqa: A002
@@ -179,7 +193,7 @@ def test_without_a_zone_of_their_own_people_live_by_that_of_their_calendar() -> 
     calendar = Calendar(
         id=11, tz="America/New_York", flexible=True, hours_per_day=Decimal(8), hours_per_week=Decimal(40)
     )
-    judgement = look(employee(tz=None, calendar_id=11), version(calendar=11), calendar, as_of=monday)
+    judgement = look(employee(tz=None), version(calendar=11), calendar, as_of=monday)
     assert [f.period for f in judgement.findings] == [BEFORE]
 
 
@@ -212,6 +226,61 @@ def test_leave_counts_for_its_owner_even_if_booked_under_another_calendar() -> N
 def test_each_day_goes_by_the_version_valid_on_it() -> None:
     later = version(dt.date(2026, 11, 11), calendar=20)  # a Wednesday; the new calendar works Wednesday only
     assert shortfall(look(employee(), version(), later, *office(20, (2,)))) == 24
+
+
+@pytest.mark.parametrize(("first", "reason"), [((2026, 11, 16), "Sales"), ((2026, 11, 18), "Front")])
+def test_the_department_of_now_is_that_of_the_latest_version_begun(first: tuple[int, int, int], reason: str) -> None:
+    rows = [
+        employee(),
+        version(department_id=1),
+        version(dt.date(*first), department_id=2),
+        Department(id=1, name="Front"),
+        Department(id=2, name="Sales"),
+    ]
+    judgement = look(*rows, watched=[watch(WEEK)], exempt_departments=("Front", "Sales"))
+    assert judgement.exempt == (Exempt(SOMEBODY, f"exempt by policy: department {reason}", WEEK),)
+
+
+def test_without_hr_rights_the_placement_of_today_tells_calendar_department_and_departure() -> None:
+    left = placement(calendar_id=20, department_id=1, departure_date=dt.date(2026, 11, 11))
+    rows = [employee(), left, *office(20, range(2, 7)), Department(id=1, name="Front")]
+    blind = _without(firm(*rows, watched=[watch(WEEK)]), Version)
+    assert shortfall(judge(missing_timesheets, blind, weeks_back=1)) == 8
+    assert judge(missing_timesheets, blind, weeks_back=1, exempt_departments=("Front",)).findings == ()
+
+
+def test_one_who_vanished_between_two_reads_is_not_judged() -> None:
+    blind = _without(firm(employee(), watched=[watch(WEEK)]), Version)
+    tunables: dict[str, Any] = {"weeks_back": 1, "flexible_default_hours": Decimal(20)}
+    assert judge(missing_timesheets, blind, **tunables) == Judgement((), (), ())
+
+
+def test_people_who_share_a_calendar_keep_their_own_week() -> None:
+    """The hours of a week are reckoned once for all who share what they depend on, and for nobody else."""
+    people = {
+        1: (employee(1), version(of=1), 40),
+        2: (employee(2, company_id=2), version(of=2), 32),
+        3: (employee(3, tz="Pacific/Honolulu"), version(of=3), 40),
+        4: (employee(4), version(of=4, calendar=20), 8),
+        5: (employee(5), version(of=5), 24),
+        6: (employee(6), version(of=6, departure_date=dt.date(2026, 11, 10)), 16),
+        7: (employee(7), version(dt.date(2026, 11, 10), of=7), 32),
+        8: (employee(8), version(of=8), 40),
+    }
+    absences = [
+        whole(WEEK.first, company_id=2),
+        leave(*_noon_to_noon(WEEK.first, days=2), resource_id=105),
+    ]
+    rows = [row for person in people.values() for row in person[:2]]
+    judgement = look(*rows, *absences, *office(20, (2,)))
+    assert {f.subject.id: f.hours_at_risk for f in judgement.findings} == {
+        number: hours for number, (_, _, hours) in people.items()
+    }
+
+
+def _noon_to_noon(day: dt.date, *, days: int) -> tuple[dt.datetime, dt.datetime]:
+    noon = dt.datetime.combine(day, dt.time(12), dt.UTC)
+    return noon, noon + dt.timedelta(days=days)
 
 
 def test_the_first_version_also_speaks_for_a_contract_that_began_before_it() -> None:
@@ -252,7 +321,7 @@ def test_without_a_contract_people_count_from_their_first_version_on() -> None:
 
 def test_without_hr_rights_people_count_from_the_day_they_were_created_on() -> None:
     created = dt.datetime(2026, 11, 12, 3, tzinfo=dt.UTC)  # still Wednesday in New York
-    blind = _without(firm(employee(created=created, tz="America/New_York")), Version)
+    blind = _without(firm(employee(tz="America/New_York"), placement(created=created)), Version)
     judgement = judge(missing_timesheets, blind, weeks_back=1)
     assert shortfall(judgement) == 24
 
@@ -262,8 +331,8 @@ def test_an_employee_whose_versions_are_out_of_sight_is_not_judged() -> None:
 
 
 def test_archived_people_count_until_they_left() -> None:
-    gone = employee(active=False, departure_date=dt.date(2026, 11, 10))
-    judgement = look(gone, version(), weeks_back=2)
+    left = version(departure_date=dt.date(2026, 11, 10))
+    judgement = look(employee(active=False), left, weeks_back=2)
     assert [f.hours_at_risk for f in judgement.findings] == [40, 16]
 
 
@@ -275,7 +344,7 @@ def test_archived_people_with_no_date_count_as_long_as_their_contract() -> None:
 
 
 def test_people_without_a_calendar_are_examined_only_where_the_policy_gives_them_hours() -> None:
-    free = [employee(calendar_id=FREE), version(calendar=FREE)]
+    free = [employee(), version(calendar=FREE)]
     assert look(*free, watched=[watch(WEEK)]) == Judgement((), (), ())
     given_hours = look(*free, whole(WEEK.first, company_id=1), flexible_default_hours=Decimal(20))
     assert shortfall(given_hours) == 16
@@ -343,7 +412,7 @@ def test_the_employee_and_the_one_above_can_be_asked() -> None:
     ],
 )
 def test_without_a_manager_the_department_above_is_asked(departments: list[Department], manager: int | None) -> None:
-    rows = [employee(1, user_id=71, department_id=1), employee(2, user_id=72), employee(3, user_id=73), version()]
+    rows = [employee(1, user_id=71), employee(2, user_id=72), employee(3, user_id=73), version(department_id=1)]
     users = [User(id=71, login="me"), User(id=72, login="boss")]  # 73 is archived
     found = look(*rows, *departments, *users).finding(SOMEBODY, WEEK)
     assert dict(found.asks) == {"employee": 71} | ({} if manager is None else {"manager": manager})
@@ -373,8 +442,9 @@ def test_whom_the_policy_exempts_is_left_alone_and_an_open_case_withdrawn(
     tunables: dict[str, Any], reason: str
 ) -> None:
     rows = [
-        employee(user_id=71, work_email="me@example.com", department_id=2, tag_ids=(3,)),
-        version(),
+        employee(user_id=71, work_email="me@example.com"),
+        version(department_id=2),
+        Profile(id=1, tag_ids=(3,)),
         User(id=71, login="login"),
         Department(id=1, name="Front"),
         Department(id=2, name="Sales", parent_id=1),
@@ -410,7 +480,7 @@ def test_a_watched_week_with_no_work_left_is_withdrawn() -> None:
     ("person", "known"),
     [
         (employee(), version(contract_start=WEEK.first)),
-        (employee(departure_date=OLD.first - dt.timedelta(days=1)), version()),
+        (employee(), version(departure_date=OLD.first - dt.timedelta(days=1))),
         (employee(active=False), version()),
     ],
 )
@@ -424,11 +494,11 @@ def test_a_first_version_is_no_proof_that_nobody_worked_before() -> None:
 
 
 @pytest.mark.parametrize(
-    "person",
-    [employee(active=False), employee(created=dt.datetime(2026, 10, 1, tzinfo=dt.UTC))],
+    ("active", "created"),
+    [(False, dt.datetime(2026, 1, 1, tzinfo=dt.UTC)), (True, dt.datetime(2026, 10, 1, tzinfo=dt.UTC))],
 )
-def test_hr_rights_taken_away_withdraw_nothing(person: Employee) -> None:
-    blind = _without(firm(person, watched=[watch(OLD)]), Version)
+def test_hr_rights_taken_away_withdraw_nothing(active: bool, created: dt.datetime) -> None:
+    blind = _without(firm(employee(active=active), placement(created=created), watched=[watch(OLD)]), Version)
     assert judge(missing_timesheets, blind, weeks_back=1).exempt == ()
 
 
@@ -452,8 +522,9 @@ def test_nothing_is_said_of_a_case_that_cannot_be_examined(foreign: Watched) -> 
 
 def test_a_missing_hour_has_a_price_only_where_the_policy_says_so() -> None:
     rows = [
-        employee(hourly_cost=Decimal("41.50")),
+        employee(),
         version(),
+        Profile(id=1, hourly_cost=Decimal("41.50")),
         logged(38),
         Company(id=1, name="F", currency=Named(1, "CHF")),
     ]
@@ -602,12 +673,27 @@ def test_the_employee_of_an_open_case_is_read_even_if_archived_long_ago() -> Non
     assert ("id", "in", [1]) in Employee.domain(scope(watched=[watch(OLD), Watched(Ref("sale.order", 5), None)]))
 
 
-@pytest.mark.parametrize("bridge", [True, False])
-def test_timesheets_made_by_odoo_are_left_out_where_it_makes_any(bridge: bool) -> None:
-    given_rows = firm() if bridge else _without(firm(), LeaveTime)
-    domain = LoggedWeek.domain(Scope(as_of=AS_OF, snapshot=given_rows))
-    assert (("holiday_id", "=", False) in domain) is bridge
-    assert (("global_leave_id", "=", False) in domain) is bridge
+@pytest.mark.parametrize(
+    ("leaves", "holidays", "by_hand"),
+    [((None, 5, None), (None, None, 6), 8), ((None, 5, None), (), 12), ((), (None, None, 6), 24), ((), (), 28)],
+)
+def test_timesheets_made_by_odoo_of_leave_and_holidays_are_left_out(
+    leaves: tuple[int | None, ...], holidays: tuple[int | None, ...], by_hand: int
+) -> None:
+    lines = LoggedWeek(
+        month=WEEK.first.replace(day=1),
+        iso_week=46,
+        employee_ids=(1, 1, 1),
+        amounts=(8.0, 16.0, 4.0),
+        leave_ids=leaves,
+        holiday_ids=holidays,
+    )
+    assert lines.quantities() == {1: Decimal(by_hand)}
+
+
+def test_what_tells_leave_from_work_is_asked_only_where_odoo_knows_it() -> None:
+    optional = {spec.asked for spec in LoggedWeek.specs() if spec.if_known}
+    assert optional == {"holiday_id:array_agg", "global_leave_id:array_agg"}
 
 
 def test_what_nobody_needs_is_not_asked_for() -> None:
@@ -619,15 +705,24 @@ def test_what_nobody_needs_is_not_asked_for() -> None:
     assert Company.domain(scope(*counting_in_days("8"))) == []
     assert Tag.domain(scope()) is None
     assert Tag.domain(scope(exempt_tags=("Partner",))) == []
+    assert Profile.domain(scope(employee(), hourly_rate=Decimal(1))) is None
+    assert Profile.domain(scope(employee(), exempt_tags=("Partner",))) == [("id", "in", [1])]
+    assert Profile.domain(scope(employee(), value_at_cost=True)) == [("id", "in", [1])]
+
+
+def test_only_where_versions_are_out_of_sight_is_their_stand_in_asked_for() -> None:
+    assert Placement.domain(scope(employee(1), employee(2), version())) is None
+    blind = _without(firm(employee(1), employee(2)), Version)
+    assert Placement.domain(Scope(as_of=AS_OF, snapshot=blind)) == [("id", "in", [1, 2])]
 
 
 def test_calendars_are_read_of_people_of_every_version_and_of_companies() -> None:
     rows = [
-        employee(calendar_id=1),
+        placement(calendar_id=1),
         version(calendar=2),
         Company(id=1, name="F", currency=Named(1, "EUR"), calendar_id=3),
     ]
-    assert Calendar.domain(scope(*rows, employee(2, calendar_id=None))) == [("id", "in", [1, 2, 3])]
+    assert Calendar.domain(scope(*rows, placement(2, calendar_id=None))) == [("id", "in", [1, 2, 3])]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from pydantic import Field
 
 from odoo_client import FieldInfo
-from odoo_client.reading import pages, read, read_all
+from odoo_client.reading import PAGE, pages, read, read_all
 from odoo_client.wire import Request, Version
 from purser import IF_KNOWN, Group, GroupDate, GroupId, Row, Scope, Snapshot, by, total
 from purser.errors import NotApplicable, Permanent, Transient
@@ -96,7 +96,7 @@ def test_where_bare_ids_cannot_be_asked_for_they_are_taken_from_the_pairs(model:
 
 
 def test_a_page_that_fails_fails_the_read() -> None:
-    server = Server([rows(*range(1, 5001)), Transient("away")])
+    server = Server([rows(*range(1, PAGE + 1)), Transient("away")])
     with pytest.raises(Transient):
         read(server, Thing, [])
 
