@@ -67,11 +67,10 @@ class Fleet:
 
     def disconnect(self) -> None:
         """Close what was opened; a forked child calls it before it opens its own."""
-        for name in ("audit", "change"):
-            client = self.__dict__.pop(name, None)
-            if client is not None:
-                client.close()
-        self.__dict__.pop("ledger", None)
+        for name in ("audit", "change", "ledger"):
+            opened = self.__dict__.pop(name, None)
+            if opened is not None:
+                opened.close()
 
 
 def door(settings: Settings, role: Role) -> Door:
