@@ -85,9 +85,9 @@ def settle(fleet: Fleet, task: str, outcomes: Sequence[Outcome]) -> Applied:
                     last_at=now,
                 )
             )
-            log.warning("change refused", task=task, key=key, reason=outcome.reason)
+            log.warning("change refused", task=task, key=key)  # why is in the list: Odoo's words may name people
         elif outcome.status is Status.CONFLICT:
-            log.info("change in conflict", task=task, key=change_key(outcome.change), reason=outcome.reason)
+            log.info("change in conflict", task=task, key=change_key(outcome.change))
     count = [outcome.status for outcome in outcomes].count
     return Applied(
         done=count(Status.DONE),

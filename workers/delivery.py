@@ -139,7 +139,7 @@ class FleetTask(Task):
                         raise self.retry(exc=error, countdown=after, headers=headers, **shown) from error
                     case Refused(reason=reason):
                         self._refused(fleet, reason)
-                        log.warning("refused", reason=reason)
+                        log.warning("refused")
                         return None
                     case DeadLetter(reason=reason):
                         raise SetAside(reason, name, text) from error
