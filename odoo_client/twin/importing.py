@@ -3,23 +3,20 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from odoo_client.twin import moments, writing
-from odoo_client.twin.refusals import Unknown, Wire, Wrong, bad_number
-from odoo_client.twin.schema import DATES, NUMBERS, Field
+from odoo_client.twin import writing
+from odoo_client.twin.refusals import Unknown, Wire, Wrong
+from odoo_client.twin.schema import MANY, NUMBERS, Field
 
 if TYPE_CHECKING:
     from odoo_client.twin.records import Records
 
-_TRUE, _FALSE = {"1", "true", "yes"}, {"", "0", "false", "no"}
 
-
-class BadCell(Exception):
+class BadCell(Wire):
     """One cell cannot be read."""
 
-    def __init__(self, field: str, message: str, more: Any = None) -> None:
+    def __init__(self, message: str, field: str = "") -> None:
         super().__init__(message)
-        self.field = field
-        self.more = more
+        self.more = {"field": field} if field else {}
 
 
 def load(records: "Records", model: str, fields: Sequence[str], data: Sequence[Sequence[Any]]) -> dict[str, Any]:
@@ -29,161 +26,85 @@ def load(records: "Records", model: str, fields: Sequence[str], data: Sequence[S
     ids: list[int] = []
     messages: list[dict[str, Any]] = []
     for place, cells in enumerate(data):
-        values: dict[str, Any] = {}
-        errors = len(messages)
-        for (field, kind), cell in zip(columns, cells, strict=True):
-            try:
-                values[kind if field is None else field.name] = _cell(records, field, kind, cell)
-            except BadCell as error:
-                messages.append(_said(place, str(error), error.field, error.more))
-        if len(messages) > errors:
-            continue
         try:
-            ids.append(_put(records, model, values))
-        except BadCell as error:
-            messages.append(_said(place, str(error), error.field))
+            values = {
+                "id" if field is None else field.name: _cell(records, field, kind, cell)
+                for (field, kind), cell in zip(columns, cells, strict=True)
+            }
+            ids.append(_put(records, model, values.pop("id", ""), values))
         except Wire as error:
             if isinstance(error, (Unknown, Wrong)):
                 raise
-            messages.append(_said(place, str(error)))
+            said = {"rows": {"from": place, "to": place}, "type": "error", "record": place, "message": str(error)}
+            messages.append({**said, **getattr(error, "more", {})})
     if messages:
         records.store.undo(mark)
     return {"ids": False if messages else ids, "messages": messages, "nextrow": 0}
 
 
-def _said(place: int, message: str, field: str = "", more: Any = None) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        "rows": {"from": place, "to": place},
-        "type": "error",
-        "record": place,
-        "message": message,
-    }
-    if field:
-        said["field"] = field
-    if more is not None:
-        said["moreinfo"] = more
-    return said
-
-
 def _column(records: "Records", model: str, name: str) -> tuple[Field | None, str]:
+    if name == "id":
+        return None, ""
     head, _, kind = name.partition("/")
-    if name in {"id", ".id"}:
-        return None, name
     field = records.model(model).fields.get(head)
-    if field is None:
+    if field is None and name != ".id":
         raise Wrong(f"Invalid field name {name!r}")
-    if field.type == "one2many":
-        raise Unknown(f"the column {name!r}: load sub-rows as rows of their own model")
+    if field is None or field.type in MANY:
+        raise Unknown(f"the column {name!r}")
     return field, kind
 
 
-def _put(records: "Records", model: str, values: dict[str, Any]) -> int:
-    xid, id_ = values.pop("id", ""), values.pop(".id", "")
+def _put(records: "Records", model: str, xid: str, values: dict[str, Any]) -> int:
     known = records.xid_row(xid) if xid else None
-    if known:
-        if known["model"] != model:
-            raise BadCell(
-                "",
-                f"For external id {xid} when trying to create/update a record of model {model} "
-                f"found record of different model {known['model']} ({known['id']})",
-            )
-        if records.store.get(model, known["res_id"]):
-            return _update(records, model, known, values)
-    if id_ and not xid:
-        return _update_by_id(records, model, id_, values)
+    if known and known["model"] != model:
+        raise BadCell(
+            f"For external id {xid} when trying to create/update a record of model {model} "
+            f"found record of different model {known['model']} ({known['id']})"
+        )
+    if known and records.store.get(model, known["res_id"]):
+        if not (records.context.get("mode") == "update" and known.get("noupdate")):
+            writing.write(records, model, [known["res_id"]], values)
+        return int(known["res_id"])
     new = writing.create(records, model, values)
     if xid:
-        _name(records, model, xid, new)
+        if " " in xid:
+            raise BadCell('new row violates check constraint "ir_model_data_name_nospaces"')
+        module, _, name = xid.partition(".") if "." in xid else ("__import__", "", xid)
+        row = {"module": module, "name": name, "model": model, "res_id": new}
+        if known:
+            records.store.put("ir.model.data", {**known, **row})
+        else:
+            is_kept = bool(records.context.get("noupdate"))
+            writing.create(records.sudo, "ir.model.data", {**row, "noupdate": is_kept})
     return new
 
 
-def _update(records: "Records", model: str, known: dict[str, Any], values: dict[str, Any]) -> int:
-    is_left_alone = records.context.get("mode") == "update" and known.get("noupdate")
-    if values and not is_left_alone:
-        writing.write(records, model, [known["res_id"]], values)
-    return int(known["res_id"])
-
-
-def _update_by_id(records: "Records", model: str, text: Any, values: dict[str, Any]) -> int:
-    if not str(text).isdecimal():
-        raise bad_number(text)
-    if not records.search(model, [["id", "=", int(text)]], order=None):
-        raise BadCell(".id", f"Unknown database identifier '{text}'")
-    writing.write(records, model, [int(text)], values)
-    return int(text)
-
-
-def _name(records: "Records", model: str, xid: str, id: int) -> None:  # noqa: A002
-    module, dot, name = xid.partition(".")
-    if not dot:
-        module, name = "__import__", xid
-    if " " in name:
-        raise BadCell("", 'new row violates check constraint "ir_model_data_name_nospaces"')
-    row = {"module": module, "name": name, "model": model, "res_id": id}
-    old = records.xid_row(f"{module}.{name}")
-    if old:
-        records.store.put("ir.model.data", {**old, **row})
-    else:
-        is_kept = bool(records.context.get("noupdate"))
-        writing.create(records.sudo, "ir.model.data", {**row, "noupdate": is_kept})
-
-
-# -------------------------------------------------------------------------------- cells --
-
-
 def _cell(records: "Records", field: Field | None, kind: str, cell: Any) -> Any:
-    text = "" if cell is False or cell is None else str(cell)
+    text = "" if cell is None or cell is False else str(cell)
     if field is None:
         return text
-    if field.type == "many2one":
-        return _linked(records, field, kind, text) if text else False
-    if field.type == "many2many":
-        return [[6, 0, [_linked(records, field, kind, part) for part in text.split(",")]]] if text else [[5]]
     if not text:
         return field.empty
-    return _scalar(field, text)
+    if field.type == "many2one":
+        return _linked(records, field, kind, text)
+    if field.type == "boolean":
+        return text.lower() in {"1", "true", "yes"}
+    try:
+        return writing.convert(records, field.name, field, text)
+    except (Wrong, Unknown):
+        kinds = "a number" if field.type in NUMBERS else f"a valid {field.type}"
+        raise BadCell(f"'{text}' does not seem to be {kinds} for field '{field.name}'", field.name) from None
 
 
 def _linked(records: "Records", field: Field, kind: str, text: str) -> int:
     if kind == "id":
-        row = records.xid_row(text)
-        found = [row["res_id"]] if row and row["model"] == field.relation else []
-        what = "external id"
-    elif kind == ".id":
-        if not text.isdecimal():
-            raise BadCell(field.name, f"Invalid database id '{text}' for the field '{field.label}'")
-        found = [int(text)] if records.store.get(field.relation, int(text)) else []
-        what = "database id"
+        row, what = records.xid_row(text), "external id"
+        found = row["res_id"] if row and row["model"] == field.relation else 0
+    elif kind == ".id" and text.isdecimal():
+        found, what = int(text), "database id"
     else:
-        found, what = records.named(field.relation, text, "="), "name"
-    if not found or not records.store.get(field.relation, found[0]):
-        raise BadCell(field.name, f"No matching record found for {what} '{text}' in field '{field.label}'")
-    return int(found[0])
-
-
-def _scalar(field: Field, text: str) -> Any:
-    if field.type == "boolean":
-        if text.lower() not in _TRUE | _FALSE:
-            raise BadCell(field.name, f"Unknown value '{text}' for boolean field '{field.label}'")
-        return text.lower() in _TRUE
-    if field.type in NUMBERS or field.type == "many2one_reference":
-        is_whole = field.type not in {"float", "monetary"}
-        try:
-            return int(text) if is_whole else float(text)
-        except ValueError:
-            what = "an integer" if is_whole else "a number"
-            raise BadCell(field.name, f"'{text}' does not seem to be {what} for field '{field.label}'") from None
-    if field.type in DATES:
-        try:
-            return moments.checked(text, field.type)
-        except (Wrong, Unknown):
-            raise BadCell(
-                field.name, f"'{text}' does not seem to be a valid {field.type} for field '{field.label}'"
-            ) from None
-    if field.type == "selection" and field.selection is not None:
-        for key, label in field.selection:
-            if text.lower() in {key.lower(), label.lower()}:
-                return key
-        labels = [label for _, label in field.selection]
-        raise BadCell(field.name, f"Value '{text}' not found in selection field '{field.label}'", labels)
-    return text
+        raise Unknown(f"{text!r} in a column of {field.name}")
+    if records.store.get(field.relation, found) is None:
+        message = f"No matching record found for {what} '{text}' in field '{field.name}'"
+        raise BadCell(message, field.name)
+    return int(found)

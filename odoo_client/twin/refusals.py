@@ -13,7 +13,7 @@ from typing import ClassVar
 
 
 class Wire(Exception):
-    """An answer that is no result."""
+    """An answer that is no result. `over_rpc` is the class name JSON-RPC gives where it differs from JSON-2."""
 
     status: ClassVar[int] = 500
     default: ClassVar[str] = "builtins.ValueError"
@@ -22,47 +22,22 @@ class Wire(Exception):
         super().__init__(message)
         self.name = name or self.default
         self.over_rpc = over_rpc or self.name
-        """The class name that JSON-RPC gives where it differs from JSON-2."""
-
-    @property
-    def arguments(self) -> list[object]:
-        """What Odoo lists: the message, and the status where werkzeug raised it."""
-        return [str(self), self.status] if self.name.startswith("werkzeug.") else [str(self)]
 
 
 class NotAllowed(Wire):
-    """A right is missing."""
-
-    status = 403
-    default = "odoo.exceptions.AccessError"
+    status, default = 403, "odoo.exceptions.AccessError"
 
 
 class NotPossible(Wire):
-    """A rule or a constraint stands against it."""
-
-    status = 422
-    default = "odoo.exceptions.ValidationError"
+    status, default = 422, "odoo.exceptions.ValidationError"
 
 
 class Missing(Wire):
-    """It is not there."""
-
-    status = 404
-    default = "odoo.exceptions.MissingError"
+    status, default = 404, "odoo.exceptions.MissingError"
 
 
 class Stranger(Wire):
-    """The key opens nothing."""
-
-    status = 401
-    default = "werkzeug.exceptions.Unauthorized"
-
-
-class BadRequest(Wire):
-    """The bytes are no JSON."""
-
-    status = 400
-    default = "werkzeug.exceptions.BadRequest"
+    status, default = 401, "werkzeug.exceptions.Unauthorized"
 
 
 class Wrong(Wire):
@@ -70,10 +45,7 @@ class Wrong(Wire):
 
 
 class Unknown(Wire):
-    """The twin does not know it."""
-
-    status = 501
-    default = "builtins.NotImplementedError"
+    status, default = 501, "builtins.NotImplementedError"
 
     def __init__(self, what: str) -> None:
         super().__init__(f"the twin does not know {what}")
@@ -82,23 +54,3 @@ class Unknown(Wire):
 def gone(model: str, id: int, uid: int) -> Missing:  # noqa: A002
     """Say that one record is not there."""
     return Missing(f"Record does not exist or has been deleted.\n(Record: {model}({id},), User: {uid})")
-
-
-def no_such_model(model: str) -> Missing:
-    """Say that there is no such model."""
-    return Missing(f"the model {model!r} does not exist", "werkzeug.exceptions.NotFound")
-
-
-def bad_number(value: object) -> Wrong:
-    """Say what PostgreSQL says of a text where a number belongs."""
-    return Wrong(f'invalid input syntax for type integer: "{value}"', "psycopg2.errors.InvalidTextRepresentation")
-
-
-def bad_call(message: str) -> NotPossible:
-    """Say that the arguments do not fit the method."""
-    return NotPossible(message, "werkzeug.exceptions.UnprocessableEntity", over_rpc="builtins.TypeError")
-
-
-def no_such_field(model: str, name: str, text: str = "Invalid field '{name}' on '{model}'") -> Wrong:
-    """Say that the model has no such field."""
-    return Wrong(text.format(model=model, name=name))

@@ -1,4 +1,4 @@
-"""Which models, fields and groups the twin has: facts of Odoo 19, kept in `schema.json`.
+"""Which models, fields, groups, rules and first records the twin has: facts of Odoo 19, kept in `schema.json`.
 
 A field is one line: `type [comodel|selection] [!required ~not stored ^readonly] [@related.path] [#group]`.
 """
@@ -10,37 +10,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_TYPES = {
-    "bool": "boolean",
-    "int": "integer",
-    "money": "monetary",
-    "sel": "selection",
-    "m2o": "many2one",
-    "o2m": "one2many",
-    "m2m": "many2many",
-    "ref": "many2one_reference",
-}
+_TYPES = {"bool": "boolean", "int": "integer", "money": "monetary", "sel": "selection", "ref": "many2one_reference"}
+_TYPES |= {"m2o": "many2one", "o2m": "one2many", "m2m": "many2many"}
+_ALWAYS = {"id": "int ^", "display_name": "char ~^", "create_date": "datetime ^", "write_date": "datetime ^"}
+_ALWAYS |= {"create_uid": "m2o res.users ^", "write_uid": "m2o res.users ^"}
 NUMBERS = frozenset({"integer", "float", "monetary"})
-TEXTS = frozenset({"char", "text", "html", "selection"})
 MANY = frozenset({"one2many", "many2many"})
 DATES = frozenset({"date", "datetime"})
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of one model."""
+    """One field of one model; `path` is where a related field's value lives."""
 
     name: str
     type: str
     relation: str = ""
     inverse: str = ""
-    selection: tuple[tuple[str, str], ...] | None = None
-    """None where any value goes."""
-    required: bool = False
-    stored: bool = True
+    selection: frozenset[str] = frozenset()
+    """Empty where any value goes."""
+    store: bool = True
     readonly: bool = False
     path: tuple[str, ...] = ()
-    """Where a related field's value lives."""
     group: str = ""
 
     @property
@@ -51,11 +42,6 @@ class Field:
         if self.type in NUMBERS:
             return 0 if self.type == "integer" else 0.0
         return 0 if self.type == "many2one_reference" else False
-
-    @property
-    def label(self) -> str:
-        """A readable name; the twin does not know Odoo's own."""
-        return self.name.removesuffix("_ids").removesuffix("_id").replace("_", " ").capitalize()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +58,6 @@ class Model:
 class Group:
     """One group of users: what it implies, and what it may do with which model (letters of `rwcu`)."""
 
-    name: str
     label: str
     implies: tuple[str, ...]
     access: Mapping[str, str]
@@ -90,90 +75,64 @@ class Schema:
     """What a field takes over from a related record: the first path that leads to a value."""
     required: Mapping[str, tuple[str, ...]]
     """What a caller must give; whatever else Odoo requires it computes."""
+    rules: Mapping[str, list[tuple[str, str, list[Any]]]]
+    """Group (none: everybody), modes, and the domain of what may be reached; `@uid` and the like are the caller."""
+    dies_with: list[str]
+    """Links whose far end takes the record along when it is deleted."""
+    delegates: Mapping[str, Mapping[str, str]]
+    """Records that are made together with another and hold part of its values."""
+    ground: list[tuple[str, str, dict[str, Any]]]
+    """What every new database holds: model, external id, values."""
 
-    def closure(self, groups: frozenset[str]) -> frozenset[str]:
+    def closure(self, groups: set[str]) -> set[str]:
         """Add what `groups` imply."""
-        found: set[str] = set()
-        left = list(groups)
-        while left:
-            name = left.pop()
-            if name not in found:
-                found.add(name)
-                left.extend(self.groups[name].implies if name in self.groups else ())
-        return frozenset(found)
+        more = {one for name in groups for one in self.groups[name].implies} - groups
+        return self.closure(groups | more) if more else groups
 
 
 @functools.cache
 def load_schema() -> Schema:
     """Read the facts; once."""
     raw = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
-    models = {
-        name: Model(name, spec["label"], _order(spec), _fields(spec["fields"]))
-        for name, spec in raw["models"].items()
-    }
-    groups = {
-        name: Group(
-            name,
-            spec["name"],
-            tuple(spec["implies"]),
-            {model: letters for letters, models_ in spec["access"].items() for model in models_.split()},
-        )
-        for name, spec in raw["groups"].items()
-    }
-    return Schema(models, groups, raw["defaults"], raw["copies"], raw["required"])
+    return Schema(
+        **{
+            **raw,
+            "models": {name: _model(name, **spec) for name, spec in raw["models"].items()},
+            "groups": {name: _group(**spec) for name, spec in raw["groups"].items()},
+        }
+    )
 
 
-def _order(spec: Mapping[str, Any]) -> str:
-    """Keep what can be ordered by: Odoo may order by a field that the twin leaves out."""
-    known = {"id", "create_date", *spec["fields"]}
-    parts = [part.strip() for part in spec["order"].split(",")]
-    return ", ".join(part for part in parts if part.split()[0] in known) or "id"
+def _group(name: str, implies: list[str], access: Mapping[str, str]) -> Group:
+    return Group(name, tuple(implies), {model: modes for modes, some in access.items() for model in some.split()})
 
 
-def _fields(specs: Mapping[str, str]) -> dict[str, Field]:
-    always = {
-        "id": "int ^",
-        "display_name": "char ~^",
-        "create_date": "datetime ^",
-        "write_date": "datetime ^",
-        "create_uid": "m2o res.users ^",
-        "write_uid": "m2o res.users ^",
-    }
-    return {name: _field(name, spec) for name, spec in {**always, **specs}.items()}
+def _model(name: str, label: str, order: str, fields: Mapping[str, str]) -> Model:
+    """Keep what the twin can order by: not by fields it leaves out, nor as another model is ordered."""
+    known = {field: _field(field, spec) for field, spec in {**_ALWAYS, **fields}.items()}
+    parts = [part for part in order.split(",") if (field := part.split()[0]) in known and not known[field].relation]
+    return Model(name, label, ",".join(parts) or "id", known)
 
 
 def _field(name: str, spec: str) -> Field:
     kind, *rest = spec.split(" ")
     type_ = _TYPES.get(kind, kind)
-    relation = inverse = flags = group = ""
-    path: tuple[str, ...] = ()
-    selection: tuple[tuple[str, str], ...] | None = None
+    relation = inverse = ""
+    selection: frozenset[str] = frozenset()
     if type_ in MANY or type_ == "many2one":
         relation, _, inverse = rest.pop(0).partition(":")
     elif type_ == "selection" and (choices := rest.pop(0)) != "*":
-        selection = tuple(_choice(choice) for choice in choices.split("|"))
-    for part in rest:
-        if part[0] == "@":
-            path = tuple(part[1:].split("."))
-        elif part[0] == "#":
-            group = part[1:]
-        else:
-            flags = part
+        selection = frozenset(choices.replace("\u00a0", " ").split("|"))  # a space inside travels as a no-break space
+    marks = {part[0]: part[1:] for part in rest if part[0] in "@#"}
+    flags = "".join(part for part in rest if part[0] not in "@#")
     return Field(
         name=name,
         type=type_,
         relation=relation,
         inverse=inverse,
         selection=selection,
-        required="!" in flags,
-        stored="~" not in flags,
+        store="~" not in flags,
         readonly="^" in flags,
-        path=path,
-        group=group,
+        path=tuple(marks["@"].split(".")) if "@" in marks else (),
+        group=marks.get("#", ""),
     )
-
-
-def _choice(text: str) -> tuple[str, str]:
-    """Read `key=Label`; a space inside travels as a no-break space."""
-    key, _, label = text.replace("\u00a0", " ").partition("=")
-    return key, label

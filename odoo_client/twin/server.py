@@ -8,14 +8,14 @@ import socket
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from odoo_client.twin import ground, methods
+from odoo_client.twin import methods, moments, writing
 from odoo_client.twin.faults import Fault, Faults
 from odoo_client.twin.records import Records
-from odoo_client.twin.refusals import BadRequest, Missing, NotAllowed, Stranger, Wire, Wrong
+from odoo_client.twin.refusals import NotAllowed, Stranger, Unknown, Wire, Wrong
 from odoo_client.twin.schema import load_schema
 from odoo_client.twin.store import Row, Store
 
@@ -37,18 +37,21 @@ class Twin:
         self.requests: Counter[str] = Counter()
         """How often each `model/method` was asked for."""
         self.stopping = threading.Event()
+        self.admin_key = secrets.token_hex(20)
         self._schema = load_schema()
         self._store = Store(_indexes())
         self._lock = threading.RLock()
         self._keys: dict[str, int] = {}
-        self._passwords: dict[int, str] = {}
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
-        with self._lock:
-            ground.lay(self._sudo())
-            self.admin_key = secrets.token_hex(20)
-            self.add_user("admin", self.admin_key, ["base.group_user", *_all_groups()], name="Administrator", uid=2)
-            self._store.commit()
+        for name, model in self._schema.models.items():
+            self.seed("ir.model", {"name": model.label, "model": name})
+        for name, group in self._schema.groups.items():
+            self.seed("res.groups", {"name": group.label}, key=name)
+        for what, xid, values in self._schema.ground:
+            self.seed(what, values, key=xid)
+        groups = [name for name in self._schema.groups if name not in {"", "base.group_portal", "base.group_public"}]
+        self.add_user("admin", self.admin_key, groups, name="Administrator")
 
     # ------------------------------------------------------------------------ running --
 
@@ -86,20 +89,11 @@ class Twin:
     # ------------------------------------------------------------------------ seeding --
 
     def add_user(
-        self,
-        login: str,
-        key: str,
-        groups: Sequence[str],
-        *,
-        name: str = "",
-        password: str = "",
-        companies: Sequence[int] = (1,),
-        uid: int = 0,
+        self, login: str, key: str, groups: Sequence[str], *, name: str = "", companies: Sequence[int] = (1,)
     ) -> int:
-        """Make a user whose `key` opens both APIs; `password` is for the session door, as in Odoo."""
+        """Make a user whose `key` opens both APIs."""
         with self._lock:
-            records = self._sudo()
-            rows = {group: records.xid_row(group) for group in groups}
+            rows = {group: self._sudo().xid_row(group) for group in groups}
             unknown = [group for group, row in rows.items() if row is None]
             if unknown:
                 raise ValueError(f"the twin does not know the groups {', '.join(unknown)}: see schema.json")
@@ -110,17 +104,18 @@ class Twin:
                 "company_ids": [[6, 0, list(companies)]],
                 "group_ids": [[6, 0, [row["res_id"] for row in rows.values() if row]]],
             }
-            new = self.seed("res.users", values, id_=uid)
-            self._keys[key] = new
-            if password:
-                self._passwords[new] = password
+            self._keys[key] = new = self.seed("res.users", values)
             self.seed("res.users.apikeys", {"name": login, "user_id": new, "scope": "rpc"})
             return new
 
-    def seed(self, model: str, values: Mapping[str, Any], *, key: str = "", id_: int = 0) -> int:
+    def seed(self, model: str, values: Mapping[str, Any], *, key: str = "") -> int:
         """Make a record without asking for rights. Dates of creation and computed values are kept as given."""
         with self._lock:
-            new = ground.put(self._sudo(), model, dict(values), xid=key, id_=id_)
+            new = writing.create(self._sudo(), model, values, is_seed=True)
+            if key:
+                module, _, name = key.partition(".")
+                row = {"module": module, "name": name, "model": model, "res_id": new}
+                writing.create(self._sudo(), "ir.model.data", row)
             self._store.commit()
             return new
 
@@ -130,9 +125,8 @@ class Twin:
 
     def rows(self, model: str, domain: Sequence[Any] = (), fields: Sequence[str] = ()) -> list[Row]:
         """Read records without asking for rights, archived ones included; relations as bare ids."""
-        found: list[Row] = self.call(
-            model, "search_read", domain=list(domain), fields=list(fields), load="", order="id"
-        )
+        asked = {"domain": list(domain), "fields": list(fields), "load": "", "order": "id"}
+        found: list[Row] = self.call(model, "search_read", **asked)
         return found
 
     def call(self, model: str, method: str, *, ids: Sequence[int] | None = None, **arguments: Any) -> Any:
@@ -140,34 +134,24 @@ class Twin:
         return self._transaction(self._sudo(), model, method, ids, (), arguments)
 
     def _sudo(self) -> Records:
-        context = {"active_test": False, "mail_create_nosubscribe": True}
-        return Records(self._store, self._schema, uid=1, now=self.clock(), context=context, is_sudo=True)
+        now = moments.write(self.clock())
+        return Records(self._store, self._schema, 1, now, {"active_test": False}, is_sudo=True)
 
     # ---------------------------------------------------------------------- answering --
 
-    def user_of(self, key: str) -> int:
-        """Say whose key it is, or that nobody's."""
-        uid = self._keys.get(key)
-        if uid is None or not (self._store.get("res.users", uid) or {}).get("active"):
-            raise Stranger("Invalid apikey")
-        return uid
-
-    def login(self, login: str, secret: str, *, is_session: bool = False) -> int | None:
-        """Give the user id where login and password, or key, belong together."""
-        for row in self._store.table("res.users").values():
-            if row.get("login") == login and row.get("active"):
-                by_password = self._passwords.get(row["id"]) == secret
-                by_key = self._keys.get(secret) == row["id"] and not is_session
-                return int(row["id"]) if by_password or by_key else None
-        return None
+    def user_of(self, key: str, *, login: str | None = None, uid: int | None = None) -> int | None:
+        """Say which living user the key is of, if it is the one that is named."""
+        row = self._store.get("res.users", self._keys.get(key, 0))
+        is_meant = row is not None and row["active"] and login in {None, row["login"]} and uid in {None, row["id"]}
+        return row["id"] if row is not None and is_meant else None
 
     def run(
         self, uid: int, model: str, method: str, ids: Any, positional: Sequence[Any], named: Mapping[str, Any]
     ) -> Any:
         """Run one request of a user: all of it, or nothing."""
         arguments = dict(named)
-        context = arguments.pop("context", None) or {}
-        records = Records(self._store, self._schema, uid=uid, now=self.clock(), context=dict(context))
+        context = dict(arguments.pop("context", None) or {})
+        records = Records(self._store, self._schema, uid, moments.write(self.clock()), context)
         return self._transaction(records, model, method, ids, positional, arguments)
 
     def _transaction(
@@ -176,8 +160,7 @@ class Twin:
         with self._lock:
             mark = self._store.mark()
             try:
-                if not records.is_sudo:
-                    _ = records.companies
+                _ = records.companies  # refuses what the context may not name
                 answer = methods.call(records, model, method, ids, positional, named)
             except BaseException:
                 self._store.undo(mark)
@@ -186,23 +169,18 @@ class Twin:
             return answer
 
 
-def _indexes() -> dict[str, tuple[tuple[str, ...], ...]]:
+def _indexes() -> dict[str, set[tuple[str, ...]]]:
     """Index what one2many fields look up, external ids, and the documents of activities and messages."""
     found: dict[str, set[tuple[str, ...]]] = {
         "ir.model.data": {("module", "name"), ("model", "res_id")},
         "mail.activity": {("res_model", "res_id")},
         "mail.message": {("model", "res_id")},
-        "ir.model": {("model",)},
     }
     for model in load_schema().models.values():
         for field in model.fields.values():
             if field.type == "one2many":
                 found.setdefault(field.relation, set()).add((field.inverse,))
-    return {model: tuple(sorted(keys)) for model, keys in found.items()}
-
-
-def _all_groups() -> Iterable[str]:
-    return [name for name in load_schema().groups if name and name not in {"base.group_portal", "base.group_public"}]
+    return found
 
 
 # --------------------------------------------------------------------------------- HTTP --
@@ -231,31 +209,21 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
     def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        if path in {"/web/version", "/json/version"}:
+        if self.path in {"/web/version", "/json/version"}:
             self._json({"version_info": _VERSION, "version": "19.0"})
-        elif path == "/web/health":
-            self._json({"status": "pass"})
-        elif path.startswith("/json/2/") and self._knows_db():
-            self._refuse(Missing("Did you mean POST /json/2/<model>/<method>?", "werkzeug.exceptions.NotFound"))
         else:
-            self._page(404, "No database is selected and the requested URL was not found")
+            self._page(404)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path = self.path.partition("?")[0]
-        parts = path.strip("/").split("/")
-        if self.headers.get_content_type() != "application/json":
-            self._page(415, "Unsupported Media Type")
-        elif parts[:2] == ["json", "2"] and len(parts) == 4 and self._knows_db():
-            self._json2(parts[2], parts[3], body)
-        elif path in {"/jsonrpc", "/web/session/authenticate", "/web/webclient/version_info"}:
-            self._jsonrpc(path, body)
+        parts = self.path.strip("/").split("/")
+        if parts[:2] == ["json", "2"] and len(parts) == 4:
+            is_ours = self.headers.get("X-Odoo-Database") == self.server.twin.db
+            self._json2(parts[2], parts[3], body) if is_ours else self._page(404)
+        elif self.path == "/jsonrpc":
+            self._jsonrpc(json.loads(body))
         else:
-            self._page(404, "No database is selected and the requested URL was not found")
-
-    def _knows_db(self) -> bool:
-        return self.headers.get("X-Odoo-Database") == self.server.twin.db
+            self._page(404)
 
     # ------------------------------------------------------------------------- JSON-2 --
 
@@ -263,83 +231,50 @@ class _Handler(BaseHTTPRequestHandler):
         twin = self.server.twin
 
         def work() -> Any:
-            scheme, _, key = self.headers.get("Authorization", "").partition(" ")
-            if scheme.lower() != "bearer":
-                raise Stranger("User not authenticated, use an API Key with a Bearer Authorization header.")
-            uid = twin.user_of(key.strip())
-            named = dict(_parsed(body) or {})
+            uid = twin.user_of(self.headers.get("Authorization", "")[len("bearer ") :])
+            if uid is None:
+                raise Stranger("Invalid apikey")
+            named = json.loads(body)
             answer = twin.run(uid, model, method, named.pop("ids", None), (), named)
-            return [answer] if method in {"create", "message_post"} and isinstance(answer, int) else answer
+            return [answer] if method == "create" and isinstance(answer, int) else answer
 
-        self._answer(f"{model}/{method}", work, self._refuse)
-
-    def _refuse(self, error: Wire) -> None:
-        self._json(_described(error, error.name), error.status)
+        self._answer(f"{model}/{method}", work, lambda error: self._json(_described(error, error.name), error.status))
 
     # ----------------------------------------------------------------------- JSON-RPC --
 
-    def _jsonrpc(self, path: str, body: bytes) -> None:
-        try:
-            envelope = _parsed(body)
-        except BadRequest as error:
-            self._page(error.status, str(error))
-            return
-        params = envelope.get("params") or {}
-        reply = {"jsonrpc": "2.0", "id": envelope.get("id")}
+    def _jsonrpc(self, envelope: Mapping[str, Any]) -> None:
+        params, reply = envelope["params"], {"jsonrpc": "2.0", "id": envelope.get("id")}
+        service, method, args = params["service"], params["method"], params["args"]
 
         def refuse(error: Wire) -> None:
             data = _described(error, error.over_rpc)
             self._json({**reply, "error": {"code": 0, "message": "Odoo Server Error", "data": data}})
 
-        def work() -> Any:
-            return {**reply, "result": self._rpc(path, params)}
+        call = "/".join(args[3:5]) if service == "object" else method
+        self._answer(call, lambda: {**reply, "result": self._rpc(service, method, *args)}, refuse)
 
-        self._answer(_named_call(path, params), work, refuse)
-
-    def _rpc(self, path: str, params: Mapping[str, Any]) -> Any:
-        twin = self.server.twin
-        if path == "/web/webclient/version_info":
-            return _ABOUT
-        if path == "/web/session/authenticate":
-            return self._session(params)
-        service, method, args = params.get("service"), params.get("method"), list(params.get("args") or ())
+    def _rpc(self, service: str, method: str, db: str = "", *args: Any) -> Any:
         if (service, method) == ("common", "version"):
             return _ABOUT
-        if args and args[0] != twin.db:
-            raise Wrong(f'FATAL:  database "{args[0]}" does not exist', "psycopg2.OperationalError")
+        if db != self.server.twin.db:
+            raise Wrong(f'FATAL:  database "{db}" does not exist', "psycopg2.OperationalError")
         if service == "common" and method in {"login", "authenticate"}:
-            return twin.login(args[1], args[2]) or False
+            return self.server.twin.user_of(args[1], login=args[0]) or False
         if (service, method) == ("object", "execute_kw"):
-            return self._execute(*args[1:])
+            return self._execute(*args)
         if (service, method) == ("object", "execute"):
-            uid, secret, model, name, *rest = args[1:]
-            return self._execute(uid, secret, model, name, rest)
-        raise NotAllowed(f"the twin does not know {service}.{method}", "builtins.NotImplementedError")
+            uid, key, model, name, *rest = args
+            return self._execute(uid, key, model, name, rest)
+        raise Unknown(f"{service}.{method}")
 
-    def _session(self, params: Mapping[str, Any]) -> dict[str, Any]:
+    def _execute(self, uid: int, key: str, model: str, method: str, args: Sequence[Any], named: Any = None) -> Any:
         twin = self.server.twin
-        if params.get("db") != twin.db:
-            raise NotAllowed("Database not found.")
-        uid = twin.login(str(params.get("login")), str(params.get("password")), is_session=True)
-        if not uid:
+        if twin.user_of(key, uid=uid) is None:
             raise NotAllowed("Access Denied", "odoo.exceptions.AccessDenied")
-        context = twin.run(uid, "res.users", "context_get", None, (), {})
-        return {"uid": uid, "db": twin.db, "username": params.get("login"), "user_context": context, **_ABOUT}
-
-    def _execute(self, uid: Any, secret: str, model: str, method: str, args: Any = (), named: Any = None) -> Any:
-        twin = self.server.twin
-        login = (twin._store.get("res.users", uid) or {}).get("login", "")
-        if twin.login(login, secret) != uid:
-            raise NotAllowed("Access Denied", "odoo.exceptions.AccessDenied")
-        positional, ids = list(args), None
-        if positional and methods.is_for_records(model, method):
-            ids = positional.pop(0)
-        try:
-            return twin.run(uid, model, method, ids, positional, named or {})
-        except Missing as error:
-            if error.name == "werkzeug.exceptions.NotFound" and error.over_rpc == error.name:
-                raise NotAllowed(f"Object {model} doesn't exist", "odoo.exceptions.UserError") from None
-            raise
+        if model not in load_schema().models:
+            raise NotAllowed(f"Object {model} doesn't exist", "odoo.exceptions.UserError")
+        ids, *rest = args if methods.is_for_records(model, method) and args else (None, *args)
+        return twin.run(uid, model, method, ids, rest, named or {})
 
     # -------------------------------------------------------------------------- wires --
 
@@ -354,32 +289,28 @@ class _Handler(BaseHTTPRequestHandler):
             answer = work()
         except Wire as error:
             refuse(error)
-            return
         except Exception as error:  # noqa: BLE001 - a caller's nonsense must not end the thread; Odoo answers 500 too
             refuse(Wrong(f"{error}", f"builtins.{type(error).__name__}"))
-            return
-        if fault is not None and fault.is_done_first and self._spoiled(fault):
-            return
-        self._json(answer)
+        else:
+            if not (fault is not None and fault.is_done_first and self._spoiled(fault)):
+                self._json(answer)
 
     def _spoiled(self, fault: Fault) -> bool:
         """Carry out a fault; True where it was the whole answer."""
-        if fault.kind == "delay":
+        if fault.seconds:
             self.server.twin.stopping.wait(fault.seconds)
-            return False
-        if fault.kind == "drop":
+        elif fault.status:
+            self._page(fault.status, {"Retry-After": fault.retry_after} if fault.retry_after else {})
+        else:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
-            return True
-        headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
-        self._page(fault.status, http.HTTPStatus(fault.status).phrase, headers)
-        return True
+        return not fault.seconds
 
     def _json(self, answer: Any, status: int = 200) -> None:
         self._send(status, "application/json; charset=utf-8", json.dumps(answer).encode(), {})
 
-    def _page(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
-        body = f"<!doctype html>\n<title>{status}</title>\n<p>{text}</p>\n".encode()
+    def _page(self, status: int, headers: Mapping[str, str] | None = None) -> None:
+        body = f"<!doctype html>\n<title>{status}</title>\n<p>{http.HTTPStatus(status).phrase}</p>\n".encode()
         self._send(status, "text/html; charset=utf-8", body, headers or {})
 
     def _send(self, status: int, kind: str, body: bytes, headers: Mapping[str, str]) -> None:
@@ -391,20 +322,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
-def _parsed(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError as error:
-        raise BadRequest(f"could not parse the body as json: {error}") from None
-
-
 def _described(error: Wire, name: str) -> dict[str, Any]:
     debug = "".join(traceback.format_exception(error))
-    return {"name": name, "message": str(error), "arguments": error.arguments, "context": {}, "debug": debug}
-
-
-def _named_call(path: str, params: Mapping[str, Any]) -> str:
-    args = params.get("args") or ()
-    if params.get("service") == "object":
-        return "/".join(str(part) for part in list(args)[3:5])
-    return str(params.get("method") or path)
+    return {"name": name, "message": str(error), "arguments": [str(error)], "context": {}, "debug": debug}

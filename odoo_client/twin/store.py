@@ -9,7 +9,7 @@ Row = dict[str, Any]
 class Store:
     """Tables of rows. A row is never changed in place: a new one takes its seat, and the old one is remembered."""
 
-    def __init__(self, indexes: Mapping[str, tuple[tuple[str, ...], ...]]) -> None:
+    def __init__(self, indexes: Mapping[str, set[tuple[str, ...]]]) -> None:
         self._tables: dict[str, dict[int, Row]] = {}
         self._last: dict[str, int] = {}
         self._indexes = indexes
@@ -24,21 +24,16 @@ class Store:
 
     def get(self, model: str, id: int) -> Row | None:  # noqa: A002
         """Give one row."""
-        return self._tables.get(model, {}).get(id)
+        return self.table(model).get(id)
 
     def new_id(self, model: str) -> int:
         """Draw the next id; like a sequence, it is not given back."""
         self._last[model] = self._last.get(model, 0) + 1
         return self._last[model]
 
-    def reserve(self, model: str, id: int) -> None:  # noqa: A002
-        """Make `id` the next one to be drawn."""
-        self._last[model] = id - 1
-
     def put(self, model: str, row: Row) -> None:
         """Write a row under its id."""
         self._log.append((model, row["id"], self.get(model, row["id"])))
-        self._last[model] = max(self._last.get(model, 0), row["id"])
         self._set(model, row["id"], row)
 
     def remove(self, model: str, id: int) -> None:  # noqa: A002
@@ -47,11 +42,13 @@ class Store:
         self._set(model, id, None)
 
     def indexed(self, model: str, *names: str) -> bool:
-        """Say whether `find` works for these fields."""
+        """Say whether `find` is fast for these fields."""
         return (model, names) in self._found
 
     def find(self, model: str, names: tuple[str, ...], values: tuple[Any, ...]) -> list[int]:
         """Give the ids of the rows with these values."""
+        if not self.indexed(model, *names):
+            return [id_ for id_, row in self.table(model).items() if tuple(row.get(name) for name in names) == values]
         return list(self._found[model, names].get(values, ()))
 
     def mark(self) -> int:
@@ -61,8 +58,7 @@ class Store:
     def undo(self, mark: int) -> None:
         """Put everything back as it was at `mark`."""
         while len(self._log) > mark:
-            model, id_, old = self._log.pop()
-            self._set(model, id_, old)
+            self._set(*self._log.pop())
 
     def commit(self) -> None:
         """Forget the way back."""
@@ -73,8 +69,7 @@ class Store:
         old = table.pop(id, None) if row is None else table.get(id)
         for names in self._indexes.get(model, ()):
             found = self._found[model, names]
-            before = None if old is None else tuple(old.get(name) for name in names)
-            after = None if row is None else tuple(row.get(name) for name in names)
+            before, after = (None if one is None else tuple(one.get(name) for name in names) for one in (old, row))
             if before != after:
                 if before is not None:
                     found[before].pop(id, None)

@@ -1,6 +1,6 @@
 """Create, write and unlink: values checked by type, rights by rule, and what belongs to a record goes with it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from odoo_client.twin import behaviour, moments, rights
@@ -11,54 +11,44 @@ from odoo_client.twin.store import Row
 if TYPE_CHECKING:
     from odoo_client.twin.records import Records
 
-STAMPS = frozenset({"create_date", "create_uid", "write_date", "write_uid"})
+_STAMPS = frozenset({"create_date", "create_uid", "write_date", "write_uid"})
 
 
-def create(records: "Records", model: str, values: Mapping[str, Any], *, stamps: bool = False) -> int:
-    """Make one record. `stamps` lets a seed set its own dates."""
+def create(records: "Records", model: str, values: Mapping[str, Any], *, is_seed: bool = False) -> int:
+    """Make one record. A seed keeps its own dates."""
     rights.check_model(records, model, "c")
-    given = _known(records, model, _with_defaults(records, model, values), "in")
-    now: Row = {"create_date": records.stamp, "write_date": records.stamp}
-    row: Row = {"id": records.store.new_id(model), **now, "create_uid": records.uid, "write_uid": records.uid}
-    commands: dict[str, Any] = {}
+    given = _known(records, model, {**_defaults_asked(records, model), **values}, "in")
+    row: Row = {"id": records.store.new_id(model), "create_date": records.now, "create_uid": records.uid}
+    row |= {"write_date": records.now, "write_uid": records.uid}
+    commands = {name: value for name, value in given.items() if records.field(model, name).type in MANY}
     for name, value in given.items():
         field = records.field(model, name)
-        if field.type in MANY:
-            commands[name] = value
-        elif not field.path and (name not in STAMPS or stamps) and name != "id":
+        if name not in commands and not field.path and (is_seed or name not in _STAMPS):
             row[name] = convert(records, model, field, value)
     _delegate(records, model, row, given)
-    _complete(records, model, row, {**commands})
+    _complete(records, model, row, commands)
     for name, value in commands.items():
         _relate(records, model, row, name, value)
     behaviour.before_create(records, model, row)
-    _no_circle(records, model, row)
-    records.store.put(model, behaviour.after_write(records, model, row, frozenset(row)))
-    _relate_children(records, model, row["id"], commands)
+    _store(records, model, row, commands, frozenset(row))
     _check_rule(records, model, [row["id"]], "c")
-    for root, other in behaviour.DELEGATES.get(model, {}).items():
-        if other == "hr.version":
-            version = records.store.table(other)[row[root]]
-            records.store.put(other, {**version, "employee_id": row["id"]})
-    behaviour.after_create(records, model, records.store.table(model)[row["id"]])
+    behaviour.after_create(records, model, row)
     return int(row["id"])
 
 
-def write(
-    records: "Records", model: str, ids: Iterable[int], values: Mapping[str, Any], *, stamps: bool = False
-) -> None:
+def write(records: "Records", model: str, ids: Sequence[int], vals: Mapping[str, Any]) -> bool:
     """Change records."""
     rights.check_model(records, model, "w")
-    given = _known(records, model, values, "on")
+    given = _known(records, model, vals, "on")
     rights.check_fields(records, model, given)
     rows = records.existing(model, ids)
     _check_rule(records, model, [row["id"] for row in rows], "w")
-    stamped: Row = {"write_date": records.stamp, "write_uid": records.uid}
     for row in rows:
-        _write_row(records, model, {**row, **stamped}, given, stamps)
+        _write(records, model, {**row, "write_date": records.now, "write_uid": records.uid}, given)
+    return True
 
 
-def _write_row(records: "Records", model: str, row: Row, given: Mapping[str, Any], stamps: bool) -> None:
+def _write(records: "Records", model: str, row: Row, given: Mapping[str, Any]) -> None:
     commands: dict[str, Any] = {}
     for name, value in given.items():
         field = records.field(model, name)
@@ -66,33 +56,39 @@ def _write_row(records: "Records", model: str, row: Row, given: Mapping[str, Any
             commands[name] = value
             _relate(records, model, row, name, value)
         elif field.path:
-            _write_along(records, model, row, field, value)
-        elif (name not in STAMPS or stamps) and name != "id":
+            _write_along(records, model, row, field.path, value)
+        elif name not in _STAMPS:
             row[name] = convert(records, model, field, value)
-    _no_circle(records, model, row)
-    records.store.put(model, behaviour.after_write(records, model, row, frozenset(given)))
-    _relate_children(records, model, row["id"], commands)
-    if model == "mail.activity" and given.get("user_id"):
-        behaviour.after_create(records, model, records.store.table(model)[row["id"]])
-    if model == "hr.version":
-        behaviour.choose_version(records, row.get("employee_id"))
+    _store(records, model, row, commands, frozenset(given))
 
 
-def unlink(records: "Records", model: str, ids: Iterable[int]) -> None:
+def _store(records: "Records", model: str, row: Row, commands: Mapping[str, Any], changed: frozenset[str]) -> None:
+    above, table = row.get("parent_id"), records.store.table(model)
+    is_tree = above and records.field(model, "parent_id").relation == model
+    while is_tree and above:
+        if above == row["id"]:
+            raise NotPossible(f"{records.model(model).label} {above} cannot be above itself.")
+        above = table[above].get("parent_id")
+    records.store.put(model, behaviour.after_write(records, model, row, changed))
+    for name, value in commands.items():
+        if records.field(model, name).type == "one2many":
+            _relate_children(records, records.field(model, name), row["id"], value)
+
+
+def unlink(records: "Records", model: str, ids: Sequence[int]) -> bool:
     """Delete records with what belongs to them."""
     rights.check_model(records, model, "u")
     rows = records.existing(model, ids)
     _check_rule(records, model, [row["id"] for row in rows], "u")
     for row in rows:
         _delete(records.sudo, model, row["id"])
+    return True
 
 
 def _delete(records: "Records", model: str, id: int) -> None:  # noqa: A002
-    if records.store.get(model, id) is None:
-        return
     for name, spec in records.schema.models.items():
         for field in spec.fields.values():
-            if field.relation == model and field.type == "many2one" and not field.path:
+            if field.relation == model and field.type == "many2one" and not field.path and field.name not in _STAMPS:
                 _let_go(records, name, field, model, id)
     for name, by in (("mail.activity", "res_model"), ("mail.message", "model"), ("ir.model.data", "model")):
         for other in records.store.find(name, (by, "res_id"), (model, id)):
@@ -101,14 +97,8 @@ def _delete(records: "Records", model: str, id: int) -> None:  # noqa: A002
 
 
 def _let_go(records: "Records", name: str, field: Field, model: str, id: int) -> None:  # noqa: A002
-    if field.name in STAMPS:
-        return
-    if records.store.indexed(name, field.name):
-        found = records.store.find(name, (field.name,), (id,))
-    else:
-        found = [other for other, row in records.store.table(name).items() if row.get(field.name) == id]
-    for other in found:
-        if f"{name}.{field.name}" in behaviour.DIES_WITH:
+    for other in records.store.find(name, (field.name,), (id,)):
+        if f"{name}.{field.name}" in records.schema.dies_with:
             _delete(records, name, other)
         elif field.name in records.schema.required.get(name, ()):
             raise NotPossible(f"The operation cannot be completed: {model} {id} is used by {name}.{field.name}.")
@@ -121,79 +111,43 @@ def _let_go(records: "Records", name: str, field: Field, model: str, id: int) ->
 
 def convert(records: "Records", model: str, field: Field, value: Any) -> Any:
     """Give a value in the form it is kept in, or say what is wrong with it."""
-    if value is None or (value is False and field.type != "boolean"):
-        return field.empty
     if field.type == "boolean":
         return bool(value)
+    if value is None or value is False:
+        return field.empty
     if field.type == "many2one":
-        return _must_exist(records, field, value)
+        if records.store.get(field.relation, value) is None:
+            raise NotPossible(f"The operation cannot be completed: no {field.relation} {value} for '{field.name}'")
+        return value
     if field.type in NUMBERS or field.type == "many2one_reference":
-        return _number(field, value)
+        try:
+            return float(value) if field.type in {"float", "monetary"} else int(value)
+        except (TypeError, ValueError) as error:
+            raise Wrong(str(error)) from None
     if field.type in DATES:
         return moments.checked(value, field.type)
-    if field.type == "selection":
-        if field.selection is not None and value not in {key for key, _ in field.selection}:
-            raise Wrong(f"Wrong value for {model}.{field.name}: {value!r}")
-        return value
-    return str(value) if value != "" or field.type in {"text", "html"} else ""
+    if field.selection and value not in field.selection:
+        raise Wrong(f"Wrong value for {model}.{field.name}: {value!r}")
+    return str(value)
 
 
-def _no_circle(records: "Records", model: str, row: Row) -> None:
-    """Refuse a record that would be its own ancestor."""
-    above, table = row.get("parent_id"), records.store.table(model)
-    if not above or records.field(model, "parent_id").relation != model:
-        return
-    while above and above != row["id"]:
-        above = table[above].get("parent_id") if above in table else False
-    if above:
-        raise NotPossible(f"{records.model(model).label} {row['id']} cannot be above itself.")
-
-
-def _number(field: Field, value: Any) -> int | float:
-    try:
-        return float(value) if field.type in {"float", "monetary"} else int(value)
-    except (TypeError, ValueError) as error:
-        raise Wrong(str(error)) from None
-
-
-def _must_exist(records: "Records", field: Field, value: Any) -> int:
-    id_ = value[0] if isinstance(value, (list, tuple)) and value else value
-    if not isinstance(id_, int) or isinstance(id_, bool):
-        raise Wrong(f"Wrong value for {field.name}: {value!r}")
-    if records.store.get(field.relation, id_) is None:
-        raise NotPossible(
-            f"The operation cannot be completed: no {field.relation} {id_} for '{field.label}' ({field.name})"
-        )
-    return id_
-
-
-def _known(records: "Records", model: str, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _known(records: "Records", model: str, values: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     for name in values:
         if name not in records.model(model).fields:
             raise Wrong(f"Invalid field {name!r} {where} {model!r}")
-    return dict(values)
+    return values
 
 
-def _with_defaults(records: "Records", model: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    asked = {
-        name.removeprefix("default_"): value
-        for name, value in records.context.items()
-        if name.startswith("default_") and name.removeprefix("default_") in records.model(model).fields
-    }
-    if model == "mail.activity":
-        chosen = {**asked, **values}
-        if (document := chosen.get("res_model")) and not chosen.get("res_model_id") and "res_model" in asked:
-            asked["res_model_id"] = _model_id(records, document)
-    if "active" in records.model(model).fields:
-        asked.setdefault("active", True)
-    return {**asked, **values}
-
-
-def _model_id(records: "Records", name: str) -> int:
-    found = records.store.find("ir.model", ("model",), (name,))
-    if not found:
-        raise Unknown(f"the model {name!r} as the document of an activity")
-    return found[0]
+def _defaults_asked(records: "Records", model: str) -> dict[str, Any]:
+    fields, context = records.model(model).fields, records.context
+    asked: dict[str, Any] = {"active": True} if "active" in fields else {}
+    asked |= {name[8:]: value for name, value in context.items() if name[:8] == "default_" and name[8:] in fields}
+    if model == "mail.activity" and asked.get("res_model"):
+        found = records.store.find("ir.model", ("model",), (asked["res_model"],))
+        if not found:
+            raise Unknown(f"the model {asked['res_model']!r} as the document of an activity")
+        asked["res_model_id"] = found[0]
+    return asked
 
 
 def _complete(records: "Records", model: str, row: Row, many: Mapping[str, Any]) -> None:
@@ -204,36 +158,27 @@ def _complete(records: "Records", model: str, row: Row, many: Mapping[str, Any])
             row[name] = _default(records, value)
     _copy(records, model, row)
     for name in records.schema.required.get(model, ()):
-        field = records.field(model, name)
-        if not (records.sudo.value(model, row, name) if field.path else row.get(name)):
-            raise NotPossible(
-                f"The operation cannot be completed: Missing required value for the field '{field.label}' ({name}).\n"
-                f"Model: '{records.model(model).label}' ({model})"
-            )
+        if not records.sudo.value(model, row, (name,)):
+            what = f"Missing required value for the field '{name}' ({name}).\nModel: '{model}' ({model})"
+            raise NotPossible(f"The operation cannot be completed: {what}")
     if model == "res.users" and "company_ids" not in many:
         row["company_ids"] = (row["company_id"],)
 
 
 def _copy(records: "Records", model: str, row: Row) -> None:
     for name, paths in records.schema.copies.get(model, {}).items():
-        if name not in row:
-            found = next((found for path in paths if (found := records.sudo.value(model, row, path))), None)
-            if found is not None:
-                row[name] = found
+        found = (records.sudo.value(model, row, path.split(".")) for path in paths)
+        if name not in row and (value := next((one for one in found if one), None)):
+            row[name] = value
 
 
 def _default(records: "Records", value: Any) -> Any:
     company = records.store.get("res.company", records.companies[0]) if records.companies else None
     of_company = company or {}
-    known = {
-        "@today": records.today,
-        "@now": records.stamp,
-        "@me": records.uid,
-        "@company": of_company.get("id", False),
-        "@currency": of_company.get("currency_id", False),
-        "@calendar": of_company.get("resource_calendar_id", False),
-    }
-    return known[value] if isinstance(value, str) and value in known else value
+    known = {"@today": records.now[:10], "@now": records.now, "@me": records.uid}
+    links = {"@company": "id", "@currency": "currency_id", "@calendar": "resource_calendar_id"}
+    known |= {word: of_company.get(name, False) for word, name in links.items()}
+    return known.get(value, value) if isinstance(value, str) else value
 
 
 # ---------------------------------------------------------------------------- relations --
@@ -241,104 +186,57 @@ def _default(records: "Records", value: Any) -> Any:
 
 def _delegate(records: "Records", model: str, row: Row, given: Mapping[str, Any]) -> None:
     """Make the records that hold part of the new one's values, or write those values to the ones given."""
-    for root, other in behaviour.DELEGATES.get(model, {}).items():
-        known = records.model(model).fields
-        part = {
-            known[n].path[1]: v for n, v in given.items() if known[n].path[:1] == (root,) and len(known[n].path) == 2
-        }
+    known = records.model(model).fields
+    for root, other in records.schema.delegates.get(model, {}).items():
+        part = {known[name].path[1]: value for name, value in given.items() if known[name].path[:-1] == (root,)}
         if row.get(root):
             write(records.sudo, other, [row[root]], part)
         else:
             row[root] = create(records.sudo, other, part)
 
 
-def _write_along(records: "Records", model: str, row: Row, field: Field, value: Any) -> None:
-    target = records.sudo.value(model, row, ".".join(field.path[:-1]))
-    if target:
-        owner = model
-        for step in field.path[:-1]:
-            owner = records.field(owner, step).relation
-        write(records.sudo, owner, [target], {field.path[-1]: value})
+def _write_along(records: "Records", model: str, row: Row, path: tuple[str, ...], value: Any) -> None:
+    """Write a related field where it lives."""
+    field = records.field(model, path[0])
+    target = records.store.get(field.relation, row.get(path[0], 0))
+    if target and len(path) == 2:
+        write(records.sudo, field.relation, [target["id"]], {path[1]: value})
+    elif target:
+        _write_along(records, field.relation, target, path[1:], value)
+
+
+def _commands(name: str, value: Any, known: set[int]) -> list[Any]:
+    """Read Odoo's commands for a relation; those that no control needs are not known."""
+    for command in value:
+        if command[0] not in known:
+            raise Unknown(f"the command {command!r} for {name}")
+    return list(value)
 
 
 def _relate(records: "Records", model: str, row: Row, name: str, value: Any) -> None:
-    """Set a many2many by Odoo's commands."""
+    """Set a many2many."""
     field = records.field(model, name)
-    if field.type != "many2many" or field.path:
+    if field.type == "one2many" or field.path:
         return
     ids = list(row.get(name, ()))
-    for command in _commands(value):
-        code, id_ = command[0], command[1] if len(command) > 1 else 0
-        if code == 0:
-            ids.append(create(records, field.relation, command[2]))
-        elif code in {2, 3}:
-            ids = [other for other in ids if other != id_]
-        elif code == 4:
-            ids.append(id_)
-        elif code in {5, 6}:
-            ids = list(command[2]) if code == 6 else []
+    for command in _commands(name, value, {4, 5, 6}):
+        ids = [*ids, command[1]] if command[0] == 4 else list(command[2]) if command[0] == 6 else []
     for id_ in ids:
         if records.store.get(field.relation, id_) is None:
             raise gone(field.relation, id_, records.uid)
     row[name] = tuple(dict.fromkeys(ids))
 
 
-def _relate_children(records: "Records", model: str, id: int, commands: Mapping[str, Any]) -> None:  # noqa: A002
-    for name, value in commands.items():
-        field = records.field(model, name)
-        if field.type != "one2many":
-            continue
-        if records.field(field.relation, field.inverse).type != "many2one":
-            raise Unknown(f"writing through {model}.{name}")
-        for command in _commands(value):
-            _relate_child(records, field, id, command)
+def _relate_children(records: "Records", field: Field, id: int, value: Any) -> None:  # noqa: A002
+    """Make a record's own lines, or clear them away."""
+    for command in _commands(field.name, value, {0, 5}):
+        if command[0] == 0:
+            create(records, field.relation, {**command[2], field.inverse: id})
+        else:
+            unlink(records, field.relation, records.store.find(field.relation, (field.inverse,), (id,)))
 
 
-def _relate_child(records: "Records", field: Field, id: int, command: list[Any]) -> None:  # noqa: A002
-    code, child, mine = command[0], command[1] if len(command) > 1 else 0, {field.inverse: id}
-    if code == 0:
-        create(records, field.relation, {**command[2], **mine})
-    elif code == 1:
-        write(records, field.relation, [child], command[2])
-    elif code == 2:
-        unlink(records, field.relation, [child])
-    elif code == 4:
-        write(records, field.relation, [child], mine)
-    elif code in {3, 5, 6}:
-        kept = set(command[2]) if code == 6 else set()
-        old = records.store.find(field.relation, (field.inverse,), (id,)) if code != 3 else [child]
-        _drop(records, field, [other for other in old if other not in kept])
-        write(records, field.relation, list(kept), mine)
-
-
-def _drop(records: "Records", field: Field, ids: list[int]) -> None:
-    if f"{field.relation}.{field.inverse}" in behaviour.DIES_WITH:
-        unlink(records, field.relation, ids)
-    else:
-        write(records, field.relation, ids, {field.inverse: False})
-
-
-def _commands(value: Any) -> list[list[Any]]:
-    if value is False or value is None:
-        return [[5]]
-    if all(isinstance(item, int) for item in value):
-        return [[6, 0, list(value)]]
-    return [list(command) for command in value]
-
-
-def _check_rule(records: "Records", model: str, ids: Iterable[int], mode: str) -> None:
-    test = rights.visible(records, model, mode)
-    if test is None:
-        return
-    table = records.store.table(model)
-    if not all(test(table[id_]) for id_ in ids):
+def _check_rule(records: "Records", model: str, ids: Sequence[int], mode: str) -> None:
+    test, table = records.visible(model, mode), records.store.table(model)
+    if test is not None and not all(test(table[id_]) for id_ in ids):
         raise rights.hidden(records, model, mode)
-
-
-def check_record(records: "Records", model: str, ids: Iterable[int], mode: str) -> bool:
-    """Say whether all these records may be treated so; Missing where one is not there."""
-    rows = records.existing(model, ids)
-    if not rights.may_model(records, model, mode):
-        return False
-    test = rights.visible(records, model, mode)
-    return test is None or all(test(row) for row in rows)

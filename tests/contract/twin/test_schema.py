@@ -9,6 +9,7 @@ import pytest
 import tasks.automations
 import tasks.controls
 import tasks.rows
+from odoo_client.twin.domain import leaves
 from odoo_client.twin.schema import Field, Model, load_schema
 from purser.reads import Group, Read, Row
 
@@ -72,6 +73,15 @@ def test_defaults_and_copies_name_known_fields() -> None:
 
 def test_rights_speak_of_known_models_and_groups() -> None:
     for group in SCHEMA.groups.values():
-        assert set(group.access) <= set(SCHEMA.models), group.name
-        assert set(group.implies) <= set(SCHEMA.groups), group.name
+        assert set(group.access) <= set(SCHEMA.models), group.label
+        assert set(group.implies) <= set(SCHEMA.groups), group.label
         assert all(set(letters) <= set("rwcu") for letters in group.access.values())
+
+
+def test_rules_speak_of_known_models_groups_and_fields() -> None:
+    for model, rules in SCHEMA.rules.items():
+        for group, modes, domain in rules:
+            assert {group} <= {"", *SCHEMA.groups}, model
+            assert set(modes) <= set("rwcu"), model
+            names = {leaf[0].partition(".")[0] for leaf in leaves(domain)}
+            assert names <= set(SCHEMA.models[model].fields), model
