@@ -2,9 +2,11 @@
 
 from odoo_client.client import OdooClient, connect
 from odoo_client.door import Api, Door, FieldInfo, Me, Ping
+from odoo_client.narrowing import NARROWINGS, narrowed_in
 from odoo_client.outcome import Outcome, Status
 
 __all__ = [
+    "NARROWINGS",
     "Api",
     "Door",
     "FieldInfo",
@@ -14,4 +16,5 @@ __all__ = [
     "Ping",
     "Status",
     "connect",
+    "narrowed_in",
 ]

@@ -8,7 +8,6 @@ import datetime as dt
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from purser.cases import ENDED, Case, CaseKey, CaseMemory, CaseState, Mark, Rung
 from purser.changes import Change, Close, Note, Update, activity
@@ -126,8 +125,8 @@ def _found(house: House, key: CaseKey, finding: Finding, case: Case | None, step
         steps["escalated"].append(_ask(house, key, finding, episode=case.episode, start=case.rung + 1, case=case))
     elif _next_is_due(house, case) and (passed := _pass_on(house, key, finding, case)):
         steps["escalated"] += passed
-    elif case.state is CaseState.OPEN:
-        steps["refreshed"] += _refresh(house, finding, case)
+    elif case.state is CaseState.OPEN and case.activity is not None:
+        steps["refreshed"] += _refresh(house, finding, case, case.activity)
 
 
 def _pass_on(house: House, key: CaseKey, finding: Finding, case: Case) -> list[Step]:
@@ -215,22 +214,31 @@ def _ask(house: House, key: CaseKey, finding: Finding, *, episode: int, start: i
     return Step(activity(key=name, on=finding.desk, summary=text, note=body, user_id=who, deadline=deadline), memory)
 
 
-def _refresh(house: House, finding: Finding, case: Case) -> list[Step]:
-    memory, text = case.memory, summary(house, finding)
-    if memory is None:  # our memory was lost; a text that is not ours word for word is taken for a person's
-        memory = replace(_recalled(house, case), text=text if case.text == text else "")
-        return [Step(None, replace(memory, **_figures(house, finding)))]
-    fresh = replace(memory, text=text, **_figures(house, finding))
-    if case.activity is None or case.text != memory.text or text == case.text:
-        # A person has rewritten it, or it reads well already: only our own figures move.
-        unchanged = replace(fresh, text=memory.text) == memory
-        return [] if unchanged else [Step(None, replace(fresh, text=memory.text))]
+def _refresh(house: House, finding: Finding, case: Case, activity_id: int) -> list[Step]:
+    text = summary(house, finding)
+    memory = case.memory or replace(_recalled(house, case), text=text if case.text == text else "")
+    current = replace(  # Odoo is right: it may show open again, or further up, what we remember otherwise
+        memory,
+        state=CaseState.OPEN,
+        episode=case.episode,
+        rung=case.rung,
+        activity=case.activity,
+        user_id=case.user_id,
+        ended_on=None,
+        hours=finding.hours_at_risk,
+        money=finding.money_at_risk,
+        severity=finding.severity or house.severity,
+        subject_name=finding.subject_name,
+    )
+    if case.text != memory.text or text == case.text:
+        # A person has rewritten it, or it reads well already: only what we remember moves.
+        return [] if current == case.memory else [Step(None, current)]
     change = Update(
-        ref=Ref("mail.activity", case.activity),
+        ref=Ref("mail.activity", activity_id),
         expect={"summary": case.text},
         values={"summary": text, "note": _body(house, finding)},
     )
-    return [Step(change, fresh)]
+    return [Step(change, replace(current, text=text))]
 
 
 def _end(house: House, case: Case | None, mark: Mark, why: str) -> list[Step]:
@@ -272,15 +280,6 @@ def _recalled(house: House, case: Case) -> CaseMemory:
     )
 
 
-def _figures(house: House, finding: Finding) -> dict[str, Any]:
-    return {
-        "hours": finding.hours_at_risk,
-        "money": finding.money_at_risk,
-        "severity": finding.severity or house.severity,
-        "subject_name": finding.subject_name,
-    }
-
-
 def summary(house: House, finding: Finding) -> str:
     """Give the line a person reads in a list of activities."""
     text = f"{house.title}: {finding.summary}"
@@ -290,9 +289,9 @@ def summary(house: House, finding: Finding) -> str:
 def _body(house: House, finding: Finding) -> str:
     lines = [house.rule, f"Since {finding.since}."]
     if finding.hours_at_risk:
-        lines.append(f"Hours at risk: {finding.hours_at_risk}")
+        lines.append(f"Hours at risk: {finding.hours_at_risk:,.2f}")
     if finding.money_at_risk is not None:
-        lines.append(f"Money at risk: {finding.money_at_risk.amount} {finding.money_at_risk.currency}")
+        lines.append(f"Money at risk: {finding.money_at_risk.amount:,.2f} {finding.money_at_risk.currency}")
     lines.append("This activity closes by itself once the rule is kept; marking it done does not.")
     escape: Callable[[str], str] = html.escape
     return "".join(f"<p>{escape(line)}</p>" for line in lines)

@@ -13,7 +13,7 @@ from kombu.connection import Connection
 from config.policies import Policies
 from config.settings import Role, Settings, mask_url
 from ledger import Health, Ledger
-from odoo_client import Me, OdooClient, connect
+from odoo_client import NARROWINGS, Me, OdooClient, connect
 from odoo_client.wire import Request
 from purser.catalogue import Catalogue
 from purser.errors import Mistake, PurserError
@@ -392,24 +392,7 @@ _COUNTED: Mapping[str, tuple[str, list[Any]]] = {
     "projects": ("project.project", []),
 }
 
-_NARROWING = (
-    (
-        "project.group_project_manager",
-        "sales_team.group_sale_salesman_all_leads",
-        "the rule of project managers hides most order lines",
-    ),
-    (
-        "hr_timesheet.group_hr_timesheet_approver",
-        "project.group_project_manager",
-        "timesheets of private projects are hidden",
-    ),
-    (
-        "account.group_account_readonly",
-        "hr_timesheet.group_hr_timesheet_approver",
-        "the rule of accounting readers hides timesheets of projects",
-    ),
-)
-"""Who is in the first group and not in the second sees fewer rows than one would think, and Odoo says nothing."""
+_APPROVER, _MANAGER = "hr_timesheet.group_hr_timesheet_approver", "project.group_project_manager"
 
 
 def visibility(audit: Bot, bots: Iterable[Bot]) -> Iterator[Check]:
@@ -421,9 +404,12 @@ def visibility(audit: Bot, bots: Iterable[Bot]) -> Iterator[Check]:
             continue
         seen = ((_count(bot, model, domain) or 0, str(bot)) for bot in others)
         yield judge_count(what, count, max(seen, default=None))
-    for narrow, wide, effect in _NARROWING:
-        if audit.client.has_group(narrow) and not audit.client.has_group(wide):
-            yield Check("visibility", Level.WARN, f"in {narrow} without {wide}: {effect}", f"add {wide}")
+    groups = audit.client.has_group
+    for one in NARROWINGS:
+        if (not one.narrow or groups(one.narrow)) and not any(map(groups, one.wide)):
+            yield Check("visibility", Level.FAIL, f"{one.model}: {one.effect}", f"add {' or '.join(one.wide)}")
+    if groups(_APPROVER) and not groups(_MANAGER):
+        yield Check("visibility", Level.WARN, "timesheets of private projects are hidden", f"add {_MANAGER}")
 
 
 def judge_count(what: str, count: int, best: tuple[int, str] | None) -> Check:

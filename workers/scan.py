@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from config.policies import ControlPolicy
 from ledger import Claim, Outcome, RunRecord
-from odoo_client import OdooClient
+from odoo_client import OdooClient, narrowed_in
 from purser.cadence import Every
 from purser.cases import ENDED, AskSeen, Case, CaseKey, merge
 from purser.changes import Call, Change, Close, Ensure, Note, Update
@@ -89,7 +89,8 @@ def judge(
     reason = ""
     try:
         snapshot = client.snapshot(policy.control.reads, as_of=as_of, tunables=policy.tunables, watched=watched)
-        verdicts = tuple(policy.control(snapshot, **policy.tunables))
+        reason = narrowed_in(client, snapshot)  # absence is no proof: neither of a leak nor of its end
+        verdicts = () if reason else tuple(policy.control(snapshot, **policy.tunables))
     except NotApplicable as error:
         reason = str(error)
     return Judged(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ledger import Outcome
 from purser.cases import CaseKey, CaseState, Mark
 from purser.model import Period, Ref
 from tests.integration.calm import Calm
@@ -196,6 +197,24 @@ def test_a_control_that_may_not_read_is_not_applicable_and_touches_nothing(fleet
     run = fleet.scan(CONTROL)
     assert run.plan.steps() == ()
     assert [one["active"] for one in desk.activities()] == [True]
+
+
+def test_a_right_without_which_timesheets_are_hidden_opens_and_reopens_nothing(fleet: Calm, desk: Desk) -> None:
+    """Without it the bot sees no timesheet of anybody, and Odoo says nothing: everybody would look idle."""
+    fleet.scan(CONTROL)
+    desk.fill()
+    fleet.scan(CONTROL)
+    bot = fleet.fleet.change.whoami().uid
+    manager = desk.firm.call(
+        "ir.model.data", "check_object_reference", module="project", xml_id="group_project_manager"
+    )[1]
+    groups = desk.firm.call("res.users", "read", ids=[bot], fields=["group_ids"], load="")[0]["group_ids"]
+    left = [group for group in groups if group != manager]
+    desk.firm.call("res.users", "write", ids=[bot], vals={"group_ids": [[6, 0, left]]})
+    run = fleet.scan(CONTROL)
+    assert run.outcome is Outcome.NOT_APPLICABLE
+    assert "project.group_project_manager" in run.reason
+    assert [one["active"] for one in desk.activities()] == [False]
 
 
 def test_a_deleted_subject_withdraws_its_case(fleet: Calm, desk: Desk) -> None:

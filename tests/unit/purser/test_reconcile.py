@@ -177,6 +177,25 @@ def test_an_escalation_closes_the_old_activity_only_after_the_new_one() -> None:
     assert close.only_after == ensure.change.key
 
 
+def test_an_activity_that_is_open_again_is_remembered_as_open() -> None:
+    odoo = Odoo()
+    odoo.run(finding())
+    odoo.run(Kept(SUBJECT, WEEK))
+    odoo.activities[rung(0, 0)] = replace(odoo.activities[rung(0, 0)], active=True)  # a person, or a backup
+    odoo.run(finding())
+    memory = odoo.memory[KEY]
+    assert (memory.state, memory.hours, memory.ended_on) == (CaseState.OPEN, Decimal(8), None)
+    assert odoo.run(finding()).steps() == ()
+
+
+def test_whom_a_person_handed_the_activity_to_is_remembered() -> None:
+    odoo = Odoo()
+    odoo.run(finding())
+    odoo.activities[rung(0, 0)] = replace(odoo.activities[rung(0, 0)], user_id=77)
+    odoo.run(finding())
+    assert odoo.memory[KEY].user_id == 77
+
+
 def test_a_memory_one_rung_behind_odoo_ends_with_it() -> None:
     odoo = Odoo()
     odoo.run(finding())
