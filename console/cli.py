@@ -21,6 +21,7 @@ from console import (
     doctor,
     events,
     flower,
+    ledger,
     policies,
     processes,
     refusals,
@@ -77,6 +78,7 @@ _GROUPS = {
     "events": events.group,
     "automations": automations.group,
     "policies": policies.group,
+    "ledger": ledger.group,
     "audit": audit.group,
 }
 

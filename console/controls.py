@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -9,13 +10,14 @@ import typer
 from config.policies import ControlPolicy
 from console import context
 from console.kinds import kind
-from console.output import FOUND, AsJson, as_json, facts, leave, money, nothing, plain, say, table, text
+from console.output import FOUND, AsJson, as_json, count, facts, leave, money, nothing, plain, say, table, text
 from ledger import Outcome
 from purser.cases import CaseKey
 from purser.errors import Mistake
 from purser.model import Finding
 from workers import scan
 
+CENT = Decimal("0.01")
 group = typer.Typer(help="What should hold, and what breaks it now.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="A control, such as unbilled-work.", show_default=False)]
 
@@ -172,7 +174,7 @@ def _finding(policy: ControlPolicy, finding: Finding) -> dict[str, Any]:
         "owner": finding.owner,
         "since": finding.since,
         "severity": finding.severity or policy.severity,
-        "hours_at_risk": finding.hours_at_risk,
+        "hours_at_risk": finding.hours_at_risk.quantize(CENT),
         "money_at_risk": None if risk is None else {"amount": risk.amount, "currency": risk.currency},
     }
 
@@ -185,8 +187,8 @@ def _print(policy: ControlPolicy, judged: scan.Judged) -> None:
             right={"hours", "money"},
         )
     text(
-        f"{policy.control.name}: {len(judged.findings)} findings, {len(judged.verdicts)} examined, "
-        f"{judged.rpc_calls} calls, {judged.seconds:.2f} s, as of {plain(judged.as_of)}"
+        f"{policy.control.name}: {count(len(judged.findings), 'finding')}, {len(judged.verdicts)} examined, "
+        f"{count(judged.rpc_calls, 'call')}, {judged.seconds:.2f} s, as of {plain(judged.as_of)}"
     )
 
 
@@ -197,7 +199,7 @@ def _row(policy: ControlPolicy, finding: Finding) -> tuple[Any, ...]:
         finding.summary,
         finding.since,
         finding.severity or policy.severity,
-        finding.hours_at_risk,
+        finding.hours_at_risk.quantize(CENT),
         money(finding.money_at_risk),
     )
 

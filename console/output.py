@@ -72,6 +72,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Set[s
     _print(grid)
 
 
+def count(number: int, word: str) -> str:
+    """Say how many there are, as people say it."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def facts(pairs: Iterable[tuple[str, Any]]) -> None:
     """Print names and values, one pair a line."""
     grid = Table.grid(padding=(0, 2))

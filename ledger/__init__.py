@@ -5,6 +5,7 @@ from ledger.book import Ledger
 from ledger.cases import Cases
 from ledger.events import SeenEvents
 from ledger.health import Health
+from ledger.home import Home
 from ledger.letters import Attempt, Letter, LetterGroup, Letters, LetterState, fingerprint, normalised
 from ledger.pages import Page
 from ledger.refusals import RefusalEntry, Refusals, RefusalState
@@ -19,6 +20,7 @@ __all__ = [
     "Cases",
     "Claim",
     "Health",
+    "Home",
     "Ledger",
     "Letter",
     "LetterGroup",

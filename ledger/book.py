@@ -12,6 +12,7 @@ from ledger.clock import Now
 from ledger.deliveries import Deliveries
 from ledger.events import SeenEvents
 from ledger.health import Health, health_of
+from ledger.home import Home
 from ledger.letters import Letters
 from ledger.refusals import Refusals
 from ledger.runs import Runs
@@ -40,6 +41,7 @@ class Ledger:
         self.deliveries = Deliveries(self._store)
         self.refusals = Refusals(self._store)
         self.audit = Audit(self._store)
+        self.home = Home(self._store)
 
     @classmethod
     def connect(cls, url: str, *, prefix: str = "purser", now: Now | None = None) -> "Ledger":

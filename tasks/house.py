@@ -2,7 +2,10 @@
 
 import importlib
 import pkgutil
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import entry_points
+from typing import Any
 
 import tasks.automations
 import tasks.controls
@@ -17,15 +20,13 @@ PLUGINS = "purser.plugins"
 def catalogue() -> Catalogue:
     """Give everything declared under `tasks/` and by plug-ins; Mistake when a name is declared twice."""
     modules = [
-        importlib.import_module(found.name)
+        _loaded(found.name, partial(importlib.import_module, found.name))
         for package in (tasks.controls, tasks.automations)
         for found in pkgutil.iter_modules(package.__path__, package.__name__ + ".")
     ]
-    for plugin in entry_points(group=PLUGINS):
-        try:
-            modules.append(plugin.load())
-        except ImportError as error:
-            raise Mistake(f"plug-in `{plugin.name}` ({plugin.value}) cannot be imported: {error}") from error
+    modules += [
+        _loaded(f"plug-in `{plugin.name}` ({plugin.value})", plugin.load) for plugin in entry_points(group=PLUGINS)
+    ]
     declared = {
         id(value): value
         for module in modules
@@ -33,3 +34,12 @@ def catalogue() -> Catalogue:
         if isinstance(value, (Control, Automation))
     }
     return Catalogue.of(declared.values())
+
+
+def _loaded(what: str, load: Callable[[], Any]) -> Any:
+    try:
+        return load()
+    except Mistake as error:
+        raise Mistake(f"{what}: {error}") from error
+    except Exception as error:
+        raise Mistake(f"{what} cannot be imported: {type(error).__name__}: {error}") from error

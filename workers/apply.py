@@ -32,6 +32,7 @@ def apply_steps(fleet: Fleet, *, control: str, slot: dt.datetime, steps: Sequenc
 
     Raises Transient (and UnknownOutcome) for the runner to try again: every change is safe to repeat.
     """
+    fleet.check_home()
     if _superseded(fleet, control, slot):
         return Applied(superseded=True)
     leading = [step for step in steps if not step.only_after]

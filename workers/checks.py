@@ -19,7 +19,7 @@ from purser.catalogue import Catalogue
 from purser.errors import Mistake, PurserError
 from purser.reads import Group, Row
 from tasks.house import catalogue
-from workers.fleet import door, utc_now
+from workers.fleet import door, home_of, utc_now
 
 KEY_EXPIRES_SOON = dt.timedelta(days=14)
 
@@ -101,9 +101,13 @@ def ledger(settings: Settings) -> Iterator[Check]:
     book = Ledger.connect(settings.ledger)
     try:
         health = book.health()
+        home = book.home.known() if health.is_reachable else ""
     finally:
         book.close()
     yield from judge_ledger(health)
+    if home and settings.odoo_url and home != home_of(settings):
+        advice = "give each Odoo a ledger of its own, or say `purser ledger adopt` if the same database moved"
+        yield Check("ledger", Level.FAIL, f"it remembers the cases of {home}, not of {home_of(settings)}", advice)
 
 
 def judge_ledger(health: Health) -> Iterator[Check]:

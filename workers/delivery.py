@@ -40,7 +40,17 @@ MAX_DELIVERIES = 5
 
 
 class FleetRequest(Request):
-    """A request whose failure is kept before it is acknowledged."""
+    """A request whose failure is kept before it is acknowledged, and which shows a label rather than its values."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.argsrepr or str(self.kwargsrepr).startswith("{"):  # a stock client writes the values themselves
+            self._argsrepr, self._kwargsrepr = "", "sent by another client"
+
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        """Tell about this request, as `inspect active` and Flower ask for it: with the label, never the values."""
+        told: dict[str, Any] = super().info(safe=True)
+        return told
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """Store the letter, then let Celery acknowledge. A letter that cannot be stored goes back to the queue."""

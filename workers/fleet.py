@@ -13,6 +13,7 @@ from config.settings import Role, Settings
 from ledger import Ledger, Letter
 from odoo_client import Door, OdooClient, connect
 from purser.catalogue import Catalogue
+from purser.errors import Misconfigured
 from tasks.house import catalogue
 
 
@@ -38,6 +39,7 @@ class Fleet:
     resend: Callable[[Letter], None]
     """Puts a letter's message back on its queue, byte for byte."""
     now: Callable[[], dt.datetime] = utc_now
+    _at_home: bool = False
 
     @classmethod
     def assemble(cls, settings: Settings, publish: Publish, resend: Callable[[Letter], None]) -> "Fleet":
@@ -65,12 +67,29 @@ class Fleet:
         """The bot that writes."""
         return connect(door(self.settings, Role.CHANGE))
 
+    def check_home(self) -> None:
+        """Raise Misconfigured when the ledger remembers the cases of another Odoo. Asked once per process."""
+        if not self._at_home:
+            mine = home_of(self.settings)
+            kept = self.ledger.home.of(mine)
+            if kept != mine:
+                raise Misconfigured(
+                    f"this ledger remembers the cases of {kept}, and the settings name {mine}: give each Odoo a "
+                    "ledger of its own (PURSER_LEDGER_URL), or say `purser ledger adopt` if the same database moved"
+                )
+            self._at_home = True
+
     def disconnect(self) -> None:
         """Close what was opened; a forked child calls it before it opens its own."""
         for name in ("audit", "change", "ledger"):
             opened = self.__dict__.pop(name, None)
             if opened is not None:
                 opened.close()
+
+
+def home_of(settings: Settings) -> str:
+    """Name the Odoo database of these settings."""
+    return f"{settings.odoo_url} ({settings.odoo_db})"
 
 
 def door(settings: Settings, role: Role) -> Door:

@@ -175,6 +175,7 @@ def run_now(
     name, as_of = policy.control.name, fleet.now()
     if not policy.enabled:
         raise Mistake(f"control `{name}` is switched off in the policy (controls.{name}.enabled)")
+    fleet.check_home()
     calls = fleet.change.calls
     cases = see_cases(fleet, name, as_of)
     watched = [Watched(key.subject, key.period) for key, case in sorted(cases.items()) if case.state not in ENDED]

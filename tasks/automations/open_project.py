@@ -42,7 +42,7 @@ def open_project(event: OpportunityWon, snapshot: Snapshot) -> Iterator[Change]:
     yield Ensure(
         model="project.project",
         key=project.key,
-        values={"name": lead.name, "partner_id": customer, "company_id": _company(lead)},
+        values={"name": lead.name, "partner_id": customer, "company_id": _company(lead), "user_id": None},
     )
     for key, summary, days in KICK_OFF:
         yield activity(

@@ -116,6 +116,23 @@ def test_what_a_retry_shows_is_the_label_and_not_the_values(
     assert "opportunity_id" not in str(shown)
 
 
+def test_what_is_being_worked_on_shows_its_label_to_whoever_asks(
+    firm: Firm, twin: Twin, start_fleet: Start, policies: Path
+) -> None:
+    lead = win(firm)
+    fleet = start_fleet(policies)
+    fleet.worker()
+    twin.faults.delay(6, only=READ)
+    fleet.app.send_task("purser.accept", kwargs={"event": won(lead)}, queue="events")  # as a stock client would
+    wait_until(lambda: twin.faults.left == 0, what="the task to begin")
+    answers = fleet.app.control.inspect(timeout=5).active()
+    (task,) = answers["w@test"]
+    assert task["name"] == "purser.react"
+    assert str(task["kwargs"]).startswith("open-project, opportunity.won.v1")
+    assert "opportunity_id" not in str(task)
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project")
+
+
 @pytest.fixture
 def broker(tmp_path: Path) -> Path:
     """Give the home of a broker of this test's own, which it may stop and start."""

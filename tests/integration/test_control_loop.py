@@ -10,10 +10,12 @@ import yaml
 
 from ledger import Outcome
 from purser.cases import CaseKey, CaseState, Mark
+from purser.errors import Misconfigured
 from purser.model import Period, Ref
 from tests.integration.calm import Calm
 from tests.odoo.seeding_people import Firm
 from workers import scan
+from workers.fleet import home_of
 
 CONTROL = "missing-timesheets"
 Open = Callable[[Path | None], Calm]
@@ -260,6 +262,17 @@ def test_a_lost_chunk_heals_at_the_next_scan(fleet: Calm, desk: Desk, lost: str)
     fleet.scan(CONTROL)
     assert fleet.state(desk.key) is (CaseState.OPEN if lost == "ensure" else CaseState.CLOSED)
     assert len(desk.activities()) == 1
+
+
+def test_a_ledger_refuses_to_remember_another_odoo(fleet: Calm, desk: Desk, calm: Open, tmp_path: Path) -> None:
+    fleet.scan(CONTROL)
+    other = calm(policy(tmp_path / "other.yaml"))
+    other.fleet.settings = other.fleet.settings.model_copy(update={"odoo_db": "elsewhere"})
+    with pytest.raises(Misconfigured, match="purser ledger adopt"):
+        other.scan(CONTROL)
+    fleet.ledger.home.adopt(home_of(other.fleet.settings), who="test", note="the database was renamed")
+    other.fleet.check_home()
+    assert [entry.action for entry in fleet.ledger.audit.tail()] == ["ledger.adopt"]
 
 
 def test_a_chunk_older_than_the_last_reconciled_slot_is_dropped(fleet: Calm, desk: Desk) -> None:
