@@ -382,7 +382,7 @@ def test_the_doctor_names_the_group_that_hides_rows(odoo_env: OdooEnv, odoo: dic
         login, key = firm.bot("account.group_account_readonly", "project.group_project_manager")
     bot = {**odoo, "PURSER_ODOO_LOGIN": login, "PURSER_ODOO_API_KEY": key}
     checks = json.loads(purser("doctor", "--json", cwd=tmp_path, **bot).stdout)
-    hints = [one["found"] for one in checks if one["name"] == "visibility" and one["level"] == "warn"]
+    hints = [one["found"] for one in checks if one["name"] == "visibility" and one["level"] == "fail"]
     assert any("hides most order lines" in hint for hint in hints)
     lacking = {one["name"]: one["level"] for one in checks}
     assert lacking["write sale.order"] == "fail"
