@@ -59,7 +59,7 @@ def _until_interrupted() -> None:
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Let SIGTERM and a closed terminal end the demo as Ctrl-C does."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGINT too: a shell lets what runs behind it ignore it
     before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
