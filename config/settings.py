@@ -59,7 +59,6 @@ class OdooAccess:
     api_key: str = field(repr=False)
     api: Literal["auto", "json2", "odoorpc"]
     timeout: float
-    wall_limit: float
 
 
 class Settings(BaseSettings):
@@ -82,9 +81,6 @@ class Settings(BaseSettings):
     odoo_billing_api_key: SecretStr | None = Field(None, description="the API key of the billing bot")
     odoo_api: Literal["auto", "json2", "odoorpc"] = Field("auto", description="how to talk to Odoo")
     odoo_timeout: float = Field(60.0, gt=0, allow_inf_nan=False, description="seconds to wait for an answer of Odoo")
-    odoo_wall_limit: float = Field(
-        150.0, gt=0, allow_inf_nan=False, description="seconds after which Odoo itself has ended a request"
-    )
 
     policies: Path | None = Field(None, description="the firm's policy file; without it the house view counts")
 
@@ -230,7 +226,6 @@ class Settings(BaseSettings):
             api_key=key.get_secret_value(),
             api=self.odoo_api,
             timeout=self.odoo_timeout,
-            wall_limit=self.odoo_wall_limit,
         )
 
     @property

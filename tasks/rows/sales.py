@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Annotated
 
 from purser import IF_KNOWN, Domain, Group, GroupId, Moment, Named, Row, Scope, by, total
+from tasks.rows.waiting import WaitingOrder
 
 CONFIRMED = ("sale", "done")
 """Up to Odoo 16 a locked order is `done`; later it stays `sale`."""
@@ -138,29 +139,10 @@ class Askable(Row, model="res.users"):
         return among and [*among, ("share", "=", False)]
 
 
-class Quotation(Row, model="sale.order", optional=True):
+class Quotation(WaitingOrder, model="sale.order", optional=True):
     """An order nobody has confirmed yet, or one with an open case."""
 
-    name: str
-    state: str
-    user_id: int | None = None
-    partner_id: Named | None = None
-    currency_id: Named
-    amount_total: Decimal = Decimal(0)
-    create_date: Moment
-    date_order: Moment | None = None
     validity_date: dt.date | None = None
-
-    @classmethod
-    def domain(cls, scope: Scope) -> Domain:
-        """Read all that wait, of any age: the control knows the firm's patience."""
-        watched = scope.watched_ids(cls.model)
-        return ["|", ("state", "in", ("draft", "sent")), ("id", "in", watched)]
-
-    @property
-    def people(self) -> tuple[int | None, ...]:
-        """Name whom the quotation names."""
-        return (self.user_id,)
 
 
 class WorkingTime:
