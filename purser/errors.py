@@ -5,6 +5,7 @@ PurserError
 ├── Transient          try again
 │   ├── Throttled      try again, not before `retry_after` seconds
 │   └── UnknownOutcome try again; it may already have happened
+├── Snooze             the fleet itself holds the work back: come back `after` seconds later, no attempt spent
 ├── Conflict           the record moved: look again, decide again
 ├── Refusal            the rules or Odoo say no: a person of the business decides
 ├── NotApplicable      this database does not have what a declaration reads
@@ -44,6 +45,24 @@ def _throttled(message: str, retry_after: float) -> Throttled:
 
 class UnknownOutcome(Transient):
     """The request may have been carried out: the answer was lost, not the effect."""
+
+
+class Snooze(PurserError):
+    """The fleet itself holds the work back (breaker open, paused, frozen): come back later, no attempt is spent.
+
+    `after` is in seconds; `why` names what holds it, such as "paused: queue:apply".
+    """
+
+    def __init__(self, why: str, *, after: float) -> None:
+        super().__init__(why)
+        self.why, self.after = why, after
+
+    def __reduce__(self) -> tuple[Callable[..., "Snooze"], tuple[str, float]]:
+        return _snooze, (self.why, self.after)
+
+
+def _snooze(why: str, after: float) -> Snooze:
+    return Snooze(why, after=after)
 
 
 class Conflict(PurserError):
