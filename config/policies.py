@@ -4,7 +4,7 @@ import datetime as dt
 import enum
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,12 +17,15 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from config.marked import Marked, read_yaml
-from purser.cadence import Cadence, parse_cadence
+from config.patience import Patience, read_freezes, read_retries
+from config.report import Report
+from purser.cadence import Cadence, Freeze, parse_cadence
 from purser.cases import Rung
 from purser.catalogue import Catalogue
 from purser.declare import Automation, Control, Tunable
 from purser.errors import Mistake
 from purser.model import Severity
+from purser.retry import RetryPolicy
 from purser.words import did_you_mean, is_wire_name
 
 HOUSE_VIEW = Path(__file__).with_name("policies.yaml")
@@ -31,7 +34,7 @@ PATIENCE = 2
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _VERSION = 1
-_KEYS = ("version", "timezone", "working_days", "roles", "controls", "automations")
+_KEYS = ("version", "timezone", "working_days", "roles", "controls", "automations", "retries", "freezes")
 _CONTROL_KEYS = ("enabled", "every", "severity", "ladder", "tunables")
 _AUTOMATION_KEYS = ("enabled", "tunables")
 _RUNG_KEYS = ("ask", "after")
@@ -83,6 +86,8 @@ class Policies:
     """The Odoo logins of each role; a role that answers for a control and has nobody is there, and empty."""
     controls: Mapping[str, ControlPolicy]
     automations: Mapping[str, AutomationPolicy]
+    patience: Patience = field(default_factory=Patience)
+    freezes: tuple[Freeze, ...] = ()
 
     def control(self, name: str) -> ControlPolicy:
         """Give the policy of a control; Mistake suggests the right name."""
@@ -95,6 +100,10 @@ class Policies:
     def cadences(self) -> dict[str, Cadence]:
         """Give how often each enabled control is checked."""
         return {name: policy.every for name, policy in self.controls.items() if policy.enabled}
+
+    def retry(self, task: str, error: BaseException) -> RetryPolicy:
+        """Give how a failure of a task (`scan`, `apply`, `accept`, `react`) is tried again."""
+        return self.patience.of(task, type(error))
 
     def unstaffed(self) -> tuple[str, ...]:
         """List the roles that the ladder of an enabled control asks and that nobody fills."""
@@ -112,6 +121,8 @@ class Policies:
                 "roles": self.roles,
                 "controls": {name: policy._values() for name, policy in self.controls.items()},
                 "automations": {name: [policy.enabled, policy.tunables] for name, policy in self.automations.items()},
+                **({"retries": self.patience.told()} if self.patience.told() else {}),
+                **({"freezes": [freeze.told() for freeze in self.freezes]} if self.freezes else {}),
             }
         )
 
@@ -129,7 +140,7 @@ def load_policies(catalogue: Catalogue, path: Path | None = None) -> Policies:
 
 def parse_policies(catalogue: Catalogue, text: str, *, source: str) -> Policies:
     """Read the text of a policy file; Mistake lists everything that is wrong, with its line."""
-    report = _Report(source)
+    report = Report(source)
     try:
         root, doubled = read_yaml(text)
     except yaml.YAMLError as error:
@@ -146,58 +157,10 @@ def parse_policies(catalogue: Catalogue, text: str, *, source: str) -> Policies:
     return policies
 
 
-# ------------------------------------------------------------------------------ the report --
-
-
-@dataclass(frozen=True, slots=True)
-class _Report:
-    """Collects what is wrong; each reader goes on with a usable value, so that one start shows all of it."""
-
-    source: str
-    problems: list[tuple[int, str]] = field(default_factory=list)
-
-    def add(self, at: Marked, text: str) -> None:
-        self.problems.append((at.line, f"{self.source}:{at.line}: {text}"))
-
-    def mapping(self, at: Marked, what: str, known: Collection[str] | None = None) -> dict[str, Marked]:
-        """Give the entries of a mapping, those with an unknown key left out."""
-        if at.value is None:
-            return {}
-        if not isinstance(at.value, tuple) or not at.is_mapping:
-            self.add(at, f"{what} must be a mapping (`key: value` lines)")
-            return {}
-        entries = {}
-        for key, value in at.value:
-            if not isinstance(key.value, str):
-                self.add(key, f"{what}: the key {key.value!r} must be a text: put it in quotes")
-            elif known is not None and key.value not in known:
-                self.add(key, f"{what}: `{key.value}` is unknown.{did_you_mean(key.value, known)}")
-            else:
-                entries[key.value] = value
-        return entries
-
-    def items(self, at: Marked, what: str) -> Sequence[Marked]:
-        """Give the items of a list."""
-        if isinstance(at.value, tuple) and not at.is_mapping:
-            return at.value
-        self.add(at, f"{what} must be a list, such as [one, two]")
-        return ()
-
-    def read(self, at: Marked | None, what: str, read: Callable[[Any], T], default: T) -> T:
-        """Give one value read by `read`, which raises ValueError; left out, the default."""
-        if at is None:
-            return default
-        try:
-            return read(at.plain())
-        except ValueError as error:
-            self.add(at, f"{what}: {error}")
-            return default
-
-
 # ----------------------------------------------------------------------------- the readers --
 
 
-def _policies(report: _Report, catalogue: Catalogue, root: Marked) -> Policies:
+def _policies(report: Report, catalogue: Catalogue, root: Marked) -> Policies:
     top = report.mapping(root, "the policy", _KEYS)
     if "version" not in top:
         report.add(root, f"the policy: `version` is missing: write `version: {_VERSION}`")
@@ -216,16 +179,29 @@ def _policies(report: _Report, catalogue: Catalogue, root: Marked) -> Policies:
         automations=MappingProxyType(
             {name: _automation(report, one, automations.get(name)) for name, one in catalogue.automations.items()}
         ),
+        patience=read_retries(report, top.get("retries")),
+        freezes=read_freezes(report, top.get("freezes"), _targets(catalogue)),
     )
     _suspect_roles(report, top.get("roles"), policies)
     return policies
 
 
-def _entries(report: _Report, at: Marked | None, what: str, known: Collection[str]) -> dict[str, Marked]:
+def _targets(catalogue: Catalogue) -> frozenset[str]:
+    return frozenset(
+        {
+            "all",
+            *(f"queue:{queue}" for queue in ("scans", "events", "apply", "outbound")),
+            *(f"control:{name}" for name in catalogue.controls),
+            *(f"automation:{name}" for name in catalogue.automations),
+        }
+    )
+
+
+def _entries(report: Report, at: Marked | None, what: str, known: Collection[str]) -> dict[str, Marked]:
     return {} if at is None else report.mapping(at, what, known)
 
 
-def _roles(report: _Report, catalogue: Catalogue, at: Marked | None) -> Roles:
+def _roles(report: Report, catalogue: Catalogue, at: Marked | None) -> Roles:
     roles: dict[str, tuple[str, ...]] = {one.owner: () for one in catalogue.controls.values()}
     audiences = {ask for one in catalogue.controls.values() for ask in one.asks}
     for name, members in ({} if at is None else report.mapping(at, "roles")).items():
@@ -239,7 +215,7 @@ def _roles(report: _Report, catalogue: Catalogue, at: Marked | None) -> Roles:
     return MappingProxyType(roles)
 
 
-def _suspect_roles(report: _Report, at: Marked | None, policies: Policies) -> None:
+def _suspect_roles(report: Report, at: Marked | None, policies: Policies) -> None:
     """A role that nothing asks is fine, unless it looks like one that is asked and has nobody."""
     written = {key.value: key for key, _ in at.value} if at is not None and at.is_mapping else {}
     asked = {rung.ask for policy in policies.controls.values() for rung in policy.ladder}
@@ -250,7 +226,7 @@ def _suspect_roles(report: _Report, at: Marked | None, policies: Policies) -> No
             report.add(key, f"role `{name}` is asked by no control.{near}")
 
 
-def _control(report: _Report, control: Control, at: Marked | None, roles: Roles) -> ControlPolicy:
+def _control(report: Report, control: Control, at: Marked | None, roles: Roles) -> ControlPolicy:
     what = f"`{control.name}`"
     given = {} if at is None else report.mapping(at, what, _CONTROL_KEYS)
     return ControlPolicy(
@@ -263,7 +239,7 @@ def _control(report: _Report, control: Control, at: Marked | None, roles: Roles)
     )
 
 
-def _automation(report: _Report, automation: Automation, at: Marked | None) -> AutomationPolicy:
+def _automation(report: Report, automation: Automation, at: Marked | None) -> AutomationPolicy:
     what = f"`{automation.name}`"
     given = {} if at is None else report.mapping(at, what, _AUTOMATION_KEYS)
     return AutomationPolicy(
@@ -273,7 +249,7 @@ def _automation(report: _Report, automation: Automation, at: Marked | None) -> A
     )
 
 
-def _ladder(report: _Report, control: Control, at: Marked | None, roles: Roles) -> tuple[Rung, ...]:
+def _ladder(report: Report, control: Control, at: Marked | None, roles: Roles) -> tuple[Rung, ...]:
     house = tuple(Rung(ask, PATIENCE if n else 0) for n, ask in enumerate((*control.asks, control.owner)))
     if at is None:
         return house
@@ -284,7 +260,7 @@ def _ladder(report: _Report, control: Control, at: Marked | None, roles: Roles) 
     return tuple(_rung(report, what, n, one, {*control.asks, *roles}) for n, one in enumerate(items)) or house
 
 
-def _rung(report: _Report, what: str, number: int, at: Marked, audiences: Collection[str]) -> Rung:
+def _rung(report: Report, what: str, number: int, at: Marked, audiences: Collection[str]) -> Rung:
     given = report.mapping(at, what, _RUNG_KEYS)
     if "ask" not in given:
         report.add(at, f"{what}: a rung must say whom to ask, such as {{ask: manager, after: 2}}")
@@ -297,7 +273,7 @@ def _rung(report: _Report, what: str, number: int, at: Marked, audiences: Collec
     )
 
 
-def _tunables(report: _Report, declared: Control | Automation, at: Marked | None) -> Mapping[str, Any]:
+def _tunables(report: Report, declared: Control | Automation, at: Marked | None) -> Mapping[str, Any]:
     what = f"`{declared.name}`: tunables"
     given = {} if at is None else report.mapping(at, what, declared.tunables)
     return MappingProxyType(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from pydantic import Field, Secret, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -84,7 +84,18 @@ class Settings(BaseSettings):
 
     policies: Path | None = Field(None, description="the firm's policy file; without it the house view counts")
 
-    visibility_timeout: int = Field(15, ge=2, description="seconds until an unacknowledged message comes back")
+    lease: float = Field(
+        15.0, ge=1, le=3600, allow_inf_nan=False, description="seconds until a dead worker's messages go to another"
+    )
+    heartbeat: float = Field(
+        3.0, gt=0, allow_inf_nan=False, description="seconds between two renewals of a worker's lease"
+    )
+    stalled_after: float = Field(
+        600.0, ge=1, allow_inf_nan=False, description="seconds until an event without progress is sent again"
+    )
+    ghost_after: float = Field(
+        60.0, ge=5, allow_inf_nan=False, description="seconds after which a worker that takes nothing starts anew"
+    )
     task_time_limit: int = Field(300, ge=2, description="seconds after which a task is killed")
     task_soft_time_limit: int = Field(240, ge=1, description="seconds after which a task is asked to stop")
     chunk_size: int = Field(100, ge=1, le=100, description="changes that travel in one message")
@@ -150,9 +161,7 @@ class Settings(BaseSettings):
         """A Redis broker is the ledger too, unless another one is named."""
         if not isinstance(data, dict) or data.get("ledger_url") is not None or data.get("broker_url") is None:
             return data
-        url = _revealed(data["broker_url"])
-        if url.startswith("redis+socket://"):
-            url = url.replace("redis+socket://", "unix://", 1).replace("virtual_host=", "db=")
+        url = _as_ledger(_revealed(data["broker_url"]))
         return {**data, "ledger_url": url} if urlsplit(url).scheme in _LEDGERS else data
 
     @field_validator("broker_url", "ledger_url")
@@ -194,6 +203,17 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _lease_outlasts_its_heartbeat(self) -> Self:
+        """One renewal may be late and one may fail before a living worker counts as dead."""
+        if self.lease < 3 * self.heartbeat:
+            raise ValueError(
+                f"PURSER_LEASE ({self.lease:g} s) must be at least three times PURSER_HEARTBEAT "
+                f"({self.heartbeat:g} s): "
+                "a worker whose renewal is late once would lose its messages"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _bots_are_whole(self) -> Self:
         for role in Role:
             login, key = self._bot(role)
@@ -213,6 +233,11 @@ class Settings(BaseSettings):
     def ledger(self) -> str:
         """The ledger's address with its password: hand it on, print it nowhere."""
         return _revealed(_needed("ledger_url", self.ledger_url))
+
+    @property
+    def one_redis(self) -> bool:
+        """Broker and ledger are the same database of the same Redis, so one step there can do both."""
+        return _place(self.broker) == _place(self.ledger)
 
     def odoo(self, role: Role) -> OdooAccess:
         """Give the access of one bot; a role without a bot of its own uses the single one."""
@@ -265,6 +290,21 @@ def mask_url(url: str) -> str:
         return url
     user, _, host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}"))
+
+
+def _as_ledger(broker: str) -> str:
+    """Spell a broker's address as a ledger's."""
+    if broker.startswith("redis+socket://"):
+        return broker.replace("redis+socket://", "unix://", 1).replace("virtual_host=", "db=")
+    return broker
+
+
+def _place(url: str) -> tuple[str, str, int, str]:
+    """Tell databases apart by kind of connection, host, port or path, and number; who asks does not matter."""
+    parts = urlsplit(_as_ledger(url))
+    if parts.scheme == "unix":
+        return "unix", parts.path, 0, dict(parse_qsl(parts.query)).get("db", "0")
+    return parts.scheme, parts.hostname or "", parts.port or 6379, parts.path.strip("/") or "0"
 
 
 def _variable(name: str) -> str:

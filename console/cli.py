@@ -16,12 +16,16 @@ from console import (
     cases,
     context,
     controls,
+    crew,
     dead,
+    delayed,
     demo,
     doctor,
+    drill,
     events,
     flower,
     ledger,
+    pauses,
     policies,
     processes,
     refusals,
@@ -58,9 +62,11 @@ def app() -> typer.Typer:
     for name, group in _GROUPS.items():
         top.add_typer(group, name=name)
     top.command("demo")(demo.demo)
+    top.command("drill")(drill.drill)
     top.command("doctor")(doctor.doctor)
     top.command("flower")(flower.run)
     top.command("up")(up.up)
+    pauses.add_to(top)
     processes.add_to(top)
     return top
 
@@ -74,12 +80,14 @@ _GROUPS = {
     "controls": controls.group,
     "cases": cases.group,
     "dead": dead.group,
+    "delayed": delayed.group,
     "refusals": refusals.group,
     "events": events.group,
     "automations": automations.group,
     "policies": policies.group,
     "ledger": ledger.group,
     "audit": audit.group,
+    "workers": crew.group,
 }
 
 

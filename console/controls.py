@@ -11,13 +11,15 @@ from config.policies import ControlPolicy
 from console import context
 from console.kinds import kind
 from console.output import FOUND, AsJson, as_json, count, facts, leave, money, nothing, plain, say, table, text
-from ledger import Outcome
+from ledger import Outcome, RunRecord
 from purser.cases import CaseKey
 from purser.errors import Mistake
 from purser.model import Finding
 from workers import scan
 
 CENT = Decimal("0.01")
+LATE = 60.0
+"""Seconds after its due moment from which a run is called late."""
 group = typer.Typer(help="What should hold, and what breaks it now.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="A control, such as unbilled-work.", show_default=False)]
 
@@ -103,10 +105,23 @@ def runs(
     if json:
         as_json(found)
     else:
-        columns = ("started", "control", "outcome", "examined", "findings", "opened", "closed", "rpc_calls", "reason")
-        table(columns, ([getattr(one, column) for column in columns] for one in found))
+        columns = ("started", "control", "outcome", "examined", "findings", "opened", "closed", "rpc_calls")
+        table(
+            (*columns, "late", "reason"),
+            ([*(getattr(one, column) for column in columns), _late(one), one.reason] for one in found),
+        )
     if name is not None and not found:
         nothing(f"{name} has not run yet")
+
+
+def _late(run: RunRecord) -> str:
+    """Say how late a run was, and for how many slots it stands beside its own; '' when it was on time."""
+    if run.late < LATE and not run.missed:
+        return ""
+    for unit, seconds in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        if run.late >= 2 * seconds or unit == "s":
+            return f"{run.late / seconds:.0f} {unit}" + (f", {run.missed} missed" if run.missed else "")
+    return ""
 
 
 def _judge(name: str, as_of: str, *, json: bool) -> None:

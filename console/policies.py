@@ -1,10 +1,12 @@
 """A firm's values are checked before anything starts with them, and shown as they count."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from config.patience import RETRIED, TASKS
 from config.policies import ControlPolicy, Policies
 from console import context
 from console.output import FOUND, AsJson, as_json, facts, leave, say, table, text
@@ -61,6 +63,21 @@ def show(file: File = None, json: AsJson = False) -> None:
         (_row(one) for one in policies.controls.values()),
     )
     table(("automation", "enabled"), ((name, one.enabled) for name, one in policies.automations.items()))
+    table(("task", "error", "attempts", "base", "cap"), _retries(policies))
+    table(
+        ("freeze", "days before", "days after", "months", "holds back"),
+        (
+            (one.name, one.days_before, one.days_after, sorted(one.months), sorted(one.what))
+            for one in policies.freezes
+        ),
+    )
+
+
+def _retries(policies: Policies) -> Iterator[tuple[str, str, int, str, str]]:
+    for task in TASKS:
+        for name, error in RETRIED.items():
+            policy = policies.patience.of(task, error)
+            yield task, name, policy.attempts, f"{policy.base:g} s", f"{policy.cap:g} s"
 
 
 def _row(one: ControlPolicy) -> tuple[Any, ...]:
@@ -69,6 +86,7 @@ def _row(one: ControlPolicy) -> tuple[Any, ...]:
     return one.control.name, one.enabled, one.every, one.severity, ladder, tunables
 
 
+_FREEZE = ("name", "what", "days_before", "days_after", "months")
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -94,4 +112,8 @@ def _told(policies: Policies) -> dict[str, Any]:
         "automations": {
             name: {"enabled": one.enabled, "tunables": one.tunables} for name, one in policies.automations.items()
         },
+        "retries": [
+            dict(zip(("task", "error", "attempts", "base", "cap"), row, strict=True)) for row in _retries(policies)
+        ],
+        "freezes": [dict(zip(_FREEZE, one.told(), strict=True)) for one in policies.freezes],
     }

@@ -3,31 +3,54 @@
 from ledger.audit import Audit, AuditEntry
 from ledger.book import Ledger
 from ledger.cases import Cases
+from ledger.crew import Crew, Heard, Member
+from ledger.delayed import Delayed, DelayedSet, Kind
 from ledger.events import SeenEvents
+from ledger.gate import Bounds, Breaker, Gate, GateState, Ticket
 from ledger.health import Health
+from ledger.held import Held
 from ledger.home import Home
+from ledger.inbox import Inbox, InboxEntry
 from ledger.letters import Attempt, Letter, LetterGroup, Letters, LetterState, fingerprint, normalised
 from ledger.pages import Page
+from ledger.pauses import Pause, PauseBoard, Pauses
 from ledger.refusals import RefusalEntry, Refusals, RefusalState
 from ledger.runs import Outcome, RunRecord, Runs
 from ledger.settled import Settled
 from ledger.slots import Claim, Slots
+from purser.gate import Verdict, Wait
 
 __all__ = [
     "Attempt",
     "Audit",
     "AuditEntry",
+    "Bounds",
+    "Breaker",
     "Cases",
     "Claim",
+    "Crew",
+    "Delayed",
+    "DelayedSet",
+    "Gate",
+    "GateState",
     "Health",
+    "Heard",
+    "Held",
     "Home",
+    "Inbox",
+    "InboxEntry",
+    "Kind",
     "Ledger",
     "Letter",
     "LetterGroup",
     "LetterState",
     "Letters",
+    "Member",
     "Outcome",
     "Page",
+    "Pause",
+    "PauseBoard",
+    "Pauses",
     "RefusalEntry",
     "RefusalState",
     "Refusals",
@@ -36,6 +59,9 @@ __all__ = [
     "SeenEvents",
     "Settled",
     "Slots",
+    "Ticket",
+    "Verdict",
+    "Wait",
     "fingerprint",
     "normalised",
 ]

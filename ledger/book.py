@@ -9,11 +9,16 @@ from redis.retry import Retry
 from ledger.audit import Audit
 from ledger.cases import Cases
 from ledger.clock import Now
+from ledger.crew import Crew
+from ledger.delayed import DelayedSet
 from ledger.deliveries import Deliveries
 from ledger.events import SeenEvents
+from ledger.gate import Bounds, Gate
 from ledger.health import Health, health_of
 from ledger.home import Home
+from ledger.inbox import Inbox
 from ledger.letters import Letters
+from ledger.pauses import Pauses
 from ledger.refusals import Refusals
 from ledger.runs import Runs
 from ledger.slots import Slots
@@ -33,15 +38,20 @@ class Ledger:
         stale_replay_after: dt.timedelta = dt.timedelta(minutes=5),
     ) -> None:
         self._store = Store(client, prefix=prefix, now=now)
+        self._now = now
         self.letters = Letters(self._store, stale_after=stale_replay_after)
+        self.delayed = DelayedSet(self._store)
         self.slots = Slots(self._store)
         self.runs = Runs(self._store)
         self.cases = Cases(self._store)
         self.events = SeenEvents(self._store)
+        self.inbox = Inbox(self._store)
         self.deliveries = Deliveries(self._store)
         self.refusals = Refusals(self._store)
         self.audit = Audit(self._store)
         self.home = Home(self._store)
+        self.pauses = Pauses(self._store)
+        self.crew = Crew(self._store)
 
     @classmethod
     def connect(cls, url: str, *, prefix: str = "purser", now: Now | None = None) -> "Ledger":
@@ -57,6 +67,14 @@ class Ledger:
         except ValueError as error:
             raise Mistake(f"PURSER_LEDGER_URL: {error}. Write redis://, rediss:// or unix://") from error
         return cls(client, prefix=prefix, now=now)
+
+    def gate(self, name: str, bounds: Bounds | None = None) -> Gate:
+        """Give the gate before an Odoo, shared by all who name it alike."""
+        return Gate(self._store, name, bounds, now=self._now)
+
+    def now(self) -> dt.datetime:
+        """Give the present by the clock that all workers share."""
+        return self._store.now()
 
     @property
     def address(self) -> str:

@@ -58,12 +58,12 @@ class SeenEvents:
             return bool(self._release(keys=[key], args=[holder]))
 
     def _mark(self, source: str, event_id: str) -> str:
-        return self._store.key("event", "seen", _short(source, event_id))
+        return self._store.key("event", "seen", digest(source, event_id))
 
     def _lease(self, source: str, event_id: str) -> str:
-        return self._store.key("event", "lease", _short(source, event_id))
+        return self._store.key("event", "lease", digest(source, event_id))
 
 
-def _short(source: str, event_id: str) -> str:
-    """Both come from outside and may be long; their lengths keep two pairs from meeting in one name."""
+def digest(source: str, event_id: str) -> str:
+    """Name an event. Both come from outside and may be long; the length keeps two pairs from meeting in one name."""
     return hashlib.sha256(text(f"{len(source)}:{source}{event_id}")).hexdigest()

@@ -1,7 +1,11 @@
 """A message that could not be handled is kept whole, once, until a person settles it. Nothing here is trimmed.
 
 A letter is in one state, and in the indexes of that state only; one script moves it, so it is never between.
-dead -> replaying -> replayed, dead -> discarded; storing the same id again makes it dead from anywhere.
+dead -> replaying -> replayed, dead -> discarded, dead -> superseded (its work was done by something newer); storing
+the same id again makes it dead from anywhere.
+
+A message is never both delayed and dead (or being replayed), though copies of it may fail apart: storing a letter
+takes the delayed one off, whose message the letter keeps, and delaying a message ends its letter's being dead.
 """
 
 import datetime as dt
@@ -15,7 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ledger.clock import micros, moment_of
-from ledger.pages import Mark, Page, checked_limit, narrowest, newest_first
+from ledger.held import Held
+from ledger.pages import Mark, Page, checked_limit, chunks, narrowest, newest_first
+from ledger.places import PLACES, field_of, keys
 from ledger.settled import Settled, settled_of, who_said, why_said
 from ledger.store import Store, named, pairs, text, unreadable
 
@@ -27,6 +33,8 @@ class LetterState(enum.StrEnum):
     REPLAYING = "replaying"
     REPLAYED = "replayed"
     DISCARDED = "discarded"
+    SUPERSEDED = "superseded"
+    """Something newer covers what it was about, so nobody needs to act on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,10 @@ class Letter:
     attempts: tuple[Attempt, ...] = ()
     correlation_id: str | None = None
     causation_id: str | None = None
+    covers: str = ""
+    """The work it is about, such as `scan/missing-timesheets`: when that is done anew, the letter is superseded."""
+    slot: dt.datetime | None = None
+    """The due moment that the work belongs to."""
     first_at: dt.datetime
     stored_at: dt.datetime
     replays: int = 0
@@ -114,39 +126,9 @@ def fingerprint(*, error: str, message: str, task: str) -> str:
 
 # ---------------------------------------------------------------------------- server side --
 
-_PLACES = """
-local P = KEYS[1]
-local DIMENSIONS = {'queue', 'task', 'reason', 'fingerprint'}
-
-local function key(id) return P .. ':letter:' .. id end
-
-local function leave(id)
-  local state = redis.call('HGET', key(id), 'state')
-  if not state then return false end
-  local index = P .. ':letters:' .. state
-  redis.call('ZREM', index, id)
-  for _, dimension in ipairs(DIMENSIONS) do
-    local value = redis.call('HGET', key(id), dimension) or ''
-    local narrow = index .. ':' .. dimension .. ':' .. value
-    redis.call('ZREM', narrow, id)
-    if dimension == 'fingerprint' and redis.call('EXISTS', narrow) == 0 then
-      redis.call('SREM', index .. ':fingerprints', value)
-    end
-  end
-  return state
-end
-
-local function enter(id, state, score)
-  redis.call('HSET', key(id), 'state', state)
-  local index = P .. ':letters:' .. state
-  redis.call('ZADD', index, score, id)
-  for _, dimension in ipairs(DIMENSIONS) do
-    local value = redis.call('HGET', key(id), dimension) or ''
-    redis.call('ZADD', index .. ':' .. dimension .. ':' .. value, score, id)
-    if dimension == 'fingerprint' then redis.call('SADD', index .. ':fingerprints', value) end
-  end
-end
-
+_LIFE = (
+    PLACES
+    + """
 local function revive(id)
   leave(id)
   redis.call('HDEL', key(id), 'replay_at')
@@ -159,32 +141,25 @@ local function is_free(id, stale)
   return state == 'replaying' and tonumber(redis.call('HGET', key(id), 'replay_at')) <= tonumber(stale)
 end
 
-local function is_replay(id, number)
-  return redis.call('HGET', key(id), 'state') == 'replaying' and redis.call('HGET', key(id), 'replays') == number
+local function is_replay(id, number, state)
+  return redis.call('HGET', key(id), 'state') == state and redis.call('HGET', key(id), 'replays') == number
 end
 
-local function settle(id, state, at, who, note)
-  leave(id)
-  redis.call('HDEL', key(id), 'replay_at')
-  redis.call('HSET', key(id), 'settled_at', at, 'settled_by', who, 'settled_note', note)
-  enter(id, state, at)
-end
-
-local function audit(at, who, action, what, note)
-  redis.call('XADD', P .. ':audit', '*',
-    'at', at, 'who', who, 'action', action, 'what', what, 'note', note, 'facts', '{}')
+local function moment(id)
+  local slot, stored = unpack(redis.call('HMGET', key(id), 'slot', 'stored_at'))
+  return tonumber((slot and slot ~= '') and slot or stored)
 end
 """
+)
 
-# id, attempts, how many arguments are kept from the first time, those, then those that are told anew each time
+# field of the record that is settled, id, attempts, whether only the latest of its cover stays dead, how many
+# arguments are kept from the first time, those, then those that are told anew each time
 _STORE = (
-    _PLACES
+    _LIFE
     + """
-local id, told, kept = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local known = leave(id)
-if not known then redis.call('HSET', key(id), unpack(ARGV, 4, 3 + kept)) end
-redis.call('HSET', key(id), unpack(ARGV, 4 + kept))
-redis.call('HDEL', key(id), 'replay_at', 'settled_at', 'settled_by', 'settled_note')
+local field, id, told, only_latest, kept = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+if not is_ours(field) then return 'not ours' end
+local known = write(id, kept, 6)
 local seen, lines = {}, {}
 for _, part in ipairs({redis.call('HGET', key(id), 'attempts') or '', told}) do
   for line in string.gmatch(part, '[^\\n]+') do
@@ -195,14 +170,31 @@ for _, part in ipairs({redis.call('HGET', key(id), 'attempts') or '', told}) do
   end
 end
 redis.call('HSET', key(id), 'attempts', table.concat(lines, '\\n'))
-enter(id, 'dead', redis.call('HGET', key(id), 'stored_at'))
-return known and 0 or 1
+local stored = redis.call('HGET', key(id), 'stored_at')
+enter(id, 'dead', stored)
+local covers = redis.call('HGET', key(id), 'covers')
+if only_latest == '1' and covers ~= '' then
+  local newer
+  for _, other in ipairs(redis.call('ZRANGE', P .. ':letters:dead:covers:' .. covers, 0, -1)) do
+    if other ~= id and redis.call('HGET', key(other), 'state') == 'dead' then
+      if moment(other) > moment(id) then
+        newer = other
+      else
+        settle(other, 'superseded', stored, 'purser', 'a newer letter: ' .. id)
+      end
+    end
+  end
+  if newer then settle(id, 'superseded', stored, 'purser', 'a newer letter: ' .. newer) end
+end
+unpark(id)
+no_longer_held(field)
+return known and 'known' or 'new'
 """
 )
 
 # id, now, the moment before which a mark is stale
 _BEGIN = (
-    _PLACES
+    _LIFE
     + """
 local id, now, stale = ARGV[1], ARGV[2], ARGV[3]
 if not is_free(id, stale) then return false end
@@ -216,11 +208,11 @@ return redis.call('HGETALL', key(id))
 
 # id, the number of the replay, now, who, note
 _FINISH = (
-    _PLACES
+    _LIFE
     + """
 local id, number, now, who, note = unpack(ARGV)
 audit(now, who, 'dead.replay', id, note)
-if not is_replay(id, number) then return 0 end
+if not is_replay(id, number, 'replaying') and not is_replay(id, number, 'replayed') then return 0 end
 settle(id, 'replayed', now, who, note)
 return 1
 """
@@ -228,9 +220,9 @@ return 1
 
 # id, the number of the replay
 _ABORT = (
-    _PLACES
+    _LIFE
     + """
-if not is_replay(ARGV[1], ARGV[2]) then return 0 end
+if not is_replay(ARGV[1], ARGV[2], 'replaying') then return 0 end
 revive(ARGV[1])
 return 1
 """
@@ -238,7 +230,7 @@ return 1
 
 # the moment before which a mark is stale
 _WAKE = (
-    _PLACES
+    _LIFE
     + """
 local ids = redis.call('ZRANGEBYSCORE', P .. ':letters:replaying', '-inf', ARGV[1], 'LIMIT', 0, 500)
 for _, id in ipairs(ids) do revive(id) end
@@ -248,13 +240,32 @@ return #ids
 
 # id, now, the moment before which a mark is stale, who, note
 _DISCARD = (
-    _PLACES
+    _LIFE
     + """
 local id, now, stale, who, note = unpack(ARGV)
 if not is_free(id, stale) then return 0 end
 audit(now, who, 'dead.discard', id, note)
 settle(id, 'discarded', now, who, note)
 return 1
+"""
+)
+
+# what is covered, the moment before which it is, now, by what, ids...; gives those that were settled
+_SUPERSEDE = (
+    _LIFE
+    + """
+local covers, before, now, by = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local gone = {}
+for i = 5, #ARGV do
+  local id = ARGV[i]
+  local state, its = unpack(redis.call('HMGET', key(id), 'state', 'covers'))
+  if state == 'dead' and its == covers and moment(id) < before then gone[#gone + 1] = id end
+end
+if #gone > 0 then
+  audit(now, 'purser', 'dead.supersede', covers, 'by ' .. by, '{"count": ' .. #gone .. '}')
+  for _, id in ipairs(gone) do settle(id, 'superseded', now, 'purser', 'by ' .. by) end
+end
+return gone
 """
 )
 
@@ -274,18 +285,25 @@ class Letters:
         self._abort = store.script(_ABORT)
         self._wake = store.script(_WAKE)
         self._discard = store.script(_DISCARD)
+        self._supersede = store.script(_SUPERSEDE)
 
-    def store(self, letter: Letter) -> bool:
+    def store(self, letter: Letter, *, settles: Held | None = None, only_latest: bool = False) -> bool:
         """Keep a letter as dead; say whether it is new here.
 
         A known one keeps its first bytes, headers and `first_at`; attempts it did not have are added, and the
         latest reason and error count. So storing twice is storing once, whoever repeats it.
+
+        With `settles` the message leaves its worker in the same step, and the answer is whether it was the worker's
+        to give: False, and nothing was written, when the record no longer stands.
+
+        With `only_latest` one letter of each `covers` stays dead, that of the latest slot: the others are superseded.
         """
-        kept, told = _kept(letter), _told(letter)
+        kept, told = letter_fields(letter)
         attempts = "\n".join(json.dumps([micros(a.at), a.error]) for a in letter.attempts)
-        args = [text(letter.id), attempts, len(kept), *kept, *told]
+        args = [field_of(settles), text(letter.id), attempts, int(only_latest), len(kept), *kept, *told]
         with self._store.reach(self._key(letter.id)):
-            return bool(self._put(keys=[self._store.prefix], args=args))
+            answer = self._put(keys=keys(self._store.prefix, settles), args=args)
+        return bool(answer == b"new" or (settles is not None and answer == b"known"))
 
     def get(self, letter_id: str) -> Letter | None:
         """Give one letter, whatever its state."""
@@ -330,7 +348,7 @@ class Letters:
         index = self._index(state)
         with self._store.reach(index) as client:
             prints = sorted(name.decode() for name in client.smembers(f"{index}:fingerprints"))
-            pipe = client.pipeline(transaction=True)
+            pipe = client.pipeline(transaction=False)  # a full server refuses a transaction, even to read
             for name in prints:
                 narrow = self._index(state, "fingerprint", name)
                 pipe.zcard(narrow).zrange(narrow, 0, 0, withscores=True).zrange(narrow, -1, -1, withscores=True)
@@ -338,7 +356,7 @@ class Letters:
             spans = [
                 (name, int(count), first[0], last[0])
                 for name, count, first, last in zip(prints, told[::3], told[1::3], told[2::3], strict=True)
-                if count
+                if count and first and last
             ]
             for _, _, _, (newest, _) in spans:
                 pipe.hmget(self._key(newest.decode()), "task", "error", "message")
@@ -365,13 +383,28 @@ class Letters:
         why_said(note)
         now, stale = self._now_and_stale()
         gone: list[str] = []
-        for chunk in _chunks(ids):
+        for chunk in chunks(ids):
             with self._store.reach(self._index(LetterState.DISCARDED)) as client:
                 pipe = client.pipeline(transaction=False)
                 for name in chunk:
                     args = [text(name), now, stale, text(who), text(note)]
                     self._discard(keys=[self._store.prefix], args=args, client=pipe)
                 gone += [name for name, done in zip(chunk, pipe.execute(), strict=True) if done]
+        return tuple(gone)
+
+    def supersede(self, covers: str, *, before: dt.datetime, by: str) -> tuple[str, ...]:
+        """Settle the dead letters about work that was done anew; give their ids. `by` says what did it.
+
+        A letter is older than `before` by its slot, or for want of one by the moment it was stored: a chunk of the
+        very run that supersedes may have died already, and stays.
+        """
+        now, moment = micros(self._store.now()), micros(before)
+        index = self._index(LetterState.DEAD, "covers", covers)
+        gone: list[str] = []
+        with self._store.reach(index) as client:
+            for chunk in chunks(client.zrange(index, 0, -1)):
+                args = [text(covers), moment, now, text(by), *chunk]
+                gone += [name.decode() for name in self._supersede(keys=[self._store.prefix], args=args)]
         return tuple(gone)
 
     def begin_replay(self, letter_id: str) -> Letter | None:
@@ -384,7 +417,8 @@ class Letters:
     def finish_replay(self, letter: Letter, *, who: str, note: str) -> bool:
         """Settle the letter that `begin_replay` gave, after its message was published; audited.
 
-        False: it is dead, because it failed again already or the mark went stale. It is left so.
+        True as well when its message is delayed by now. False: it is dead, because it failed again already or the
+        mark went stale. It is left so.
         """
         who_said(who)
         args = [text(letter.id), letter.replays, micros(self._store.now()), text(who), text(note)]
@@ -392,7 +426,10 @@ class Letters:
             return bool(self._finish(keys=[self._store.prefix], args=args))
 
     def abort_replay(self, letter: Letter) -> bool:
-        """Make the letter that `begin_replay` gave dead again, for its message was not published."""
+        """Make the letter that `begin_replay` gave dead again, for its message was not published.
+
+        False, and it is left as it is: the message is delayed or dead by now, so it was published after all.
+        """
         with self._store.reach(self._key(letter.id)):
             return bool(self._abort(keys=[self._store.prefix], args=[text(letter.id), letter.replays]))
 
@@ -419,7 +456,7 @@ class Letters:
     def _read_many(self, marks: Sequence[Mark]) -> tuple[Letter, ...]:
         names = [mark.id.decode() for mark in marks]
         letters: list[Letter] = []
-        for chunk in _chunks(names):
+        for chunk in chunks(names):
             with self._store.reach(self._key(chunk[0])) as client:
                 pipe = client.pipeline(transaction=False)
                 for name in chunk:
@@ -434,8 +471,9 @@ class Letters:
             raise unreadable(self._key(letter_id), error) from error
 
 
-def _chunks(names: Sequence[str], size: int = 500) -> list[Sequence[str]]:
-    return [names[i : i + size] for i in range(0, len(names), size)]
+def letter_fields(letter: Letter) -> tuple[list[str | bytes | int], list[str | bytes | int]]:
+    """Give the fields of a letter that stay as they were the first time, and those that are told anew."""
+    return _kept(letter), _told(letter)
 
 
 def _kept(letter: Letter) -> list[str | bytes | int]:
@@ -472,6 +510,8 @@ def _told(letter: Letter) -> list[str | bytes | int]:
         *("message", text(letter.message)),
         *("traceback", text(letter.traceback)),
         *("fingerprint", text(letter.fingerprint)),
+        *("covers", text(letter.covers)),
+        *("slot", "" if letter.slot is None else micros(letter.slot)),
         *("stored_at", micros(letter.stored_at)),
     ]
 
@@ -494,6 +534,8 @@ def _letter(raw: Mapping[str, bytes]) -> Letter:
         attempts=tuple(_attempt(line) for line in raw["attempts"].splitlines()),
         correlation_id=json.loads(raw["correlation_id"]),
         causation_id=json.loads(raw["causation_id"]),
+        covers=raw.get("covers", b"").decode(),
+        slot=moment_of(raw["slot"]) if raw.get("slot") else None,
         first_at=moment_of(raw["first_at"]),
         stored_at=moment_of(raw["stored_at"]),
         replays=int(raw["replays"]),

@@ -1,6 +1,6 @@
-"""A long index is read page by page, newest first, and a page stays right while others write."""
+"""A long index is read page by page, and a page stays right while others write."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +19,7 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, order=True, slots=True)
 class Mark:
-    """A place in an index: what comes after it is older, or as old and smaller by id."""
+    """A place in an index, by its moment and, where moments are equal, by id."""
 
     score: int
     id: bytes
@@ -39,22 +39,47 @@ class Mark:
 def newest_first(
     client: Any, index: str, *, others: tuple[str, ...] = (), after: str | None, since: int | None = None
 ) -> Iterator[Mark]:
-    """Walk a sorted set from a cursor on, leaving out what is not also in every index of `others`."""
+    """Walk a sorted set from a cursor back in time, leaving out what is not also in every index of `others`."""
+    bottom = "-inf" if since is None else since
+
+    def read(last: Mark | None, skip: int) -> list[Any]:
+        top = "+inf" if last is None else last.score
+        found: list[Any] = client.zrevrangebyscore(index, top, bottom, start=skip, num=BATCH, withscores=True)
+        return found
+
+    return _walk(client, read, lambda mark, last: mark < last, others, after)
+
+
+def earliest_first(client: Any, index: str, *, others: tuple[str, ...] = (), after: str | None) -> Iterator[Mark]:
+    """Walk a sorted set from a cursor on in time, leaving out what is not also in every index of `others`."""
+
+    def read(last: Mark | None, skip: int) -> list[Any]:
+        bottom = "-inf" if last is None else last.score
+        found: list[Any] = client.zrangebyscore(index, bottom, "+inf", start=skip, num=BATCH, withscores=True)
+        return found
+
+    return _walk(client, read, lambda mark, last: mark > last, others, after)
+
+
+def _walk(
+    client: Any,
+    read: Callable[[Mark | None, int], list[Any]],
+    is_further: Callable[[Mark, Mark], bool],
+    others: tuple[str, ...],
+    after: str | None,
+) -> Iterator[Mark]:
     last = None if after is None else Mark.parse(after)
     skip = 0
     while True:
-        top = "+inf" if last is None else last.score
-        bottom = "-inf" if since is None else since
-        found = client.zrevrangebyscore(index, top, bottom, start=skip, num=BATCH, withscores=True)
-        marks = [Mark(int(score), name) for name, score in found]
-        fresh = [mark for mark in marks if last is None or mark < last]
+        marks = [Mark(int(score), name) for name, score in read(last, skip)]
+        fresh = [mark for mark in marks if last is None or is_further(mark, last)]
         yield from _also_in(client, others, fresh)
         if len(marks) < BATCH:
             return
         tail = marks[-1]
         ties = sum(mark.score == tail.score for mark in marks)
         skip = skip + ties if last is not None and last.score == tail.score else ties
-        last = tail if last is None else min(last, tail)
+        last = tail if last is None or is_further(tail, last) else last
 
 
 def _also_in(client: Any, others: tuple[str, ...], marks: list[Mark]) -> Iterator[Mark]:
@@ -86,3 +111,8 @@ def checked_limit(limit: int) -> int:
     if not 1 <= limit <= 10_000:
         raise ValueError(f"a page holds 1 to 10000 items, not {limit}")
     return limit
+
+
+def chunks(items: Sequence[T], size: int = BATCH) -> list[Sequence[T]]:
+    """Cut items into parts that one round trip carries."""
+    return [items[i : i + size] for i in range(0, len(items), size)]

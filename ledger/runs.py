@@ -45,6 +45,10 @@ class RunRecord:
     withdrawn: int = 0
     unverified: int = 0
     rpc_calls: int = 0
+    late: float = 0.0
+    """Seconds from the due moment to the start."""
+    missed: int = 0
+    """How many slots before this one nobody ran: this run stands for them too."""
     policy_hash: str = ""
     code_version: str = ""
 

@@ -2,6 +2,7 @@
 
 from odoo_client.client import OdooClient, connect
 from odoo_client.door import Api, Door, FieldInfo, Me, Ping
+from odoo_client.gate import Gate, Pass
 from odoo_client.narrowing import NARROWINGS, narrowed_in
 from odoo_client.outcome import Outcome, Status
 
@@ -10,9 +11,11 @@ __all__ = [
     "Api",
     "Door",
     "FieldInfo",
+    "Gate",
     "Me",
     "OdooClient",
     "Outcome",
+    "Pass",
     "Ping",
     "Status",
     "connect",

@@ -34,13 +34,16 @@ _NOTE = "mail.message"
 class Applier:
     """Applies one list of changes, and remembers which record each key became."""
 
-    def __init__(self, client: Writer) -> None:
+    def __init__(self, client: Writer, *, batch: int = importing.BATCH) -> None:
+        if batch < 1:
+            raise ValueError(f"a call carries at least one change, not {batch}")
         self._client = client
+        self._batch = batch
         self._known: dict[str, Ref | None] = {}
 
     def apply(self, changes: Sequence[Change]) -> tuple[Outcome, ...]:
         """Carry out all changes; one outcome each, in order."""
-        return tuple(outcome for run in _runs(changes) for outcome in self._run(run))
+        return tuple(outcome for run in _runs(changes, self._batch) for outcome in self._run(run))
 
     def _run(self, run: Sequence[Any]) -> Iterable[Outcome]:
         match run[0]:
@@ -187,11 +190,12 @@ def _as_html(text: str) -> str:
     return "<p>" + html.escape(text).replace("\n", "<br/>") + "</p>"
 
 
-def _runs(changes: Sequence[Change]) -> Iterator[list[Change]]:
-    """Cut the list where kind or model changes, and where a record is updated a second time."""
+def _runs(changes: Sequence[Change], batch: int) -> Iterator[list[Change]]:
+    """Cut the list where kind or model changes, before a record is updated again, and after `batch` changes."""
     run: list[Change] = []
     for change in changes:
-        if run and (_sort(change) != _sort(run[-1]) or (isinstance(change, Update) and _touches(run, change.ref))):
+        twice = isinstance(change, Update) and _touches(run, change.ref)
+        if run and (twice or len(run) == batch or _sort(change) != _sort(run[-1])):
             yield run
             run = []
         run.append(change)

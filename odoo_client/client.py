@@ -2,13 +2,16 @@
 
 import datetime as dt
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from odoo_client import capabilities, reading, tracing
 from odoo_client.applying import Applier
 from odoo_client.door import Door, FieldInfo, Me, Ping
+from odoo_client.gate import Doorman, Gate, kind_of
+from odoo_client.importing import BATCH
 from odoo_client.json2 import Json2, ask_version, http_of
 from odoo_client.outcome import Outcome
 from odoo_client.wire import Request, Transport, Version
@@ -20,21 +23,23 @@ _CONTEXT = {"lang": "en_US", "tz": "UTC"}
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def connect(door: Door) -> "OdooClient":
-    """Give a client of this door. It speaks to nobody before the first verb."""
-    return OdooClient(door)
+def connect(door: Door, gate: Gate | None = None) -> "OdooClient":
+    """Give a client of this door. It speaks to nobody before the first verb, and asks the gate before each call."""
+    return OdooClient(door, gate=gate)
 
 
 class OdooClient:
     """The verbs of the door. Safe to share between threads."""
 
-    def __init__(self, door: Door, transport: Transport | None = None) -> None:
+    def __init__(self, door: Door, transport: Transport | None = None, *, gate: Gate | None = None) -> None:
         self.door = door
         self.calls = 0
         """RPC calls sent so far, pages included, signing in aside."""
         self.pages = 0
         """How many of them were second or later pages."""
         self._transport = transport
+        self._version: Version | None = None
+        self._doorman = None if gate is None else Doorman(gate, timeout=door.read_timeout)
         self._lock = threading.RLock()
         self._fields: dict[str, Mapping[str, FieldInfo] | None] = {}
         self._me: Me | None = None
@@ -55,25 +60,25 @@ class OdooClient:
     # ------------------------------------------------------------------------ the wire --
 
     def send(self, request: Request) -> Any:
-        """Carry out one call, in English and UTC unless the request says otherwise."""
-        transport = self._reached()
-        with self._lock:
-            self.calls += 1
-        context = {**_CONTEXT, **request.context}
-        return transport.send(
-            Request(
-                model=request.model,
-                method=request.method,
-                ids=request.ids,
-                arguments=request.arguments,
-                context=context,
-                reads=request.reads,
-            )
-        )
+        """Carry out one call, in English and UTC unless the request says otherwise; Snooze where the gate says no."""
+        whole = replace(request, context={**_CONTEXT, **request.context})
+        return self._through(kind_of(request), lambda: self._send(whole))
 
     def version(self) -> Version:
         """Give the server's version, such as (19, 0)."""
-        return self._reached().version()
+        if self._version is None:
+            self._version = self._through("", lambda: self._reached().version())
+        return self._version
+
+    def _through(self, kind: str, act: Callable[[], Any]) -> Any:
+        """Whatever speaks to the server goes through the gate, finding the transport included."""
+        return act() if self._doorman is None else self._doorman.send(kind, act)
+
+    def _send(self, request: Request) -> Any:
+        transport = self._reached()
+        with self._lock:
+            self.calls += 1
+        return transport.send(request)
 
     @property
     def api(self) -> str:
@@ -122,9 +127,12 @@ class OdooClient:
 
     # ------------------------------------------------------------------------- writing --
 
-    def apply(self, changes: Sequence[Change]) -> tuple[Outcome, ...]:
-        """Carry changes out in order; one outcome each. What is transient raises, and all may be applied again."""
-        return Applier(self).apply(changes)
+    def apply(self, changes: Sequence[Change], batch: int = BATCH) -> tuple[Outcome, ...]:
+        """Carry changes out in order; one outcome each. What is transient raises, and all may be applied again.
+
+        A call carries at most `batch` changes: fewer where the connection keeps breaking.
+        """
+        return Applier(self, batch=batch).apply(changes)
 
     def ensure(self, *changes: Ensure) -> tuple[Outcome, ...]:
         """See that records with these business keys exist, existing ones left as people have edited them."""

@@ -20,6 +20,10 @@ PATIENCE = 30.0
 """Seconds to wait when the other side asks for patience without saying how long."""
 
 
+class Contention(Transient):
+    """Another transaction was in the way: nothing was done, and Odoo works."""
+
+
 class Denied(Refusal):
     """The user lacks the right: on the model, a field, or this record."""
 
@@ -102,7 +106,7 @@ def is_dangling(text: str) -> bool:
 def from_exception(name: str, message: str, request: Request) -> PurserError:
     """Translate an exception of the server, by its class name."""
     if name in _RACES:
-        return Transient(f"{request}: another transaction was in the way ({_short(name)})")
+        return Contention(f"{request}: another transaction was in the way ({_short(name)})")
     if name in _NOT_LET_IN:
         return Misconfigured(f"{request}: Odoo does not accept the API key: renew it, or check login and database")
     if name in _DATABASE_AWAY:

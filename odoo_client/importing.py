@@ -6,7 +6,7 @@ from typing import Any
 
 from odoo_client import faults
 from odoo_client.wire import Request, Sender
-from purser.errors import Permanent, Refusal, Transient
+from purser.errors import Permanent, Refusal
 
 BATCH = 100
 """Rows per call: few enough to stay far below the server's CPU limit, enough to be 17 to 38 times one call each."""
@@ -90,7 +90,7 @@ def _load(client: Sender, batch: Batch) -> Any:
         answer = client.send(request)
         if answer["ids"] or not any(faults.is_lost_race(str(one.get("message"))) for one in answer["messages"]):
             return answer
-    raise Transient(f"{request}: another import of the same keys was in the way, twice")
+    raise faults.Contention(f"{request}: another import of the same keys was in the way, twice")
 
 
 def _loaded(batch: Batch, ids: Sequence[Any]) -> list[Result]:

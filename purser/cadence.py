@@ -42,6 +42,26 @@ _EVERY = re.compile(r"every\s+(\d+)?\s*(second|minute|hour|day)s?", re.IGNORECAS
 _DAILY = re.compile(r"daily\s+(\d{1,2}):(\d{2})(?:\s+([a-z,]+))?", re.IGNORECASE)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Freeze:
+    """A span of calendar days around the end of a month in which named work is held back.
+
+    What is held back, and when: from `days_before` the last day of a month to `days_after` it, both included.
+    """
+
+    name: str
+    what: frozenset[str]
+    """Such as `queue:apply`, `control:unbilled-work`, `automation:open-project`, or `all`."""
+    days_before: int = 0
+    days_after: int = 0
+    months: frozenset[int] = frozenset(range(1, 13))
+    """The months that end in a freeze; January is 1."""
+
+    def told(self) -> list[object]:
+        """Give its values for a hash or a listing."""
+        return [self.name, sorted(self.what), self.days_before, self.days_after, sorted(self.months)]
+
+
 def parse_cadence(text: str) -> Cadence:
     """Read `every 15 minutes`, `every hour`, `daily 06:00` or `daily 06:00 mon,thu`; ValueError otherwise."""
     text = text.strip()

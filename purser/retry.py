@@ -3,25 +3,31 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from purser.errors import Conflict, Refusal, Throttled, Transient
+from purser.errors import Conflict, Refusal, Snooze, Throttled, Transient
 
 Rng = Callable[[float, float], float]
 """Gives a number between two bounds, as `random.uniform` does."""
+
+LONGEST_PATIENCE = 6 * 3600.0
+"""Seconds: a `Retry-After` beyond this is taken for a mistake."""
+
+SPREAD = 0.1
+"""How much longer than asked a wait may become, so that a fleet that waits together does not come back together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
     """How often and how patiently to try. Seconds."""
 
-    attempts: int = 6
-    base: float = 0.5
-    cap: float = 10.0
+    attempts: int = 12
+    base: float = 1.0
+    cap: float = 3600.0
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise ValueError(f"attempts must be at least 1, not {self.attempts}")
         if not 0 < self.base <= self.cap:
-            raise ValueError(f"base must be above 0 and at most cap: base {self.base}, cap {self.cap}")
+            raise ValueError(f"base must be above 0 and at most cap: base {self.base:g}, cap {self.cap:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,14 @@ class Retry:
     """Try again after so many seconds."""
 
     after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """Come back after so many seconds; no attempt was spent."""
+
+    after: float
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +59,44 @@ class Refused:
     reason: str
 
 
-def decide(policy: RetryPolicy, error: BaseException, *, attempt: int, rng: Rng) -> Retry | DeadLetter | Refused:
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """Let it go: it was held back on purpose, and what comes next does its work."""
+
+
+Decision = Retry | Snoozed | DeadLetter | Refused | Overtaken
+
+
+def decide(
+    policy: RetryPolicy, error: BaseException, *, attempt: int, rng: Rng, budget: float | None = None
+) -> Decision:
     """Decide what follows when attempt number `attempt` (the first is 1) ended with `error`.
 
-    Waits have full jitter: anything between nothing and the exponential bound, so that a fleet that failed
-    together does not come back together. Source: "Exponential Backoff And Jitter", AWS Architecture Blog.
+    Waits have full jitter: anything between nothing and the exponential bound, also where the cap is the bound, so
+    that a fleet that failed together does not come back together. Source: "Exponential Backoff And Jitter", AWS
+    Architecture Blog. A server that asks for patience gets at least what it asks for.
+
+    `budget` is in how many seconds this work becomes pointless, such as a scan at its next slot: what failed and
+    could only be tried after that is set aside; what was only held back until then is overtaken.
     """
+    if isinstance(error, Snooze):
+        snooze = Snoozed(_spread(error.after, rng), error.why)
+        return Overtaken() if budget is not None and snooze.after >= budget else snooze
     if isinstance(error, Refusal):
         return Refused(str(error))
     if not isinstance(error, (Transient, Conflict)):
         return DeadLetter("permanent failure")
     if attempt >= policy.attempts:
         return DeadLetter("attempts spent")
-    bound = min(policy.cap, policy.base * 2.0 ** min(attempt - 1, 30))
+    bound = min(policy.cap, policy.base * 2.0 ** min(attempt - 1, 60))
     wait = rng(0.0, bound)
     if isinstance(error, Throttled):
-        return Retry(min(max(error.retry_after, wait), policy.cap))
+        wait = max(wait, _spread(min(error.retry_after, LONGEST_PATIENCE), rng))
+    if budget is not None and wait >= budget:
+        return DeadLetter("next slot comes first")
     return Retry(wait)
+
+
+def _spread(seconds: float, rng: Rng) -> float:
+    """Give at least so many seconds, and a little more by chance."""
+    return seconds + rng(0.0, SPREAD * seconds)

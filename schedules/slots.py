@@ -15,6 +15,8 @@ _SECOND = dt.timedelta(seconds=1)
 _LONGEST_STAGGER = dt.timedelta(minutes=5)
 _DAILY_STAGGER = dt.timedelta(minutes=1)
 NO_OFFSET = dt.timedelta(0)
+MOST_COUNTED = 1000
+"""More missed slots than this are not told apart."""
 
 
 def latest_slot(
@@ -39,6 +41,24 @@ def next_slot(
             return _EPOCH + ((moment - _EPOCH) // step + 1) * step
         case Daily():
             return min(slot for slot in _around(cadence, moment, tz) if slot > moment)
+
+
+def slots_between(cadence: Cadence, after: dt.datetime, until: dt.datetime, tz: dt.tzinfo = dt.UTC) -> int:
+    """Count the slots after one moment and before another, `MOST_COUNTED` at most."""
+    if isinstance(cadence, Every):
+        first = (_utc(after) - _EPOCH) // cadence.step
+        last = -((_EPOCH - _utc(until)) // cadence.step)  # rounded up: a slot at `until` itself is not before it
+        return min(max(0, last - first - 1), MOST_COUNTED)
+    count, slot = 0, next_slot(cadence, after, tz)
+    while slot < _utc(until) and count < MOST_COUNTED:
+        count, slot = count + 1, next_slot(cadence, slot, tz)
+    return count
+
+
+def seconds_to_next_slot(name: str, cadence: Cadence, now: dt.datetime, tz: dt.tzinfo) -> float:
+    """Give the seconds until a control is due again."""
+    offset = stagger(name, cadence)
+    return (next_slot(cadence, now, tz, offset) + offset - _utc(now)).total_seconds()
 
 
 def stagger(name: str, cadence: Cadence) -> dt.timedelta:

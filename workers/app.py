@@ -2,26 +2,26 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import celery
 from celery import signals
-from kombu.transport import redis as kombu_redis
 from pydantic import ValidationError
 
 from config.logs import setup_logs
 from config.sentry import setup_sentry
 from config.settings import Settings
-from ledger import Letter
 from purser.errors import Permanent
 from schedules.beat import beat_entries
 from workers import apply, react, scan
 from workers.beat import beat_schedule
-from workers.channel import SafeChannel
-from workers.delivery import FleetTask
+from workers.broker import redis_queue
 from workers.fleet import Fleet, Publish
-from workers.replay import fresh_headers
+from workers.keeping import FleetInbound
+from workers.letters import attempts_of
+from workers.request import working
+from workers.sending import resender
+from workers.task import FleetTask
 
 QUEUES = ("scans", "events", "apply", "outbound")
 ROUTES = {
@@ -39,10 +39,16 @@ def build(settings: Settings) -> celery.Celery:
     """
     app = celery.Celery("purser", task_cls=FleetTask, set_as_current=True)
     app.conf.update(_conf(settings))
-    app.fleet = Fleet.assemble(settings, _publisher(app), _resender(app))
-    app.conf.beat_schedule = beat_schedule(beat_entries(app.fleet.policies.cadences()), app.fleet.policies.timezone)
-    SafeChannel.fleet = app.fleet
-    kombu_redis.Transport.Channel = SafeChannel
+    app.fleet = Fleet.assemble(settings, _publisher(app), resender(app))
+    app.conf.beat_schedule = beat_schedule(
+        beat_entries(app.fleet.policies.cadences()), app.fleet.policies.timezone, app.fleet.now
+    )
+    redis_queue.install(
+        inbound=FleetInbound(app.fleet, working),
+        lease=settings.lease,
+        heartbeat=settings.heartbeat,
+        shares_ledger=settings.one_redis,
+    )
     _register(app)
     _connect_signals(app, settings)
     return app
@@ -54,10 +60,6 @@ def _conf(settings: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {
-            "visibility_timeout": settings.visibility_timeout,
-            "unacked_restore_interval": 1,
-            "unacked_restore_throttle": 1,
-            "unacked_restore_limit": 500,
             "socket_timeout": 10,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
@@ -82,8 +84,9 @@ def _conf(settings: Settings) -> dict[str, Any]:
             "interval_max": 2,
         },
         "worker_prefetch_multiplier": 1,
-        "worker_consumer": "workers.delivery:FleetConsumer",
-        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        "worker_consumer": "workers.consumer:FleetConsumer",
+        # What runs while Redis is away keeps its lease, and is acknowledged when it is back.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_soft_shutdown_timeout": 10,
         "worker_enable_soft_shutdown_on_idle": False,
         "worker_send_task_events": True,
@@ -102,27 +105,9 @@ def _publisher(app: celery.Celery) -> Publish:
     return publish
 
 
-def _resender(app: celery.Celery) -> Callable[[Letter], None]:
-    def resend(letter: Letter) -> None:
-        with app.producer_or_acquire() as producer:
-            producer.publish(
-                letter.body,
-                exchange="",
-                routing_key=letter.queue,
-                content_type=letter.content_type,
-                content_encoding=letter.content_encoding,
-                headers=fresh_headers(letter),
-                retry=True,
-                retry_policy=app.conf.task_publish_retry_policy,
-                correlation_id=letter.headers.get("id"),
-                delivery_mode=2,
-            )
-
-    return resend
-
-
 def _register(app: celery.Celery) -> None:
     fleet: Fleet = app.fleet
+    settings = fleet.settings
 
     @app.task(bind=True, name="purser.scan")
     def scan_task(self: Any, control: str, release_hold: bool = False) -> dict[str, Any]:
@@ -136,7 +121,7 @@ def _register(app: celery.Celery) -> None:
             due = dt.datetime.fromisoformat(slot)
         except (ValidationError, ValueError) as error:
             raise Permanent(f"the chunk of run {run} cannot be read: {type(error).__name__}") from None
-        done = apply.apply_steps(fleet, control=control, slot=due, steps=read)
+        done = apply.apply_steps(fleet, control=control, slot=due, steps=read, batch=_batch(settings, self.request))
         return {"control": control, "done": done.done, "already": done.already, "refused": done.refused}
 
     @app.task(bind=True, name="purser.accept")
@@ -147,6 +132,12 @@ def _register(app: celery.Celery) -> None:
     def react_task(self: Any, automation: str, event: dict[str, Any]) -> dict[str, Any]:
         done = react.react(fleet, automation, event)
         return {"automation": automation, "done": done.done, "already": done.already, "refused": done.refused}
+
+
+def _batch(settings: Settings, request: Any) -> int:
+    """Give how many changes may share a call: half as many each time the connection dropped again."""
+    drops = sum(attempt.error.startswith("UnknownOutcome") for attempt in attempts_of(request.headers))
+    return max(1, settings.chunk_size >> max(0, drops - 1))
 
 
 def _connect_signals(app: celery.Celery, settings: Settings) -> None:

@@ -27,8 +27,8 @@ class Applied:
     superseded: bool = False
 
 
-def apply_steps(fleet: Fleet, *, control: str, slot: dt.datetime, steps: Sequence[Step]) -> Applied:
-    """Apply one chunk, unless a later slot of its control has been reconciled since.
+def apply_steps(fleet: Fleet, *, control: str, slot: dt.datetime, steps: Sequence[Step], batch: int = 100) -> Applied:
+    """Apply one chunk, unless a later slot of its control has been reconciled since; at most `batch` changes a call.
 
     Raises Transient (and UnknownOutcome) for the runner to try again: every change is safe to repeat.
     """
@@ -36,9 +36,9 @@ def apply_steps(fleet: Fleet, *, control: str, slot: dt.datetime, steps: Sequenc
     if _superseded(fleet, control, slot):
         return Applied(superseded=True)
     leading = [step for step in steps if not step.only_after]
-    done = _carry_out(fleet, leading)
+    done = _carry_out(fleet, leading, batch)
     there = {change_key(outcome.change) for _, outcome in done if outcome.status in _THERE}
-    done += _carry_out(fleet, [step for step in steps if step.only_after in there])
+    done += _carry_out(fleet, [step for step in steps if step.only_after in there], batch)
     if not _superseded(fleet, control, slot):  # a later scan knows better what to remember
         fleet.ledger.cases.put([memory for step, outcome in done if (memory := _learnt(step, outcome))])
     return settle(fleet, f"control {control}", [outcome for _, outcome in done])
@@ -55,9 +55,9 @@ def _superseded(fleet: Fleet, control: str, slot: dt.datetime) -> bool:
     return True
 
 
-def _carry_out(fleet: Fleet, steps: Sequence[Step]) -> list[tuple[Step, Outcome]]:
+def _carry_out(fleet: Fleet, steps: Sequence[Step], batch: int) -> list[tuple[Step, Outcome]]:
     changing = [step for step in steps if step.change is not None]
-    outcomes = fleet.change.apply([step.change for step in changing if step.change is not None])
+    outcomes = fleet.change.apply([step.change for step in changing if step.change is not None], batch)
     return list(zip(changing, outcomes, strict=True))
 
 

@@ -1,6 +1,7 @@
 """Beat emits each control's due moments. It keeps no file: what was done is in the ledger, and twice is once."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 from celery.schedules import BaseSchedule
@@ -8,7 +9,7 @@ from celery.schedules import BaseSchedule
 from purser.cadence import Cadence
 from schedules.beat import BeatEntry
 from schedules.slots import latest_slot, next_slot
-from workers.fleet import utc_now
+from workers.clock import utc_now
 
 LONGEST_NAP = 60.0
 """Seconds until beat looks at a control again at the latest, so that a moved clock is noticed."""
@@ -16,14 +17,16 @@ LONGEST_NAP = 60.0
 AGAIN = dt.timedelta(minutes=10)
 """A slot is emitted again after this time: nothing happens if it is done; what was lost or failed heals."""
 
+Now = Callable[[], dt.datetime]
+
 _NEVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class SlotSchedule(BaseSchedule):  # type: ignore[misc, unused-ignore]
     """Due for every slot of a cadence, and again until it is surely done; missed slots are due once, together."""
 
-    def __init__(self, cadence: Cadence, zone: dt.tzinfo, offset: dt.timedelta) -> None:
-        super().__init__(nowfun=utc_now)
+    def __init__(self, cadence: Cadence, zone: dt.tzinfo, offset: dt.timedelta, now: Now) -> None:
+        super().__init__(nowfun=now)
         self.cadence, self.zone, self.offset = cadence, zone, offset
 
     def is_due(self, last_run_at: dt.datetime) -> tuple[bool, float]:
@@ -34,24 +37,28 @@ class SlotSchedule(BaseSchedule):  # type: ignore[misc, unused-ignore]
         return last_run_at < max(due, now - AGAIN), min(max((again - now).total_seconds(), 0.01), LONGEST_NAP)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SlotSchedule) and vars(self) == vars(other)
+        return isinstance(other, SlotSchedule) and self._values == other._values
 
     def __hash__(self) -> int:
         return hash((self.cadence, self.offset))
+
+    @property
+    def _values(self) -> tuple[object, ...]:
+        return self.cadence, self.zone, self.offset
 
     def __repr__(self) -> str:
         return f"<{self.cadence}, {self.offset} late>"
 
     def __reduce__(self) -> Any:
-        return type(self), (self.cadence, self.zone, self.offset)
+        return type(self), (self.cadence, self.zone, self.offset, self.nowfun)
 
 
-def beat_schedule(entries: list[BeatEntry], zone: dt.tzinfo) -> dict[str, dict[str, Any]]:
+def beat_schedule(entries: list[BeatEntry], zone: dt.tzinfo, now: Now = utc_now) -> dict[str, dict[str, Any]]:
     """Give Celery's form of the schedule. A fresh beat finds the running slot due: if it is done, nothing happens."""
     return {
         f"scan {entry.control}": {
             "task": "purser.scan",
-            "schedule": SlotSchedule(entry.cadence, zone, entry.offset),
+            "schedule": SlotSchedule(entry.cadence, zone, entry.offset, now),
             "kwargs": {"control": entry.control},
             "last_run_at": _NEVER,
             "options": {"argsrepr": "", "kwargsrepr": entry.control},

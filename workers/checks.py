@@ -19,7 +19,8 @@ from purser.catalogue import Catalogue
 from purser.errors import Mistake, PurserError
 from purser.reads import Group, Row
 from tasks.house import catalogue
-from workers.fleet import door, home_of, utc_now
+from workers.clock import utc_now
+from workers.fleet import door, home_of
 
 KEY_EXPIRES_SOON = dt.timedelta(days=14)
 

@@ -1,7 +1,7 @@
 """Everything a runner needs, built once at the top of a process and passed in: nothing here decides."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -10,11 +10,15 @@ from config.logs import redactor_of
 from config.policies import Policies, load_policies
 from config.redact import Redactor
 from config.settings import Role, Settings
-from ledger import Ledger, Letter
+from ledger import Bounds, Gate, Ledger, Letter, PauseBoard
 from odoo_client import Door, OdooClient, connect
 from purser.catalogue import Catalogue
-from purser.errors import Misconfigured
+from purser.errors import Misconfigured, Snooze
+from schedules.freeze import frozen_until
+from schedules.slots import seconds_to_next_slot
 from tasks.house import catalogue
+from workers.clock import FleetClock, utc_now
+from workers.gate import SharedGate
 
 
 class Publish(Protocol):
@@ -23,9 +27,8 @@ class Publish(Protocol):
     def __call__(self, task: str, kwargs: dict[str, Any], *, label: str, **options: Any) -> None: ...
 
 
-def utc_now() -> dt.datetime:
-    """Read the clock."""
-    return dt.datetime.now(dt.UTC)
+PAUSED_FOR = 15.0
+"""Seconds until what was paused looks again whether it still is."""
 
 
 @dataclass
@@ -45,7 +48,10 @@ class Fleet:
     def assemble(cls, settings: Settings, publish: Publish, resend: Callable[[Letter], None]) -> "Fleet":
         """Build the fleet of this environment; Mistake says everything that is wrong with its policies."""
         declared = catalogue()
-        return cls(settings, declared, load_policies(declared, settings.policies), publish, resend)
+        fleet = cls(settings, declared, load_policies(declared, settings.policies), publish, resend)
+        if settings.ledger_url is not None:
+            fleet.now = FleetClock(lambda: fleet.ledger.now())
+        return fleet
 
     @cached_property
     def redactor(self) -> Redactor:
@@ -60,12 +66,22 @@ class Fleet:
     @cached_property
     def audit(self) -> OdooClient:
         """The bot that reads."""
-        return connect(door(self.settings, Role.AUDIT))
+        return connect(door(self.settings, Role.AUDIT), self._before_odoo())
 
     @cached_property
     def change(self) -> OdooClient:
         """The bot that writes."""
-        return connect(door(self.settings, Role.CHANGE))
+        return connect(door(self.settings, Role.CHANGE), self._before_odoo())
+
+    @cached_property
+    def gate(self) -> Gate:
+        """What decides, for all workers together, when this Odoo may be called."""
+        lease = dt.timedelta(seconds=2 * self.settings.odoo_timeout + 60)  # no call takes longer, signing in included
+        return self.ledger.gate(home_of(self.settings), Bounds(lease=lease))
+
+    def _before_odoo(self) -> SharedGate | None:
+        """Who has no ledger, such as a command that only reads Odoo, asks nobody."""
+        return None if self.settings.ledger_url is None else SharedGate(lambda: self.gate)
 
     def check_home(self) -> None:
         """Raise Misconfigured when the ledger remembers the cases of another Odoo. Asked once per process."""
@@ -79,8 +95,40 @@ class Fleet:
                 )
             self._at_home = True
 
+    def may_begin(self, targets: Collection[str]) -> None:
+        """Raise Snooze when what a task concerns is paused by an operator, or frozen by the policy."""
+        pause = self.pauses.blocking(targets)
+        if pause is not None:
+            raise Snooze(f"paused: {pause.target}", after=PAUSED_FOR)
+        now = self.now()
+        frozen = frozen_until(now, self.policies.freezes, self.policies.timezone, targets)
+        if frozen is not None:
+            raise Snooze(f"frozen: {frozen.name}", after=(frozen.until - now).total_seconds())
+
+    def is_held_back(self, targets: Collection[str]) -> bool:
+        """Say whether any of these is paused or frozen."""
+        try:
+            self.may_begin(targets)
+        except Snooze:
+            return True
+        return False
+
+    def seconds_left(self, task: str, values: Mapping[str, Any]) -> float | None:
+        """Give the seconds after which a task is pointless: a scan's next slot does its work again."""
+        control = values.get("control")
+        if task != "purser.scan" or not isinstance(control, str) or control not in self.policies.controls:
+            return None
+        return seconds_to_next_slot(control, self.policies.control(control).every, self.now(), self.policies.timezone)
+
+    @cached_property
+    def pauses(self) -> PauseBoard:
+        """What operators have paused, as of a second ago at most."""
+        return PauseBoard(self.ledger.pauses)
+
     def disconnect(self) -> None:
         """Close what was opened; a forked child calls it before it opens its own."""
+        for name in ("pauses", "gate"):
+            self.__dict__.pop(name, None)
         for name in ("audit", "change", "ledger"):
             opened = self.__dict__.pop(name, None)
             if opened is not None:

@@ -13,17 +13,6 @@ HEADER = "purser"
 """The message header that carries the attempts so far."""
 
 
-class SetAside(Exception):
-    """Ends a task whose message becomes a dead letter: why, which error, and what it said."""
-
-    def __init__(self, reason: str, error: str, text: str) -> None:
-        super().__init__(reason, error, text)
-        self.reason, self.error, self.text = reason, error, text
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.error}: {self.text}"
-
-
 def attempts_of(headers: Mapping[str, Any] | None) -> tuple[Attempt, ...]:
     """Give the attempts a message has behind it; nothing readable is nothing known."""
     carried = (headers or {}).get(HEADER)
@@ -55,8 +44,14 @@ def letter(
     text: str,
     traceback: str,
     now: dt.datetime,
+    covers: str = "",
+    slot: dt.datetime | None = None,
 ) -> Letter:
-    """Build the letter of a message. Its id is the message's own, or for want of one a digest of the bytes."""
+    """Build the letter of a message. Its id is the message's own, or for want of one a digest of the bytes.
+
+    `covers` names the work that a later message of the same kind does again, such as "scan/missing-timesheets";
+    `slot` is the due moment it belongs to.
+    """
     head = dict(headers or {})
     task = head.get("task") if isinstance(head.get("task"), str) else ""
     past = attempts_of(head)
@@ -79,7 +74,16 @@ def letter(
         causation_id=str(head.get("parent_id") or ""),
         first_at=past[0].at if past else now,
         stored_at=now,
+        covers=covers,
+        slot=slot,
     )
+
+
+def covers_of(task: str, values: Mapping[str, Any]) -> str:
+    """Name the work of a task that the next scan of its control does again; '' where none does."""
+    control = values.get("control")
+    kind = {"purser.scan": "scan", "purser.apply": "apply"}.get(task)
+    return f"{kind}/{control}" if kind and isinstance(control, str) else ""
 
 
 def _id(headers: Mapping[str, Any], body: bytes) -> str:
@@ -105,3 +109,11 @@ def body_bytes(body: Any) -> bytes:
     if isinstance(body, memoryview):
         return body.tobytes()
     return str(body).encode(errors="backslashreplace")
+
+
+def slot_of(values: Mapping[str, Any]) -> dt.datetime | None:
+    """Give the due moment that the values of a task name, None where they name none."""
+    try:
+        return dt.datetime.fromisoformat(values["slot"]).astimezone(dt.UTC)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None

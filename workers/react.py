@@ -1,6 +1,7 @@
 """An event is accepted once; each automation reacts on a message of its own, so siblings cannot poison each other."""
 
 import datetime as dt
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from workers.fleet import Fleet
 log = structlog.get_logger(__name__)
 
 CLAIM_LEASE = dt.timedelta(seconds=60)
+_NAMESPACE = uuid.UUID("8d5a4b1e-6a5c-5b53-9a40-6f7b7c0d2e11")
 TRIES_ON_CONFLICT = 3
 
 
@@ -36,15 +38,26 @@ def accept(fleet: Fleet, raw: Mapping[str, Any], *, holder: str) -> tuple[str, .
     names = tuple(
         a.name for a in fleet.catalogue.reacting_to(type(fact)) if fleet.policies.automation(a.name).enabled
     )
+    told = envelope.model_dump(mode="json", exclude_none=True)
+    fleet.ledger.inbox.accept(
+        envelope.source, envelope.id, told, names, again_after=dt.timedelta(seconds=fleet.settings.stalled_after)
+    )
     for name in names:
-        fleet.publish(
-            "purser.react",
-            {"automation": name, "event": envelope.model_dump(mode="json", exclude_none=True)},
-            label=f"{name}, {envelope.type} {envelope.id}",
-        )
+        send(fleet, name, told)
     fleet.ledger.events.mark(envelope.source, envelope.id)
     log.info("event accepted", type=envelope.type, event_id=envelope.id, automations=names)
     return names
+
+
+def send(fleet: Fleet, automation: str, event: Mapping[str, Any]) -> None:
+    """Send one automation its event. However often this is done, the message is the same one, by its id."""
+    source, event_id = str(event["source"]), str(event["id"])
+    fleet.publish(
+        "purser.react",
+        {"automation": automation, "event": event},
+        label=f"{automation}, {event['type']} {event_id}",
+        task_id=str(uuid.uuid5(_NAMESPACE, f"{len(source)}:{source}{event_id}\n{automation}")),
+    )
 
 
 def decide(fleet: Fleet, automation: Automation, fact: Fact) -> tuple[Change, ...]:
@@ -64,6 +77,8 @@ def react(fleet: Fleet, name: str, raw: Mapping[str, Any]) -> Applied:
     for _ in range(TRIES_ON_CONFLICT):
         outcomes = fleet.change.apply(decide(fleet, automation, fact))
         if all(outcome.status is not Status.CONFLICT for outcome in outcomes):
-            return settle(fleet, f"automation {name}", outcomes)
+            applied = settle(fleet, f"automation {name}", outcomes)
+            fleet.ledger.inbox.done(envelope.source, envelope.id, name)
+            return applied
     conflict = next(outcome for outcome in outcomes if outcome.status is Status.CONFLICT)
     raise Transient(f"automation `{name}`: still in conflict after {TRIES_ON_CONFLICT} tries: {conflict.reason}")

@@ -10,7 +10,7 @@ import datetime as dt
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -24,11 +24,11 @@ from purser.cadence import Every
 from purser.cases import ENDED, AskSeen, Case, CaseKey, merge
 from purser.changes import Call, Change, Close, Ensure, Note, Update
 from purser.declare import Control
-from purser.errors import Mistake, NotApplicable, PurserError
+from purser.errors import Mistake, NotApplicable, PurserError, Snooze
 from purser.model import Finding, Ref, Verdict
 from purser.reads import Domain, Moment, Row, Scope, Snapshot, Watched
 from purser.reconcile import House, Plan, Step, reconcile
-from schedules.slots import latest_slot, stagger
+from schedules.slots import latest_slot, slots_between, stagger
 from workers.fleet import Fleet
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,8 @@ SLOT_LEASE = dt.timedelta(minutes=10)
 """A message that is delivered again re-enters its own claim; only a claim whose message is gone has to lapse."""
 
 SKEW = dt.timedelta(seconds=5)
-"""How far a worker's clock may be behind beat's, at most a tenth of the cadence."""
+"""How far two processes may be apart although both follow the ledger's clock, at most a tenth of the cadence: they
+ask it every half a minute, and one of them may not have reached it yet."""
 
 LATELY = dt.timedelta(days=400)
 """How far back Odoo is asked for ended activities; what ended before is for the ledger to remember."""
@@ -74,6 +75,10 @@ class Run:
     judged: Judged | None = None
     plan: Plan = field(default_factory=Plan)
     reason: str = ""
+    late: float = 0.0
+    """Seconds from the due moment to the start."""
+    missed: int = 0
+    """How many slots before this one nobody ran."""
 
 
 def judge(
@@ -152,24 +157,71 @@ def run_slot(fleet: Fleet, name: str, *, holder: str, release_hold: bool = False
     policy = fleet.policies.control(name)
     slots = fleet.ledger.slots
     ahead = min(SKEW, policy.every.step / 10) if isinstance(policy.every, Every) else SKEW
-    slot = latest_slot(policy.every, fleet.now() + ahead, fleet.policies.timezone, stagger(name, policy.every))
+    now, zone, offset = fleet.now(), fleet.policies.timezone, stagger(name, policy.every)
+    slot = latest_slot(policy.every, now + ahead, zone, offset)
+    last = slots.last_done(name)
     claim = slots.claim(name, slot, holder=holder, lease=SLOT_LEASE)
     if claim is not Claim.GRANTED:
         return Run(control=name, slot=slot, outcome=None, reason=claim.value)
+    late = max(0.0, (now - slot - offset).total_seconds())
+    missed = slots_between(policy.every, last, slot, zone) if last is not None else 0
     try:
-        run = run_now(fleet, policy, slot=slot, run_id=holder, trigger="beat", release_hold=release_hold)
+        run = run_now(
+            fleet,
+            policy,
+            slot=slot,
+            run_id=holder,
+            trigger="beat",
+            release_hold=release_hold,
+            late=late,
+            missed=missed,
+        )
+    except Snooze:
+        slots.release(name, slot, holder=holder)  # the fleet holds it back: that is no failed run
+        raise
     except Exception as error:
         slots.release(name, slot, holder=holder)  # whoever comes next need not wait for the lease
         why = str(error) if isinstance(error, PurserError) else "not foreseen"
-        failed = Run(control=name, slot=slot, outcome=Outcome.FAILED, reason=f"{type(error).__name__}: {why}")
+        failed = Run(
+            control=name,
+            slot=slot,
+            outcome=Outcome.FAILED,
+            reason=f"{type(error).__name__}: {why}",
+            late=late,
+            missed=missed,
+        )
         _record(fleet, failed, run_id=holder, trigger="beat", own_calls=0)
         raise
-    slots.done(name, slot, holder=holder)
+    if slots.done(name, slot, holder=holder):
+        _supersede(fleet, run)
     return run
 
 
+def _supersede(fleet: Fleet, run: Run) -> None:
+    """Settle letters of earlier scans and of their chunks: they ask for nothing that this run has not done.
+
+    A run that was held, or could not judge, has decided no chunk anew.
+    """
+    older = {"scan": fleet.now()}
+    if run.outcome is Outcome.COMPLETED:
+        older["apply"] = run.slot
+    for kind, before in older.items():
+        cover = f"{kind}/{run.control}"
+        gone = fleet.ledger.letters.supersede(cover, before=before, by=f"the scan of {run.slot.isoformat()}")
+        if gone:
+            log.info("letters superseded", covers=cover, letters=len(gone))
+
+
 def run_now(
-    fleet: Fleet, policy: ControlPolicy, *, slot: dt.datetime, run_id: str, trigger: str, release_hold: bool = False
+    fleet: Fleet,
+    policy: ControlPolicy,
+    *,
+    slot: dt.datetime,
+    run_id: str,
+    trigger: str,
+    release_hold: bool = False,
+    late: float = 0.0,
+    missed: int = 0,
 ) -> Run:
     """Run a control now and send what follows. `slot` orders its chunks: older ones are dropped."""
     name, as_of = policy.control.name, fleet.now()
@@ -184,6 +236,7 @@ def run_now(
         run = Run(
             control=name, slot=slot, outcome=Outcome.NOT_APPLICABLE, judged=judged, reason=judged.not_applicable
         )
+        run = replace(run, late=late, missed=missed)
     else:
         plan = reconcile(
             _house(fleet, policy, as_of),
@@ -194,6 +247,7 @@ def run_now(
         )
         outcome = Outcome.HELD if plan.held else Outcome.COMPLETED
         run = Run(control=name, slot=slot, outcome=outcome, judged=judged, plan=plan, reason=plan.held)
+        run = replace(run, late=late, missed=missed)
         _send(fleet, run, run_id)
     own = fleet.change.calls - calls if fleet.change is not fleet.audit else 0
     _record(fleet, run, run_id=run_id, trigger=trigger, own_calls=own)
@@ -306,6 +360,8 @@ def _record(fleet: Fleet, run: Run, *, run_id: str, trigger: str, own_calls: int
         withdrawn=len(plan.withdrawn),
         unverified=len(plan.unverified),
         rpc_calls=(judged.rpc_calls if judged else 0) + own_calls,
+        late=round(run.late, 3),
+        missed=run.missed,
         policy_hash=fleet.policies.hash,
         code_version=_version(),
         reason=run.reason,

@@ -45,8 +45,8 @@ T = TypeVar("T")
 EVERY = 3
 """Seconds from one tick of a control to the next."""
 
-VISIBILITY = 5
-"""Seconds until the messages of a dead worker come back."""
+LEASE = 3
+"""Seconds until the messages of a dead worker go to another."""
 
 _PAUSE = 0.1
 _GRACE = 4.0
@@ -121,7 +121,8 @@ class Stage:
             "PURSER_ODOO_LOGIN": firms.BOT,
             "PURSER_ODOO_API_KEY": self.firm.bot_key,
             "PURSER_POLICIES": str(policies),
-            "PURSER_VISIBILITY_TIMEOUT": str(VISIBILITY),
+            "PURSER_LEASE": str(LEASE),
+            "PURSER_HEARTBEAT": "0.5",
             "PURSER_FLOWER_PASSWORD": self.flower_password,
             "PURSER_ENVIRONMENT": "demo",
             "PURSER_LOG_FORMAT": "console",

@@ -29,7 +29,8 @@ def start_fleet(house: House, firm: Firm, redis_url: str, tmp_path: Path) -> Ite
                 "PURSER_ODOO_LOGIN": login,
                 "PURSER_ODOO_API_KEY": key,
                 "PURSER_POLICIES": str(policies),
-                "PURSER_VISIBILITY_TIMEOUT": "5",
+                "PURSER_LEASE": "3",
+                "PURSER_HEARTBEAT": "0.5",
                 **environ,
             }
             return stack.enter_context(running(settings, tmp_path))

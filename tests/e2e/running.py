@@ -17,6 +17,7 @@ from config.settings import Settings
 from ledger import Ledger
 from tests.waiting import wait_until
 from workers.app import QUEUES, build
+from workers.broker.scripts import HELD
 from workers.fleet import Fleet
 
 
@@ -36,10 +37,10 @@ class RunningFleet:
     def ledger(self) -> Ledger:
         return self.fleet.ledger
 
-    def start(self, name: str, *celery: str, ready: str) -> subprocess.Popen[bytes]:
+    def start(self, name: str, *celery: str, ready: str, app: str = "workers.main") -> subprocess.Popen[bytes]:
         """Start one Celery process in a process group of its own and wait for its sign of life."""
         log = self.home / f"{name}.log"
-        command = [sys.executable, "-m", "celery", "-A", "workers.main", *celery]
+        command = [sys.executable, "-m", "celery", "-A", app, *celery]
         keep = {k: v for k, v in os.environ.items() if not k.startswith("PURSER_")}
         with log.open("wb") as out:
             process = subprocess.Popen(
@@ -59,10 +60,11 @@ class RunningFleet:
         assert process.poll() is None, f"{name} ended at once:\n{log.read_text(errors='replace')[-3000:]}"
         return process
 
-    def worker(self, name: str = "w", queues: str = "scans,events,apply,outbound") -> subprocess.Popen[bytes]:
-        return self.start(
-            name, "worker", "-Q", queues, "-n", f"{name}@test", "--concurrency", "2", ready=f"{name}@test ready."
-        )
+    def worker(
+        self, name: str = "w", queues: str = "scans,events,apply,outbound", app: str = "workers.main"
+    ) -> subprocess.Popen[bytes]:
+        options = ("worker", "-Q", queues, "-n", f"{name}@test", "--concurrency", "2")
+        return self.start(name, *options, ready=f"{name}@test ready.", app=app)
 
     def beat(self, name: str = "beat") -> subprocess.Popen[bytes]:
         return self.start(name, "beat", ready="beat: Starting...")
@@ -93,18 +95,28 @@ class RunningFleet:
         self._broker.lpush(queue, raw)
 
     def headers(self) -> list[dict[str, Any]]:
-        """Give the headers of every message that waits or is in flight."""
+        """Give the headers of every message that waits, is in flight, or is to come later."""
         waiting = [json.loads(raw) for queue in QUEUES for raw in self._broker.lrange(queue, 0, -1)]
-        flying = [json.loads(raw)[0] for raw in self._broker.hvals("unacked")]
-        return [message["headers"] for message in (*waiting, *flying)]
+        flying = [json.loads(payload) for payload in self.in_flight()]
+        parked = [self.ledger.delayed.get(entry.id) for entry in self.ledger.delayed.page(limit=1000).items]
+        later = [json.loads(entry.payload) for entry in parked if entry is not None]
+        return [message["headers"] for message in (*waiting, *flying, *later)]
+
+    def in_flight(self) -> list[bytes]:
+        """Give what workers hold."""
+        broker: Any = self._broker
+        records = [raw for key in broker.scan_iter(f"{HELD}*") for raw in broker.hvals(key)]
+        return [record.split(b":", 3)[3][int(record.split(b":", 3)[2]) :] for record in records]
 
     def quiet(self) -> bool:
-        """Say whether nothing waits and nothing is in flight."""
+        """Say whether nothing waits, nothing is in flight, and nothing is to come later."""
         waiting = any(self._broker.llen(queue) for queue in QUEUES)
-        return not waiting and not self._broker.hlen("unacked")
+        return not waiting and not self.in_flight() and not self.ledger.delayed.count()
 
 
-def write_policies(path: Path, *, every: str, **controls: Mapping[str, object]) -> Path:
+def write_policies(
+    path: Path, *, every: str, retries: Mapping[str, object] | None = None, **controls: Mapping[str, object]
+) -> Path:
     """Write a policy in which the named controls run at `every`, and no other runs at all."""
     names = ("missing-timesheets", "unbilled-work", "stale-drafts")
     body = {
@@ -115,6 +127,7 @@ def write_policies(path: Path, *, every: str, **controls: Mapping[str, object]) 
             else {"enabled": False}
             for name in names
         },
+        **({"retries": dict(retries)} if retries else {}),
     }
     path.write_text(yaml.safe_dump(body))
     return path

@@ -36,21 +36,22 @@ def twin(house: House) -> Twin:
 
 @pytest.fixture
 def policies(tmp_path: Path) -> Path:
-    return write_policies(tmp_path / "p.yaml", every="every 1 hour")
+    retries = {"*": {"base": 0.2, "cap": 1, "attempts": 30}}
+    return write_policies(tmp_path / "p.yaml", every="every 1 hour", retries=retries)
 
 
 def tell(fleet: RunningFleet, lead: int) -> None:
     fleet.fleet.publish("purser.accept", {"event": won(lead)}, label="won")
 
 
-def test_a_task_longer_than_the_visibility_timeout_is_begun_once(
+def test_a_task_longer_than_the_lease_is_begun_once(
     firm: Firm, twin: Twin, start_fleet: Start, policies: Path
 ) -> None:
     lead = win(firm)
     fleet = start_fleet(policies)
     fleet.worker("a")
     fleet.worker("b")
-    twin.faults.delay(12, only=READ)  # the timeout is 5 s
+    twin.faults.delay(12, only=READ)  # the lease is 3 s
     before = twin.requests[READ]
     tell(fleet, lead)
     wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=40, what="the project")
@@ -154,7 +155,8 @@ def own(
             "PURSER_ODOO_LOGIN": login,
             "PURSER_ODOO_API_KEY": key,
             "PURSER_POLICIES": str(policies),
-            "PURSER_VISIBILITY_TIMEOUT": "5",
+            "PURSER_LEASE": "3",
+            "PURSER_HEARTBEAT": "0.5",
         }
         yield everything.enter_context(running(settings, tmp_path)), server
 

@@ -1,12 +1,15 @@
 """Rows for the ledger's suite, built from what a test cares about."""
 
+import base64
 import datetime as dt
 import itertools
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import redis
 
-from ledger import Attempt, Ledger, Letter, fingerprint
+from ledger import Attempt, Delayed, Kind, Ledger, Letter, fingerprint
 
 START = dt.datetime(2026, 11, 16, 8, 0, tzinfo=dt.UTC)
 
@@ -52,3 +55,32 @@ def letter(id: str = "m1", *, minute: int = 0, message: str = "sale.order 7 is l
         "stored_at": at,
     }
     return Letter(id=id, message=message, **(values | given))
+
+
+def delayed(id: str = "m1", *, minute: int = 1, **given: Any) -> Delayed:  # noqa: A002
+    """Give a message that is due so many minutes after START."""
+    values: dict[str, Any] = {
+        "queue": "apply",
+        "task": "apply",
+        "label": "control missing-timesheets",
+        "kind": Kind.RETRY,
+        "why": "attempt 1 of 12: Transient: Odoo does not answer",
+        "due": START + dt.timedelta(minutes=minute),
+        "attempt": 1,
+        "payload": f"payload of {id}".encode("utf-8", "backslashreplace"),
+        "parked_at": START,
+    }
+    return Delayed(id=id, **(values | given))
+
+
+def envelope(body: bytes, headers: Mapping[str, Any], **properties: Any) -> bytes:
+    """Give the bytes that a message is on a Redis list."""
+    return json.dumps(
+        {
+            "body": base64.b64encode(body).decode(),
+            "headers": dict(headers),
+            "properties": {"body_encoding": "base64", **properties},
+            "content-type": "application/json",
+            "content-encoding": "utf-8",
+        }
+    ).encode()

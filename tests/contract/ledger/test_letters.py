@@ -3,13 +3,14 @@
 import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger import Attempt, Ledger, Letter, LetterState
+from ledger import Attempt, Held, Ledger, Letter, LetterState
 from purser.errors import Permanent
 from tests.contract.ledger.making import START, Clock, fresh, key_ending, letter
 
@@ -42,6 +43,8 @@ letters = st.builds(
     attempts=st.lists(st.builds(Attempt, moments, words), max_size=4, unique=True).map(tuple),
     correlation_id=st.none() | words,
     causation_id=st.none() | words,
+    covers=words,
+    slot=st.none() | moments,
     first_at=moments,
     stored_at=moments,
     replays=st.just(0),
@@ -340,6 +343,177 @@ def test_whatever_happens_each_letter_is_in_one_state_and_in_the_lists_of_that_s
             assert {found.fingerprint for found in kind} == {group.fingerprint}
         listed += [found.id for found in page]
     assert sorted(listed) == sorted(stored)
+
+
+# --------------------------------------------------------------------- settled in one step --
+
+HELD = Held("broker:held:w1", "1")
+
+
+def test_a_letter_is_stored_as_its_message_leaves_the_worker(ledger: Ledger, client: redis.Redis) -> None:
+    client.delete(HELD.key)
+    client.hset(HELD.key, mapping={"1": b"ours", "2": b"another"})
+
+    assert ledger.letters.store(letter(), settles=HELD) is True
+
+    assert client.hkeys(HELD.key) == [b"2"]
+    assert ids(ledger) == ["m1"]
+
+
+def test_a_known_letter_is_settled_too(ledger: Ledger, client: redis.Redis) -> None:
+    client.delete(HELD.key)
+    client.hset(HELD.key, "1", b"ours")
+    ledger.letters.store(letter())
+
+    assert ledger.letters.store(letter(minute=1), settles=HELD) is True
+
+    assert client.exists(HELD.key) == 0
+
+
+def test_a_message_that_is_no_longer_ours_makes_no_letter(ledger: Ledger, client: redis.Redis) -> None:
+    client.delete(HELD.key)
+    ledger.letters.store(letter("old"))
+
+    assert ledger.letters.store(letter("m1"), settles=HELD) is False
+    assert ledger.letters.store(letter("old", minute=5), settles=HELD) is False
+
+    assert ledger.letters.page().items == (letter("old"),)
+    assert ledger.letters.get("m1") is None
+
+
+# ------------------------------------------------------------------------------ superseded --
+
+
+def about(covers: str, hour: int) -> dict[str, Any]:
+    return {"covers": covers, "slot": START + dt.timedelta(hours=hour)}
+
+
+def test_work_done_anew_settles_the_letters_about_it(ledger: Ledger, clock: Clock) -> None:
+    ledger.letters.store(letter("late", minute=500, **about("apply/x", 1)))
+    ledger.letters.store(letter("early", **about("apply/x", 0)))
+    ledger.letters.store(letter("its own", **about("apply/x", 2)))
+    ledger.letters.store(letter("other", **about("apply/y", 0)))
+    ledger.letters.store(letter("none"))
+    clock.pass_(hours=9)
+
+    gone = ledger.letters.supersede("apply/x", before=START + dt.timedelta(hours=2), by="run 7")
+
+    assert sorted(gone) == ["early", "late"]
+    assert sorted(ids(ledger)) == ["its own", "none", "other"]
+    assert sorted(ids(ledger, state=LetterState.SUPERSEDED)) == ["early", "late"]
+    kept = ledger.letters.get("early")
+    assert kept is not None
+    assert kept.settled is not None
+    assert (kept.body, kept.settled.who, kept.settled.note, kept.settled.at) == (
+        b'{"n": 1}',
+        "purser",
+        "by run 7",
+        clock(),
+    )
+    assert [(e.who, e.action, e.what, e.note, e.facts) for e in ledger.audit.tail()] == [
+        ("purser", "dead.supersede", "apply/x", "by run 7", {"count": 2})
+    ]
+
+
+def test_nothing_to_supersede_is_not_audited(ledger: Ledger) -> None:
+    ledger.letters.store(letter("m1", **about("apply/x", 5)))
+
+    assert ledger.letters.supersede("apply/x", before=START, by="run 7") == ()
+    assert ledger.letters.supersede("unknown", before=START, by="run 7") == ()
+
+    assert ledger.audit.tail() == ()
+
+
+def test_a_letter_without_a_slot_is_as_old_as_it_was_stored(ledger: Ledger) -> None:
+    ledger.letters.store(letter("old", minute=1, covers="scan/x"))
+    ledger.letters.store(letter("new", minute=3, covers="scan/x"))
+
+    assert ledger.letters.supersede("scan/x", before=START + dt.timedelta(minutes=3), by="run 7") == ("old",)
+
+
+def test_what_is_being_replayed_is_not_superseded(ledger: Ledger) -> None:
+    ledger.letters.store(letter("m1", **about("apply/x", 0)))
+    begun = ledger.letters.begin_replay("m1")
+    assert begun is not None
+
+    assert ledger.letters.supersede("apply/x", before=START + dt.timedelta(days=1), by="run 7") == ()
+    assert ledger.letters.finish_replay(begun, who="ada", note="fixed") is True
+
+
+def test_a_superseded_letter_is_not_replayed_and_dies_again_if_its_message_fails_again(ledger: Ledger) -> None:
+    ledger.letters.store(letter("m1", **about("apply/x", 0)))
+    ledger.letters.supersede("apply/x", before=START + dt.timedelta(days=1), by="run 7")
+
+    assert ledger.letters.begin_replay("m1") is None
+    assert ledger.letters.discard(["m1"], who="ada", note="over") == ()
+    ledger.letters.store(letter("m1", minute=1, **about("apply/x", 0)))
+    assert ids(ledger) == ["m1"]
+
+
+def test_a_control_that_fails_at_every_slot_leaves_one_dead_letter_that_of_the_latest_slot(ledger: Ledger) -> None:
+    ledger.letters.store(letter("other", **about("scan/y", 0)), only_latest=True)
+    for hour in (0, 1, 3, 2):
+        assert ledger.letters.store(letter(f"s{hour}", **about("scan/x", hour)), only_latest=True) is True
+
+    assert sorted(ids(ledger)) == ["other", "s3"]
+    for hour, by in ((0, "s1"), (1, "s3"), (2, "s3")):
+        kept = ledger.letters.get(f"s{hour}")
+        assert kept is not None
+        assert kept.settled is not None
+        assert (kept.state, kept.settled.note) == (LetterState.SUPERSEDED, f"a newer letter: {by}")
+
+
+def test_a_letter_that_an_older_purser_moved_is_not_superseded(ledger: Ledger, client: redis.Redis) -> None:
+    """It knew no index by what a letter covers, so it took none off."""
+    for name in ("gone", "discarded"):
+        ledger.letters.store(letter(name, **about("scan/x", 1)))
+    index = key_ending(client, ":letters:dead:covers:scan/x")
+    ledger.letters.discard(["discarded"], who="ada", note="over")
+    client.delete(key_ending(client, ":letter:gone"))
+    client.zadd(index, {"discarded": 1})
+
+    ledger.letters.store(letter("new", **about("scan/x", 2)), only_latest=True)
+
+    assert ids(ledger, state=LetterState.DISCARDED) == ["discarded"]
+    assert ledger.letters.supersede("scan/x", before=START + dt.timedelta(days=9), by="run 7") == ("new",)
+
+
+def test_two_letters_of_one_slot_leave_the_one_stored_last(ledger: Ledger) -> None:
+    for name in ("a", "b"):
+        ledger.letters.store(letter(name, **about("scan/x", 1)), only_latest=True)
+
+    assert ids(ledger) == ["b"]
+
+
+def test_only_the_latest_is_asked_for_and_only_where_something_is_covered(ledger: Ledger) -> None:
+    for n in range(2):
+        ledger.letters.store(letter(f"chunk{n}", minute=n, **about("apply/x", 1)))
+        ledger.letters.store(letter(f"plain{n}", minute=n), only_latest=True)
+
+    assert ledger.letters.count() == 4
+
+
+def test_a_letter_of_an_older_purser_reads_and_is_settled_like_any_other(ledger: Ledger, client: redis.Redis) -> None:
+    ledger.letters.store(letter("m1"))
+    client.hdel(key_ending(client, ":letter:m1"), "covers", "slot")
+
+    kept = ledger.letters.get("m1")
+    assert kept is not None
+    assert (kept.covers, kept.slot) == ("", None)
+    begun = ledger.letters.begin_replay("m1")
+    assert begun is not None
+    ledger.letters.store(letter("m1", minute=1, **about("scan/x", 1)), only_latest=True)
+    assert ledger.letters.supersede("scan/x", before=START + dt.timedelta(days=1), by="run 7") == ("m1",)
+
+
+def test_finishing_a_replay_twice_is_finishing_it_once(ledger: Ledger) -> None:
+    ledger.letters.store(letter())
+    begun = ledger.letters.begin_replay("m1")
+    assert begun is not None
+
+    assert [ledger.letters.finish_replay(begun, who="ada", note="fixed") for _ in range(2)] == [True, True]
+
+    assert ids(ledger, state=LetterState.REPLAYED) == ["m1"]
 
 
 @pytest.mark.parametrize("round_", range(10))

@@ -18,9 +18,10 @@ from purser.cases import Rung
 from purser.catalogue import Catalogue
 from purser.changes import Change
 from purser.declare import Automation, Control, automation, control
-from purser.errors import Mistake
+from purser.errors import Mistake, UnknownOutcome
 from purser.model import Severity, Verdict
 from purser.reads import Domain, Row, Scope, Snapshot
+from purser.retry import RetryPolicy
 
 
 class Line(Row, model="account.analytic.line"):
@@ -161,10 +162,18 @@ def test_the_example_in_the_house_view_fits_what_ships() -> None:
     declared = [one for module in shipped for one in vars(module).values() if isinstance(one, Control | Automation)]
     lines = HOUSE_VIEW.read_text(encoding="utf-8").splitlines()
     shown = [line.removeprefix("#   ") for line in lines if line.startswith("#   ")]
-    assert [line for line in shown if re.fullmatch(r"\w+:", line)] == ["roles:", "controls:", "automations:"]
+    assert [line for line in shown if re.fullmatch(r"\w+:", line)] == [
+        "roles:",
+        "controls:",
+        "automations:",
+        "retries:",
+        "freezes:",
+    ]
     policies = parse_policies(Catalogue.of(declared), "\n".join(["version: 1", *shown]), source="the example")
     assert policies.control("missing-timesheets").ladder[-1] == Rung("pmo", 3)
     assert not policies.automation("open-project").enabled
+    assert policies.retry("react", UnknownOutcome("x")) == RetryPolicy(attempts=15, base=30.0, cap=3600.0)
+    assert [freeze.name for freeze in policies.freezes] == ["month-end"]
 
 
 def test_only_enabled_controls_have_a_cadence() -> None:

@@ -45,7 +45,8 @@ def test_a_complete_environment_loads() -> None:
     settings = load(*EVERYTHING)
     assert settings.broker == "redis://:brokerpass@localhost:6379/0"
     assert settings.odoo_url == "https://odoo.example.com"
-    assert settings.visibility_timeout == 15
+    assert (settings.lease, settings.heartbeat) == (15.0, 3.0)
+    assert settings.one_redis
 
 
 def test_a_command_needs_only_the_settings_it_uses() -> None:
@@ -116,6 +117,7 @@ def test_a_wrong_value_is_named_with_its_reason(name: str, value: str, reason: s
     ("changed", "reason"),
     [
         ({"PURSER_TASK_SOFT_TIME_LIMIT": "301"}, "PURSER_TASK_SOFT_TIME_LIMIT (301 s) must be shorter"),
+        ({"PURSER_LEASE": "5"}, "PURSER_LEASE (5 s) must be at least three times PURSER_HEARTBEAT (3 s)"),
         ({"PURSER_ODOO_TIMEOUT": "240"}, "PURSER_ODOO_TIMEOUT (240 s) must be shorter"),
     ],
 )
@@ -351,3 +353,20 @@ def test_the_example_explains_every_setting() -> None:
         if name in Settings.names() and not name.endswith("_API_KEY"):
             assert above.startswith("# "), f"{name} has no comment above it"
             assert not above.startswith(("# PURSER_", "# ---")), f"{name} has no comment of its own"
+
+
+@pytest.mark.parametrize(
+    ("broker", "ledger", "one"),
+    [
+        ("redis://localhost/0", "redis://:secret@localhost:6379/0", True),
+        ("redis://localhost/0", "redis://localhost/1", False),
+        ("redis://localhost:6379", "redis://localhost:6380", False),
+        ("redis://localhost", "rediss://localhost", False),
+        ("redis+socket:///run/redis.sock?virtual_host=2", "unix:///run/redis.sock?db=2", True),
+        ("amqp://localhost//", "redis://localhost/0", False),
+    ],
+)
+def test_broker_and_ledger_are_one_redis_only_if_host_port_and_database_agree(
+    broker: str, ledger: str, one: bool
+) -> None:
+    assert load(PURSER_BROKER_URL=broker, PURSER_LEDGER_URL=ledger).one_redis is one

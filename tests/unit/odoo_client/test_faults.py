@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from odoo_client import Door, connect, faults
-from odoo_client.faults import Denied, Missing, NoSuchModel, NoSuchName
+from odoo_client.faults import Contention, Denied, Missing, NoSuchModel, NoSuchName
 from odoo_client.wire import Request
 from purser.errors import (
     Misconfigured,
@@ -36,7 +36,7 @@ NAMED: list[tuple[str, str, int, type[PurserError]]] = [
     ("odoo.exceptions.ValidationError", "Recursion Detected.", 422, Refusal),
     ("odoo.exceptions.RedirectWarning", "Configure a journal first.", 422, Refusal),
     ("odoo.exceptions.MissingError", "Record does not exist or has been deleted.", 404, Missing),
-    ("odoo.exceptions.LockError", "Cannot lock the record.", 409, Transient),
+    ("odoo.exceptions.LockError", "Cannot lock the record.", 409, Contention),
     ("odoo.exceptions.AccessDenied", "Access Denied", 403, Misconfigured),
     ("werkzeug.exceptions.Unauthorized", "Invalid apikey", 401, Misconfigured),
     ("werkzeug.exceptions.NotFound", "the model 'res.partner' does not exist", 404, NoSuchModel),
@@ -49,9 +49,9 @@ NAMED: list[tuple[str, str, int, type[PurserError]]] = [
     ("builtins.AttributeError", "The method 'res.partner.nope' does not exist", 500, Permanent),
     ("builtins.TypeError", "unsupported operand", 500, Permanent),
     ("psycopg2.errors.InvalidTextRepresentation", "invalid input syntax for type integer", 500, Permanent),
-    ("psycopg2.errors.SerializationFailure", "could not serialize access", 500, Transient),
-    ("psycopg2.errors.LockNotAvailable", "could not obtain lock on row", 500, Transient),
-    ("psycopg2.errors.DeadlockDetected", "deadlock detected", 500, Transient),
+    ("psycopg2.errors.SerializationFailure", "could not serialize access", 500, Contention),
+    ("psycopg2.errors.LockNotAvailable", "could not obtain lock on row", 500, Contention),
+    ("psycopg2.errors.DeadlockDetected", "deadlock detected", 500, Contention),
     ("psycopg2.InterfaceError", "connection already closed", 500, UnknownOutcome),
     ("psycopg2.OperationalError", 'database "nope" does not exist', 500, Misconfigured),
     ("psycopg2.OperationalError", "connection to server on socket failed: No such file", 500, Transient),

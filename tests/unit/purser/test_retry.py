@@ -6,14 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purser.errors import Conflict, Misconfigured, Permanent, Refusal, Throttled, Transient, UnknownOutcome
-from purser.retry import DeadLetter, Refused, Retry, RetryPolicy, decide
+from purser.errors import Conflict, Misconfigured, Permanent, Refusal, Snooze, Throttled, Transient, UnknownOutcome
+from purser.retry import DeadLetter, Overtaken, Refused, Retry, RetryPolicy, Snoozed, decide
 
 POLICY = RetryPolicy(attempts=4, base=1.0, cap=10.0)
 
 
 def longest(low: float, high: float) -> float:
     return max(low, high)
+
+
+def shortest(low: float, high: float) -> float:
+    return min(low, high)
 
 
 @pytest.mark.parametrize("error", [Transient("x"), UnknownOutcome("x"), Conflict("x")])
@@ -35,17 +39,57 @@ def test_a_refusal_is_for_a_person_and_never_tried_again() -> None:
     assert decide(POLICY, Refusal("no"), attempt=1, rng=longest) == Refused("no")
 
 
-def test_patience_that_was_asked_for_is_kept() -> None:
-    assert decide(POLICY, Throttled("slow", retry_after=7), attempt=1, rng=longest) == Retry(7)
+def test_patience_that_was_asked_for_is_kept_and_never_cut_by_the_cap() -> None:
+    impatient = RetryPolicy(attempts=4, base=1.0, cap=2.0)
+    decision = decide(impatient, Throttled("slow", retry_after=90), attempt=1, rng=shortest)
+    assert decision == Retry(90.0)
 
 
-@given(st.integers(1, 50), st.integers(0, 2**32), st.floats(0, 1e6))
-def test_a_wait_never_exceeds_its_cap_and_is_never_negative(attempt: int, seed: int, patience: float) -> None:
-    policy = RetryPolicy(attempts=100, base=0.5, cap=10.0)
-    for error in (Transient("x"), Throttled("x", retry_after=patience)):
-        decision = decide(policy, error, attempt=attempt, rng=random.Random(seed).uniform)
-        assert isinstance(decision, Retry)
-        assert 0 <= decision.after <= policy.cap
+def test_a_senseless_wish_for_patience_has_an_end() -> None:
+    decision = decide(POLICY, Throttled("slow", retry_after=1e9), attempt=1, rng=shortest)
+    assert decision == Retry(6 * 3600.0)
+
+
+@given(st.integers(1, 200), st.integers(0, 2**32), st.floats(0, 6 * 3600))
+def test_a_wait_stays_within_its_bound_and_keeps_what_was_asked_for(attempt: int, seed: int, patience: float) -> None:
+    policy, rng = RetryPolicy(attempts=1000, base=0.5, cap=10.0), random.Random(seed).uniform
+    usual = decide(policy, Transient("x"), attempt=attempt, rng=rng)
+    asked = decide(policy, Throttled("x", retry_after=patience), attempt=attempt, rng=rng)
+    assert isinstance(usual, Retry)
+    assert isinstance(asked, Retry)
+    assert 0 <= usual.after <= min(policy.cap, policy.base * 2 ** (attempt - 1))
+    assert patience <= asked.after <= max(policy.cap, patience * 1.1 + 1e-6)
+
+
+def test_waits_at_the_cap_are_spread_from_nothing_to_the_cap() -> None:
+    rng = random.Random(7).uniform
+    waits = [decide(POLICY, Transient("x"), attempt=3, rng=rng) for _ in range(200)]
+    seconds = [wait.after for wait in waits if isinstance(wait, Retry)]
+    assert min(seconds) < 0.4
+    assert max(seconds) > 3.6
+
+
+def test_what_the_fleet_holds_back_itself_spends_no_attempt_however_often() -> None:
+    decision = decide(POLICY, Snooze("paused: all", after=30.0), attempt=99, rng=shortest)
+    assert decision == Snoozed(30.0, "paused: all")
+
+
+@given(st.floats(0.1, 1e4), st.floats(0, 1e4), st.integers(0, 2**32))
+def test_nothing_waits_beyond_its_budget(budget: float, after: float, seed: int) -> None:
+    rng = random.Random(seed).uniform
+    held = decide(POLICY, Snooze("paused: all", after=after), attempt=1, rng=rng, budget=budget)
+    failed = decide(POLICY, Throttled("x", retry_after=after), attempt=1, rng=rng, budget=budget)
+    match held:
+        case Snoozed(after=wait):
+            assert wait < budget
+        case _:
+            assert held == Overtaken()
+            assert after * 1.1 >= budget
+    match failed:
+        case Retry(after=wait):
+            assert wait < budget
+        case _:
+            assert failed == DeadLetter("next slot comes first")
 
 
 @pytest.mark.parametrize("bad", [{"attempts": 0}, {"base": 0.0}, {"base": 5.0, "cap": 1.0}])

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from purser.cadence import Cadence, Daily, Every, daily, hours, parse_cadence
-from schedules.slots import latest_slot, next_slot, stagger
+from schedules.slots import latest_slot, next_slot, seconds_to_next_slot, slots_between, stagger
 
 ZONES = (
     "UTC",
@@ -167,3 +167,27 @@ def test_slots_over_a_clock_change_are_as_far_apart_as_the_day_was_long() -> Non
     for _ in range(3):
         slots.append(next_slot(daily("06:00"), slots[-1], BERLIN))
     assert [b - a for a, b in pairwise(slots[1:])] == [dt.timedelta(hours=23), dt.timedelta(hours=24)]
+
+
+@given(cadences, moments, st.integers(0, 40), zones)
+def test_slots_between_are_those_one_would_meet_on_the_way(
+    cadence: Cadence, start: dt.datetime, steps: int, tz: ZoneInfo
+) -> None:
+    after = latest_slot(cadence, start, tz)
+    until = after
+    for _ in range(steps):
+        until = next_slot(cadence, until, tz)
+    assert slots_between(cadence, after, until, tz) == max(0, steps - 1)
+
+
+def test_more_missed_slots_than_anybody_counts_are_as_many_as_are_counted() -> None:
+    assert slots_between(Every(dt.timedelta(seconds=1)), utc("2020-01-01T00:00"), utc("2026-01-01T00:00")) == 1000
+
+
+@given(cadences, moments, zones)
+def test_the_next_slot_is_never_further_than_the_cadence_says(
+    cadence: Cadence, now: dt.datetime, tz: ZoneInfo
+) -> None:
+    left = seconds_to_next_slot("a-control", cadence, now, tz)
+    longest = cadence.step if isinstance(cadence, Every) else dt.timedelta(days=8, hours=25)
+    assert 0 < left <= longest.total_seconds()

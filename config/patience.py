@@ -1,0 +1,187 @@
+"""How long a firm's fleet waits: which failure of which task is tried again how often, and what stands still when."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from config.marked import Marked
+from config.report import Report
+from purser import errors
+from purser.cadence import Freeze
+from purser.errors import Conflict, PurserError, Throttled, Transient, UnknownOutcome
+from purser.retry import RetryPolicy
+from purser.words import did_you_mean
+
+TASKS = ("scan", "apply", "accept", "react")
+ANY = "*"
+RETRIED: Mapping[str, type[PurserError]] = MappingProxyType(
+    {
+        one.__name__: one
+        for one in vars(errors).values()
+        if isinstance(one, type) and issubclass(one, (Transient, Conflict))
+    }
+)
+"""The errors a policy can name: those that are tried again."""
+
+HOUSE = RetryPolicy()
+_HOUSE_BY_ERROR: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        Conflict.__name__: {"base": 0.5, "cap": 60.0},
+        UnknownOutcome.__name__: {"base": 2.0},
+        Throttled.__name__: {"attempts": 30},
+    }
+)
+_UNITS = {"s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?([a-z]*?)s?")
+
+Given = Mapping[str, float]
+"""Some of attempts, base and cap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """The retry policies of a firm, by task and by error."""
+
+    by_task: Mapping[str, Given] = field(default_factory=dict)
+    by_error: Mapping[tuple[str, str], Given] = field(default_factory=dict)
+    """By task and name of the error."""
+
+    def told(self) -> dict[str, object]:
+        """Give what the firm has said, for a hash or a listing; what it left to the house view is not in it."""
+        by_error = {f"{task}/{error}": dict(given) for (task, error), given in self.by_error.items()}
+        return {**{task: dict(given) for task, given in self.by_task.items()}, **by_error}
+
+    def of(self, task: str, error: type[BaseException]) -> RetryPolicy:
+        """Give the policy of one failure: what is said of this task and error counts before what is said of the task,
+        that before what is said of every task, and the house view fills in the rest. A subclass of an error is
+        covered by what is said of the error."""
+        names = [kind.__name__ for kind in reversed(error.__mro__) if kind.__name__ in RETRIED]
+        said: list[Given] = [_HOUSE_BY_ERROR.get(name, {}) for name in names]
+        for scope in (ANY, task):
+            said.append(self.by_task.get(scope, {}))
+            said += [self.by_error.get((scope, name), {}) for name in names]
+        merged: dict[str, float] = {}
+        for one in said:
+            merged |= one
+        return _policy(merged)
+
+
+def _policy(given: Given) -> RetryPolicy:
+    base, cap = given.get("base", HOUSE.base), given.get("cap", HOUSE.cap)
+    if "cap" not in given:
+        cap = max(base, cap)
+    elif base > cap:
+        base = cap  # each was right where it stood: the nearer one counts
+    return replace(HOUSE, attempts=int(given.get("attempts", HOUSE.attempts)), base=base, cap=cap)
+
+
+def checked(given: Given) -> Given:
+    """Return the values of one place in a policy, or raise ValueError where they do not fit each other."""
+    RetryPolicy(
+        attempts=int(given.get("attempts", HOUSE.attempts)),
+        base=given.get("base", min(HOUSE.base, given.get("cap", HOUSE.cap))),
+        cap=given.get("cap", max(HOUSE.cap, given.get("base", HOUSE.base))),
+    )
+    return given
+
+
+def seconds(value: object) -> float:
+    """Read a duration: a number of seconds, or such as `30 s`, `10 min`, `2 hours`. ValueError says what is wrong."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"write seconds, or such as `30 s`, `10 min`, `2 h`, not {value!r}")
+    if isinstance(value, str):
+        found = _DURATION.fullmatch(value.strip().lower())
+        unit = found[2] if found else ""
+        factor = _UNITS.get(unit or "s")
+        if found is None or factor is None:
+            raise ValueError(f"write seconds, or such as `30 s`, `10 min`, `2 h`, not {value!r}")
+        number = float(found[1]) * factor
+    else:
+        number = float(value)
+    if not 0 < number < float("inf"):
+        raise ValueError(f"a wait is longer than nothing, not {value!r}")
+    return number
+
+
+# ----------------------------------------------------------------------------- the readers --
+
+_RETRY_KEYS = ("attempts", "base", "cap")
+_FREEZE_KEYS = ("what", "days_before", "days_after", "months")
+
+
+def read_retries(report: Report, at: Marked | None) -> Patience:
+    """Read `retries:` of a policy file."""
+    by_task: dict[str, Given] = {}
+    by_error: dict[tuple[str, str], Given] = {}
+    for task, one in ({} if at is None else report.mapping(at, "retries", (ANY, *TASKS))).items():
+        what = f"retries: {task}"
+        entries = report.mapping(one, what, (*_RETRY_KEYS, "errors"))
+        errors_at = entries.pop("errors", None)
+        by_task[task] = _given(report, one, what, entries)
+        for name, error in ({} if errors_at is None else report.mapping(errors_at, what, RETRIED)).items():
+            inner = f"{what}: {name}"
+            by_error[task, name] = _given(report, error, inner, report.mapping(error, inner, _RETRY_KEYS))
+    return Patience(MappingProxyType(by_task), MappingProxyType(by_error))
+
+
+def _given(report: Report, at: Marked, what: str, entries: Mapping[str, Marked]) -> Given:
+    given: dict[str, float] = {}
+    if "attempts" in entries:
+        given["attempts"] = report.read(entries["attempts"], f"{what}: attempts", _attempts, HOUSE.attempts)
+    for name in ("base", "cap"):
+        if name in entries:
+            given[name] = report.read(entries[name], f"{what}: {name}", seconds, getattr(HOUSE, name))
+    return report.read(at, what, lambda _: checked(given), {})
+
+
+def _attempts(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"write a whole number of attempts, at least 1, not {value!r}")
+    return value
+
+
+def read_freezes(report: Report, at: Marked | None, targets: Collection[str]) -> tuple[Freeze, ...]:
+    """Read `freezes:` of a policy file; `targets` are what there is to freeze."""
+    return tuple(
+        _freeze(report, name, one, targets)
+        for name, one in ({} if at is None else report.mapping(at, "freezes")).items()
+    )
+
+
+def _freeze(report: Report, name: str, at: Marked, targets: Collection[str]) -> Freeze:
+    what = f"freeze `{name}`"
+    given = report.mapping(at, what, _FREEZE_KEYS)
+    if "what" not in given:
+        report.add(at, f"{what}: say what stands still, such as `what: [queue:apply]`")
+    frozen = [
+        report.read(one, f"{what}: what", lambda value: _target(value, targets), "")
+        for one in (report.items(given["what"], f"{what}: what") if "what" in given else ())
+    ]
+    months = [
+        report.read(one, f"{what}: months", lambda value: _number(value, 1, 12, "a month"), 1)
+        for one in (report.items(given["months"], f"{what}: months") if "months" in given else ())
+    ]
+    days = {
+        key: report.read(given.get(key), f"{what}: {key}", lambda value: _number(value, 0, 14, "days"), 0)
+        for key in ("days_before", "days_after")
+    }
+    return Freeze(
+        name=name,
+        what=frozenset(frozen),
+        days_before=days["days_before"],
+        days_after=days["days_after"],
+        months=frozenset(months) or frozenset(range(1, 13)),
+    )
+
+
+def _target(value: object, targets: Collection[str]) -> str:
+    if not isinstance(value, str) or value not in targets:
+        raise ValueError(f"`{value}` is nothing that could stand still.{did_you_mean(str(value), targets)}")
+    return value
+
+
+def _number(value: object, least: int, most: int, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"write {what} as a whole number from {least} to {most}, not {value!r}")
+    return value

@@ -1,0 +1,427 @@
+"""A retry or a snooze waits here until it is due, never in a worker's memory: visible, and cancellable.
+
+An entry leaves in one of four ways: on to its queue, cancelled (then it is a discarded letter), as a letter that a
+copy of its message became, or because its caller settled the message otherwise.
+"""
+
+import base64
+import datetime as dt
+import enum
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ledger.clock import micros, moment_of
+from ledger.held import Held
+from ledger.letters import Letter, fingerprint, letter_fields
+from ledger.pages import Page, checked_limit, chunks, earliest_first, narrowest
+from ledger.places import PLACES, field_of, keys
+from ledger.settled import who_said, why_said
+from ledger.store import Store, named, pairs, text, unreadable
+from purser.errors import Permanent
+
+AT_ONCE = 16 * 1024 * 1024
+"""About how many bytes of payload one step moves or lends, so that large messages do not hold up the server."""
+
+LATER = dt.timedelta(minutes=1)
+"""When an entry is looked at again whose queue could not take it."""
+
+
+class Kind(enum.StrEnum):
+    """Why a message waits: it failed and is tried again, or the fleet holds it back and no attempt was spent."""
+
+    RETRY = "retry"
+    SNOOZE = "snooze"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delayed:
+    """A message that waits until it is due. `id` is the message's own."""
+
+    id: str
+    queue: str
+    task: str
+    label: str
+    """What may be shown of its arguments."""
+    kind: Kind
+    why: str
+    """Such as `attempt 3 of 12: UnknownOutcome: ...` or `paused: queue:apply`."""
+    due: dt.datetime
+    attempt: int
+    """How many attempts are spent."""
+    payload: bytes = field(repr=False)
+    """The bytes that go on its queue as they are. A page leaves them out: it is read often, and they may be many."""
+    parked_at: dt.datetime
+    """When it was parked first."""
+    version: int = field(default=0, repr=False, compare=False)
+    """Which parking of which message this is; the ledger gives it."""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise ValueError("a delayed message needs its id: it is what makes parking it idempotent")
+
+
+# ---------------------------------------------------------------------------- server side --
+
+# field of the record that is settled, id, when it is due, now, when it was parked, then fields and values
+_PARK = (
+    PLACES
+    + """
+local field, id, due, now, parked_at = unpack(ARGV, 1, 5)
+if not is_ours(field) then return 0 end
+local version = redis.call('INCR', P .. ':delayed-by:versions')
+parked_at = redis.call('HGET', parked(id), 'parked_at') or parked_at
+for _, place in ipairs(places(id)) do redis.call('ZREM', place, id) end
+redis.call('HSET', parked(id), 'id', id, 'due', due, 'parked_at', parked_at, 'version', version, unpack(ARGV, 6))
+redis.call('HDEL', parked(id), 'lent_until')
+for _, place in ipairs(places(id)) do redis.call('ZADD', place, due, id) end
+local state = redis.call('HGET', key(id), 'state')
+if state == 'dead' then settle(id, 'superseded', now, 'purser', 'its message is tried again') end
+if state == 'replaying' then settle(id, 'replayed', now, 'purser', 'its message is tried again') end
+no_longer_held(field)
+return 1
+"""
+)
+
+# now, when to look again at what its queue did not take, how many, how many bytes
+_MOVE = (
+    PLACES
+    + """
+local now, later, limit, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local moved, size = 0, 0
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, limit)) do
+  local found = redis.pcall('HMGET', parked(id), 'queue', 'payload')
+  local queue, payload = found[1], found[2]
+  size = size + (payload and #payload or 0)
+  if moved > 0 and size > most then break end
+  local pushed = found
+  if payload then pushed = redis.pcall('LPUSH', queue, payload) end
+  local problem = type(pushed) == 'table' and pushed.err
+  if problem and string.find(tostring(problem), 'OOM') then return redis.error_reply(problem) end
+  if problem then
+    redis.call('ZADD', DUE, later, id)
+  elseif payload then
+    unpark(id)
+    moved = moved + 1
+  else
+    redis.call('ZREM', DUE, id)
+  end
+end
+return moved
+"""
+)
+
+# now, the end of the lease, how many, how many bytes; what is no hash stays, and is looked at again then
+_LEND = (
+    PLACES
+    + """
+local now, lapses, limit, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local lent, size = {}, 0
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, limit)) do
+  local length = redis.pcall('HSTRLEN', parked(id), 'payload')
+  if length == 0 then
+    redis.call('ZREM', DUE, id)
+  elseif type(length) == 'table' then
+    redis.call('ZADD', DUE, lapses, id)
+  else
+    size = size + length
+    if #lent > 0 and size > most then break end
+    redis.call('ZADD', DUE, lapses, id)
+    redis.call('HSET', parked(id), 'lent_until', lapses)
+    lent[#lent + 1] = redis.call('HGETALL', parked(id))
+  end
+end
+return lent
+"""
+)
+
+# id, version
+_SENT = (
+    PLACES
+    + """
+if redis.call('HGET', parked(ARGV[1]), 'version') ~= ARGV[2] then return 0 end
+return unpark(ARGV[1])
+"""
+)
+
+# id
+_REMOVE = PLACES + "return unpark(ARGV[1])"
+
+# id, now, who, note
+_NOW = (
+    PLACES
+    + """
+local id, now, who, note = unpack(ARGV)
+local due = redis.call('HGET', parked(id), 'due')
+if not due or tonumber(due) <= tonumber(now) then return 0 end
+audit(now, who, 'delayed.now', id, note)
+redis.call('HSET', parked(id), 'due', now)
+for _, place in ipairs(places(id)) do redis.call('ZADD', place, now, id) end
+return 1
+"""
+)
+
+# id, version, now, who, note, how many arguments are kept from the first time, those, then those that are told anew
+_CANCEL = (
+    PLACES
+    + """
+local id, version, now, who, note, kept = unpack(ARGV, 1, 6)
+local its, lent_until = unpack(redis.call('HMGET', parked(id), 'version', 'lent_until'))
+if its ~= version or tonumber(lent_until or 0) > tonumber(now) then return 0 end
+write(id, tonumber(kept), 7)
+redis.call('HSETNX', key(id), 'attempts', '')
+settle(id, 'discarded', now, who, note)
+audit(now, who, 'delayed.cancel', id, note)
+unpark(id)
+return 1
+"""
+)
+
+
+# ---------------------------------------------------------------------------- the delayed --
+
+
+class DelayedSet:
+    """What waits for its moment. Every worker moves what is due."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._park = store.script(_PARK)
+        self._move = store.script(_MOVE)
+        self._lend = store.script(_LEND)
+        self._sent = store.script(_SENT)
+        self._remove = store.script(_REMOVE)
+        self._now = store.script(_NOW)
+        self._cancel = store.script(_CANCEL)
+
+    def park(self, entry: Delayed, *, settles: Held | None = None) -> bool:
+        """Keep a message until it is due. The same id again replaces what was kept: it is the same message.
+
+        With `settles` the message leaves its worker in the same step: False, and nothing was written, when the
+        record no longer stands. A letter of this message is no longer dead: what may still be done waits here.
+        """
+        if not entry.payload:
+            raise ValueError("a delayed message needs its bytes: a page of the delayed leaves them out, ask `get`")
+        args = [
+            *(
+                field_of(settles),
+                text(entry.id),
+                micros(entry.due),
+                micros(self._store.now()),
+                micros(entry.parked_at),
+            ),
+            *("queue", text(entry.queue), "task", text(entry.task), "label", text(entry.label), "kind", entry.kind),
+            *("why", text(entry.why), "attempt", entry.attempt, "payload", entry.payload),
+        ]
+        with self._store.reach(self._key(entry.id)):
+            return bool(self._park(keys=keys(self._store.prefix, settles), args=args))
+
+    def move_due(self, *, limit: int = 200) -> int:
+        """Put what is due on its queue, in one step for each; give how many. Broker and ledger are one Redis.
+
+        What a queue cannot take (its key holds something else) is looked at again a minute later, and holds up
+        nobody.
+        """
+        with self._store.reach(self._due_key):
+            now = self._is_due()
+            if now is None:
+                return 0
+            args = [micros(now), micros(now + LATER), limit, AT_ONCE]
+            return int(self._move(keys=[self._store.prefix], args=args))
+
+    def lend_due(self, *, limit: int = 100, lease: dt.timedelta) -> tuple[Delayed, ...]:
+        """Give what is due to be published on another broker; nobody else gets it until the lease ends.
+
+        Publish first, say `sent` second: killed in between, the message goes out twice under one id. What cannot be
+        read (a newer Purser wrote it) waits for somebody who can, and is raised when there is nothing else.
+        """
+        with self._store.reach(self._due_key):
+            now = self._is_due()
+            if now is None:
+                return ()
+            args = [micros(now), micros(now + lease), limit, AT_ONCE]
+            flat = self._lend(keys=[self._store.prefix], args=args)
+        lent: list[Delayed] = []
+        unread: Permanent | None = None
+        for raw in map(pairs, flat):
+            try:
+                lent.append(self._read(raw.get("id", b"?").decode(), raw))
+            except Permanent as problem:
+                unread = problem
+        if unread is not None and not lent:
+            raise unread
+        return tuple(lent)
+
+    def sent(self, entry: Delayed) -> bool:
+        """Take off what was lent and is published. False: it is gone, or was parked anew and waits once more."""
+        with self._store.reach(self._key(entry.id)):
+            return bool(self._sent(keys=[self._store.prefix], args=[text(entry.id), entry.version]))
+
+    def next_due(self) -> dt.datetime | None:
+        """Say when a mover next finds something; a lent entry counts from the end of its lease."""
+        with self._store.reach(self._due_key) as client:
+            first = client.zrange(self._due_key, 0, 0, withscores=True)
+        return moment_of(first[0][1]) if first else None
+
+    def count(self) -> int:
+        """Count what waits."""
+        with self._store.reach(self._due_key) as client:
+            return int(client.zcard(self._due_key))
+
+    def get(self, message_id: str) -> Delayed | None:
+        """Give one entry."""
+        with self._store.reach(self._key(message_id)) as client:
+            raw = client.hgetall(self._key(message_id))
+        return self._read(message_id, named(raw)) if raw else None
+
+    def page(
+        self,
+        *,
+        after: str | None = None,
+        limit: int = 50,
+        queue: str | None = None,
+        task: str | None = None,
+        kind: Kind | None = None,
+    ) -> Page[Delayed]:
+        """Give entries without their payload, the earliest due first; `after` is what the page before gave."""
+        checked_limit(limit)
+        wanted = {"queue": queue, "task": task, "kind": kind}
+        indexes = [self._index(name, value) for name, value in wanted.items() if value is not None]
+        with self._store.reach(self._due_key) as client:
+            index, others = narrowest(client, indexes or [self._due_key])
+            marks = list(itertools.islice(earliest_first(client, index, others=others, after=after), limit + 1))
+            names = [mark.id.decode() for mark in marks[:limit]]
+            pipe = client.pipeline(transaction=False)
+            for name in names:
+                pipe.hmget(self._key(name), _SHOWN)
+            found = pipe.execute()
+        raws = [
+            {name: value for name, value in zip(_SHOWN, values, strict=True) if value is not None} for values in found
+        ]
+        items = tuple(self._read(name, raw) for name, raw in zip(names, raws, strict=True) if raw)
+        return Page(items, str(marks[limit - 1]) if len(marks) > limit else None)
+
+    def remove(self, ids: Sequence[str]) -> tuple[str, ...]:
+        """Take entries off without a trace, for a caller that has settled their messages; give those that were on."""
+        return self._each(self._remove, ids)
+
+    def now(self, ids: Sequence[str], *, who: str, note: str) -> tuple[str, ...]:
+        """Make entries due at once, audited; give those that waited. What is due already is left alone."""
+        told = [micros(self._store.now()), text(who_said(who)), text(why_said(note))]
+        return self._each(self._now, ids, *told)
+
+    def cancel(self, ids: Sequence[str], *, who: str, note: str) -> tuple[str, ...]:
+        """Take entries off for good, audited; give those that were taken. Each becomes a discarded letter.
+
+        What is being published at this moment is left alone: it can no longer be held back.
+        """
+        who_said(who)
+        why_said(note)
+        return tuple(id_ for id_ in ids if self._cancelled(id_, who=who, note=note))
+
+    # -- helpers
+
+    def _cancelled(self, message_id: str, *, who: str, note: str) -> bool:
+        now = self._store.now()
+        entry = self.get(message_id)
+        while entry is not None:
+            kept, told = letter_fields(_letter_of(entry, now))
+            args = [text(entry.id), entry.version, micros(now), text(who), text(note), len(kept), *kept, *told]
+            with self._store.reach(self._key(message_id)):
+                if self._cancel(keys=[self._store.prefix], args=args):
+                    return True
+            before, entry = entry, self.get(message_id)
+            if entry is not None and entry.version == before.version:
+                return False  # it is lent
+        return False
+
+    def _each(self, script: Any, ids: Sequence[str], *args: Any) -> tuple[str, ...]:
+        changed: list[str] = []
+        for chunk in chunks(ids):
+            with self._store.reach(self._due_key) as client:
+                pipe = client.pipeline(transaction=False)
+                for id_ in chunk:
+                    script(keys=[self._store.prefix], args=[text(id_), *args], client=pipe)
+                changed += [id_ for id_, done in zip(chunk, pipe.execute(), strict=True) if done]
+        return tuple(changed)
+
+    def _is_due(self) -> dt.datetime | None:
+        """Give the present if something is due. Nothing there costs one small command."""
+        first = self.next_due()
+        if first is None:
+            return None
+        now = self._store.now()
+        return now if first <= now else None
+
+    def _key(self, message_id: str) -> str:
+        return self._store.key("delayed", message_id)
+
+    @property
+    def _due_key(self) -> str:
+        return self._store.key("delayed-by", "due")
+
+    def _index(self, dimension: str, value: str) -> str:
+        return self._store.key("delayed-by", dimension, value)
+
+    def _read(self, message_id: str, raw: Mapping[str, bytes]) -> Delayed:
+        try:
+            return _delayed(raw)
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
+            raise unreadable(self._key(message_id), error) from error
+
+
+_SHOWN = ("id", "queue", "task", "label", "kind", "why", "due", "attempt", "parked_at", "version")
+
+
+def _delayed(raw: Mapping[str, bytes]) -> Delayed:
+    return Delayed(
+        id=raw["id"].decode(),
+        queue=raw["queue"].decode(),
+        task=raw["task"].decode(),
+        label=raw["label"].decode(),
+        kind=Kind(raw["kind"].decode()),
+        why=raw["why"].decode(),
+        due=moment_of(raw["due"]),
+        attempt=int(raw["attempt"]),
+        payload=raw.get("payload", b""),
+        parked_at=moment_of(raw["parked_at"]),
+        version=int(raw["version"]),
+    )
+
+
+# ---------------------------------------------------------------------------- cancelled --
+
+
+def _letter_of(entry: Delayed, now: dt.datetime) -> Letter:
+    """Give the letter of a cancelled message: opened like any other, or its bytes as they are if nobody can."""
+    try:
+        opened = _opened(entry.payload)
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
+        opened = {"body": entry.payload, "content_type": "application/octet-stream", "content_encoding": "binary"}
+    return Letter(
+        **opened,
+        id=entry.id,
+        queue=entry.queue,
+        task=entry.task,
+        reason="cancelled",
+        message=entry.why,
+        fingerprint=fingerprint(error="", message="cancelled", task=entry.task),
+        first_at=entry.parked_at,
+        stored_at=now,
+    )
+
+
+def _opened(payload: bytes) -> dict[str, Any]:
+    """Open the envelope of a message; raises one of several errors if it is none."""
+    envelope = json.loads(payload)
+    properties, body = dict(envelope["properties"]), envelope["body"]
+    is_base64 = properties.get("body_encoding") == "base64"
+    return {
+        "body": base64.b64decode(body, validate=True) if is_base64 else body.encode("utf-8", "backslashreplace"),
+        "headers": dict(envelope["headers"]),
+        "properties": properties,
+        "content_type": str(envelope["content-type"]),
+        "content_encoding": str(envelope["content-encoding"]),
+    }

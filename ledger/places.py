@@ -1,0 +1,106 @@
+"""A message of ours waits in one place: among the delayed, or as a letter. This is what the scripts of both share.
+
+Redis does not roll a script back, so each looks first, then copies, then deletes: an error in the middle repeats a
+message and never loses one. A script that is given a `Held` (its key is KEYS[2], its field an argument) writes only
+while the record stands, and takes it off last.
+"""
+
+from ledger.held import Held
+from ledger.store import text
+
+PLACES = """
+local P = KEYS[1]
+
+-- held by a worker
+
+local function is_ours(field) return not KEYS[2] or redis.call('HEXISTS', KEYS[2], field) == 1 end
+local function no_longer_held(field) if KEYS[2] then redis.call('HDEL', KEYS[2], field) end end
+
+-- letters
+
+local function key(id) return P .. ':letter:' .. id end
+
+local function indexes(id, state)
+  local index = P .. ':letters:' .. state
+  local dimensions = {'queue', 'task', 'reason', 'fingerprint', 'covers'}
+  local found = {index}
+  for i, value in ipairs(redis.call('HMGET', key(id), unpack(dimensions))) do
+    if dimensions[i] ~= 'covers' or (value and value ~= '') then
+      found[#found + 1] = index .. ':' .. dimensions[i] .. ':' .. (value or '')
+    end
+  end
+  return found, index .. ':fingerprints', redis.call('HGET', key(id), 'fingerprint') or ''
+end
+
+local function leave(id)
+  local state = redis.call('HGET', key(id), 'state')
+  if not state then return false end
+  local found, kinds, kind = indexes(id, state)
+  for _, index in ipairs(found) do redis.call('ZREM', index, id) end
+  if redis.call('EXISTS', P .. ':letters:' .. state .. ':fingerprint:' .. kind) == 0 then
+    redis.call('SREM', kinds, kind)
+  end
+  return state
+end
+
+local function enter(id, state, score)
+  redis.call('HSET', key(id), 'state', state)
+  local found, kinds, kind = indexes(id, state)
+  for _, index in ipairs(found) do redis.call('ZADD', index, score, id) end
+  redis.call('SADD', kinds, kind)
+end
+
+local function settle(id, state, at, who, note)
+  leave(id)
+  redis.call('HDEL', key(id), 'replay_at')
+  redis.call('HSET', key(id), 'settled_at', at, 'settled_by', who, 'settled_note', note)
+  enter(id, state, at)
+end
+
+-- id, the number of fields kept from the first time, those, then the fields that are told anew each time
+local function write(id, kept, first)
+  local known = leave(id)
+  if not known then redis.call('HSET', key(id), unpack(ARGV, first, first + kept - 1)) end
+  redis.call('HSET', key(id), unpack(ARGV, first + kept))
+  redis.call('HDEL', key(id), 'replay_at', 'settled_at', 'settled_by', 'settled_note')
+  return known
+end
+
+-- delayed
+
+local DUE = P .. ':delayed-by:due'
+
+local function parked(id) return P .. ':delayed:' .. id end
+
+local function places(id)
+  local found = {DUE}
+  local dimensions = {'queue', 'task', 'kind'}
+  for i, value in ipairs(redis.call('HMGET', parked(id), unpack(dimensions))) do
+    found[#found + 1] = P .. ':delayed-by:' .. dimensions[i] .. ':' .. (value or '')
+  end
+  return found
+end
+
+local function unpark(id)
+  if redis.call('EXISTS', parked(id)) == 0 then return 0 end
+  for _, place in ipairs(places(id)) do redis.call('ZREM', place, id) end
+  return redis.call('DEL', parked(id))
+end
+
+-- the trail
+
+local function audit(at, who, action, what, note, facts)
+  redis.call('XADD', P .. ':audit', '*',
+    'at', at, 'who', who, 'action', action, 'what', what, 'note', note, 'facts', facts or '{}')
+end
+"""
+
+
+def keys(prefix: str, settles: Held | None) -> list[str]:
+    """Give the keys of a script that may settle what a worker holds."""
+    return [prefix] if settles is None else [prefix, settles.key]
+
+
+def field_of(settles: Held | None) -> bytes:
+    """Give the argument that goes with them."""
+    return b"" if settles is None else text(settles.field)

@@ -1,0 +1,135 @@
+"""What waits, where it waits, and who wakes it: delayed messages, pauses, the inbox, and workers that are ghosts."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+
+from ledger import Kind
+from odoo_client.twin import Twin
+from tests.e2e.conftest import Start
+from tests.e2e.running import RunningFleet, write_policies
+from tests.e2e.test_fleet import outcome, win, won
+from tests.houses import House, open_house
+from tests.odoo.seeding_people import Firm
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+READ = "crm.lead/search_read"
+
+
+@pytest.fixture(params=["twin"])
+def house(request: pytest.FixtureRequest) -> House:
+    return open_house(request)
+
+
+@pytest.fixture
+def twin(house: House) -> Twin:
+    assert house.twin is not None
+    return house.twin
+
+
+@pytest.fixture
+def fleet(start_fleet: Start, tmp_path: Path, firm: Firm) -> RunningFleet:
+    return start_fleet(write_policies(tmp_path / "p.yaml", every="every 1 hour"), PURSER_STALLED_AFTER="2")
+
+
+def tell(fleet: RunningFleet, lead: int, **options: object) -> None:
+    fleet.app.send_task("purser.accept", kwargs={"event": won(lead)}, queue="events", kwargsrepr="won", **options)
+
+
+def test_a_countdown_waits_in_the_ledger_and_outlives_its_worker(fleet: RunningFleet, firm: Firm) -> None:
+    lead = win(firm)
+    first = fleet.worker("a")
+    tell(fleet, lead, countdown=3600, task_id="the-one")
+    wait_until(lambda: fleet.ledger.delayed.count() == 1, what="the message to be parked")
+    fleet.kill(first)
+    (waiting,) = fleet.ledger.delayed.page().items
+    assert (waiting.id, waiting.kind, waiting.queue, waiting.attempt) == ("the-one", Kind.SNOOZE, "events", 0)
+    assert waiting.due > fleet.fleet.now() + dt.timedelta(minutes=55)
+    assert not fleet.in_flight()
+    fleet.worker("b")
+    assert fleet.ledger.delayed.now(["the-one"], who="test", note="now") == ("the-one",)
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project")
+    wait_until(fleet.quiet, within=20, what="empty queues")
+
+
+def test_a_failed_try_waits_in_the_ledger_with_its_history(fleet: RunningFleet, firm: Firm, twin: Twin) -> None:
+    lead = win(firm)
+    twin.faults.answer(503, times=2, only=READ)
+    fleet.worker()
+    tell(fleet, lead)
+    first = wait_until(lambda: fleet.ledger.delayed.page().items, within=20, what="a waiting try")[0]
+    assert (first.kind, first.attempt, first.task) == (Kind.RETRY, 1, "purser.react")
+    assert "Transient" in first.why
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=40, what="the project")
+    wait_until(fleet.quiet, within=20, what="empty queues")
+    assert fleet.ledger.letters.count() == 0
+
+
+def test_a_paused_queue_keeps_its_messages_and_goes_on_when_it_is_resumed(fleet: RunningFleet, firm: Firm) -> None:
+    lead = win(firm)
+    fleet.worker()
+    fleet.ledger.pauses.pause("queue:events", who="test", note="a look")
+    wait_until(lambda: "queue paused" in fleet.log("w"), what="the worker to notice")
+    tell(fleet, lead)
+    wait_until(lambda: fleet.depth("events") == 1, what="the message on its queue")
+    assert not fleet.in_flight()
+    assert outcome(firm, lead)[1] == 0
+    fleet.ledger.pauses.resume("queue:events", who="test", note="seen")
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project")
+
+
+def test_a_paused_automation_snoozes_and_spends_no_attempt(fleet: RunningFleet, firm: Firm) -> None:
+    lead = win(firm)
+    fleet.ledger.pauses.pause("automation:open-project", who="test", note="wrong template")
+    fleet.worker()
+    tell(fleet, lead)
+    (waiting,) = wait_until(lambda: fleet.ledger.delayed.page().items, within=20, what="a snooze")
+    assert (waiting.kind, waiting.attempt, waiting.why) == (Kind.SNOOZE, 0, "paused: automation:open-project")
+    fleet.ledger.pauses.resume("automation:open-project", who="test", note="mended")
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=40, what="the project")
+
+
+def test_an_accepted_event_survives_a_broker_that_forgot_everything(fleet: RunningFleet, firm: Firm) -> None:
+    lead = win(firm)
+    worker = fleet.worker()
+    fleet.ledger.pauses.pause("automation:open-project", who="test", note="hold")
+    tell(fleet, lead)
+    (waiting,) = wait_until(lambda: fleet.ledger.delayed.page().items, within=20, what="the automation's message")
+    assert fleet.ledger.inbox.count() == 1
+    fleet.kill(worker)
+    assert fleet.ledger.delayed.remove([waiting.id])  # lost: neither on a queue nor anywhere else
+    fleet.ledger.pauses.resume("automation:open-project", who="test", note="go")
+    fleet.worker("b")
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=60, what="the project, although its message was lost")
+    wait_until(lambda: fleet.ledger.inbox.count() == 0, what="an empty inbox")
+
+
+def test_what_expired_or_was_revoked_is_kept(fleet: RunningFleet, firm: Firm) -> None:
+    fleet.worker()
+    tell(fleet, 1, expires=-5, task_id="too-late")
+    wait_until(lambda: fleet.ledger.letters.count() == 1, within=20, what="a letter")
+    (letter,) = fleet.ledger.letters.page().items
+    assert (letter.id, letter.reason) == ("too-late", "expired")
+    assert json.loads(letter.body)[1]["event"]["type"] == "opportunity.won.v1"
+    fleet.app.control.revoke("unwanted")
+    wait_until(lambda: "unwanted" in fleet.log("w"), what="the worker to hear of it")
+    tell(fleet, 1, task_id="unwanted")
+    wait_until(lambda: fleet.ledger.letters.count() == 2, within=20, what="a second letter")
+    assert {one.reason for one in fleet.ledger.letters.page().items} == {"expired", "revoked"}
+    wait_until(fleet.quiet, within=20, what="empty queues")
+
+
+def test_a_worker_whose_main_loop_hangs_starts_anew_by_itself(
+    fleet: RunningFleet, firm: Firm, tmp_path: Path
+) -> None:
+    lead = win(firm)
+    fleet.environ |= {"PURSER_GHOST_AFTER": "5", "PURSER_TEST_WEDGE": str(tmp_path / "wedged")}
+    worker = fleet.worker(app="tests.e2e.wedged")
+    wait_until(lambda: "ghost worker" in fleet.log("w"), within=40, what="the ghost to be noticed")
+    tell(fleet, lead)
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=40, what="the project")
+    assert worker.poll() is None
+    assert fleet.log("w").count("w@test ready.") == 2

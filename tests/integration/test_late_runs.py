@@ -1,0 +1,97 @@
+"""A fleet whose beat was away for a day catches up once; nothing held back on purpose counts as a failure."""
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ledger import Letter, LetterState, Outcome
+from purser.errors import Snooze
+from schedules.slots import latest_slot, stagger
+from tests.integration.calm import Calm
+from tests.odoo.seeding_people import Firm
+from workers import scan
+
+CONTROL = "stale-drafts"
+
+
+@pytest.fixture
+def fleet(calm: Callable[[Path | None], Calm], firm: Firm) -> Calm:
+    firm.company()
+    return calm(None)
+
+
+def slot_of(fleet: Calm) -> dt.datetime:
+    every = fleet.fleet.policies.control(CONTROL).every
+    return latest_slot(every, fleet.moment, fleet.fleet.policies.timezone, stagger(CONTROL, every))
+
+
+def run(fleet: Calm, holder: str) -> scan.Run:
+    return scan.run_slot(fleet.fleet, CONTROL, holder=holder)
+
+
+def test_what_was_missed_in_a_week_is_caught_up_once_and_says_so(fleet: Calm) -> None:
+    first = run(fleet, "a")
+    assert (first.missed, first.outcome) == (0, Outcome.COMPLETED)
+    fleet.moment += dt.timedelta(days=7, hours=3)
+    assert run(fleet, "b").missed > 0
+    (record,) = fleet.ledger.runs.page(CONTROL, limit=1).items
+    assert record.missed == run_count(fleet, first.slot) - 1
+    assert record.late == pytest.approx((fleet.moment - slot_of(fleet) - offset(fleet)).total_seconds(), abs=1)
+    assert run(fleet, "c").outcome is None  # two beats: the slot is done
+
+
+def run_count(fleet: Calm, since: dt.datetime) -> int:
+    """Count the slots from `since` to now, the last one included."""
+    count, moment = 0, slot_of(fleet)
+    every = fleet.fleet.policies.control(CONTROL).every
+    while moment > since:
+        count += 1
+        moment = latest_slot(every, moment - dt.timedelta(seconds=1), fleet.fleet.policies.timezone)
+    return count
+
+
+def offset(fleet: Calm) -> dt.timedelta:
+    return stagger(CONTROL, fleet.fleet.policies.control(CONTROL).every)
+
+
+def test_a_scan_that_is_held_back_is_no_failed_run_and_gives_its_slot_back(
+    fleet: Calm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise Snooze("breaker open", after=5)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scan, "see_cases", closed)
+        with pytest.raises(Snooze):
+            run(fleet, "a")
+    assert fleet.ledger.runs.page(CONTROL).items == ()
+    assert run(fleet, "b").outcome is Outcome.COMPLETED
+
+
+def letter(covers: str, slot: dt.datetime | None, stored: dt.datetime) -> Letter:
+    return Letter(
+        id=f"{covers}-{slot}",
+        queue="scans",
+        task="purser.scan",
+        body=b"{}",
+        reason="attempts spent",
+        fingerprint="f",
+        first_at=stored,
+        stored_at=stored,
+        covers=covers,
+        slot=slot,
+    )
+
+
+def test_a_scan_that_is_done_settles_the_letters_of_those_before_it(fleet: Calm) -> None:
+    letters, earlier = fleet.ledger.letters, fleet.moment - dt.timedelta(days=2)
+    letters.store(letter(f"scan/{CONTROL}", None, earlier))
+    letters.store(letter(f"apply/{CONTROL}", earlier, earlier))
+    letters.store(letter("scan/another", None, earlier))
+    newer = letter(f"apply/{CONTROL}", slot_of(fleet), fleet.moment)
+    letters.store(newer)
+    run(fleet, "a")
+    assert letters.count(LetterState.SUPERSEDED) == 2
+    assert {one.id for one in letters.page().items} == {"scan/another-None", newer.id}

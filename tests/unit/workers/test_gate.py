@@ -1,0 +1,173 @@
+"""A gate that cannot be asked stands open, and that is said once a minute."""
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from config.settings import Role, Settings
+from ledger import Breaker, Ticket
+from odoo_client import connect
+from purser.errors import Permanent, PurserError, Snooze, Transient
+from purser.gate import Verdict, Wait
+from workers.fleet import Fleet, door
+from workers.gate import SAID_EVERY, UNASKED, SharedGate
+
+
+class Kept:
+    """A gate of the ledger that answers, or is away."""
+
+    def __init__(self) -> None:
+        self.problem: PurserError | None = None
+        self.answer: Ticket | Wait = Ticket("t", "k")
+        self.asked = 0
+        self.left: list[tuple[str, Verdict, float, float | None]] = []
+
+    def enter(self, kind: str) -> Ticket | Wait:
+        self.asked += 1
+        if self.problem:
+            raise self.problem
+        return self.answer
+
+    def leave(self, ticket: Ticket, verdict: Verdict, seconds: float, retry_after: float | None = None) -> None:
+        if self.problem:
+            raise self.problem
+        self.left.append((ticket.id, verdict, seconds, retry_after))
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def shared(kept: Kept, time: Time) -> SharedGate:
+    structlog.reset_defaults()
+    gate: Any = kept
+    return SharedGate(lambda: gate, monotonic=time)
+
+
+def test_what_the_ledger_says_counts(kept: Kept, shared: SharedGate) -> None:
+    entered = shared.enter("k")
+    assert not isinstance(entered, Wait)
+    entered.leave(Verdict.THROTTLED, 1.5, 30)
+    assert kept.left == [("t", Verdict.THROTTLED, 1.5, 30)]
+
+    kept.answer = Wait(4, "breaker open")
+    assert shared.enter("k") == kept.answer
+
+
+@pytest.mark.parametrize("problem", [Transient("the ledger is away"), Permanent("a damaged key")])
+def test_a_gate_that_cannot_be_asked_is_passed(kept: Kept, shared: SharedGate, problem: PurserError) -> None:
+    kept.problem = problem
+    entered = shared.enter("k")
+    assert not isinstance(entered, Wait)
+    entered.leave(Verdict.FAILED, 1, None)
+    assert kept.left == []
+
+
+def test_a_ticket_that_cannot_be_handed_back_hurts_nobody(kept: Kept, shared: SharedGate) -> None:
+    entered = shared.enter("k")
+    assert not isinstance(entered, Wait)
+    kept.problem = Transient("the ledger is away")
+    entered.leave(Verdict.ANSWERED, 1, None)
+    assert kept.left == []
+
+
+def test_a_ledger_that_is_away_is_not_asked_for_each_call(kept: Kept, shared: SharedGate, time: Time) -> None:
+    kept.problem = Transient("the ledger is away")
+    for _ in range(10):
+        shared.enter("k")
+    assert kept.asked == 1
+
+    time.now += UNASKED
+    kept.problem = None
+    kept.answer = Wait(4, "breaker open")
+    assert shared.enter("k") == kept.answer
+
+
+def test_it_is_said_once_a_minute(kept: Kept, shared: SharedGate, time: Time) -> None:
+    kept.problem = Transient("the ledger is away")
+    with capture_logs() as said:
+        while time.now < SAID_EVERY:
+            shared.enter("k")
+            time.now += 1
+        assert len(said) == 1
+        shared.enter("k")
+    assert len(said) == 2
+    assert kept.asked > 2
+
+
+# ----------------------------------------------------------------------------------- the fleet --
+
+
+@pytest.fixture
+def nobody_there() -> Iterator[str]:
+    """Give an address at which nobody listens, and nobody else will."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
+
+
+def fleet_of(odoo: str, ledger: str | None) -> Fleet:
+    given = {f"PURSER_ODOO_{name}": "x" for name in ("DB", "LOGIN", "API_KEY")}
+    given |= {"PURSER_ODOO_URL": odoo, "PURSER_ODOO_API": "json2"}
+    if ledger is not None:
+        given["PURSER_LEDGER_URL"] = ledger
+
+    def nothing(*_: Any, **__: Any) -> None:
+        raise AssertionError("nothing is published here")
+
+    return Fleet.assemble(Settings.load(environ=given), nothing, nothing)
+
+
+def test_what_one_worker_meets_holds_all_of_them_back_and_not_the_doctor(redis_url: str, nobody_there: str) -> None:
+    first, second = fleet_of(nobody_there, redis_url), fleet_of(nobody_there, redis_url)
+    for n in range(5):
+        with pytest.raises(Transient, match="cannot be reached"):
+            (first.audit if n % 2 else first.change).search_count("res.partner", [])
+
+    for client in (first.audit, second.change):
+        with pytest.raises(Snooze, match="breaker open") as caught:
+            client.search_count("res.partner", [])
+        assert 0 < caught.value.after <= 5
+    assert second.gate.state().breaker is Breaker.OPEN
+    with connect(door(second.settings, Role.AUDIT)) as alone:
+        assert "cannot be reached" in alone.ping().problem
+
+    for fleet in (first, second):
+        fleet.disconnect()
+
+
+@pytest.mark.parametrize("ledger", [None, "redis://127.0.0.1:1/0"])
+def test_without_a_ledger_odoo_is_called_all_the_same(nobody_there: str, ledger: str | None) -> None:
+    fleet = fleet_of(nobody_there, ledger)
+    for _ in range(8):
+        with pytest.raises(Transient, match="cannot be reached"):
+            fleet.audit.search_count("res.partner", [])
+    fleet.disconnect()
+
+
+def test_a_disconnected_fleet_asks_through_a_ledger_of_its_own(redis_url: str, nobody_there: str) -> None:
+    fleet = fleet_of(nobody_there, redis_url)
+    before = fleet.gate
+    fleet.disconnect()
+    assert fleet.gate is not before
+    assert fleet.gate.state().in_flight == 0
+    fleet.disconnect()

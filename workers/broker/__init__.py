@@ -1,0 +1,1 @@
+"""The broker's side: how messages are taken, held, given back and set aside, on Redis and on RabbitMQ."""

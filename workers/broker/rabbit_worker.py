@@ -1,0 +1,61 @@
+"""RabbitMQ's part in a worker: its queues are looked at before it starts, what was given up becomes letters while it
+runs, and what it has not begun goes back when it stops."""
+
+from typing import Any
+
+import structlog
+from celery import Celery
+from celery.bootsteps import StartStopStep
+from celery.worker import state
+
+from purser.errors import Misconfigured
+from workers.broker.rabbit import declare
+from workers.broker.rabbit_dead import DeadLetters, Keep
+
+log = structlog.get_logger(__name__)
+
+
+def take_part(app: Celery, keep: Keep) -> None:
+    """Add this part to every worker of an application; `keep` stores what was given up."""
+
+    class RabbitPart(StartStopStep):
+        """Starts after the pool, whose processes do not inherit its connection, and stops before the pool does."""
+
+        requires = ("celery.worker.components:Pool",)
+
+        def __init__(self, worker: Any, **kwargs: Any) -> None:
+            super().__init__(worker, **kwargs)
+            self._dead = DeadLetters(lambda: app.connection_for_read(heartbeat=app.conf.broker_heartbeat), keep)
+
+        def start(self, worker: Any) -> None:
+            """Look at the queues; Misconfigured ends the start with a sentence. A broker that is away is waited for."""
+            with app.connection_for_read() as connection:
+                try:
+                    connection.connect()
+                    declare(connection)
+                except Misconfigured:
+                    raise
+                except Exception as error:  # noqa: BLE001 - the worker itself goes on asking
+                    log.warning("the broker is away", problem=str(error))
+            self._dead.start()
+
+        def stop(self, worker: Any) -> None:
+            """Give back what waits here for a process to be free, then let the pool end what it has begun."""
+            hand_back(worker)
+            self._dead.stop()
+
+        def terminate(self, worker: Any) -> None:
+            """End at once: everything goes back with the connection."""
+            self._dead.stop()
+
+    app.steps["worker"].add(RabbitPart)
+
+
+def hand_back(worker: Any) -> None:
+    """Put back on their queues the messages of this worker that no process has begun."""
+    if worker.semaphore is not None:
+        worker.semaphore.clear()  # nobody in the line is called any more
+    for request in tuple(state.reserved_requests):
+        if not request.is_worked_on:
+            request._message.reject_log_error(log, request.connection_errors, requeue=True)
+            request.acknowledged = True

@@ -1,0 +1,129 @@
+"""A consumer that no bytes can stop: what stock code would drop, hold in memory or die of is kept in the ledger."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from celery.worker import state
+from celery.worker.consumer import Consumer
+
+from ledger import Kind
+from workers.broker.keeper import LeaseLost
+from workers.housekeeping import Housekeeper, QueueWatch, Seen
+from workers.keeping import park, set_aside
+from workers.messages import due_of, give_back, malformed
+from workers.request import later
+from workers.sending import depth_of, sender
+
+log = structlog.get_logger(__name__)
+
+
+class FleetConsumer(Consumer):
+    """Looks at each message before stock code does, and has a housekeeper beside it."""
+
+    paused_queues: frozenset[str] = frozenset()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.known_queues = frozenset(self.app.amqp.queues.consume_from)
+        self.seen = Seen()
+        self._housekeeper: Housekeeper | None = None
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        """Let the loop show that it turns."""
+        super().register_with_event_loop(hub)
+        hub.call_repeatedly(1.0, self.seen.tick)
+
+    def on_ready(self) -> None:
+        """Begin the housekeeping with the first connection."""
+        super().on_ready()
+        self.seen.tick()
+        self.seen.has_loop = self.hub is not None
+        if self._housekeeper is None:
+            self._housekeeper = Housekeeper(
+                self.app.fleet,
+                name=self.hostname,
+                consumer=self,
+                seen=self.seen,
+                send=sender(self.app),
+                watch=QueueWatch(depth_of(self.app)),
+            )
+            self._housekeeper.start()
+
+    def shutdown(self) -> None:
+        """End the housekeeping with the worker."""
+        if self._housekeeper is not None:
+            self._housekeeper.stop()
+        super().shutdown()
+
+    def pause_queues(self, paused: frozenset[str]) -> None:
+        """Take from all queues of this worker but these."""
+        for queue in sorted(self.known_queues):
+            if queue in paused and queue not in self.paused_queues:
+                self.task_consumer.cancel_by_queue(queue)
+                log.warning("queue paused", queue=queue)
+            elif queue in self.paused_queues and queue not in paused:
+                self.add_task_queue(queue)
+                log.warning("queue resumed", queue=queue)
+        self.paused_queues = paused
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        """Keep a message that is none of Celery's."""
+        self._set_aside(message, "unreadable", "NoTask", "a message without the header `task`")
+
+    def on_unknown_task(self, body: Any, message: Any, exc: BaseException) -> None:
+        """Keep a message for a task that this release does not have."""
+        self._set_aside(message, "unknown task", "NotRegistered", f"this release has no task {exc}")
+
+    def on_invalid_task(self, body: Any, message: Any, exc: BaseException) -> None:
+        """Keep a message that Celery finds malformed."""
+        self._set_aside(message, "unreadable", type(exc).__name__, str(exc))
+
+    def on_decode_error(self, message: Any, exc: BaseException) -> None:
+        """Keep a message whose body cannot be decoded."""
+        self._set_aside(message, "unreadable", type(exc).__name__, str(exc))
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
+        """Look at a message before stock code does: some shapes would end the worker."""
+        inner = super().create_task_handler(*args, **kwargs)
+
+        def on_task_received(message: Any) -> Any:
+            self.seen.consumed()
+            problem = malformed(message)
+            if problem:
+                return self._set_aside(message, "unreadable", "MalformedMessage", problem)
+            try:
+                wait = due_of(message)
+                return inner(message) if wait is None else self._park(message, wait)
+            except Exception as error:
+                if isinstance(error, self.connection_errors):
+                    raise
+                return self._set_aside(message, "unreadable", type(error).__name__, str(error))
+
+        return on_task_received
+
+    def on_connection_error_after_connected(self, exc: BaseException) -> None:
+        """Begin anew. What runs here goes on, unless the lease has ended: then others have it by now."""
+        self.seen.has_loop = False
+        super().on_connection_error_after_connected(exc)
+        if isinstance(exc, LeaseLost):
+            for request in tuple(state.active_requests):
+                log.warning("task stopped: its message went to somebody else meanwhile", id=request.id)
+                request.cancel(self.pool)
+
+    def _park(self, message: Any, wait: float) -> None:
+        """A countdown waits in the ledger, not in the memory of a worker."""
+        self._keep(message, lambda: park(self.app.fleet, message, kind=Kind.SNOOZE, after=wait, why="countdown"))
+
+    def _set_aside(self, message: Any, reason: str, error: str, text: str) -> None:
+        self._keep(
+            message,
+            lambda: set_aside(self.app.fleet, message, reason=reason, error=error, text=text[:500]),
+        )
+
+    def _keep(self, message: Any, keep: Callable[[], None]) -> None:
+        try:
+            keep()
+        except Exception as problem:  # noqa: BLE001 - the ledger may be away: nothing may end the worker or be lost
+            log.error("not kept, message goes back", problem=str(problem))
+            later(give_back, message)

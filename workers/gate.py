@@ -1,0 +1,70 @@
+"""The gate before Odoo is kept in the ledger; while the ledger is away it stands open."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from ledger import Gate, Ticket, Verdict, Wait
+from odoo_client import Pass
+from purser.errors import PurserError
+
+log = structlog.get_logger(__name__)
+
+UNASKED = 5.0
+"""Seconds for which a gate that could not be asked is not asked again: each call would wait for the ledger first."""
+
+SAID_EVERY = 60.0
+
+
+class SharedGate:
+    """Asks the ledger before each call. Holding back serves Odoo and never correctness, so no answer means go."""
+
+    def __init__(self, gate: Callable[[], Gate], *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._gate = gate
+        self._monotonic = monotonic
+        self._ask_again = self._say_again = float("-inf")
+
+    def enter(self, kind: str) -> Pass | Wait:
+        """Ask to make a call."""
+        if self._monotonic() < self._ask_again:
+            return _Unasked()
+        try:
+            gate = self._gate()
+            answer = gate.enter(kind)
+        except PurserError as error:
+            self.away(error)
+            return _Unasked()
+        return answer if isinstance(answer, Wait) else _Entered(self, gate, answer)
+
+    def away(self, problem: PurserError) -> None:
+        """Remember for a moment that the ledger does not answer, and say so once a minute."""
+        now = self._monotonic()
+        self._ask_again = now + UNASKED
+        if now >= self._say_again:
+            self._say_again = now + SAID_EVERY
+            log.warning("odoo is called without asking the gate", problem=str(problem))
+
+
+class _Unasked:
+    """A call that nobody counts."""
+
+    def leave(self, verdict: Verdict, seconds: float, retry_after: float | None) -> None:
+        """There is nobody to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entered:
+    """A call that the ledger counts."""
+
+    shared: SharedGate
+    gate: Gate
+    ticket: Ticket
+
+    def leave(self, verdict: Verdict, seconds: float, retry_after: float | None) -> None:
+        """Tell the ledger how the call went; a ticket that cannot be handed back lapses."""
+        try:
+            self.gate.leave(self.ticket, verdict, seconds, retry_after)
+        except PurserError as error:
+            self.shared.away(error)

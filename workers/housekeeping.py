@@ -1,0 +1,223 @@
+"""What each worker does for the fleet beside its tasks: what is due is sent, what stalled is sent again, and the
+worker itself is watched.
+
+One thread in the main process of each worker. All of it may be done by many workers at once: the ledger hands each
+piece to one of them.
+"""
+
+import contextlib
+import datetime as dt
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from celery.worker import state
+
+from ledger import Delayed, Member
+from purser.errors import PurserError
+from workers import react
+from workers.fleet import Fleet
+
+log = structlog.get_logger(__name__)
+
+EVERY = 0.5
+"""Seconds between two looks at what is due."""
+STALLED_EVERY = 15.0
+REPORT_EVERY = 5.0
+PAUSES_EVERY = 1.0
+LENT_FOR = dt.timedelta(seconds=60)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the main loop of the worker shows of itself. Written there, read by the housekeeping thread."""
+
+    last_tick: float = field(default_factory=time.monotonic)
+    last_consumed: float = field(default_factory=time.monotonic)
+    has_loop: bool = False
+
+    def tick(self) -> None:
+        """The main loop turns."""
+        self.last_tick = time.monotonic()
+
+    def consumed(self) -> None:
+        """A message arrived."""
+        self.last_consumed = time.monotonic()
+
+
+@dataclass(slots=True)
+class QueueWatch:
+    """How long something has been waiting on a queue without being taken, seen from outside of it."""
+
+    depth: Callable[[str], tuple[int, bytes | None]]
+    """Gives how many wait and, where the broker shows it, a mark of the next one."""
+    _since: dict[str, tuple[bytes | None, float]] = field(default_factory=dict)
+
+    def ages(self, queues: Iterable[str]) -> dict[str, float]:
+        """Give for each queue that has something waiting how long its next message has been the same one."""
+        now, ages = time.monotonic(), {}
+        for queue in queues:
+            waiting, mark = self.depth(queue)
+            before = self._since.get(queue)
+            if not waiting:
+                self._since.pop(queue, None)
+                continue
+            if before is None or before[0] != mark:
+                self._since[queue] = (mark, now)
+            ages[queue] = now - self._since[queue][1]
+        return ages
+
+
+class Housekeeper:
+    """The thread, and what it looks after. `stop` ends it."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        *,
+        name: str,
+        consumer: Any,
+        seen: Seen,
+        send: Callable[[Delayed], None],
+        watch: QueueWatch,
+    ) -> None:
+        self._fleet, self._name, self._consumer, self._seen = fleet, name, consumer, seen
+        self._send, self._watch = send, watch
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._next: dict[str, float] = {}
+        self._ages: dict[str, float] = {}
+        self._born: dt.datetime | None = None
+        self._is_away = False
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and say so to the crew."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        while not self._stop.wait(EVERY):
+            try:
+                self.look()
+            except PurserError as error:
+                if not self._is_away:
+                    log.warning("housekeeping waits for the ledger", problem=str(error))
+                self._is_away = True
+            except Exception:
+                log.exception("housekeeping failed, and goes on")
+            else:
+                self._is_away = False
+            self._watch_myself()
+
+    def look(self) -> None:
+        """Do once what is due by now."""
+        self.send_due()
+        self._each("pauses", PAUSES_EVERY, self.follow_pauses)
+        self._each("stalled", STALLED_EVERY, self.send_stalled)
+        self._each("report", REPORT_EVERY, self.report)
+
+    def _each(self, what: str, every: float, act: Callable[[], None]) -> None:
+        now = time.monotonic()
+        if now >= self._next.get(what, 0.0):
+            self._next[what] = now + every
+            act()
+
+    # ------------------------------------------------------------------------- messages --
+
+    def send_due(self) -> None:
+        """Put on their queues the delayed messages whose time has come."""
+        delayed = self._fleet.ledger.delayed
+        if self._fleet.settings.one_redis:
+            while delayed.move_due() and not self._stop.is_set():
+                pass
+            return
+        for entry in delayed.lend_due(lease=LENT_FOR):
+            self._send(entry)
+            delayed.sent(entry)
+
+    def send_stalled(self) -> None:
+        """Send events again whose automations show no progress."""
+        for entry in self._fleet.ledger.inbox.lend_stalled():
+            for automation in entry.pending:
+                log.warning("event sent again", event_id=entry.id, automation=automation, times=entry.emitted)
+                react.send(self._fleet, automation, entry.event)
+
+    # -------------------------------------------------------------------------- pauses --
+
+    def follow_pauses(self) -> None:
+        """Stop taking from queues that are paused, and begin again when they are not."""
+        queues = self._consumer.known_queues
+        paused = {queue for queue in queues if self._fleet.is_held_back(("all", f"queue:{queue}"))}
+        if paused != self._consumer.paused_queues:
+            self._consumer.call_soon(partial(self._consumer.pause_queues, frozenset(paused)))
+
+    # ---------------------------------------------------------------------- the worker --
+
+    def report(self) -> None:
+        """Tell the ledger that this worker lives, and what it sees."""
+        now = self._fleet.now()
+        self._born = self._born or now
+        self._ages = {}
+        self._ages = self._watch.ages(self._consumer.known_queues - self._consumer.paused_queues)
+        self._fleet.ledger.crew.report(
+            Member(
+                name=self._name,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                queues=tuple(sorted(self._consumer.known_queues)),
+                started=self._born,
+                at=now,
+                last_consumed=now - dt.timedelta(seconds=time.monotonic() - self._seen.last_consumed),
+                active=len(state.active_requests),
+                capacity=self._consumer.pool.num_processes,
+                oldest=self._ages,
+                version=version("odoo-purser"),
+                state="paused" if self._consumer.paused_queues else "working",
+            )
+        )
+
+    def is_ghost(self) -> str:
+        """Say why this worker is up and yet does no work; '' when it is all right."""
+        limit, now = self._fleet.settings.ghost_after, time.monotonic()
+        if self._seen.has_loop and now - self._seen.last_tick > limit:
+            return f"its main loop has not turned for {now - self._seen.last_tick:.0f} s"
+        idle = now - self._seen.last_consumed
+        oldest = max(self._ages.values(), default=0.0)
+        has_room = len(state.active_requests) < self._consumer.pool.num_processes
+        if has_room and idle > limit and oldest > limit:
+            return f"it has taken nothing for {idle:.0f} s while messages wait for {oldest:.0f} s"
+        return ""
+
+    def _watch_myself(self) -> None:
+        if state.should_stop is not None or state.should_terminate is not None:
+            return
+        why = self.is_ghost()
+        if why:
+            log.error("ghost worker: it starts anew", worker=self._name, why=why)
+            start_anew(self._consumer.pool)
+
+
+def start_anew(pool: Any) -> None:
+    """Become a fresh process with the same command line; what this one held lapses, and others take it.
+
+    A main loop that hangs would not hear a signal, so nothing is asked of it.
+    """
+    for process in getattr(getattr(pool, "_pool", None), "_pool", ()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell is the point

@@ -1,0 +1,143 @@
+"""A message leaves the broker for the ledger: as a dead letter, or to wait there until it is due.
+
+Where both are one Redis this is one step on the server. Elsewhere the ledger keeps it first and the broker is told
+second, so that for a moment it is in both, under one id.
+"""
+
+import datetime as dt
+from collections.abc import Collection
+from typing import Any
+
+import structlog
+
+from ledger import Delayed, Kind
+from workers.broker.envelope import write_envelope
+from workers.broker.keeper import Working, held_of
+from workers.broker.redis_queue import Inbound
+from workers.fleet import Fleet
+from workers.letters import attempts_of, body_bytes, covers_of, letter, slot_of, with_attempt
+from workers.messages import hold_on, queue_of, settled, values_of
+
+log = structlog.get_logger(__name__)
+
+
+def set_aside(fleet: Fleet, message: Any, *, reason: str, error: str, text: str, trace: str = "") -> None:
+    """Keep a message as a dead letter and take it off the broker. Raises when the ledger cannot keep it."""
+    store_letter(fleet, message, reason=reason, error=error, text=text, trace=trace)
+    settled(message)
+
+
+def store_letter(fleet: Fleet, message: Any, *, reason: str, error: str, text: str, trace: str = "") -> None:
+    """Keep a message as a dead letter; on a shared Redis this takes it off the broker too."""
+    queue = queue_of(message)
+    headers = message.headers if isinstance(message.headers, dict) else None
+    task = str((headers or {}).get("task") or "")
+    values = values_of(message)
+    covers = covers_of(task, values)
+    stored = letter(
+        queue=queue,
+        body=body_bytes(message.body),
+        headers=headers,
+        properties=message.properties,
+        content_type=str(message.content_type or ""),
+        content_encoding=str(message.content_encoding or ""),
+        reason=reason,
+        error=error,
+        text=fleet.redactor.text(text),
+        traceback=fleet.redactor.text(trace),
+        now=fleet.now(),
+        covers=covers,
+        slot=slot_of(values) if covers else None,
+    )
+    fleet.ledger.letters.store(stored, settles=hold_on(message), only_latest=covers.startswith("scan/"))
+    log.error("dead letter", letter=stored.id, queue=queue, task=stored.task, reason=reason, error=error)
+    if task == "purser.react":
+        _somebody_has_it(fleet, values)
+
+
+def park(fleet: Fleet, message: Any, *, kind: Kind, after: float, why: str) -> None:
+    """Let a message wait in the ledger for `after` seconds. Raises when the ledger cannot keep it."""
+    headers = dict(message.headers)
+    spent = int(headers.get("retries") or 0) + (kind is Kind.RETRY)
+    headers |= {"retries": spent, "eta": None}
+    now = fleet.now()
+    if kind is Kind.RETRY:
+        headers |= with_attempt(headers, at=now, error=fleet.redactor.text(why))
+    queue, due = queue_of(message), now + dt.timedelta(seconds=after)
+    waiting = Delayed(
+        id=str(headers["id"]),
+        queue=queue,
+        task=str(headers["task"]),
+        label=str(headers.get("kwargsrepr") or ""),
+        kind=kind,
+        why=fleet.redactor.text(why),
+        due=due,
+        attempt=len(attempts_of(headers)),
+        payload=write_envelope(
+            body=body_bytes(message.body),
+            headers=headers,
+            properties=message.properties or {},
+            content_type=message.content_type,
+            content_encoding=message.content_encoding,
+            queue=queue,
+        ),
+        parked_at=now,
+    )
+    kept = fleet.ledger.delayed.park(waiting, settles=hold_on(message))
+    if not kept:
+        log.warning("not parked: the message went to somebody else meanwhile", id=waiting.id)
+    settled(message)
+    if waiting.task == "purser.react":
+        _is_waiting(fleet, values_of(message), due)
+
+
+def _event_of(values: Any) -> tuple[str, str, str] | None:
+    event, automation = values.get("event"), values.get("automation")
+    if not isinstance(event, dict) or not isinstance(automation, str):
+        return None
+    return str(event.get("source")), str(event.get("id")), automation
+
+
+def _somebody_has_it(fleet: Fleet, values: Any) -> None:
+    if found := _event_of(values):
+        fleet.ledger.inbox.done(*found)
+
+
+def _is_waiting(fleet: Fleet, values: Any, due: dt.datetime) -> None:
+    if found := _event_of(values):
+        fleet.ledger.inbox.progress(*found, quiet_until=due)
+
+
+class FleetInbound(Inbound):
+    """What the Redis channel asks of the fleet."""
+
+    def __init__(self, fleet: Fleet, working: Working) -> None:
+        self._fleet = fleet
+        self._working = working
+
+    def working(self, holder: str) -> Collection[str]:
+        """Give the numbers of this holder's messages that are still worked on."""
+        return self._working(holder)
+
+    def keep_bytes(self, raw: bytes, *, queue: str, tag: str, shared: bool, reason: str, problem: str) -> None:
+        """Store what is no message as a letter."""
+        fleet = self._fleet
+        stored = letter(
+            queue=queue,
+            body=raw,
+            headers=None,
+            properties=None,
+            content_type="application/octet-stream",
+            content_encoding="binary",
+            reason=reason,
+            error="NoMessage",
+            text=problem,
+            traceback="",
+            now=fleet.now(),
+        )
+        fleet.ledger.letters.store(stored, settles=held_of(tag) if shared else None)
+        log.error("dead letter", letter=stored.id, queue=queue, reason=reason, error=problem)
+
+    def keep_rejected(self, message: Any) -> None:
+        """Store a message that was rejected for good as a letter."""
+        store_letter(self._fleet, message, reason="rejected", error="Reject", text="rejected without another try")

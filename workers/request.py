@@ -1,0 +1,132 @@
+"""No outcome of a task loses its message: it is done, waits in the ledger, or is kept as a dead letter.
+
+What Celery does when a task ends is here completed: the message is kept elsewhere before it is acknowledged, in one
+step where broker and ledger are one Redis. What cannot be kept goes back to its queue.
+"""
+
+import weakref
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any
+
+import structlog
+from billiard.einfo import ExceptionWithTraceback
+from billiard.exceptions import Terminated
+from celery.exceptions import Ignore, Reject, Retry, TimeLimitExceeded, WorkerLostError
+from celery.worker import state
+from celery.worker.request import Request
+from celery.worker.state import task_ready
+from kombu.asynchronous import get_event_loop
+
+from workers.broker.redis_queue import BREATH, working_numbers
+from workers.endings import Later, SetAside
+from workers.keeping import park, set_aside
+from workers.messages import give_back
+
+log = structlog.get_logger(__name__)
+
+_NO_FAILURE = (Ignore, Retry, Terminated, WorkerLostError, SystemExit, KeyboardInterrupt, MemoryError)
+"""How a task ends without having failed: its message is acknowledged, or comes back by itself."""
+
+_requests: "weakref.WeakSet[FleetRequest]" = weakref.WeakSet()
+
+
+class FleetRequest(Request):
+    """A request whose message is kept before it is acknowledged, and which shows a label rather than its values."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.argsrepr or str(self.kwargsrepr).startswith("{"):  # a stock client writes the values themselves
+            self._argsrepr, self._kwargsrepr = "", "sent by another client"
+        _requests.add(self)
+
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        """Tell about this request, as `inspect active` and Flower ask for it: with the label, never the values."""
+        told: dict[str, Any] = super().info(safe=True)
+        return told
+
+    @property
+    def is_worked_on(self) -> bool:
+        """A process of the pool has it, or it has ended and its acknowledgement is on its way."""
+        result = self._apply_result() if self._apply_result is not None else None
+        return bool(self.acknowledged or self in state.active_requests or result is not None)
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        """Keep the message where its end says, then let Celery acknowledge."""
+        error = exc_info.exception
+        if isinstance(error, ExceptionWithTraceback):
+            error = error.exc
+        if isinstance(error, Later):
+            return self._later(error, str(exc_info.traceback))
+        if not isinstance(error, (*_NO_FAILURE, Reject)):
+            if not self._keep(lambda: self._set_aside(error, str(exc_info.traceback))):
+                return None
+            self.acknowledged = True
+        return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+
+    def on_timeout(self, soft: bool, timeout: float) -> Any:
+        """Keep the message of a task that was killed for running too long."""
+        if not soft and not state.should_terminate:
+            error = TimeLimitExceeded(timeout)
+            if not self._keep(lambda: self._set_aside(error, "")):
+                return None
+            self.acknowledged = True
+        return super().on_timeout(soft, timeout)
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
+        """Keep a message that is not wanted any more: an operator revoked it, or it has expired."""
+        if not terminated and not self.acknowledged:
+            why = "its time had passed before it was begun" if expired else "revoked by an operator"
+            kept = self._keep(
+                lambda: set_aside(self._app.fleet, self._message, reason=reason, error=reason.title(), text=why)
+            )
+            self._already_revoked = True
+            if not kept:
+                return
+            self.acknowledged = True
+        super()._announce_revoked(reason, terminated, signum, expired)
+
+    def _later(self, end: Later, trace: str) -> None:
+        fleet = self._app.fleet
+        if self._keep(lambda: park(fleet, self._message, kind=end.kind, after=end.after, why=end.why)):
+            task_ready(self)
+            self.acknowledged = True
+            self.send_event("task-retried", exception=end.why, traceback=trace)
+
+    def _set_aside(self, error: BaseException, trace: str) -> None:
+        if isinstance(error, SetAside):
+            reason, name, text = error.reason, error.error, error.text
+        elif isinstance(error, TimeLimitExceeded):
+            reason, name, text = "time limit", "TimeLimitExceeded", f"the task ran longer than {error} s"
+        else:
+            reason, name, text = "permanent failure", type(error).__name__, str(error)
+        set_aside(self._app.fleet, self._message, reason=reason, error=name, text=text, trace=trace)
+
+    def _keep(self, keep: Callable[[], None]) -> bool:
+        """Keep the message; one that cannot be kept goes back in a moment, and False says so."""
+        try:
+            keep()
+        except Exception as problem:  # noqa: BLE001 - whatever the ledger says, the message must stay
+            log.error("not kept, message goes back", task=self.name, id=self.id, problem=str(problem))
+            task_ready(self)
+            self.acknowledged = True
+            later(give_back, self._message)
+            return False
+        return True
+
+
+def working(holder: str) -> Collection[str]:
+    """Give the numbers of a holder's messages that are still worked on in this process."""
+    if state.should_stop is not None or state.should_terminate is not None:
+        return ()  # the process ends: whoever lives takes over
+    tags = [str(one._message.delivery_tag) for one in tuple(_requests) if one.is_worked_on]
+    return working_numbers(holder, tags)
+
+
+def later(act: Callable[..., Any], *args: Any) -> None:
+    """Do something in a moment, so that what fails over and over does not spin."""
+    hub = get_event_loop()
+    if hub is None:
+        act(*args)
+    else:
+        hub.call_later(BREATH, partial(act, *args))  # type: ignore[no-untyped-call]

@@ -1,0 +1,80 @@
+"""Messages go out whole: what the ledger kept is put on a queue again under its own id, byte for byte."""
+
+import hashlib
+import json
+from base64 import b64decode
+from collections.abc import Callable
+from typing import Any
+
+import celery
+from kombu.transport import redis as kombu_redis
+
+from ledger import Delayed, Letter
+from purser.errors import Transient
+from workers.replay import fresh_headers
+
+
+def resender(app: celery.Celery) -> Callable[[Letter], None]:
+    """Give what puts a letter's message back on its queue."""
+
+    def resend(letter: Letter) -> None:
+        _publish(
+            app,
+            letter.body,
+            queue=letter.queue,
+            content_type=letter.content_type,
+            content_encoding=letter.content_encoding,
+            headers=fresh_headers(letter),
+        )
+
+    return resend
+
+
+def sender(app: celery.Celery) -> Callable[[Delayed], None]:
+    """Give what puts a delayed message on its queue, where the ledger cannot do it itself."""
+
+    def send(entry: Delayed) -> None:
+        envelope = json.loads(entry.payload)
+        _publish(
+            app,
+            b64decode(envelope["body"]),
+            queue=entry.queue,
+            content_type=envelope["content-type"],
+            content_encoding=envelope["content-encoding"],
+            headers=envelope["headers"],
+        )
+
+    return send
+
+
+def _publish(app: celery.Celery, body: bytes, *, queue: str, headers: dict[str, Any], **options: Any) -> None:
+    with app.producer_or_acquire() as producer:
+        try:
+            producer.publish(
+                body,
+                exchange="",
+                routing_key=queue,
+                headers=headers,
+                retry=True,
+                retry_policy=app.conf.task_publish_retry_policy,
+                correlation_id=headers.get("id"),
+                delivery_mode=2,
+                **options,
+            )
+        except (*producer.connection.connection_errors, *producer.connection.channel_errors) as error:
+            raise Transient(f"the broker did not take a message for `{queue}`: {error}") from error
+
+
+def depth_of(app: celery.Celery) -> Callable[[str], tuple[int, bytes | None]]:
+    """Give what tells how many messages wait on a queue and, where one can look, a mark of the next one."""
+
+    def depth(queue: str) -> tuple[int, bytes | None]:
+        with app.pool.acquire(block=True) as connection:
+            channel = connection.default_channel
+            if isinstance(channel, kombu_redis.Channel):
+                with channel.conn_or_acquire() as client:
+                    waiting, following = client.pipeline(transaction=False).llen(queue).lindex(queue, -1).execute()
+                return waiting, hashlib.sha1(following or b"", usedforsecurity=False).digest()
+            return channel.queue_declare(queue, passive=True).message_count, None
+
+    return depth

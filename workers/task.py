@@ -1,0 +1,96 @@
+"""A task's errors are answered by a pure decision: again later, refused to a person, or set aside."""
+
+import random
+import traceback
+from typing import Any
+
+import structlog
+from celery import Task
+from celery.exceptions import Ignore, Reject, Retry
+
+from ledger import Kind, RefusalEntry
+from purser.errors import PurserError, Transient
+from purser.retry import DeadLetter, Overtaken, Refused, Snoozed, decide
+from purser.retry import Retry as TryAgain
+from workers.endings import Later, SetAside
+from workers.fleet import Fleet
+from workers.request import FleetRequest
+
+log = structlog.get_logger(__name__)
+
+MAX_DELIVERIES = 5
+"""A message that was begun again this often without an end has taken its worker along each time."""
+
+
+class FleetTask(Task):
+    """A task that is asked before it begins whether it may, and whose error is answered by `purser.retry.decide`."""
+
+    abstract = True
+    Request = FleetRequest
+    max_retries = None  # how often is for `decide` to say, not for Celery
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task and decide what its error means."""
+        fleet: Fleet = self.app.fleet
+        request = self.request
+        with structlog.contextvars.bound_contextvars(correlation=request.root_id, message=request.id, task=self.name):
+            try:
+                self._stop_poison(fleet)
+                fleet.may_begin(self._concerns(kwargs))
+                return self.run(*args, **kwargs)
+            except (Ignore, Reject, Retry, SetAside):
+                raise
+            except Exception as error:  # noqa: BLE001 - every error has an answer
+                return self._answer(fleet, error, kwargs)
+
+    def _answer(self, fleet: Fleet, error: Exception, kwargs: dict[str, Any]) -> None:
+        name, text = type(error).__name__, str(error) if isinstance(error, PurserError) else _brief(error)
+        attempt = (self.request.retries or 0) + 1
+        kind = self.name.removeprefix("purser.")
+        policy = fleet.policies.retry(kind, error)
+        budget = fleet.seconds_left(self.name, kwargs)
+        match decide(policy, error, attempt=attempt, rng=random.uniform, budget=budget):
+            case TryAgain(after=after):
+                log.warning("trying again", attempt=attempt, after=round(after, 2), error=name, text=text)
+                raise Later(Kind.RETRY, after, f"{name}: {text}") from error
+            case Snoozed(after=after, why=why):
+                log.info("snoozed", after=round(after, 2), why=why)
+                raise Later(Kind.SNOOZE, after, why) from error
+            case Overtaken():
+                log.info("overtaken by its next slot", why=text)
+            case Refused(reason=reason):
+                self._refused(fleet, reason)
+                log.warning("refused")
+            case DeadLetter(reason=reason):
+                raise SetAside(reason, name, text) from error
+
+    def _concerns(self, kwargs: dict[str, Any]) -> tuple[str, ...]:
+        """Name what could be paused or frozen and would hold this task back."""
+        queue = (self.request.delivery_info or {}).get("routing_key")
+        named = [f"{kind}:{kwargs[kind]}" for kind in ("control", "automation") if isinstance(kwargs.get(kind), str)]
+        return ("all", f"queue:{queue}", *named)
+
+    def _stop_poison(self, fleet: Fleet) -> None:
+        """Stop a message that keeps taking its worker along. Only what was begun counts; first deliveries cost
+        nothing."""
+        if not (self.request.delivery_info or {}).get("redelivered"):
+            return
+        try:
+            begun = fleet.ledger.deliveries.count(str(self.request.id))
+        except Transient as error:
+            log.warning("delivery not counted", problem=str(error))
+            return
+        if begun >= MAX_DELIVERIES:
+            raise SetAside("too many deliveries", "PoisonMessage", f"begun {begun} times without an end")
+
+    def _refused(self, fleet: Fleet, reason: str) -> None:
+        now = fleet.now()
+        message = str(self.request.id)
+        fleet.ledger.refusals.add(
+            RefusalEntry(id=message, task=self.name, what=message, why=reason, first_at=now, last_at=now)
+        )
+
+
+def _brief(error: BaseException) -> str:
+    """Say what an unforeseen error was, on one line: its own words may be long."""
+    return traceback.format_exception_only(error)[-1].strip()[:500]
