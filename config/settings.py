@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     heartbeat: float = Field(
         3.0, gt=0, allow_inf_nan=False, description="seconds between two renewals of a worker's lease"
     )
+    rabbitmq_consumer_timeout: int = Field(
+        1800, ge=60, description="seconds after which RabbitMQ takes a message back (its `consumer_timeout`)"
+    )
     stalled_after: float = Field(
         600.0, ge=1, allow_inf_nan=False, description="seconds until an event without progress is sent again"
     )

@@ -16,11 +16,11 @@ from schedules.beat import beat_entries
 from workers import apply, react, scan
 from workers.beat import beat_schedule
 from workers.broker import redis_queue
-from workers.fleet import Fleet, Publish
+from workers.fleet import Fleet
 from workers.keeping import FleetInbound
 from workers.letters import attempts_of
 from workers.request import working
-from workers.sending import resender
+from workers.sending import publisher, resender
 from workers.task import FleetTask
 
 QUEUES = ("scans", "events", "apply", "outbound")
@@ -39,7 +39,7 @@ def build(settings: Settings) -> celery.Celery:
     """
     app = celery.Celery("purser", task_cls=FleetTask, set_as_current=True)
     app.conf.update(_conf(settings))
-    app.fleet = Fleet.assemble(settings, _publisher(app), resender(app))
+    app.fleet = Fleet.assemble(settings, publisher(app), resender(app))
     app.conf.beat_schedule = beat_schedule(
         beat_entries(app.fleet.policies.cadences()), app.fleet.policies.timezone, app.fleet.now
     )
@@ -96,13 +96,6 @@ def _conf(settings: Settings) -> dict[str, Any]:
         "beat_max_loop_interval": 5,
         "timezone": "UTC",
     }
-
-
-def _publisher(app: celery.Celery) -> Publish:
-    def publish(task: str, kwargs: dict[str, Any], *, label: str, **options: Any) -> None:
-        app.send_task(task, kwargs=kwargs, argsrepr="", kwargsrepr=label, **options)
-
-    return publish
 
 
 def _register(app: celery.Celery) -> None:

@@ -12,7 +12,7 @@ from kombu.connection import Connection
 
 from config.policies import Policies
 from config.settings import Role, Settings, mask_url
-from ledger import Health, Ledger
+from ledger import Breaker, Health, Ledger
 from odoo_client import NARROWINGS, Me, OdooClient, connect
 from odoo_client.wire import Request
 from purser.catalogue import Catalogue
@@ -103,12 +103,17 @@ def ledger(settings: Settings) -> Iterator[Check]:
     try:
         health = book.health()
         home = book.home.known() if health.is_reachable else ""
+        gate = book.gate(home_of(settings)).state() if health.is_reachable and settings.odoo_url else None
     finally:
         book.close()
     yield from judge_ledger(health)
     if home and settings.odoo_url and home != home_of(settings):
         advice = "give each Odoo a ledger of its own, or say `purser ledger adopt` if the same database moved"
         yield Check("ledger", Level.FAIL, f"it remembers the cases of {home}, not of {home_of(settings)}", advice)
+    if gate is not None and gate.breaker is not Breaker.CLOSED:
+        again = f", next try {gate.until:%H:%M:%S}Z" if gate.until else ""
+        found = f"{gate.breaker} after {gate.failures} failures in a row{again}"
+        yield Check("breaker", Level.WARN, found, "see why Odoo fails; calls go on by themselves once it answers")
 
 
 def judge_ledger(health: Health) -> Iterator[Check]:

@@ -109,6 +109,8 @@ class Housekeeper:
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=2)
+        with contextlib.suppress(PurserError):
+            self._fleet.ledger.crew.leave(self._name)
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY):

@@ -1,17 +1,43 @@
 """Messages go out whole: what the ledger kept is put on a queue again under its own id, byte for byte."""
 
+import contextlib
 import hashlib
 import json
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import celery
+import redis
+from amqp.exceptions import AMQPError
+from kombu.exceptions import EncodeError, KombuError
 from kombu.transport import redis as kombu_redis
 
 from ledger import Delayed, Letter
 from purser.errors import Transient
+from workers.fleet import Publish
 from workers.replay import fresh_headers
+
+
+def publisher(app: celery.Celery) -> Publish:
+    """Give what puts a task on its queue."""
+
+    def publish(task: str, kwargs: dict[str, Any], *, label: str, **options: Any) -> None:
+        with translated(task):
+            app.send_task(task, kwargs=kwargs, argsrepr="", kwargsrepr=label, **options)
+
+    return publish
+
+
+@contextlib.contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Raise Transient for a broker that does not take a message, whatever its library calls that."""
+    try:
+        yield
+    except EncodeError:
+        raise
+    except (KombuError, AMQPError, redis.RedisError, OSError) as error:
+        raise Transient(f"the broker did not take `{what}`: {error}") from error
 
 
 def resender(app: celery.Celery) -> Callable[[Letter], None]:
@@ -48,21 +74,18 @@ def sender(app: celery.Celery) -> Callable[[Delayed], None]:
 
 
 def _publish(app: celery.Celery, body: bytes, *, queue: str, headers: dict[str, Any], **options: Any) -> None:
-    with app.producer_or_acquire() as producer:
-        try:
-            producer.publish(
-                body,
-                exchange="",
-                routing_key=queue,
-                headers=headers,
-                retry=True,
-                retry_policy=app.conf.task_publish_retry_policy,
-                correlation_id=headers.get("id"),
-                delivery_mode=2,
-                **options,
-            )
-        except (*producer.connection.connection_errors, *producer.connection.channel_errors) as error:
-            raise Transient(f"the broker did not take a message for `{queue}`: {error}") from error
+    with translated(f"a message for {queue}"), app.producer_or_acquire() as producer:
+        producer.publish(
+            body,
+            exchange="",
+            routing_key=queue,
+            headers=headers,
+            retry=True,
+            retry_policy=app.conf.task_publish_retry_policy,
+            correlation_id=headers.get("id"),
+            delivery_mode=2,
+            **options,
+        )
 
 
 def depth_of(app: celery.Celery) -> Callable[[str], tuple[int, bytes | None]]:

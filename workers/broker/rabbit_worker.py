@@ -1,6 +1,7 @@
 """RabbitMQ's part in a worker: its queues are looked at before it starts, what was given up becomes letters while it
 runs, and what it has not begun goes back when it stops."""
 
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -28,7 +29,7 @@ def take_part(app: Celery, keep: Keep) -> None:
             self._dead = DeadLetters(lambda: app.connection_for_read(heartbeat=app.conf.broker_heartbeat), keep)
 
         def start(self, worker: Any) -> None:
-            """Look at the queues; Misconfigured ends the start with a sentence. A broker that is away is waited for."""
+            """Look at the queues; Misconfigured ends the start with a sentence. For a broker that is away one waits."""
             with app.connection_for_read() as connection:
                 try:
                     connection.connect()
@@ -39,23 +40,30 @@ def take_part(app: Celery, keep: Keep) -> None:
                     log.warning("the broker is away", problem=str(error))
             self._dead.start()
 
-        def stop(self, worker: Any) -> None:
-            """Give back what waits here for a process to be free, then let the pool end what it has begun."""
+        def close(self, worker: Any) -> None:
+            """Give back what waits here for a process to be free; the pool may still be long at what it has begun."""
             hand_back(worker)
+
+        def stop(self, worker: Any) -> None:
+            """Collect no more."""
             self._dead.stop()
 
-        def terminate(self, worker: Any) -> None:
-            """End at once: everything goes back with the connection."""
-            self._dead.stop()
+        terminate = stop
 
     app.steps["worker"].add(RabbitPart)
 
 
 def hand_back(worker: Any) -> None:
-    """Put back on their queues the messages of this worker that no process has begun."""
+    """Take no more messages, and put those back on their queues that no process has begun."""
+    consumer = getattr(worker.consumer, "task_consumer", None)
+    if consumer is None:
+        return
+    errors = worker.consumer.connection_errors
+    with suppress(*errors):
+        consumer.cancel()
     if worker.semaphore is not None:
         worker.semaphore.clear()  # nobody in the line is called any more
     for request in tuple(state.reserved_requests):
         if not request.is_worked_on:
-            request._message.reject_log_error(log, request.connection_errors, requeue=True)
+            request._message.reject_log_error(log, errors, requeue=True)
             request.acknowledged = True
