@@ -31,6 +31,7 @@ def list_(
     reason: Annotated[str | None, typer.Option(help="Only set aside for this reason.")] = None,
     fingerprint: Annotated[str | None, typer.Option(help="Only those that failed alike: see `dead groups`.")] = None,
     since: Annotated[str, typer.Option(help="Only set aside since then: 30m, 24h, 7d or 2026-01-31T18:00Z.")] = "",
+    state: Annotated[LetterState, typer.Option(help="Where they are in their life.")] = LetterState.DEAD,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the newest first.")] = 50,
     json: AsJson = False,
 ) -> None:
@@ -38,9 +39,9 @@ def list_(
     moment = _since(since) if since else None
     with context.ledger() as ledger:
         page = ledger.letters.page(
-            task=task, queue=queue, reason=reason, fingerprint=fingerprint, since=moment, limit=limit
+            task=task, queue=queue, reason=reason, fingerprint=fingerprint, since=moment, limit=limit, state=state
         )
-        count = ledger.letters.count()
+        count = ledger.letters.count(state)
     told = [_label(letter) for letter in page.items]
     if json:
         as_json(told)
@@ -48,7 +49,7 @@ def list_(
         columns = ("id", "stored_at", "task", "queue", "reason", "error", "attempts", "replays", "fingerprint")
         table(columns, ([one[column] for column in columns] for one in told), right={"attempts", "replays"})
     if page.next is not None:
-        say(f"{len(told)} of {count} dead letters; --limit shows more, filters show fewer")
+        say(f"{len(told)} of {count} {state} letters; --limit shows more, filters show fewer")
     if not told and (moment or task or queue or reason or fingerprint):
         nothing("no dead letter matches")
 
@@ -137,7 +138,7 @@ def discard(
         text(f"{'would discard' if dry_run else 'discarded'} {one}")
     left = [one for one in ids if one not in gone]
     for one in left:
-        say(f"{one} is no dead letter: it does not exist, or was replayed or discarded already")
+        say(f"{one} is no dead letter: it does not exist, or was replayed, discarded or superseded already")
     if left:
         leave(FAILED if gone else NOTHING)
 
@@ -188,6 +189,8 @@ def _opened(letter: Letter, clean: Redactor) -> dict[str, Any]:
         "correlation_id": letter.correlation_id,
         "causation_id": letter.causation_id,
         "message": clean.text(letter.message),
+        "covers": letter.covers,
+        "slot": letter.slot,
         "settled": letter.settled,
         "attempts": [{"at": one.at, "error": clean.text(one.error)} for one in letter.attempts],
         "headers": clean.value(letter.headers),

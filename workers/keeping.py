@@ -49,7 +49,11 @@ def store_letter(fleet: Fleet, message: Any, *, reason: str, error: str, text: s
         covers=covers,
         slot=slot_of(values) if covers else None,
     )
-    fleet.ledger.letters.store(stored, settles=hold_on(message), only_latest=covers.startswith("scan/"))
+    held = hold_on(message)
+    kept = fleet.ledger.letters.store(stored, settles=held, only_latest=covers.startswith("scan/"))
+    if held is not None and not kept:
+        log.warning("no letter: the message went to somebody else meanwhile", id=stored.id)
+        return
     log.error("dead letter", letter=stored.id, queue=queue, task=stored.task, reason=reason, error=error)
     if task == "purser.react":
         _somebody_has_it(fleet, values)
@@ -87,7 +91,7 @@ def park(fleet: Fleet, message: Any, *, kind: Kind, after: float, why: str) -> N
     if not kept:
         log.warning("not parked: the message went to somebody else meanwhile", id=waiting.id)
     settled(message)
-    if waiting.task == "purser.react":
+    if kept and waiting.task == "purser.react":
         _is_waiting(fleet, values_of(message), due)
 
 

@@ -9,6 +9,9 @@ from typing import Any
 
 from ledger import Attempt, Letter, fingerprint
 
+UNREADABLE = "unreadable"
+"""Why a message is set aside that is none, or not one that could be carried out."""
+
 HEADER = "purser"
 """The message header that carries the attempts so far."""
 
@@ -47,7 +50,8 @@ def letter(
     covers: str = "",
     slot: dt.datetime | None = None,
 ) -> Letter:
-    """Build the letter of a message. Its id is the message's own, or for want of one a digest of the bytes.
+    """Build the letter of a message. Its id is the message's own; what is malformed may bear any id, even that of a
+    healthy message, and gets a digest of its bytes.
 
     `covers` names the work that a later message of the same kind does again, such as "scan/missing-timesheets";
     `slot` is the due moment it belongs to.
@@ -56,7 +60,7 @@ def letter(
     task = head.get("task") if isinstance(head.get("task"), str) else ""
     past = attempts_of(head)
     return Letter(
-        id=_id(head, body),
+        id=_id(head, body, trusted=reason != UNREADABLE),
         queue=queue,
         task=task or "",
         body=body,
@@ -86,11 +90,12 @@ def covers_of(task: str, values: Mapping[str, Any]) -> str:
     return f"{kind}/{control}" if kind and isinstance(control, str) else ""
 
 
-def _id(headers: Mapping[str, Any], body: bytes) -> str:
+def _id(headers: Mapping[str, Any], body: bytes, *, trusted: bool) -> str:
     given = headers.get("id")
-    if isinstance(given, str) and given:
+    if trusted and isinstance(given, str) and given:
         return given
-    return "bytes-" + hashlib.sha256(body).hexdigest()[:32]
+    head = json.dumps(_plain(headers), sort_keys=True).encode() if headers else b""
+    return "bytes-" + hashlib.sha256(head + body).hexdigest()[:32]
 
 
 def _plain(data: Any) -> dict[str, Any]:

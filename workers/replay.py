@@ -11,7 +11,7 @@ import structlog
 
 from ledger import Letter, LetterState
 from workers.fleet import Fleet
-from workers.letters import HEADER
+from workers.letters import HEADER, UNREADABLE
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +68,7 @@ def _replay(fleet: Fleet, id_: str, *, who: str, note: str, dry_run: bool) -> Re
 
 def is_message(letter: Letter) -> bool:
     """Say whether a letter holds a task message, rather than bytes nobody could read."""
-    return bool(letter.task and letter.headers.get("id") and letter.queue)
+    return bool(letter.reason != UNREADABLE and letter.task and letter.headers.get("id") and letter.queue)
 
 
 def fresh_headers(letter: Letter) -> dict[str, object]:

@@ -54,7 +54,8 @@ class RedisBroker:
         return [json.loads(raw) for raw in (*waiting, *self._in_flight())]
 
     def _in_flight(self) -> list[bytes]:
-        records = [raw for key in self._client.scan_iter(f"{HELD}*") for raw in self._client.hvals(key)]
+        client: Any = self._client
+        records = [raw for key in client.scan_iter(f"{HELD}*") for raw in client.hvals(key)]
         return [record.split(b":", 3)[3][int(record.split(b":", 3)[2]) :] for record in records]
 
     def is_quiet(self) -> bool:
@@ -73,12 +74,12 @@ class RabbitBroker:
         """Set to `RabbitNode.ctl` by a test that asks for what is in flight."""
 
     def depth(self, queue: str) -> int:
-        with Connection(self.url) as connection:
+        with _connect(self.url) as connection:
             return rabbit.depth(connection, queue) or 0
 
     def push_raw(self, queue: str, raw: bytes) -> None:
         envelope, problem = read_envelope(raw)
-        with Connection(self.url, transport_options={"confirm_publish": True}) as connection:
+        with _connect(self.url, transport_options={"confirm_publish": True}) as connection:
             rabbit.declare(connection)
             if problem:
                 channel = connection.channel()
@@ -103,7 +104,12 @@ class RabbitBroker:
 
     @property
     def _vhost(self) -> str:
-        return str(Connection(self.url).virtual_host)
+        return str(_connect(self.url).virtual_host)
 
     def close(self) -> None:
         return None
+
+
+def _connect(url: str, **options: Any) -> Any:
+    make: Any = Connection
+    return make(url, **options)

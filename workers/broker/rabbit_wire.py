@@ -11,10 +11,10 @@ import time
 from contextlib import suppress
 from typing import Any
 
-import amqp  # type: ignore[import-untyped]
+import amqp
 import structlog
 from amqp import method_framing
-from amqp.exceptions import MessageNacked, RecoverableConnectionError  # type: ignore[import-untyped]
+from amqp.exceptions import MessageNacked, RecoverableConnectionError
 from kombu.transport import pyamqp
 
 from workers.broker.envelope import MOST_BYTES, _too_deep

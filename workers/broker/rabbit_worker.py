@@ -29,7 +29,7 @@ def take_part(app: Celery, keep: Keep) -> None:
             self._dead = DeadLetters(lambda: app.connection_for_read(heartbeat=app.conf.broker_heartbeat), keep)
 
         def start(self, worker: Any) -> None:
-            """Look at the queues; Misconfigured ends the start with a sentence. For a broker that is away one waits."""
+            """Look at the queues; Misconfigured ends the start with a sentence, a broker that is away does not."""
             with app.connection_for_read() as connection:
                 try:
                     connection.connect()
