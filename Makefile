@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint up bench docs lock clean
+.PHONY: help setup demo drill test lint up bench docs lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ $(STAMP): requirements/dev.txt pyproject.toml
 
 demo: setup ## see the whole fleet at work on this machine: no Docker, no Odoo
 	@$(BIN)/purser demo $(ARGS)
+
+drill: setup ## break a fleet of its own in every way it is to stand, and count (ARGS=--short is quick)
+	@$(BIN)/purser drill $(ARGS)
 
 test: setup ## run the tests (ARGS="-k name" picks some)
 	@$(BIN)/python -m pytest $(ARGS)

@@ -1,7 +1,7 @@
 """How long a firm's fleet waits: which failure of which task is tried again how often, and what stands still when."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -156,11 +156,11 @@ def _freeze(report: Report, name: str, at: Marked, targets: Collection[str]) -> 
         report.add(at, f"{what}: say what stands still, such as `what: [queue:apply]`")
     frozen = [
         report.read(one, f"{what}: what", lambda value: _target(value, targets), "")
-        for one in (report.items(given["what"], f"{what}: what") if "what" in given else ())
+        for one in _items(report, given.get("what"), f"{what}: what")
     ]
     months = [
         report.read(one, f"{what}: months", lambda value: _number(value, 1, 12, "a month"), 1)
-        for one in (report.items(given["months"], f"{what}: months") if "months" in given else ())
+        for one in _items(report, given.get("months"), f"{what}: months")
     ]
     days = {
         key: report.read(given.get(key), f"{what}: {key}", lambda value: _number(value, 0, 14, "days"), 0)
@@ -173,6 +173,15 @@ def _freeze(report: Report, name: str, at: Marked, targets: Collection[str]) -> 
         days_after=days["days_after"],
         months=frozenset(months) or frozenset(range(1, 13)),
     )
+
+
+def _items(report: Report, at: Marked | None, what: str) -> Sequence[Marked]:
+    """Give the items of a list that names at least one thing; left out, none."""
+    if at is None:
+        return ()
+    if at.value == () and not at.is_mapping:
+        report.add(at, f"{what}: the list is empty: name something, or leave it out")
+    return report.items(at, what)
 
 
 def _target(value: object, targets: Collection[str]) -> str:

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from config.marked import Marked, read_yaml
 from config.patience import Patience, read_freezes, read_retries
+from config.queues import QUEUES
 from config.report import Report
 from purser.cadence import Cadence, Freeze, parse_cadence
 from purser.cases import Rung
@@ -101,9 +102,9 @@ class Policies:
         """Give how often each enabled control is checked."""
         return {name: policy.every for name, policy in self.controls.items() if policy.enabled}
 
-    def retry(self, task: str, error: BaseException) -> RetryPolicy:
+    def retry(self, task: str, error: BaseException | type[BaseException]) -> RetryPolicy:
         """Give how a failure of a task (`scan`, `apply`, `accept`, `react`) is tried again."""
-        return self.patience.of(task, type(error))
+        return self.patience.of(task, error if isinstance(error, type) else type(error))
 
     def unstaffed(self) -> tuple[str, ...]:
         """List the roles that the ladder of an enabled control asks and that nobody fills."""
@@ -190,7 +191,7 @@ def _targets(catalogue: Catalogue) -> frozenset[str]:
     return frozenset(
         {
             "all",
-            *(f"queue:{queue}" for queue in ("scans", "events", "apply", "outbound")),
+            *(f"queue:{queue}" for queue in QUEUES),
             *(f"control:{name}" for name in catalogue.controls),
             *(f"automation:{name}" for name in catalogue.automations),
         }

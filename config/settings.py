@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from pydantic import Field, Secret, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -27,8 +27,8 @@ _NEEDS: Mapping[Need, tuple[str, ...]] = {
     "odoo": ("odoo_url", "odoo_db", "odoo_login", "odoo_api_key"),
     "flower": ("flower_user", "flower_password"),
 }
-_BROKERS = ("redis", "rediss", "redis+socket", "amqp", "amqps")
-_LEDGERS = ("redis", "rediss", "unix")
+_BROKERS = ("redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps")
+_LEDGERS = ("redis", "rediss", "unix", "sentinel")
 
 
 class Role(enum.StrEnum):
@@ -68,6 +68,10 @@ class Settings(BaseSettings):
 
     broker_url: SecretUrl | None = Field(None, description="where messages queue, such as redis://localhost:6379/0")
     ledger_url: SecretUrl | None = Field(None, description="the Redis of the ledger; a Redis broker serves as both")
+
+    sentinel_master: str | None = Field(
+        None, min_length=1, description="the master that the sentinels of a sentinel:// address watch"
+    )
 
     odoo_url: str | None = Field(None, description="the address of Odoo, such as https://odoo.example.com")
     odoo_db: str | None = Field(None, description="the name of the Odoo database")
@@ -175,6 +179,16 @@ class Settings(BaseSettings):
             raise ValueError(f"the address must begin with one of {', '.join(f'{s}://' for s in schemes)}")
         return url
 
+    @model_validator(mode="after")
+    def _sentinels_know_the_master(self) -> Self:
+        urls = {"PURSER_BROKER_URL": self.broker_url, "PURSER_LEDGER_URL": self.ledger_url}
+        for name, url in urls.items():
+            if url is not None and is_sentinel(url.get_secret_value()) and self.sentinel_master is None:
+                raise ValueError(
+                    f"PURSER_SENTINEL_MASTER is missing: {name} names sentinels, and these know their masters by name"
+                )
+        return self
+
     @field_validator("odoo_url")
     @classmethod
     def _plain_address(cls, url: str | None) -> str | None:
@@ -230,12 +244,14 @@ class Settings(BaseSettings):
     @property
     def broker(self) -> str:
         """The broker's address with its password: hand it on, print it nowhere."""
-        return _revealed(_needed("broker_url", self.broker_url))
+        url = _revealed(_needed("broker_url", self.broker_url))
+        return _one_account(url) if is_sentinel(url) else url
 
     @property
     def ledger(self) -> str:
         """The ledger's address with its password: hand it on, print it nowhere."""
-        return _revealed(_needed("ledger_url", self.ledger_url))
+        url = _revealed(_needed("ledger_url", self.ledger_url))
+        return f"{_one_account(url)}?master={quote(self.sentinel_master or '')}" if is_sentinel(url) else url
 
     @property
     def one_redis(self) -> bool:
@@ -278,13 +294,24 @@ class Settings(BaseSettings):
         for name in type(self).model_fields:
             value = getattr(self, name)
             if isinstance(value, SecretUrl):
-                yield urlsplit(value.get_secret_value()).password or ""
+                yield from (urlsplit(url).password or "" for url in value.get_secret_value().split(";"))
             elif isinstance(value, SecretStr):
                 yield value.get_secret_value()
 
 
 def mask_url(url: str) -> str:
     """Give an address with `***` where its password stands."""
+    if is_sentinel(url):
+        return ";".join(_mask_one(one) for one in url.split(";"))
+    return _mask_one(url)
+
+
+def is_sentinel(url: str) -> bool:
+    """Say whether an address names sentinels, which say where the Redis is."""
+    return url.startswith("sentinel://")
+
+
+def _mask_one(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -293,6 +320,15 @@ def mask_url(url: str) -> str:
         return url
     user, _, host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}"))
+
+
+def _one_account(url: str) -> str:
+    """Spell an address of sentinels as kombu reads it: user, password and database stand on each of them."""
+    parts = [urlsplit(one) for one in url.split(";")]
+    account = next((part.netloc.rpartition("@")[0] for part in parts if "@" in part.netloc), None)
+    db = next((part.path for part in parts if part.path.strip("/")), "/0")
+    hosts = [part.netloc.rpartition("@")[2] for part in parts]
+    return ";".join(f"sentinel://{host if account is None else f'{account}@{host}'}{db}" for host in hosts)
 
 
 def _as_ledger(broker: str) -> str:
@@ -304,6 +340,10 @@ def _as_ledger(broker: str) -> str:
 
 def _place(url: str) -> tuple[str, str, int, str]:
     """Tell databases apart by kind of connection, host, port or path, and number; who asks does not matter."""
+    if is_sentinel(url):
+        several = [urlsplit(one) for one in _one_account(url).split(";")]
+        hosts = sorted(part.netloc.rpartition("@")[2] for part in several)
+        return "sentinel", ",".join(hosts), 0, several[0].path.strip("/")
     parts = urlsplit(_as_ledger(url))
     if parts.scheme == "unix":
         return "unix", parts.path, 0, dict(parse_qsl(parts.query)).get("db", "0")
@@ -378,7 +418,7 @@ def _missing(
     absent = []
     for name in wanted:
         given = name in values or cls.model_fields[name].default is not None
-        spared = (name == "ledger_url" and values.get("broker_url", "").startswith("redis")) or (
+        spared = (name == "ledger_url" and values.get("broker_url", "").startswith(("redis", "sentinel"))) or (
             name in {"odoo_login", "odoo_api_key"} and own_bots
         )
         reported = any(problem.startswith(f"{_variable(name)}_FILE") for problem in problems)

@@ -63,7 +63,10 @@ def show(file: File = None, json: AsJson = False) -> None:
         (_row(one) for one in policies.controls.values()),
     )
     table(("automation", "enabled"), ((name, one.enabled) for name, one in policies.automations.items()))
-    table(("task", "error", "attempts", "base", "cap"), _retries(policies))
+    table(
+        _RETRY,
+        ((task, error, times, f"{base:g} s", f"{cap:g} s") for task, error, times, base, cap in _retries(policies)),
+    )
     table(
         ("freeze", "days before", "days after", "months", "holds back"),
         (
@@ -73,11 +76,11 @@ def show(file: File = None, json: AsJson = False) -> None:
     )
 
 
-def _retries(policies: Policies) -> Iterator[tuple[str, str, int, str, str]]:
+def _retries(policies: Policies) -> Iterator[tuple[str, str, int, float, float]]:
     for task in TASKS:
         for name, error in RETRIED.items():
             policy = policies.patience.of(task, error)
-            yield task, name, policy.attempts, f"{policy.base:g} s", f"{policy.cap:g} s"
+            yield task, name, policy.attempts, policy.base, policy.cap
 
 
 def _row(one: ControlPolicy) -> tuple[Any, ...]:
@@ -86,6 +89,8 @@ def _row(one: ControlPolicy) -> tuple[Any, ...]:
     return one.control.name, one.enabled, one.every, one.severity, ladder, tunables
 
 
+_RETRY = ("task", "error", "attempts", "base", "cap")
+"""Waits in seconds."""
 _FREEZE = ("name", "what", "days_before", "days_after", "months")
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -112,8 +117,6 @@ def _told(policies: Policies) -> dict[str, Any]:
         "automations": {
             name: {"enabled": one.enabled, "tunables": one.tunables} for name, one in policies.automations.items()
         },
-        "retries": [
-            dict(zip(("task", "error", "attempts", "base", "cap"), row, strict=True)) for row in _retries(policies)
-        ],
+        "retries": [dict(zip(_RETRY, row, strict=True)) for row in _retries(policies)],
         "freezes": [dict(zip(_FREEZE, one.told(), strict=True)) for one in policies.freezes],
     }

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from config.queues import QUEUES
 from config.settings import PREFIX, Settings
 from console import context, up
 
-QUEUES = "scans,events,apply,outbound"
+ALL = ",".join(QUEUES)
 _WORKER = ("-E", "--without-gossip", "--without-mingle")
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -22,7 +23,7 @@ def add_to(top: typer.Typer) -> None:
 
 def worker(
     ctx: typer.Context,
-    queues: Annotated[str, typer.Option("--queues", "-Q", help="Which queues to work on.")] = QUEUES,
+    queues: Annotated[str, typer.Option("--queues", "-Q", help="Which queues to work on.")] = ALL,
 ) -> None:
     """Be a worker. Other options are Celery's, such as -c 4 or -n scans@%h."""
     _become("worker", *_WORKER, "-Q", queues, *ctx.args)

@@ -1,10 +1,13 @@
 """The ledger is one object: a Redis, and the things the fleet remembers in it."""
 
 import datetime as dt
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from ledger.audit import Audit
 from ledger.cases import Cases
@@ -55,17 +58,21 @@ class Ledger:
 
     @classmethod
     def connect(cls, url: str, *, prefix: str = "purser", now: Now | None = None) -> "Ledger":
-        """Make a ledger for `redis://`, `rediss://` or `unix://`. Connects with the first use."""
+        """Make a ledger for `redis://`, `rediss://`, `unix://` or `sentinel://`. Connects with the first use.
+
+        Sentinels are `sentinel://host:port;sentinel://host:port/db?master=name`.
+        """
+        patience = {
+            "socket_timeout": 5,
+            "socket_connect_timeout": 3,
+            "health_check_interval": 30,
+            "retry": Retry(ConstantBackoff(0.1), 1, supported_errors=_ONCE_MORE),
+        }
+        make = _behind_sentinels if url.startswith("sentinel://") else redis.Redis.from_url
         try:
-            client = redis.Redis.from_url(
-                url,
-                socket_timeout=5,
-                socket_connect_timeout=3,
-                health_check_interval=30,
-                retry=Retry(ConstantBackoff(0.1), 1, supported_errors=_ONCE_MORE),
-            )
+            client = make(url, **patience)
         except ValueError as error:
-            raise Mistake(f"PURSER_LEDGER_URL: {error}. Write redis://, rediss:// or unix://") from error
+            raise Mistake(f"PURSER_LEDGER_URL: {error}. Write redis://, rediss://, unix:// or sentinel://") from error
         return cls(client, prefix=prefix, now=now)
 
     def gate(self, name: str, bounds: Bounds | None = None) -> Gate:
@@ -88,6 +95,22 @@ class Ledger:
     def close(self) -> None:
         """Give the connections back."""
         self._store.client.close()
+
+
+def _behind_sentinels(url: str, **patience: Any) -> redis.Redis:
+    """Connect to the master that the sentinels name, now and after each failover."""
+    parts = [urlsplit(one) for one in url.split(";")]
+    first, master = parts[0], dict(parse_qsl(parts[-1].query)).get("master")
+    if not master:
+        raise ValueError("the sentinels are not told which master: add ?master=name")
+    account = {
+        name: unquote(value) for name, value in (("username", first.username), ("password", first.password)) if value
+    }
+    db = int(parts[-1].path.strip("/") or 0)
+    addresses = [(part.hostname or "localhost", part.port or 26379) for part in parts]
+    sentinel = Sentinel(addresses, **patience)  # type: ignore[no-untyped-call]
+    made: redis.Redis = sentinel.master_for(master, db=db, **account, **patience)  # type: ignore[no-untyped-call]
+    return made
 
 
 _ONCE_MORE = (redis.ConnectionError, redis.TimeoutError)

@@ -79,16 +79,23 @@ def _around(cadence: Daily, moment: dt.datetime, tz: dt.tzinfo) -> list[dt.datet
     if not cadence.weekdays:
         raise ValueError("a daily cadence without weekdays is never due")
     today = moment.astimezone(tz).date()
-    days = (today + n * _DAY for n in range(-8, 9))  # a weekday comes back in 7; one more for the edges of the day
-    return [_instant(dt.datetime.combine(day, cadence.at), tz) for day in days if day.weekday() in cadence.weekdays]
+    days = (today + n * _DAY for n in range(-15, 16))  # a weekday comes back in 7, or in 14 where one is left out
+    walls = (dt.datetime.combine(day, cadence.at) for day in days if day.weekday() in cadence.weekdays)
+    return [slot for wall in walls if (slot := _instant(wall, tz)) is not None]
 
 
-def _instant(wall: dt.datetime, tz: dt.tzinfo) -> dt.datetime:
-    """Give the first instant at which clocks in `tz` show `wall` or, where they skip it, a later time."""
+def _instant(wall: dt.datetime, tz: dt.tzinfo) -> dt.datetime | None:
+    """Give the first instant at which clocks in `tz` show `wall`.
+
+    Where they skip it, the first instant after the gap counts, or the last second before it where the gap ends on
+    another day. None: they skip the whole day.
+    """
     first, second = (wall.replace(tzinfo=tz, fold=fold).astimezone(dt.UTC) for fold in (0, 1))
     if first <= second:  # a usual time, or one that comes twice: the first counts
         return first
-    return _end_of_gap(second, first, tz)
+    jump = _end_of_gap(second, first, tz)
+    near = (jump, jump - _SECOND)
+    return next((moment for moment in near if moment.astimezone(tz).date() == wall.date()), None)
 
 
 def _end_of_gap(before: dt.datetime, after: dt.datetime, tz: dt.tzinfo) -> dt.datetime:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from functools import partial
 from typing import Any
 
 import celery
@@ -9,21 +10,21 @@ from celery import signals
 from pydantic import ValidationError
 
 from config.logs import setup_logs
+from config.queues import QUEUES
 from config.sentry import setup_sentry
 from config.settings import Settings
 from purser.errors import Permanent
 from schedules.beat import beat_entries
 from workers import apply, react, scan
 from workers.beat import beat_schedule
-from workers.broker import redis_queue
+from workers.broker import rabbit, rabbit_wire, rabbit_worker, redis_queue
 from workers.fleet import Fleet
-from workers.keeping import FleetInbound
+from workers.keeping import FleetInbound, store_letter
 from workers.letters import attempts_of
 from workers.request import working
 from workers.sending import publisher, resender
 from workers.task import FleetTask
 
-QUEUES = ("scans", "events", "apply", "outbound")
 ROUTES = {
     "purser.scan": "scans",
     "purser.accept": "events",
@@ -43,15 +44,24 @@ def build(settings: Settings) -> celery.Celery:
     app.conf.beat_schedule = beat_schedule(
         beat_entries(app.fleet.policies.cadences()), app.fleet.policies.timezone, app.fleet.now
     )
-    redis_queue.install(
-        inbound=FleetInbound(app.fleet, working),
-        lease=settings.lease,
-        heartbeat=settings.heartbeat,
-        shares_ledger=settings.one_redis,
-    )
+    _install_broker(app, settings)
     _register(app)
     _connect_signals(app, settings)
     return app
+
+
+def _install_broker(app: celery.Celery, settings: Settings) -> None:
+    if rabbit.is_rabbitmq(settings.broker):
+        app.conf.update(rabbit.settings_for(settings))
+        rabbit_wire.install()
+        rabbit_worker.take_part(app, partial(store_letter, app.fleet))
+    else:
+        redis_queue.install(
+            inbound=FleetInbound(app.fleet, working),
+            lease=settings.lease,
+            heartbeat=settings.heartbeat,
+            shares_ledger=settings.one_redis,
+        )
 
 
 def _conf(settings: Settings) -> dict[str, Any]:
@@ -114,7 +124,7 @@ def _register(app: celery.Celery) -> None:
             due = dt.datetime.fromisoformat(slot)
         except (ValidationError, ValueError) as error:
             raise Permanent(f"the chunk of run {run} cannot be read: {type(error).__name__}") from None
-        done = apply.apply_steps(fleet, control=control, slot=due, steps=read, batch=_batch(settings, self.request))
+        done = apply.apply_steps(fleet, control=control, slot=due, steps=read, batch=batch_of(settings, self.request))
         return {"control": control, "done": done.done, "already": done.already, "refused": done.refused}
 
     @app.task(bind=True, name="purser.accept")
@@ -127,7 +137,7 @@ def _register(app: celery.Celery) -> None:
         return {"automation": automation, "done": done.done, "already": done.already, "refused": done.refused}
 
 
-def _batch(settings: Settings, request: Any) -> int:
+def batch_of(settings: Settings, request: Any) -> int:
     """Give how many changes may share a call: half as many each time the connection dropped again."""
     drops = sum(attempt.error.startswith("UnknownOutcome") for attempt in attempts_of(request.headers))
     return max(1, settings.chunk_size >> max(0, drops - 1))

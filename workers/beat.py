@@ -34,7 +34,9 @@ class SlotSchedule(BaseSchedule):  # type: ignore[misc, unused-ignore]
         now = self.now()
         due = latest_slot(self.cadence, now, self.zone, self.offset) + self.offset
         again = next_slot(self.cadence, now, self.zone, self.offset) + self.offset
-        return last_run_at < max(due, now - AGAIN), min(max((again - now).total_seconds(), 0.01), LONGEST_NAP)
+        set_back = last_run_at > now  # the clock was far ahead when it emitted
+        is_due = set_back or last_run_at < max(due, now - AGAIN)
+        return is_due, min(max((again - now).total_seconds(), 0.01), LONGEST_NAP)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SlotSchedule) and self._values == other._values

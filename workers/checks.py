@@ -19,6 +19,7 @@ from purser.catalogue import Catalogue
 from purser.errors import Mistake, PurserError
 from purser.reads import Group, Row
 from tasks.house import catalogue
+from workers.broker import rabbit
 from workers.clock import utc_now
 from workers.fleet import door, home_of
 
@@ -78,8 +79,11 @@ def broker(settings: Settings) -> Check:
         with _connection(settings.broker) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
             version = _version_of(connection)
+            unusable = rabbit.unusable(connection) if rabbit.is_rabbitmq(settings.broker) else []
     except Exception as error:  # noqa: BLE001 - every transport has errors of its own; each means: not reachable
         return Check("broker", Level.FAIL, f"{where}: {error}", "start it, or correct PURSER_BROKER_URL")
+    if unusable:
+        return Check("broker", Level.FAIL, f"{where}: {len(unusable)} queues cannot be used", "; ".join(unusable))
     return Check("broker", Level.OK, f"{where}: {version}")
 
 

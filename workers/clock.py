@@ -14,6 +14,12 @@ log = structlog.get_logger(__name__)
 LEARN_EVERY = 30.0
 """Seconds between two looks at the ledger's clock."""
 
+APART = 5.0
+"""Seconds: a machine whose clock is further off than this is told of."""
+
+SLOW = 2.0
+"""Seconds: an answer that took longer may be old by then, such as that of a process which was stopped in between."""
+
 
 def utc_now() -> dt.datetime:
     """Read this machine's clock."""
@@ -36,7 +42,7 @@ class FleetClock:
         self._ledger_now, self._local, self._steady = ledger_now, local, steady
         self._learned: tuple[dt.datetime, float] | None = None
         self._asked_at: float | None = None
-        self._told = False
+        self._told: set[str] = set()
 
     def __call__(self) -> dt.datetime:
         """Give the present moment, in UTC."""
@@ -50,15 +56,25 @@ class FleetClock:
         return moment + dt.timedelta(seconds=self._steady() - then)
 
     def _learn(self) -> None:
+        asked = self._steady()
         try:
             moment = self._ledger_now()
         except PurserError as error:
-            if not self._told:
-                log.warning("the ledger's clock cannot be read", problem=str(error), pid=os.getpid())
-            self._told = True
+            self._tell("away", "the ledger's clock cannot be read", problem=str(error))
             return
-        self._learned = (moment.astimezone(dt.UTC), self._steady())
-        self._told = False
-        apart = (self._learned[0] - self._local()).total_seconds()
-        if abs(apart) > 5:
-            log.info("this machine's clock is off, the ledger's counts", seconds=round(apart, 1))
+        answered = self._steady()
+        self._told.discard("away")
+        if answered - asked > SLOW and self._learned is not None:
+            return  # what was learned before is nearer the truth
+        self._learned = (moment.astimezone(dt.UTC), (asked + answered) / 2)
+        apart = (moment - self._local()).total_seconds()
+        if abs(apart) > APART:
+            self._tell("apart", "this machine's clock is off, the ledger's counts", seconds=round(apart, 1))
+        else:
+            self._told.discard("apart")
+
+    def _tell(self, what: str, text: str, **facts: object) -> None:
+        """Log something once, until it has passed."""
+        if what not in self._told:
+            log.warning(text, pid=os.getpid(), **facts)
+        self._told.add(what)

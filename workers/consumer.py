@@ -1,7 +1,7 @@
 """A consumer that no bytes can stop: what stock code would drop, hold in memory or die of is kept in the ledger."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 from celery.worker import state
@@ -22,6 +22,13 @@ class FleetConsumer(Consumer):
     """Looks at each message before stock code does, and has a housekeeper beside it."""
 
     paused_queues: frozenset[str] = frozenset()
+
+    class Blueprint(Consumer.Blueprint):
+        """Without Celery's own delays on RabbitMQ, which are 28 more queues: here a countdown waits in the ledger."""
+
+        default_steps: ClassVar[list[Any]] = [
+            step for step in Consumer.Blueprint.default_steps if not str(step).endswith(":DelayedDelivery")
+        ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

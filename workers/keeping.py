@@ -16,7 +16,7 @@ from workers.broker.keeper import Working, held_of
 from workers.broker.redis_queue import Inbound
 from workers.fleet import Fleet
 from workers.letters import attempts_of, body_bytes, covers_of, letter, slot_of, with_attempt
-from workers.messages import hold_on, queue_of, settled, values_of
+from workers.messages import headers_of, hold_on, queue_of, settled, values_of
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ def set_aside(fleet: Fleet, message: Any, *, reason: str, error: str, text: str,
 def store_letter(fleet: Fleet, message: Any, *, reason: str, error: str, text: str, trace: str = "") -> None:
     """Keep a message as a dead letter; on a shared Redis this takes it off the broker too."""
     queue = queue_of(message)
-    headers = message.headers if isinstance(message.headers, dict) else None
+    headers = headers_of(message)
     task = str((headers or {}).get("task") or "")
     values = values_of(message)
     covers = covers_of(task, values)
@@ -61,7 +61,7 @@ def store_letter(fleet: Fleet, message: Any, *, reason: str, error: str, text: s
 
 def park(fleet: Fleet, message: Any, *, kind: Kind, after: float, why: str) -> None:
     """Let a message wait in the ledger for `after` seconds. Raises when the ledger cannot keep it."""
-    headers = dict(message.headers)
+    headers = headers_of(message) or {}
     spent = int(headers.get("retries") or 0) + (kind is Kind.RETRY)
     headers |= {"retries": spent, "eta": None}
     now = fleet.now()

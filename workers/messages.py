@@ -45,6 +45,13 @@ def give_back(message: Any) -> None:
         message.requeue()
 
 
+def headers_of(message: Any) -> dict[str, Any] | None:
+    """Give the headers that belong to the body as it is now: kombu has decompressed it, and leaves the header."""
+    if not isinstance(message.headers, dict):
+        return None
+    return {name: value for name, value in message.headers.items() if name != "compression" or message.errors}
+
+
 def values_of(message: Any) -> Mapping[str, Any]:
     """Give the keyword arguments of a task message; nothing readable is nothing known."""
     try:

@@ -15,6 +15,7 @@ from kombu.transport import redis as kombu_redis
 
 from ledger import Delayed, Letter
 from purser.errors import Transient
+from workers.broker import rabbit
 from workers.fleet import Publish
 from workers.replay import fresh_headers
 
@@ -74,11 +75,13 @@ def sender(app: celery.Celery) -> Callable[[Delayed], None]:
 
 
 def _publish(app: celery.Celery, body: bytes, *, queue: str, headers: dict[str, Any], **options: Any) -> None:
+    known = app.amqp.queues.get(queue)
     with translated(f"a message for {queue}"), app.producer_or_acquire() as producer:
         producer.publish(
             body,
             exchange="",
             routing_key=queue,
+            declare=[] if known is None else [known],
             headers=headers,
             retry=True,
             retry_policy=app.conf.task_publish_retry_policy,
@@ -98,6 +101,6 @@ def depth_of(app: celery.Celery) -> Callable[[str], tuple[int, bytes | None]]:
                 with channel.conn_or_acquire() as client:
                     waiting, following = client.pipeline(transaction=False).llen(queue).lindex(queue, -1).execute()
                 return waiting, hashlib.sha1(following or b"", usedforsecurity=False).digest()
-            return channel.queue_declare(queue, passive=True).message_count, None
+            return rabbit.depth(connection, queue) or 0, None
 
     return depth

@@ -25,6 +25,9 @@ class Broker(Protocol):
     def messages(self) -> list[dict[str, Any]]:
         """Give what waits and what is in flight."""
 
+    def in_flight(self) -> list[bytes]:
+        """Give what workers hold."""
+
     def is_quiet(self) -> bool:
         """Say whether nothing waits and nothing is in flight."""
 
@@ -51,15 +54,15 @@ class RedisBroker:
 
     def messages(self) -> list[dict[str, Any]]:
         waiting = [raw for queue in QUEUES for raw in self._client.lrange(queue, 0, -1)]
-        return [json.loads(raw) for raw in (*waiting, *self._in_flight())]
+        return [json.loads(raw) for raw in (*waiting, *self.in_flight())]
 
-    def _in_flight(self) -> list[bytes]:
+    def in_flight(self) -> list[bytes]:
         client: Any = self._client
         records = [raw for key in client.scan_iter(f"{HELD}*") for raw in client.hvals(key)]
         return [record.split(b":", 3)[3][int(record.split(b":", 3)[2]) :] for record in records]
 
     def is_quiet(self) -> bool:
-        return not any(map(self.depth, QUEUES)) and not self._in_flight()
+        return not any(map(self.depth, QUEUES)) and not self.in_flight()
 
     def close(self) -> None:
         self._client.close()
@@ -95,6 +98,9 @@ class RabbitBroker:
             )
 
     def messages(self) -> list[dict[str, Any]]:
+        raise NotImplementedError("RabbitMQ shows no message without delivering it")
+
+    def in_flight(self) -> list[bytes]:
         raise NotImplementedError("RabbitMQ shows no message without delivering it")
 
     def is_quiet(self) -> bool:

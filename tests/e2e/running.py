@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import redis
 import yaml
 
 from config.settings import Settings
 from ledger import Ledger
+from tests.e2e.brokers import broker_at
 from tests.waiting import wait_until
-from workers.app import QUEUES, build
-from workers.broker.scripts import HELD
+from workers.app import build
 from workers.fleet import Fleet
 
 
@@ -30,7 +29,7 @@ class RunningFleet:
         self.settings = Settings.load(need={"broker", "ledger", "odoo"}, environ=self.environ)
         self.app = build(self.settings)
         self.fleet: Fleet = self.app.fleet
-        self._broker = redis.Redis.from_url(self.settings.broker)
+        self.broker = broker_at(self.settings.broker)
         self._processes: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -83,35 +82,30 @@ class RunningFleet:
         for process in self._processes:
             self.kill(process)
         self.fleet.disconnect()
-        self._broker.close()
+        self.broker.close()
         self.app.close()
 
     def depth(self, queue: str) -> int:
         """Count what waits on a queue."""
-        return int(self._broker.llen(queue))
+        return self.broker.depth(queue)
 
     def push_raw(self, queue: str, raw: bytes) -> None:
-        """Put bytes on a queue as anybody with a Redis client could."""
-        self._broker.lpush(queue, raw)
+        """Put bytes on a queue as anybody with a client could."""
+        self.broker.push_raw(queue, raw)
 
     def headers(self) -> list[dict[str, Any]]:
         """Give the headers of every message that waits, is in flight, or is to come later."""
-        waiting = [json.loads(raw) for queue in QUEUES for raw in self._broker.lrange(queue, 0, -1)]
-        flying = [json.loads(payload) for payload in self.in_flight()]
         parked = [self.ledger.delayed.get(entry.id) for entry in self.ledger.delayed.page(limit=1000).items]
         later = [json.loads(entry.payload) for entry in parked if entry is not None]
-        return [message["headers"] for message in (*waiting, *flying, *later)]
+        return [message["headers"] for message in (*self.broker.messages(), *later)]
 
     def in_flight(self) -> list[bytes]:
         """Give what workers hold."""
-        broker: Any = self._broker
-        records = [raw for key in broker.scan_iter(f"{HELD}*") for raw in broker.hvals(key)]
-        return [record.split(b":", 3)[3][int(record.split(b":", 3)[2]) :] for record in records]
+        return self.broker.in_flight()
 
     def quiet(self) -> bool:
         """Say whether nothing waits, nothing is in flight, and nothing is to come later."""
-        waiting = any(self._broker.llen(queue) for queue in QUEUES)
-        return not waiting and not self.in_flight() and not self.ledger.delayed.count()
+        return self.broker.is_quiet() and not self.ledger.delayed.count()
 
 
 def write_policies(

@@ -8,6 +8,7 @@ import pytest
 
 from ledger import Kind
 from odoo_client.twin import Twin
+from tests.conftest import RedisServer
 from tests.e2e.conftest import Start
 from tests.e2e.running import RunningFleet, write_policies
 from tests.e2e.test_fleet import outcome, win, won
@@ -30,15 +31,23 @@ def twin(house: House) -> Twin:
     return house.twin
 
 
-@pytest.fixture
-def fleet(start_fleet: Start, tmp_path: Path, firm: Firm) -> RunningFleet:
-    return start_fleet(write_policies(tmp_path / "p.yaml", every="every 1 hour"), PURSER_STALLED_AFTER="2")
+@pytest.fixture(params=["one redis"])
+def fleet(
+    request: pytest.FixtureRequest, start_fleet: Start, redis_server: RedisServer, tmp_path: Path, firm: Firm
+) -> RunningFleet:
+    """Give a fleet whose broker and ledger are one Redis or, where a test asks for it, two."""
+    apart = {"PURSER_LEDGER_URL": redis_server.url_of(1)} if request.param == "two redises" else {}
+    return start_fleet(write_policies(tmp_path / "p.yaml", every="every 1 hour"), PURSER_STALLED_AFTER="2", **apart)
+
+
+wherever_the_ledger_is = pytest.mark.parametrize("fleet", ["one redis", "two redises"], indirect=True)
 
 
 def tell(fleet: RunningFleet, lead: int, **options: object) -> None:
     fleet.app.send_task("purser.accept", kwargs={"event": won(lead)}, queue="events", kwargsrepr="won", **options)
 
 
+@wherever_the_ledger_is
 def test_a_countdown_waits_in_the_ledger_and_outlives_its_worker(fleet: RunningFleet, firm: Firm) -> None:
     lead = win(firm)
     first = fleet.worker("a")
@@ -55,6 +64,7 @@ def test_a_countdown_waits_in_the_ledger_and_outlives_its_worker(fleet: RunningF
     wait_until(fleet.quiet, within=20, what="empty queues")
 
 
+@wherever_the_ledger_is
 def test_a_failed_try_waits_in_the_ledger_with_its_history(fleet: RunningFleet, firm: Firm, twin: Twin) -> None:
     lead = win(firm)
     twin.faults.answer(503, times=2, only=READ)
@@ -81,6 +91,7 @@ def test_a_paused_queue_keeps_its_messages_and_goes_on_when_it_is_resumed(fleet:
     wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project")
 
 
+@wherever_the_ledger_is
 def test_a_paused_automation_snoozes_and_spends_no_attempt(fleet: RunningFleet, firm: Firm) -> None:
     lead = win(firm)
     fleet.ledger.pauses.pause("automation:open-project", who="test", note="wrong template")
@@ -107,6 +118,7 @@ def test_an_accepted_event_survives_a_broker_that_forgot_everything(fleet: Runni
     wait_until(lambda: fleet.ledger.inbox.count() == 0, what="an empty inbox")
 
 
+@wherever_the_ledger_is
 def test_what_expired_or_was_revoked_is_kept(fleet: RunningFleet, firm: Firm) -> None:
     fleet.worker()
     tell(fleet, 1, expires=-5, task_id="too-late")

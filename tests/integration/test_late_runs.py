@@ -95,3 +95,35 @@ def test_a_scan_that_is_done_settles_the_letters_of_those_before_it(fleet: Calm)
     run(fleet, "a")
     assert letters.count(LetterState.SUPERSEDED) == 2
     assert {one.id for one in letters.page().items} == {"scan/another-None", newer.id}
+
+
+FREEZE = """
+version: 1
+timezone: Europe/Berlin
+freezes:
+  month-end: {days_before: 1, days_after: 2, what: [queue:apply]}
+"""
+
+
+def test_a_freeze_of_the_policy_holds_back_what_it_names_until_it_ends(
+    calm: Callable[[Path | None], Calm], firm: Firm, tmp_path: Path
+) -> None:
+    firm.company()
+    (tmp_path / "p.yaml").write_text(FREEZE)
+    fleet = calm(tmp_path / "p.yaml")
+    fleet.moment = dt.datetime(2026, 3, 31, 21, 30, tzinfo=dt.UTC)  # half past eleven in Berlin
+    fleet.fleet.may_begin(("all", "queue:events", "automation:open-project"))
+    with pytest.raises(Snooze, match="frozen: month-end") as caught:
+        fleet.fleet.may_begin(("all", "queue:apply", f"control:{CONTROL}"))
+    until = fleet.moment + dt.timedelta(seconds=caught.value.after)
+    assert until == dt.datetime(2026, 4, 2, 22, 0, tzinfo=dt.UTC)
+    fleet.moment = until
+    fleet.fleet.may_begin(("all", "queue:apply", f"control:{CONTROL}"))
+
+
+def test_a_pause_holds_back_what_it_names_until_it_is_resumed(fleet: Calm) -> None:
+    target = f"control:{CONTROL}"
+    fleet.ledger.pauses.pause(target, who="test", note="a look")
+    with pytest.raises(Snooze, match=f"paused: {target}"):
+        fleet.fleet.may_begin(("all", "queue:scans", target))
+    fleet.fleet.may_begin(("all", "queue:scans", "control:unbilled-work"))

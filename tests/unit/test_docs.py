@@ -112,7 +112,7 @@ def test_every_command_that_is_named_exists_with_its_options(page: Path) -> None
 
 
 def test_a_command_or_option_that_does_not_exist_is_noticed() -> None:
-    text = "`purser cases lost` and `purser dead replay --everything`\n```\npurser drill # soon\n```\n"
+    text = "`purser cases lost` and `purser dead replay --everything`\n```\npurser outbound list # soon\n```\n"
     assert [bool(complaint(words)) for words in commands(text)] == [True, True, True]
 
 

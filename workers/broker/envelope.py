@@ -32,7 +32,7 @@ def read_envelope(raw: bytes) -> tuple[dict[str, Any], str]:
         return envelope, "no message: the headers are no object"
     if not all(isinstance(envelope.get(name), str) for name in ("content-type", "content-encoding")):
         return envelope, "no message: content-type or content-encoding is no text"
-    if _too_deep(envelope):
+    if too_deep(envelope):
         return envelope, "no message: nested too deeply"
     encoding = properties.get("body_encoding")
     try:
@@ -43,7 +43,7 @@ def read_envelope(raw: bytes) -> tuple[dict[str, Any], str]:
     return envelope, "" if encoding in (None, "base64", "utf-8") else "the body encoding is unknown"
 
 
-def _too_deep(value: Any, limit: int = 50) -> bool:
+def too_deep(value: Any, limit: int = 50) -> bool:
     """Say whether something is nested so deeply that passing it on would fail."""
     level = [value]
     for _ in range(limit):

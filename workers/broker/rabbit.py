@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 from kombu.entity import Exchange, Queue
 
+from config.queues import QUEUES
 from config.settings import Settings
 from purser.errors import Misconfigured, Mistake
 from workers.broker.rabbit_wire import PATIENCE
 from workers.broker.redis_queue import MOST_DELIVERIES
 
-WORK = ("scans", "events", "apply", "outbound")
 DEAD = "purser.dead"
 HEARTBEAT = 15.0
 """Seconds between signs of life; a broker or worker that misses two of them counts as dead."""
@@ -45,7 +45,7 @@ def settings_for(settings: Settings) -> dict[str, Any]:
         "broker_channel_error_retry": True,
         "task_queues": {
             name: {"exchange": "purser", "routing_key": name, "queue_arguments": dict(WORK_ARGUMENTS)}
-            for name in WORK
+            for name in QUEUES
         },
         "task_default_queue_type": "quorum",
         "worker_detect_quorum_queues": True,
@@ -72,7 +72,7 @@ def dead_queue() -> Any:
 def work_queues() -> list[Any]:
     """Describe the queues on which work waits."""
     exchange = _exchange("purser", "direct")
-    return [_queue(name, exchange, name, WORK_ARGUMENTS) for name in WORK]
+    return [_queue(name, exchange, name, WORK_ARGUMENTS) for name in QUEUES]
 
 
 def _exchange(name: str, kind: str) -> Any:
@@ -90,11 +90,11 @@ def check_limits(settings: Settings) -> None:
 
     A worker holds one message of each queue for each of its processes, so the last of them waits for the others.
     """
-    longest = len(WORK) * settings.task_time_limit
+    longest = len(QUEUES) * settings.task_time_limit
     if longest >= settings.rabbitmq_consumer_timeout:
         raise Mistake(
             f"PURSER_TASK_TIME_LIMIT ({settings.task_time_limit} s) is too long for this RabbitMQ: a message may "
-            f"wait for {len(WORK) - 1} others and then run, {longest} s in all, and RabbitMQ takes it away after "
+            f"wait for {len(QUEUES) - 1} others and then run, {longest} s in all, and RabbitMQ takes it away after "
             f"PURSER_RABBITMQ_CONSUMER_TIMEOUT ({settings.rabbitmq_consumer_timeout} s). Shorten the limit, or raise "
             "`consumer_timeout` in rabbitmq.conf (there in milliseconds) and this setting with it"
         )

@@ -17,7 +17,7 @@ from amqp import method_framing
 from amqp.exceptions import MessageNacked, RecoverableConnectionError
 from kombu.transport import pyamqp
 
-from workers.broker.envelope import MOST_BYTES, _too_deep
+from workers.broker.envelope import MOST_BYTES, too_deep
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class RawMessage(amqp.Message):
     def _load_properties(self, class_id: int, buf: bytes, offset: int) -> int:
         try:
             end: int = super()._load_properties(class_id, buf, offset)
-            if not _too_deep(self.properties.get("application_headers")):
+            if not too_deep(self.properties.get("application_headers")):
                 return end
             self.problem = "the headers are nested too deeply"
         except Exception as error:  # noqa: BLE001 - dates, texts, depths and types of anybody's making

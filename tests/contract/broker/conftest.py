@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from amqp import method_framing
 from kombu.connection import Connection
+from kombu.transport import pyamqp
 
 from console.rabbit import RabbitNode
 from tests.rabbits import own_node, rabbit_node
@@ -16,16 +18,18 @@ __all__ = ["own_node", "rabbit_node"]
 
 def connect(url: str) -> Any:
     """Give a connection that is not made yet."""
-    return Connection(url, connect_timeout=5, heartbeat=15, transport_options={"confirm_publish": True})
+    make: Any = Connection
+    return make(url, connect_timeout=5, heartbeat=15, transport_options={"confirm_publish": True})
 
 
 @pytest.fixture
 def wire() -> Iterator[None]:
     """Let connections be those of the fleet for one test."""
-    stock = rabbit_wire.pyamqp.Transport.Connection, rabbit_wire.method_framing.Message
+    transport: Any = pyamqp.Transport
+    stock = transport.Connection, method_framing.Message
     rabbit_wire.install()
     yield
-    rabbit_wire.pyamqp.Transport.Connection, rabbit_wire.method_framing.Message = stock
+    transport.Connection, method_framing.Message = stock
 
 
 @pytest.fixture
@@ -33,7 +37,7 @@ def node(wire: None, rabbit_node: RabbitNode) -> RabbitNode:
     """Give a node whose queues are there and empty."""
     with connect(rabbit_node.url) as connection:
         rabbit.declare(connection)
-        for queue in (rabbit.DEAD, *rabbit.WORK):
+        for queue in (rabbit.DEAD, *rabbit.QUEUES):
             connection.channel().queue_purge(queue)
     return rabbit_node
 

@@ -86,6 +86,8 @@ class Proxy:
 
     def close(self) -> None:
         """Stop serving."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # closing alone would leave who waits there waiting
         self._listener.close()
         for trick in self._delayed:
             trick.release.set()

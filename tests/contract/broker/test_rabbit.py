@@ -9,8 +9,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import amqp  # type: ignore[import-untyped]
+import amqp
 import pytest
+from amqp.exceptions import MessageNacked
 from kombu.messaging import Consumer
 
 from config.settings import Settings
@@ -22,6 +23,7 @@ from workers.broker import rabbit, rabbit_wire
 from workers.broker.envelope import MOST_BYTES
 from workers.broker.rabbit_dead import DeadLetters
 from workers.broker.rabbit_wire import Unreadable
+from workers.broker.redis_queue import MOST_DELIVERIES
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +50,8 @@ class Taker:
         self.messages: list[Any] = []
         self.problems: list[tuple[Any, BaseException]] = []
         by_name = {queue.name: queue for queue in (rabbit.dead_queue(), *rabbit.work_queues())}
-        self._consumer = Consumer(
+        make: Any = Consumer
+        self._consumer = make(
             connection.channel(),
             [by_name[name] for name in queues],
             on_message=self.messages.append,
@@ -86,7 +89,7 @@ class Taker:
 def test_declaring_twice_is_declaring_once(untouched: Any) -> None:
     rabbit.declare(untouched)
     rabbit.declare(untouched)
-    assert [rabbit.depth(untouched, queue) for queue in (*rabbit.WORK, rabbit.DEAD)] == [0] * 5
+    assert [rabbit.depth(untouched, queue) for queue in (*rabbit.QUEUES, rabbit.DEAD)] == [0] * 5
     assert rabbit.unusable(untouched) == []
 
 
@@ -108,7 +111,7 @@ def test_looking_for_unusable_queues_makes_none(untouched: Any) -> None:
 
 def test_a_task_limit_above_the_consumer_timeout_stops_the_start() -> None:
     def settings(limit: int) -> Settings:
-        return Settings(broker_url="amqp://x", task_time_limit=limit, task_soft_time_limit=100, odoo_timeout=60)
+        return Settings(task_time_limit=limit, task_soft_time_limit=100, odoo_timeout=60)
 
     assert rabbit.settings_for(settings(300))["broker_heartbeat"] == 15
     with pytest.raises(
@@ -155,7 +158,7 @@ def test_a_full_queue_refuses_aloud(untouched: Any) -> None:
     for _ in range(10):
         try:
             producer.publish("x", routing_key="small")
-        except rabbit_wire.MessageNacked:
+        except MessageNacked:
             refused += 1
     assert refused >= 7
 
@@ -261,7 +264,7 @@ def test_what_goes_back_is_byte_for_byte_and_never_counts(connection: Any) -> No
     headers = {"task": "purser.scan", "id": "one", "compression": "application/x-gzip", "nothing": None, "n": [1, {}]}
     send(connection, "apply", body, headers=headers, correlation_id="one", priority=3)
     taker = Taker(connection, "apply")
-    for _ in range(2 * rabbit.MOST_DELIVERIES):
+    for _ in range(2 * MOST_DELIVERIES):
         message = taker.take()
         message.requeue()
     message = taker.take()
@@ -365,7 +368,7 @@ def test_while_the_ledger_is_away_the_dead_wait_in_order_and_none_is_lost(
     book.away = True
     for number in range(5):
         send(connection, rabbit.DEAD, str(number).encode())
-    wait_until(lambda: book.asked > 2 * rabbit.MOST_DELIVERIES, what="many tries")
+    wait_until(lambda: book.asked > 2 * MOST_DELIVERIES, what="many tries")
     assert book.letters == []
     book.away = False
     wait_until(lambda: len(book.letters) == 5, what="the letters")

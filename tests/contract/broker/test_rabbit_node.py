@@ -1,5 +1,6 @@
 """A private RabbitMQ node keeps its messages when it is killed, and leaves nothing running when it is stopped."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,6 @@ def test_a_killed_node_comes_back_with_its_messages_and_a_stopped_one_leaves_not
 
 def test_without_rabbitmq_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(rabbit_node_module, "_PLACES", ())
-    monkeypatch.setattr(rabbit_node_module.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(Mistake, match="install the package rabbitmq-server"), serving(tmp_path):
         pass

@@ -275,6 +275,28 @@ def test_retiring_twice_is_once(house: House, taker: Taker) -> None:
     assert house.waiting() == [b"one"]
 
 
+def test_what_is_done_but_not_told_yet_is_not_given_back(
+    house: House, taker: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.push(b"one")
+    taken = taker.take()
+    assert taken is not None
+
+    def away(*_: object) -> None:
+        raise redis.ConnectionError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(taker.keeper._client, "hdel", away)
+        assert taker.keeper.ack(taken[0])
+    taker.keeper.retire(taker.holder)
+    assert house.waiting() == []
+
+    taker.keeper.beat()
+
+    assert house.is_clean()
+    assert house.waiting() == []
+
+
 def test_leases_do_not_pile_up_over_many_reconnects(house: House, keeper: Keeper) -> None:
     house.push(*(b"%d" % number for number in range(5)))
     for _ in range(50):

@@ -1,6 +1,7 @@
 """Runs are listed newest first, and the last thousand of each control stay."""
 
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import redis
 from ledger import Ledger, Outcome, RunRecord
 from purser.errors import Permanent
 from tests.contract.ledger.making import START, key_ending
+
+EARLIER = ("id", "control", "slot", "as_of", "started", "seconds", "trigger", "outcome", "examined", "findings")
 
 
 def run(id: str, *, minute: int = 0, **given: Any) -> RunRecord:  # noqa: A002
@@ -66,6 +69,19 @@ def test_beyond_a_thousand_runs_the_oldest_of_that_control_goes(ledger: Ledger, 
     assert (len(kept), kept[0].id, kept[-1].id) == (1000, "r1001", "r2")
     assert len(ledger.runs.page(limit=2000).items) == 1001
     assert client.zcard(key_ending(client, ":runs")) == 1001
+
+
+def test_a_record_of_an_earlier_release_was_on_time(ledger: Ledger, client: redis.Redis) -> None:
+    ledger.runs.record(run("r1", late=7200.0, missed=3))
+    key = key_ending(client, ":runs:records")
+    (kept,) = ledger.runs.page().items
+    assert (kept.late, kept.missed) == (7200.0, 3)
+
+    old = {name: value for name, value in json.loads(client.hget(key, "r1") or "").items() if name in EARLIER}
+    client.hset(key, "r1", json.dumps(old))
+
+    (read,) = ledger.runs.page().items
+    assert (read.late, read.missed, read.seconds) == (0.0, 0, 1.25)
 
 
 def test_a_damaged_record_is_named(ledger: Ledger, client: redis.Redis) -> None:

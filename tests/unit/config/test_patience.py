@@ -40,7 +40,8 @@ retries:
 def test_what_is_said_of_a_task_and_error_counts_before_what_is_said_of_all(
     task: str, error: Exception, wanted: RetryPolicy
 ) -> None:
-    assert policies(RETRIES).retry(task, error) == wanted
+    said = policies(RETRIES)
+    assert said.retry(task, error) == said.retry(task, type(error)) == wanted
 
 
 def test_a_firm_that_says_nothing_gets_the_house_view() -> None:
@@ -76,6 +77,11 @@ def test_what_is_no_duration_is_refused(value: object) -> None:
         ("freezes:\n  end: {days_after: 2}", "p.yaml:3: freeze `end`: say what stands still"),
         ("freezes:\n  end: {what: [queue:aply]}", "Did you mean `queue:apply`?"),
         ("freezes:\n  end: {what: [all], days_before: 40}", "write days as a whole number from 0 to 14"),
+        ("freezes:\n  end: {what: []}", "p.yaml:3: freeze `end`: what: the list is empty"),
+        ("freezes:\n  end: {what: all}", "p.yaml:3: freeze `end`: what must be a list"),
+        ("freezes:\n  end: {what: [all], months: []}", "p.yaml:3: freeze `end`: months: the list is empty"),
+        ("retries:\n  scan: {attempts: 2.5}", "write a whole number of attempts"),
+        ("retries:\n  scan: 5", "p.yaml:3: retries: scan must be a mapping"),
         ("freezes:\n  end: {what: [all], months: [13]}", "write a month as a whole number from 1 to 12"),
     ],
 )

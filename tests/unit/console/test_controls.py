@@ -9,6 +9,7 @@ import pytest
 
 from config.policies import load_policies
 from console.controls import _moment, report
+from ledger import Ledger, Outcome, RunRecord
 from purser.errors import Mistake
 from purser.model import Finding, Kept, Money, Period, Ref, Severity
 from tasks.house import catalogue
@@ -135,3 +136,39 @@ def test_what_does_not_apply_says_why() -> None:
 def test_a_control_that_never_ran_is_nothing(operator: Purser) -> None:
     assert operator("controls", "runs", "unbilled-work").exit_code == 3
     assert operator("controls", "runs").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("late", "missed", "shown"),
+    [
+        (0.4, 0, ""),
+        (59.0, 0, ""),
+        (90.0, 0, "90 s"),
+        (3.0, 2, "3 s, 2 missed"),
+        (300.0, 0, "5 min"),
+        (7200.0, 3, "2 h, 3 missed"),
+        (200_000.0, 9, "2 d, 9 missed"),
+    ],
+)
+def test_a_run_that_came_late_says_how_late_and_what_it_stands_for(
+    operator: Purser, ledger: Ledger, late: float, missed: int, shown: str
+) -> None:
+    record = RunRecord(
+        id="r1",
+        control="stale-drafts",
+        slot=AS_OF,
+        as_of=AS_OF,
+        started=AS_OF,
+        seconds=1.0,
+        trigger="beat",
+        outcome=Outcome.COMPLETED,
+        late=late,
+        missed=missed,
+    )
+    ledger.runs.record(record)
+    lines = operator("controls", "runs", COLUMNS="250").stdout.splitlines()
+    (line,) = [one for one in lines if "stale-drafts" in one]
+    at = next(one for one in lines if "outcome" in one).index("late")
+    assert line[at:].strip(" │|") == shown
+    (told,) = json.loads(operator("controls", "runs", "--json").stdout)
+    assert (told["late"], told["missed"]) == (late, missed)

@@ -54,3 +54,22 @@ def test_what_counts_is_shown_complete(purser: Purser) -> None:
     assert told["controls"]["unbilled-work"]["tunables"]["grace_days"] == 9
     assert told["controls"]["stale-drafts"]["enabled"] is True
     assert purser("policies", "show").exit_code == 0
+
+
+def test_how_long_the_fleet_waits_and_when_it_stands_still_is_shown(purser: Purser) -> None:
+    Path("firm.yaml").write_text(
+        "version: 1\n"
+        "retries: {react: {attempts: 15, errors: {UnknownOutcome: {base: 30 s}}}}\n"
+        "freezes: {month-end: {days_before: 1, days_after: 2, what: [queue:apply], months: [12]}}\n"
+    )
+    told = json.loads(purser("policies", "show", "--file", "firm.yaml", "--json").stdout)
+    retries = {(one["task"], one["error"]): (one["attempts"], one["base"], one["cap"]) for one in told["retries"]}
+    assert retries["react", "UnknownOutcome"] == (15, 30.0, 3600.0)
+    assert retries["react", "Transient"] == (15, 1.0, 3600.0)
+    assert retries["scan", "Conflict"] == (12, 0.5, 60.0)
+    assert told["freezes"] == [
+        {"name": "month-end", "what": ["queue:apply"], "days_before": 1, "days_after": 2, "months": [12]}
+    ]
+    shown = purser("policies", "show", "--file", "firm.yaml", COLUMNS="200").stdout
+    assert "month-end" in shown
+    assert "30 s" in shown

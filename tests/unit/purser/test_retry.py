@@ -61,6 +61,15 @@ def test_a_wait_stays_within_its_bound_and_keeps_what_was_asked_for(attempt: int
     assert patience <= asked.after <= max(policy.cap, patience * 1.1 + 1e-6)
 
 
+@given(st.floats(0.001, 1e4), st.floats(1, 1e4), st.integers(1, 2000))
+def test_bounds_never_shrink_and_end_at_the_cap(base: float, factor: float, attempt: int) -> None:
+    policy = RetryPolicy(attempts=10_000, base=base, cap=base * factor)
+    one, other = (decide(policy, Transient("x"), attempt=n, rng=longest) for n in (attempt, attempt + 1))
+    assert isinstance(one, Retry)
+    assert isinstance(other, Retry)
+    assert base <= one.after <= other.after <= policy.cap
+
+
 def test_waits_at_the_cap_are_spread_from_nothing_to_the_cap() -> None:
     rng = random.Random(7).uniform
     waits = [decide(POLICY, Transient("x"), attempt=3, rng=rng) for _ in range(200)]

@@ -2,10 +2,10 @@
 
 import datetime as dt
 from itertools import pairwise
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from purser.cadence import Cadence, Daily, Every, daily, hours, parse_cadence
@@ -20,6 +20,7 @@ ZONES = (
     "Africa/Casablanca",  # back and forth around Ramadan
     "Asia/Kathmandu",
     "Pacific/Kiritimati",
+    "America/Nuuk",  # clocks jump from 23:00 into the next day
 )
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -111,11 +112,38 @@ def test_a_time_that_comes_twice_runs_once_and_the_first_time() -> None:
     assert next_slot(at, first, BERLIN) == utc("2026-10-26 01:30")
 
 
-def test_a_local_day_that_was_never_lived_adds_no_slot_of_its_own() -> None:
-    apia = ZoneInfo("Pacific/Apia")  # 2011-12-30 was left out
-    at = daily("00:00")
-    assert next_slot(at, utc("2011-12-29 10:00"), apia) == utc("2011-12-30 10:00")
-    assert next_slot(at, utc("2011-12-30 10:00"), apia) == utc("2011-12-31 10:00")
+@pytest.mark.parametrize("at", ["00:00", "06:00", "23:59"])
+@pytest.mark.parametrize("weekdays", ["", " fri"])
+def test_a_local_day_that_was_never_lived_has_no_slot(at: str, weekdays: str) -> None:
+    apia = ZoneInfo("Pacific/Apia")  # Friday 2011-12-30 was left out
+    cadence = parse_cadence(f"daily {at}{weekdays}")
+    slots = [next_slot(cadence, dt.datetime(2011, 12, 20, 12, tzinfo=apia), apia)]
+    while slots[-1] < dt.datetime(2012, 1, 10, tzinfo=apia):
+        slots.append(next_slot(cadence, slots[-1], apia))
+    days = [slot.astimezone(apia).date() for slot in slots]
+    lived = [dt.date(2011, 12, 20) + dt.timedelta(days=n) for n in range(40) if n != 10]
+    wanted = [day for day in lived if days[0] <= day <= days[-1] and (not weekdays or day.weekday() == 4)]
+    assert days == wanted
+    assert all(latest_slot(cadence, slot, apia) == slot for slot in slots)
+
+
+def test_a_gap_that_ends_on_the_next_day_leaves_the_slot_in_its_own() -> None:
+    nuuk = ZoneInfo("America/Nuuk")  # 2026-03-28: 23:00 is already the 29th
+    slot = latest_slot(parse_cadence("daily 23:30 sat"), utc("2026-03-31 12:00"), nuuk)
+    assert slot.astimezone(nuuk) == dt.datetime(2026, 3, 28, 22, 59, 59, tzinfo=nuuk)
+
+
+@settings(max_examples=25)
+@given(st.times(), st.integers(2012, 2037), st.sampled_from(sorted(available_timezones())).map(ZoneInfo))
+def test_each_local_day_of_a_year_has_exactly_one_slot_in_every_zone(at: dt.time, year: int, tz: ZoneInfo) -> None:
+    cadence = Daily(at)
+    slot = next_slot(cadence, dt.datetime(year, 1, 1, tzinfo=tz) - dt.timedelta(microseconds=1), tz)
+    days = []
+    while (day := slot.astimezone(tz).date()).year == year:
+        days.append(day)
+        slot = next_slot(cadence, slot, tz)
+    count = (dt.date(year + 1, 1, 1) - dt.date(year, 1, 1)).days
+    assert days == [dt.date(year, 1, 1) + dt.timedelta(days=n) for n in range(count)]
 
 
 def test_intervals_are_counted_from_midnight_utc() -> None:

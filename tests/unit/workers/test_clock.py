@@ -1,11 +1,17 @@
 """Every process of the fleet reads the ledger's clock, wherever its own machine believes to be in time."""
 
 import datetime as dt
+import multiprocessing
+from itertools import pairwise
+from multiprocessing.connection import Connection
 
 import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from purser.errors import Transient
-from workers.clock import LEARN_EVERY, FleetClock
+from workers.clock import LEARN_EVERY, SLOW, FleetClock, utc_now
 
 TRUTH = dt.datetime(2026, 3, 29, 1, 0, tzinfo=dt.UTC)
 
@@ -15,6 +21,8 @@ class World:
 
     def __init__(self, off: float) -> None:
         self.passed = 0.0
+        self.stopped = 0.0
+        """Seconds that pass between the ledger's answer and its arrival."""
         self.off = off
         self.away = False
         self.asked = 0
@@ -23,6 +31,12 @@ class World:
         self.asked += 1
         if self.away:
             raise Transient("away")
+        answer = TRUTH + dt.timedelta(seconds=self.passed)
+        self.passed += self.stopped
+        return answer
+
+    @property
+    def truth(self) -> dt.datetime:
         return TRUTH + dt.timedelta(seconds=self.passed)
 
     def local(self) -> dt.datetime:
@@ -66,3 +80,69 @@ def test_who_never_reached_the_ledger_trusts_its_machine() -> None:
     world = World(60)
     world.away = True
     assert world.clock()() == TRUTH + dt.timedelta(seconds=60)
+
+
+def test_an_answer_that_was_long_on_its_way_does_not_put_a_good_clock_back() -> None:
+    world = World(0)
+    clock = world.clock()
+    clock()
+    world.passed, world.stopped = LEARN_EVERY, 60.0  # such as a process that was stopped while it asked
+    assert clock() == world.truth
+    world.passed, world.stopped = world.passed + LEARN_EVERY, 0.0
+    assert clock() == world.truth
+
+
+def test_who_has_learned_nothing_takes_a_slow_answer_for_what_it_is_worth() -> None:
+    world = World(-60)
+    world.stopped = 2 * SLOW
+    assert abs(world.clock()() - world.truth) <= dt.timedelta(seconds=SLOW)
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.booleans(), st.floats(0, SLOW)), max_size=40), st.floats(-90, 90))
+def test_it_never_strays_nor_runs_back_by_more_than_an_answer_takes(
+    steps: list[tuple[float, bool, float]], off: float
+) -> None:
+    world = World(off)
+    clock = world.clock()
+    told = [clock()]
+    for seconds, away, stopped in steps:
+        world.passed += seconds
+        world.away, world.stopped = away, stopped
+        told.append(clock())
+        assert abs(told[-1] - world.truth) <= dt.timedelta(seconds=SLOW / 2, microseconds=2)
+    assert all(later - one >= -dt.timedelta(seconds=SLOW, microseconds=4) for one, later in pairwise(told))
+
+
+def test_what_is_wrong_is_logged_once_until_it_has_passed() -> None:
+    world = World(60)
+    clock = world.clock()
+    with structlog.testing.capture_logs() as logs:
+        for away in (False, False, True, True, False, True):
+            world.away = away
+            clock()
+            world.passed += LEARN_EVERY
+    assert [line["event"].split()[0] for line in logs] == ["this", "the", "the"]
+
+
+def test_a_forked_child_goes_on_with_what_its_parent_learned() -> None:
+    answers = [utc_now() + dt.timedelta(hours=1)]
+
+    def ledger() -> dt.datetime:
+        if not answers:
+            raise Transient("away")
+        return answers.pop()
+
+    clock = FleetClock(ledger)
+    clock()
+    fork = multiprocessing.get_context("fork")
+    ours, theirs = fork.Pipe()
+    child = fork.Process(target=_tell_the_time, args=(clock, theirs))
+    before = clock()
+    child.start()
+    told = ours.recv()
+    child.join()
+    assert before <= told <= clock()
+
+
+def _tell_the_time(clock: FleetClock, to: "Connection[dt.datetime, None]") -> None:
+    to.send(clock())

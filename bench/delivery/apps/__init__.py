@@ -1,0 +1,1 @@
+"""The applications under measurement, one a file. Each has the same tasks (`noop`) and the same queues."""

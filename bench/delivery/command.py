@@ -1,0 +1,86 @@
+"""Run the measurements of delivery on this machine, and write them down."""
+
+import argparse
+import datetime as dt
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Collection, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+
+from bench.delivery import measures
+from bench.delivery.figures import Group, Report
+from bench.delivery.measures import FULL, QUICK, Sizes
+from bench.delivery.running import Floor
+from console.embedded import serving
+
+MEASURES: Mapping[str, Callable[[Floor, Sizes], Group]] = MappingProxyType(
+    {
+        act.__name__: act
+        for act in (
+            measures.transport,
+            measures.runner,
+            measures.fleet,
+            measures.pools,
+            measures.publishing,
+            measures.latency,
+            measures.idle,
+            measures.delayed,
+            measures.memory,
+            measures.gate,
+        )
+    }
+)
+
+
+def main() -> None:
+    """Measure, print, and write the page if one is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="half a minute, for a first look")
+    parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES), help="measure only these")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="write the figures to this page")
+    options = parser.parse_args()
+    report = run(QUICK if options.quick else FULL, options.only)
+    if options.write:
+        options.write.write_text(report.as_page(), encoding="utf-8")
+    print(json.dumps(report.as_json(), indent=2) if options.json else report.as_text())
+
+
+def run(sizes: Sizes, names: Collection[str]) -> Report:
+    """Take the named measurements on a private server."""
+    began, load = time.monotonic(), os.getloadavg()[0]
+    groups = []
+    with tempfile.TemporaryDirectory(prefix="purser-bench-") as home, serving(Path(home) / "redis") as server:
+        floor = Floor(server, Path(home))
+        redis = floor.client.info("server")
+        for name, act in MEASURES.items():
+            if name in names:
+                print(f"{name} ...", file=sys.stderr, flush=True)
+                groups.append(act(floor, sizes))
+        floor.client.close()
+    machine = {
+        "processor": f"{os.cpu_count()} cores, {_processor()}",
+        "Python": platform.python_version(),
+        "Celery, kombu": f"{version('celery')}, {version('kombu')}",
+        "Redis": str(redis["redis_version"]),
+        "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
+        "load before": f"{load:.1f}",
+        "took": f"{time.monotonic() - began:.0f} s",
+    }
+    return Report(machine=machine, groups=groups)
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+if __name__ == "__main__":
+    main()

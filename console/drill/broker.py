@@ -1,0 +1,176 @@
+"""The servers of the drill can be killed, filled up and looked into, whichever kind they are."""
+
+import contextlib
+import os
+import signal
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import redis
+from kombu.connection import Connection
+from kombu.messaging import Producer
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from config.queues import QUEUES
+from console.drill.fault import Against, NotBitten
+from console.embedded import Server
+from console.embedded import claim as claim_redis
+from console.rabbit import RabbitNode
+from console.rabbit import serving as serving_rabbit
+from console.supervisor import Command
+
+HELD = ("unacked", "purser:broker:held:*")
+"""Hashes in which messages in flight stand: kombu's own, and those of our workers."""
+
+_BACK_WITHIN = 30.0
+
+
+class Broker(Protocol):
+    """Where messages queue."""
+
+    url: str
+
+    def commands(self) -> Iterator[Command]:
+        """Give what the supervisor is to run for it."""
+
+    def crash(self) -> None:
+        """Kill it (-9), and come back when it answers again."""
+
+    def waiting(self) -> int:
+        """Count the messages that wait or are in flight. OSError or RedisError while it is away."""
+
+    def push(self, queue: str, raw: bytes) -> None:
+        """Put bytes on a queue, as anybody could."""
+
+
+class RedisNode:
+    """A private Redis under the supervisor, which starts it again when it dies."""
+
+    def __init__(self, server: Server, name: str, pid: Callable[[str], int]) -> None:
+        self.server, self.name, self.url = server, name, server.url
+        self._pid = pid
+        self.client: Any = redis.Redis.from_url(server.url, socket_timeout=5, retry=Retry(NoBackoff(), 1))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+
+    def commands(self) -> Iterator[Command]:
+        """Give the server itself."""
+        yield self.server.command(self.name)
+
+    def crash(self) -> None:
+        """Kill it (-9), and come back when it answers again."""
+        pid = self._pid(self.name)
+        os.killpg(pid, signal.SIGKILL)
+        deadline = time.monotonic() + _BACK_WITHIN
+        while self._pid(self.name) in (0, pid) or not self.server.answers():
+            if time.monotonic() > deadline:
+                raise NotBitten(f"the {self.name} was killed and did not come back")
+            time.sleep(0.05)
+
+    def waiting(self) -> int:
+        """Count what stands on the queues and what workers hold."""
+        pipe = self.client.pipeline(transaction=True)
+        for queue in QUEUES:
+            pipe.llen(queue)
+        for key in [key for pattern in HELD for key in self.client.scan_iter(match=pattern, count=1000)]:
+            pipe.hlen(key)
+        return sum(map(int, pipe.execute()))
+
+    def push(self, queue: str, raw: bytes) -> None:
+        """Put bytes on a queue as anybody with a Redis client could."""
+        self.client.lpush(queue, raw)
+
+    @contextlib.contextmanager
+    def full(self) -> Iterator[None]:
+        """Refuse whatever needs memory."""
+        self.client.config_set("maxmemory", 1)
+        try:
+            yield
+        finally:
+            self.client.config_set("maxmemory", 0)
+
+    def refused(self) -> int:
+        """Count the commands that were refused for want of memory so far."""
+        stats = self.client.info("errorstats").get("errorstat_OOM", {})
+        return int(stats.get("count", 0))
+
+    def forget(self) -> None:
+        """Lose everything, as with a disk."""
+        self.client.flushall()
+
+
+class RabbitBroker:
+    """A private RabbitMQ node."""
+
+    def __init__(self, node: RabbitNode) -> None:
+        self.node, self.url = node, node.url
+
+    def commands(self) -> Iterator[Command]:
+        """Give nothing: the node is started apart."""
+        yield from ()
+
+    def crash(self) -> None:
+        """Kill it (-9) and start it again on the same data."""
+        self.node.kill()
+        self.node.start()
+
+    def waiting(self) -> int:
+        """Count what stands on the queues; only where that is nothing, ask the node what workers hold, too."""
+        return self._ready() or self._held()
+
+    def _ready(self) -> int:
+        make: Any = Connection
+        found = 0
+        with make(self.url) as connection:
+            for queue in QUEUES:
+                with contextlib.suppress(*connection.channel_errors), connection.channel() as channel:
+                    found += channel.queue_declare(queue, passive=True).message_count
+        return found
+
+    def _held(self) -> int:
+        lines = self.node.ctl("list_queues", "name", "messages", "--no-table-headers").splitlines()
+        depths = dict(line.split("\t") for line in lines if "\t" in line)
+        return sum(int(depth) for name, depth in depths.items() if name in (*QUEUES, "purser.dead"))
+
+    def push(self, queue: str, raw: bytes) -> None:
+        """Put bytes on a queue as anybody with an AMQP client could."""
+        make: Any = Connection
+        produce: Any = Producer
+        with make(self.url) as connection:
+            produce(connection.default_channel).publish(
+                raw,
+                routing_key=queue,
+                exchange="",
+                content_type="application/octet-stream",
+                content_encoding="binary",
+                message_id=str(uuid.uuid4()),
+                delivery_mode=2,
+            )
+
+
+@contextlib.contextmanager
+def claimed(against: Against, home: Path, pid: Callable[[str], int]) -> Iterator["RedisNode | RabbitBroker"]:
+    """Give the broker of a directory. Redis runs under the supervisor, RabbitMQ is started here."""
+    if against == "rabbitmq":
+        with serving_rabbit(home / "broker") as node:
+            yield RabbitBroker(node)
+        return
+    with claimed_redis(home / "broker", "broker", pid) as node:
+        yield node
+
+
+@contextlib.contextmanager
+def claimed_redis(home: Path, name: str, pid: Callable[[str], int]) -> Iterator[RedisNode]:
+    """Give a Redis of a directory, to be run by the supervisor."""
+    with claim_redis(home) as server:
+        node = RedisNode(server, name, pid)
+        try:
+            yield node
+        finally:
+            node.close()

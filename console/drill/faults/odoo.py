@@ -1,0 +1,85 @@
+"""Odoo is away, answers with errors, or answers too late."""
+
+import shlex
+import subprocess
+import time
+
+from console.drill.fault import NotBitten, Setup, fault
+from console.drill.office import TroubledTwin, slowed
+from console.drill.scene import Scene
+from console.output import count
+
+
+def _twin(scene: Scene) -> TroubledTwin:
+    twin = scene.stage.office.twin
+    if twin is None:
+        raise NotBitten("only the twin takes orders")
+    return twin
+
+
+@fault("Odoo restarts", restarts_odoo=True, patience=180, short=True, stock=True)
+def odoo_restarts(scene: Scene) -> str:
+    """Odoo stops under load, refuses connections for a while, and comes back at the same address."""
+    if scene.stage.office.twin is None:
+        began = time.monotonic()
+        done = subprocess.run(shlex.split(scene.stage.plan.restart_odoo), check=False, stdout=subprocess.DEVNULL)
+        if done.returncode:
+            raise NotBitten(f"the command that restarts Odoo ended with {done.returncode}")
+        scene.await_bite(scene.stage.office.answers, within=120, what="Odoo coming back")
+        return f"back after {time.monotonic() - began:.0f} s"
+    twin = _twin(scene)
+    port = int(twin.url.rpartition(":")[2])
+    with slowed(scene.stage.office, 0.2):
+        before = twin.requests.total()
+        twin.faults.drop(times=10_000)  # who keeps a connection open is cut off
+        scene.pause(0.3)
+        twin.stop()
+        scene.pause(3.0)
+        cut = twin.requests.total() - before
+        twin.faults.clear()
+        twin.start(port)
+    if not cut:
+        raise NotBitten("no request was under way when Odoo stopped")
+    return f"away for 3 s; {count(cut, 'request')} cut off"
+
+
+@fault("502 after commit", odoos=("twin",), short=True, stock=True)
+def bad_gateway(scene: Scene) -> str:
+    """Odoo commits, and a proxy in front of it answers 502."""
+    twin, times = _twin(scene), 10 if scene.is_short else 40
+    calls = _CALLS[bool(scene.stage.plan.stock)]
+    for call in calls:
+        twin.faults.answer(502, times=times // len(calls), after_commit=True, only=call)
+    scene.load.finish()
+    scene.await_bite(lambda: twin.faults.left == 0, within=30, what="every 502 given")
+    return f"{times // len(calls) * len(calls)} answers replaced"
+
+
+_CALLS = {
+    False: ("project.task/load", "mail.message/load", "res.partner/load", "project.project/load"),
+    True: ("project.task/create", "mail.message/create"),
+}
+"""The writing calls of the fleet, and of a stock Celery task."""
+
+
+@fault(
+    "Odoo slower than the timeout", odoos=("twin",), setup=Setup(environ=(("PURSER_ODOO_TIMEOUT", "2"),)), stock=True
+)
+def too_slow(scene: Scene) -> str:
+    """Odoo answers after the caller has given up, and carries the request out all the same."""
+    twin, times = _twin(scene), 12
+    for call in _CALLS[bool(scene.stage.plan.stock)][:2]:
+        twin.faults.delay(3.5, times=times // 2, only=call)
+    scene.load.finish()
+    scene.await_bite(lambda: twin.faults.left == 0, within=60, what="every request delayed")
+    return f"{times} requests took 3.5 s, the timeout being 2 s"
+
+
+@fault("serialization failures", odoos=("twin",), stock=True)
+def lost_races(scene: Scene) -> str:
+    """Odoo gives up because transactions meet: nothing is written, and trying again is the caller's business."""
+    twin, times = _twin(scene), 60
+    twin.lose_races(times)
+    scene.load.finish()
+    scene.await_bite(lambda: twin.races_left == 0, within=60, what="every race lost")
+    return f"{times} requests lost a race"

@@ -1,0 +1,97 @@
+"""The broker, the ledger, and the ways to them."""
+
+from console.drill.broker import RedisNode
+from console.drill.fault import Mix, NotBitten, Setup, fault
+from console.drill.office import slowed
+from console.drill.scene import Scene
+from console.output import count
+
+PROXIED = Setup(proxied=True)
+APART = Setup(own_ledger=True)
+
+
+@fault("broker killed", short=True, stock=True)
+def broker_killed(scene: Scene) -> str:
+    """The broker is killed (-9) under load and started again on its data."""
+    times = 1 if scene.is_short else 3
+    for _ in range(times):
+        scene.stage.broker.crash()
+        scene.pause(1.0)
+    return count(times, "kill")
+
+
+@fault("broker out of memory", brokers=("redis",), stock=True)
+def broker_full(scene: Scene) -> str:
+    """The broker refuses whatever needs memory, for some seconds; the ledger is on the same server."""
+    broker = scene.stage.broker
+    if not isinstance(broker, RedisNode):
+        raise NotBitten("only Redis can be filled up")
+    before = broker.refused()
+    with broker.full():
+        scene.pause(4.0)
+    refused = broker.refused() - before
+    if not refused:
+        raise NotBitten("no command was refused")
+    return f"full for 4 s; {refused} commands refused"
+
+
+@fault("connections reset", lasts=8, setup=PROXIED, short=True, stock=True)
+def connections_reset(scene: Scene) -> str:
+    """Connections between workers and broker are reset, again and again, some of them or all."""
+    proxy = scene.stage.proxy
+    if proxy is None:
+        raise NotBitten("the workers do not go through the proxy")
+    before, rounds = proxy.cut, 4 if scene.is_short else 20
+    for number in range(rounds):
+        proxy.reset(share=1.0 if number % 4 == 3 else 0.4)
+        scene.pause(scene.rng.uniform(0.1, 0.6))
+    if proxy.cut - before < rounds:
+        raise NotBitten(f"only {proxy.cut - before} connections were there to be reset")
+    return f"{proxy.cut - before} connections reset"
+
+
+@fault("answers lost", lasts=8, setup=PROXIED, stock=True)
+def answers_lost(scene: Scene) -> str:
+    """The broker carries a request out, and its answer is dropped together with the connection."""
+    proxy, times = scene.stage.proxy, 30
+    if proxy is None:
+        raise NotBitten("the workers do not go through the proxy")
+    before = proxy.dropped
+    for _ in range(times):
+        proxy.drop_answers(1)
+        scene.pause(scene.rng.uniform(0.05, 0.4))
+    scene.load.finish()
+    scene.await_bite(lambda: proxy.left == 0, within=30, what="every answer dropped")
+    return f"{proxy.dropped - before} answers lost"
+
+
+@fault("ledger killed", setup=APART, short=True)
+def ledger_killed(scene: Scene) -> str:
+    """The ledger, on a server of its own, is killed (-9) under load and started again on its data."""
+    ledger = scene.stage.own_ledger
+    if ledger is None:
+        raise NotBitten("the ledger has no server of its own")
+    times = 1 if scene.is_short else 3
+    for _ in range(times):
+        ledger.crash()
+        scene.pause(1.0)
+    return count(times, "kill")
+
+
+@fault("broker lost its disk", setup=APART, brokers=("redis",), mix=Mix(changes=0, events=1), patience=180)
+def disk_lost(scene: Scene) -> str:
+    """The broker forgets every message, when all events had been accepted and little was done of them."""
+    broker, stage = scene.stage.broker, scene.stage
+    if not isinstance(broker, RedisNode):
+        raise NotBitten("only Redis can be emptied")
+    with slowed(stage.office, 1.0):
+        scene.load.finish()
+        accepted = [one.id for one in scene.load.sent]
+        scene.await_bite(
+            lambda: all(stage.ledger.events.seen("drill", id_) for id_ in accepted), within=60, what="all accepted"
+        )
+        waiting = broker.waiting()
+        broker.forget()
+    if not waiting:
+        raise NotBitten("nothing was waiting")
+    return f"{waiting} messages forgotten of {len(accepted)} accepted events"

@@ -1,0 +1,30 @@
+"""What a fault gets into its hands: the stage, the load that flows, and chance."""
+
+import time
+from collections.abc import Callable
+
+from console.drill.fault import NotBitten
+from console.drill.load import Load
+from console.drill.stage import Stage
+
+
+class Scene:
+    """One fault on the stage."""
+
+    def __init__(self, stage: Stage, load: Load) -> None:
+        self.stage, self.load, self.rng = stage, load, stage.rng
+        self.is_short = stage.plan.is_short
+        self.ended = 0.0
+
+    def over(self) -> None:
+        """Say that the trouble itself is over now; recovery counts from here."""
+        self.ended = time.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        """Let the trouble last."""
+        self.stage.watch(lambda: False, within=seconds)
+
+    def await_bite(self, look: Callable[[], bool], *, within: float, what: str) -> None:
+        """Wait until the trouble is seen, or raise NotBitten."""
+        if not self.stage.watch(look, within=within):
+            raise NotBitten(f"not seen within {within:g} s: {what}")

@@ -1,0 +1,298 @@
+"""Everything a drill needs runs on this machine, in one directory of its own, and is gone when the drill ends.
+
+Broker, ledger, workers and beat are real processes under the supervisor of `purser up`; the twin answers in this
+process. The drill itself reaches the broker directly, also where the workers go through the proxy.
+"""
+
+import contextlib
+import datetime as dt
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import celery
+import yaml
+
+from config.queues import QUEUES
+from config.settings import PREFIX, Settings
+from console.drill.broker import RabbitBroker, RedisNode, claimed, claimed_redis
+from console.drill.fault import Against, NotBitten, Setup
+from console.drill.office import Office
+from console.drill.proxy import Proxy
+from console.supervisor import Backoff, Command, Supervisor
+from console.up import SOFT_SHUTDOWN
+from ledger import Ledger
+from ledger.clock import micros
+from purser.errors import PurserError
+from workers.app import build
+from workers.fleet import Fleet
+
+LEASE = 4
+"""Seconds until the messages of a dead worker come back."""
+
+STALLED = 10
+"""Seconds until an accepted event of which nothing is heard is sent again."""
+
+SCAN_EVERY = 2
+"""Seconds from one slot of the control to the next, where a fault needs scans."""
+
+CONTROL = "missing-timesheets"
+WORKERS = ("a", "b")
+_GRACE = 8.0
+_PAUSE = 0.05
+_LOG_LINES = 20_000
+
+
+class Fell(PurserError):
+    """The fleet of the drill has ended by itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What is the same for every stage of a drill."""
+
+    home: Path
+    office: Office
+    against: Against = "redis"
+    restart_odoo: str = ""
+    """The command that restarts a real Odoo."""
+    stock: str = ""
+    """The app of a stock Celery instead of the fleet, such as `console.drill.stock:plain`."""
+    rng: random.Random = field(default_factory=random.Random)
+    is_short: bool = False
+
+
+class Waiting(NamedTuple):
+    """What has not come to its end, by the place where it is."""
+
+    broker: int
+    delayed: int
+    events: int
+    """Accepted, and not yet done with."""
+
+    def __str__(self) -> str:
+        return f"{self.broker} at the broker, {self.delayed} delayed, {self.events} events open"
+
+
+class Stage:
+    """A running fleet for the faults of one set-up."""
+
+    def __init__(self, plan: Plan, setup: Setup, home: Path, things: contextlib.ExitStack) -> None:
+        self.plan, self.setup, self.home = plan, setup, home
+        self.office, self.rng = plan.office, plan.rng
+        self.logs = home / "logs"
+        self.logs.mkdir(parents=True)
+        (home / "run").mkdir()
+        (home / "trouble").mkdir()
+        self._lines: dict[str, deque[str]] = {}
+        self._starts: dict[str, int] = {}
+        self._fault: BaseException | None = None
+        self.broker: RedisNode | RabbitBroker = things.enter_context(claimed(plan.against, home, self.pid))
+        needs_ledger = setup.own_ledger or plan.against == "rabbitmq"
+        self.own_ledger = (
+            things.enter_context(claimed_redis(home / "ledger", "ledger", self.pid)) if needs_ledger else None
+        )
+        port = urlsplit(self.broker.url).port or 0
+        self.proxy = things.enter_context(Proxy(port, plan.rng)) if setup.proxied else None
+        self.settings = Settings.load(need=("broker", "ledger", "odoo"), environ=self._environ(self.broker.url))
+        self._app: celery.Celery = build(self.settings)
+        self.fleet: Fleet = self._app.fleet
+        self.supervisor = Supervisor(
+            tuple(self._commands()), write=self._write, grace=_GRACE, backoff=Backoff(first=0.2, cap=0.2)
+        )
+        self._thread = threading.Thread(target=self._run, name="supervisor")
+
+    # ------------------------------------------------------------------------------ running --
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        try:
+            for name in WORKERS:
+                self.await_up(name, after=0)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in self.supervisor.pids.values():  # who is frozen cannot hear that it is to end
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(number, signal.SIGCONT)
+        while self._thread.is_alive():  # an impatient Ctrl-C in here must not leave anybody behind
+            with contextlib.suppress(KeyboardInterrupt):
+                self.supervisor.stop()
+                self._thread.join(timeout=2 * _GRACE)
+        self.fleet.disconnect()
+        self._app.close()
+
+    def _run(self) -> None:
+        try:
+            self.supervisor.run()
+        except Exception as error:  # noqa: BLE001 - it is raised again by whoever waits for the fleet
+            self._fault = error
+
+    def _write(self, name: str, line: str) -> None:
+        self._lines.setdefault(name, deque(maxlen=_LOG_LINES)).append(line)
+        if f"{name}@drill ready." in line:
+            self._starts[name] = self._starts.get(name, 0) + 1
+        with (self.logs / f"{name}.log").open("a", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(f"{line}\n")
+
+    def _environ(self, broker_url: str) -> dict[str, str]:
+        policies = self.home / "policies.yaml"
+        policies.write_text(yaml.safe_dump(self._policy(), sort_keys=False), encoding="utf-8")
+        access = self.office.access
+        told = {
+            "PURSER_BROKER_URL": broker_url,
+            "PURSER_ODOO_URL": access.url,
+            "PURSER_ODOO_DB": access.db,
+            "PURSER_ODOO_LOGIN": access.login,
+            "PURSER_ODOO_API_KEY": access.api_key,
+            "PURSER_POLICIES": str(policies),
+            "PURSER_LEASE": str(LEASE),
+            "PURSER_HEARTBEAT": "1",
+            "PURSER_STALLED_AFTER": str(STALLED),
+            "PURSER_ENVIRONMENT": "drill",
+            "PURSER_LOG_FORMAT": "console",
+        }
+        if self.own_ledger is not None:
+            told["PURSER_LEDGER_URL"] = self.own_ledger.url
+        return {**told, **dict(self.setup.environ)}
+
+    def _policy(self) -> dict[str, Any]:
+        controls: dict[str, Any] = {name: {"enabled": False} for name in ("unbilled-work", "stale-drafts")}
+        controls[CONTROL] = (
+            {"every": f"every {SCAN_EVERY} seconds", "tunables": {"weeks_back": 1}}
+            if self.setup.beats
+            else {"enabled": False}
+        )
+        return {"version": 1, "controls": controls}
+
+    def _commands(self) -> Iterator[Command]:
+        yield from self.broker.commands()
+        if self.own_ledger is not None:
+            yield from self.own_ledger.commands()
+        url = self.broker.url
+        if self.proxy is not None:
+            parts = urlsplit(url)
+            place = f"{parts.netloc.rpartition(':')[0]}:{self.proxy.port}"
+            url = urlunsplit(parts._replace(netloc=place))
+        told = Settings.load(need=("broker", "ledger", "odoo"), environ=self._environ(url))
+        others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        env = {**others, "PYTHONUNBUFFERED": "1", **told.to_environ()}
+        soft = {} if self.plan.stock else SOFT_SHUTDOWN
+        for number, name in enumerate(WORKERS):
+            app = self.plan.stock or "console.drill.tasks"
+            work = ("celery", "-A", app, "worker", "--without-gossip", "--without-mingle", "--loglevel", "INFO")
+            options = ("-Q", ",".join(QUEUES), "-n", f"{name}@drill", "--concurrency", "2")
+            skew = self.setup.skew if number == 0 else 0
+            yield Command(name=name, argv=_python(skew, *work, *options), env={**env, **soft}, cwd=self.home / "run")
+        for number in range(self.setup.beats):
+            beat = ("celery", "-A", "workers.main", "beat", "--loglevel", "INFO")
+            argv = _python(-self.setup.skew, *beat)
+            yield Command(name=f"beat{number + 1}", argv=argv, env=env, cwd=self.home / "run", stage=2)
+
+    # ------------------------------------------------------------------------------ waiting --
+
+    def watch(self, look: Callable[[], bool], *, within: float) -> bool:
+        """Look until it is so or the time is over. Fell when the fleet is gone."""
+        deadline = time.monotonic() + within
+        while not (seen := look()) and time.monotonic() < deadline:
+            self.check_alive()
+            time.sleep(_PAUSE)
+        return seen
+
+    def check_alive(self) -> None:
+        """Raise Fell when the fleet has ended by itself."""
+        if not self._thread.is_alive():
+            raise Fell(f"the fleet has ended by itself: {self._fault or 'see its logs'}") from self._fault
+
+    def pid(self, name: str) -> int:
+        """Give the number of a process, 0 while it is down."""
+        return self.supervisor.pids.get(name, 0)
+
+    def starts(self, name: str) -> int:
+        """Say how often a worker has come up so far."""
+        return self._starts.get(name, 0)
+
+    def await_up(self, name: str, *, after: int, within: float = 40.0) -> None:
+        """Wait until a worker has come up more than `after` times."""
+        if not self.watch(lambda: self.starts(name) > after, within=within):
+            last = "\n".join(tuple(self._lines.get(name, ()))[-15:])
+            raise Fell(f"worker {name} did not come up within {within:g} s:\n{last}")
+
+    def said(self, name: str, words: str) -> int:
+        """Say how many lines of a process hold these words."""
+        return sum(words in line for line in tuple(self._lines.get(name, ())))
+
+    # ------------------------------------------------------------------------------- acting --
+
+    def signal(self, name: str, number: signal.Signals, *, group: bool = False) -> int:
+        """Signal a process, or it and all its children; give its number."""
+        pid = self.pid(name)
+        if not pid:
+            raise NotBitten(f"{name} does not run")
+        (os.killpg if group else os.kill)(pid, number)
+        return pid
+
+    def children(self, name: str) -> list[int]:
+        """Give the process numbers of a worker's pool."""
+        found = self._app.control.inspect(destination=[f"{name}@drill"], timeout=3).stats() or {}
+        return [int(pid) for node in found.values() for pid in node["pool"]["processes"]]
+
+    def send(self, task: str, kwargs: dict[str, Any], *, id: str, queue: str, label: str) -> None:  # noqa: A002
+        """Put a task on its queue."""
+        self._app.send_task(task, kwargs=kwargs, task_id=id, queue=queue, argsrepr="", kwargsrepr=label)
+
+    def rewind(self, control: str, by: dt.timedelta) -> None:
+        """Let the ledger believe that the last slot of a control was done so much earlier."""
+        node = self.own_ledger or self.broker
+        last = self.ledger.slots.last_done(control)
+        if last is None or not isinstance(node, RedisNode):
+            raise NotBitten(f"{control} has not run yet")
+        node.client.hset("purser:slots:done", control, micros(last - by))
+
+    # ------------------------------------------------------------------------------ looking --
+
+    @property
+    def ledger(self) -> Ledger:
+        """The memory of the fleet."""
+        return self.fleet.ledger
+
+    def waiting(self) -> "Waiting":
+        """Count the messages that wait on queues or are in flight, and what the ledger holds for later."""
+        ledger = self.ledger
+        return Waiting(self.broker.waiting(), ledger.delayed.count(), ledger.inbox.count())
+
+    def letters(self) -> dict[str, set[str]]:
+        """Give the dead letters by id, each with the ids it is known by."""
+        found: dict[str, set[str]] = {}
+        after = None
+        while True:
+            page = self.ledger.letters.page(limit=500, after=after)
+            found |= {one.id: {one.id, one.correlation_id or "", one.causation_id or ""} - {""} for one in page.items}
+            after = page.next
+            if after is None:
+                return found
+
+
+def _python(skew: int, *module: str) -> tuple[str, ...]:
+    """Run a module with this interpreter, with a wrong clock where one is asked for."""
+    wrong = ("-m", "console.drill.skewed", str(skew), "--") if skew else ("-m",)
+    return (sys.executable, *wrong, *module)
+
+
+@contextlib.contextmanager
+def staged(plan: Plan, setup: Setup, home: Path) -> Iterator[Stage]:
+    """Give a running stage in a directory of its own."""
+    with contextlib.ExitStack() as things, Stage(plan, setup, home, things) as stage:
+        yield stage

@@ -1,0 +1,267 @@
+"""The fleet on RabbitMQ, killed, fed garbage, without its broker or its ledger: nothing is lost or done twice."""
+
+import os
+import signal
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from console.embedded import serving
+from console.rabbit import RabbitNode
+from ledger import Ledger
+from odoo_client.twin import Twin
+from purser.errors import Transient
+from tests.e2e.brokers import RabbitBroker
+from tests.e2e.running import RunningFleet, running, write_policies
+from tests.e2e.test_delivery import AWKWARD, READ, tell
+from tests.e2e.test_fleet import GARBAGE, activities, hire, malformed, outcome, win, won
+from tests.houses import House, open_house
+from tests.odoo.seeding_people import Firm
+from tests.rabbits import own_node, rabbit_node
+from tests.waiting import wait_until
+from workers.broker import rabbit
+from workers.replay import Status, replay
+from workers.task import MAX_DELIVERIES
+
+__all__ = ["own_node", "rabbit_node"]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+Start = Callable[..., RunningFleet]
+
+
+@pytest.fixture(params=["twin"])
+def house(request: pytest.FixtureRequest) -> House:
+    """These tests order trouble, which only the twin takes orders for."""
+    return open_house(request)
+
+
+@pytest.fixture
+def twin(house: House) -> Twin:
+    assert house.twin is not None
+    return house.twin
+
+
+@pytest.fixture
+def start(house: House, firm: Firm, rabbit_node: RabbitNode, redis_url: str, tmp_path: Path) -> Iterator[Start]:
+    """Set up a fleet in a virtual host of its own."""
+    vhost = f"test-{uuid.uuid4()}"
+    rabbit_node.ctl("add_vhost", vhost)
+    rabbit_node.ctl("set_permissions", "-p", vhost, "purser", ".*", ".*", ".*")
+    with ExitStack() as stack:
+
+        def begin(every: str = "every 1 hour", node: RabbitNode | None = None, **environ: str) -> RunningFleet:
+            login, key = house.bot(firm)
+            controls = {"missing_timesheets": {"tunables": {"weeks_back": 4}}}
+            settings = {
+                "PURSER_BROKER_URL": f"{rabbit_node.url.removesuffix('//')}/{vhost}" if node is None else node.url,
+                "PURSER_LEDGER_URL": redis_url,
+                "PURSER_ODOO_URL": house.env.url,
+                "PURSER_ODOO_DB": house.env.db,
+                "PURSER_ODOO_LOGIN": login,
+                "PURSER_ODOO_API_KEY": key,
+                "PURSER_POLICIES": str(write_policies(tmp_path / "p.yaml", every=every, **controls)),
+                **environ,
+            }
+            fleet = stack.enter_context(running(settings, tmp_path))
+            assert isinstance(fleet.broker, RabbitBroker)
+            fleet.broker.ctl = (node or rabbit_node).ctl
+            return fleet
+
+        yield begin
+    rabbit_node.ctl("delete_vhost", vhost)
+
+
+def test_no_bytes_stop_a_worker_and_all_of_them_are_kept(firm: Firm, start: Start) -> None:
+    fleet = start()
+    worker = fleet.worker()
+    raws = [*GARBAGE, *malformed(), *AWKWARD]
+    for raw in raws:
+        fleet.push_raw("apply", raw)
+    letters = fleet.ledger.letters
+    wait_until(lambda: letters.count() >= len(raws), within=40, what="a letter for each")
+    assert letters.count() == len(raws)
+    assert worker.poll() is None
+    assert GARBAGE[0] in {letter.body for letter in letters.page(limit=100).items}
+    lead = win(firm)
+    tell(fleet, lead)
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project of the message behind them")
+    wait_until(fleet.quiet, within=20, what="empty queues")
+    assert letters.count() == len(raws)
+
+
+def test_a_worker_killed_in_the_middle_of_hundreds_of_changes_leaves_each_once(firm: Firm, start: Start) -> None:
+    company = firm.company()
+    employees = hire(firm, company, firm.calendar(company), 100)
+    fleet = start(PURSER_CHUNK_SIZE="5")
+    worker = fleet.worker("first")
+    fleet.beat()
+    wait_until(lambda: len(activities(firm, employees)) >= 50, within=60, what="the first chunks")
+    fleet.kill(worker)
+    assert len(activities(firm, employees)) < 400, "killed too late to prove anything"
+    fleet.worker("second")
+    wait_until(lambda: len(activities(firm, employees)) >= 400, within=60, what="the rest")
+    wait_until(fleet.quiet, within=30, what="empty queues")
+    assert len(activities(firm, employees)) == 400
+    assert fleet.ledger.letters.count() == 0
+
+
+def begun_or_kept(fleet: RunningFleet, twin: Twin, left: int) -> bool:
+    return twin.faults.left < left or fleet.ledger.letters.count() > 0
+
+
+def is_done(firm: Firm, lead: int) -> bool:
+    return outcome(firm, lead) == (1, 1, 3)
+
+
+def children(process: "subprocess.Popen[bytes]") -> list[int]:
+    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(pid) for pid in path.read_text().split()]
+
+
+def test_a_message_that_kills_its_process_ends_as_a_letter_and_takes_no_neighbour(
+    firm: Firm, twin: Twin, start: Start
+) -> None:
+    lead, neighbour = win(firm), win(firm)
+    fleet = start()
+    worker = fleet.worker()
+    begun = 0
+    twin.faults.delay(60, times=100, only=READ)
+    tell(fleet, lead)
+    while not fleet.ledger.letters.count():
+        left = twin.faults.left
+        wait_until(partial(begun_or_kept, fleet, twin, left), within=30, what="a try")
+        for child in children(worker):
+            os.kill(child, signal.SIGKILL)
+        begun += 1
+    assert begun == MAX_DELIVERIES + 1
+    twin.faults.clear()
+    (letter,) = fleet.ledger.letters.page().items
+    assert letter.reason == "too many deliveries"
+    assert letter.queue == "events"
+    tell(fleet, neighbour)
+    wait_until(lambda: outcome(firm, neighbour) == (1, 1, 3), within=30, what="the neighbour")
+    assert worker.poll() is None
+    assert [one.status for one in replay(fleet.fleet, [letter.id], who="test", note="cured")] == [Status.REPLAYED]
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the replayed one")
+    wait_until(fleet.quiet, within=20, what="empty queues")
+
+
+def test_a_message_that_kills_whole_workers_ends_as_a_letter_and_takes_no_neighbour(
+    firm: Firm, twin: Twin, start: Start
+) -> None:
+    lead, neighbours = win(firm), [win(firm) for _ in range(3)]
+    fleet = start()
+    twin.faults.delay(60, times=100, only=READ)
+    tell(fleet, lead)
+    worker = fleet.worker("w0", "events")
+    begun = 0
+    while not fleet.ledger.letters.count():
+        left = twin.faults.left
+        wait_until(partial(begun_or_kept, fleet, twin, left), within=30, what="a try")
+        fleet.kill(worker)
+        begun += 1
+        worker = fleet.worker(f"w{begun}", "events")
+    assert begun == MAX_DELIVERIES + 1
+    twin.faults.clear()
+    (letter,) = fleet.ledger.letters.page().items
+    assert letter.reason == "too many deliveries"
+    for neighbour in neighbours:
+        tell(fleet, neighbour)
+    for neighbour in neighbours:
+        wait_until(partial(is_done, firm, neighbour), within=30, what="a neighbour")
+    assert fleet.ledger.letters.count() == 1
+
+
+def test_a_broker_killed_under_a_running_task_loses_and_doubles_nothing(
+    firm: Firm, twin: Twin, start: Start, own_node: RabbitNode
+) -> None:
+    lead, second = win(firm), win(firm)
+    fleet = start(node=own_node)
+    worker = fleet.worker()
+    twin.faults.delay(4, only=READ)
+    tell(fleet, lead)
+    wait_until(lambda: twin.faults.left == 0, what="the task to begin")
+    own_node.kill()
+    with pytest.raises(Transient, match="the broker did not take"):
+        tell(fleet, second)
+    own_node.start()
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=60, what="the first project")
+    tell(fleet, second)
+    wait_until(lambda: outcome(firm, second) == (1, 1, 3), within=60, what="the second project")
+    wait_until(fleet.quiet, within=30, what="empty queues")
+    assert outcome(firm, lead) == (1, 1, 3)
+    assert worker.poll() is None
+    assert fleet.ledger.letters.count() == 0
+
+
+def test_what_the_broker_gave_up_is_a_letter_and_can_be_replayed(firm: Firm, start: Start) -> None:
+    lead = win(firm)
+    fleet = start()
+    with fleet.app.connection_for_write() as connection:
+        rabbit.declare(connection)
+    fleet.fleet.publish("purser.accept", {"event": won(lead)}, label="won", expiration=0.05)
+    wait_until(lambda: fleet.depth(rabbit.DEAD) == 1, what="the message to expire")
+    fleet.worker()
+    wait_until(lambda: fleet.ledger.letters.count() == 1, within=20, what="the letter")
+    (letter,) = fleet.ledger.letters.page().items
+    assert (letter.reason, letter.queue, letter.task) == ("expired", "events", "purser.accept")
+    assert not [name for name in letter.headers if name.startswith("x-")]
+    assert [one.status for one in replay(fleet.fleet, [letter.id], who="test", note="late")] == [Status.REPLAYED]
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project")
+    wait_until(fleet.quiet, within=20, what="empty queues")
+
+
+def test_a_ledger_that_is_away_loses_no_bytes_and_ends_no_worker(firm: Firm, start: Start, tmp_path: Path) -> None:
+    fleet = start()
+    home = tmp_path / "ledger"
+    with serving(home) as ledger:
+        fleet.environ["PURSER_LEDGER_URL"] = ledger.url
+        worker = fleet.worker()
+    raws = [b"no message at all", *AWKWARD]
+    for raw in raws:
+        fleet.push_raw("apply", raw)
+    fleet.push_raw(rabbit.DEAD, b"given up before")
+    wait_until(lambda: fleet.log("w").count("goes back") > len(raws), within=40, what="a refusal to lose")
+    wait_until(lambda: "letter not stored" in fleet.log("w"), within=20, what="the same of what was given up")
+    with serving(home) as again:
+        book = Ledger.connect(again.url)
+        wait_until(lambda: book.letters.count() == len(raws) + 1, within=60, what="a letter for each")
+        reasons = {letter.reason for letter in book.letters.page(limit=100).items}
+        assert "too many deliveries" not in reasons
+        assert worker.poll() is None
+        book.close()
+
+
+def test_a_stopped_worker_hands_back_at_once_what_it_has_not_begun(firm: Firm, twin: Twin, start: Start) -> None:
+    long, short = [win(firm) for _ in range(2)], [win(firm) for _ in range(4)]
+    fleet = start()
+    first = fleet.worker("a")
+    twin.faults.delay(25, times=2, only=READ)
+    for lead in long:
+        tell(fleet, lead)
+    wait_until(lambda: twin.faults.left == 0, within=20, what="two tasks to begin")
+    for lead, queue in zip(short, ("apply", "scans", "apply", "scans"), strict=True):
+        fleet.fleet.publish("purser.accept", {"event": won(lead)}, label="won", queue=queue)
+    wait_until(lambda: not any(map(fleet.depth, ("apply", "scans"))), what="the worker to take what it cannot begin")
+    first.terminate()
+    fleet.worker("b")
+    wait_until(
+        lambda: all(outcome(firm, lead) == (1, 1, 3) for lead in short), within=15, what="what was handed back"
+    )
+    assert first.poll() is None, "the first worker was done before anything was handed back"
+    wait_until(lambda: all(outcome(firm, lead) == (1, 1, 3) for lead in long), within=40, what="all")
+    wait_until(fleet.quiet, within=20, what="empty queues")
+    assert fleet.ledger.letters.count() == 0
+
+
+def test_a_queue_with_other_settings_stops_the_start_with_a_sentence(start: Start) -> None:
+    fleet = start()
+    with fleet.app.connection_for_write() as connection:
+        connection.channel().queue_declare("apply", durable=True, auto_delete=False)
+    with pytest.raises(AssertionError, match="the queue apply is there with other settings"):
+        fleet.worker()
