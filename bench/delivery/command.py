@@ -28,7 +28,6 @@ MEASURES: Mapping[str, Callable[[Floor, Sizes], Group]] = MappingProxyType(
             measures.fleet,
             measures.pools,
             measures.publishing,
-            measures.latency,
             measures.idle,
             measures.delayed,
             measures.memory,
@@ -61,8 +60,8 @@ def run(sizes: Sizes, names: Collection[str]) -> Report:
         redis = floor.client.info("server")
         for name, act in MEASURES.items():
             if name in names:
-                print(f"{name} ...", file=sys.stderr, flush=True)
                 groups.append(act(floor, sizes))
+                print(f"{name}: done after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
         floor.client.close()
     machine = {
         "processor": f"{os.cpu_count()} cores, {_processor()}",

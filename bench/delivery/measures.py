@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from bench.delivery.apps.noop import QUEUES
 from bench.delivery.figures import Figure, Group
-from bench.delivery.running import ROOT, Floor, Pace, Spec, cpu_of, environ, forge
+from bench.delivery.running import ROOT, Floor, Pace, Spec, Worker, cpu_of, environ, forge
 from ledger import Delayed, Kind, Ledger, Ticket
 from purser.gate import Verdict
 
@@ -51,13 +51,13 @@ FULL = Sizes(
 QUICK = Sizes(
     rounds=1,
     messages=900,
-    pools=("solo",),
+    pools=(),
     publishes=300,
     answers=20,
     idle=2.0,
     parked=1000,
     looks=200,
-    long_run=3000,
+    long_run=2000,
 )
 
 
@@ -73,8 +73,8 @@ def transport(floor: Floor, sizes: Sizes) -> Group:
         name="transport",
         title="Our transport and stock Celery",
         text=(
-            "A task that does nothing; prefork with two processes, late acknowledgement, a lost worker's message goes "
-            "back, prefetch 1, no task events, no logging of tasks. Stock Celery has its own visibility timeout."
+            "A task that does nothing; prefork with two processes, late acknowledgement, what a lost worker had "
+            "goes back, prefetch 1, no task events, no logging of tasks. Stock Celery keeps its visibility timeout."
         ),
         figures=[
             stock,
@@ -107,9 +107,9 @@ def runner(floor: Floor, sizes: Sizes) -> Group:
         name="runner",
         title="Our runner around a task that does nothing",
         text=(
-            "The fleet's application with its ledger, against the same application with Celery's own task, request and "
-            "consumer: transport, settings (time limits among them) and queue are the same. Time per message in steady "
-            "state. A real task calls Odoo and takes tens of milliseconds, beside which all of this is small."
+            "The fleet's application with its ledger, against the same application with Celery's own task, request "
+            "and consumer: transport, settings (time limits among them) and queue are the same. Time per message in "
+            "steady state. A real task calls Odoo and takes tens of milliseconds, beside which all of this is small."
         ),
         figures=figures,
     )
@@ -211,50 +211,40 @@ _QUIET: Mapping[str, Spec] = MappingProxyType(
 )
 
 
-def latency(floor: Floor, sizes: Sizes) -> Group:
-    """How long one message takes while nothing else is to do."""
+def idle(floor: Floor, sizes: Sizes) -> Group:
+    """What a worker takes that has nothing to do, and how long one message takes then."""
     took: dict[str, list[float]] = {name: [] for name in _QUIET}
     rng = random.Random(7)
     with floor.workers(*_QUIET.values()) as workers:
+        spent = idle_cpu(workers, sizes.idle)
         for _ in range(sizes.answers):
             for name, worker in zip(_QUIET, workers, strict=True):
                 time.sleep(rng.uniform(0.005, 0.03))
                 took[name].append(worker.await_answer(rng.choice(worker.spec.queues)) * 1000)
-    figures = []
-    for name, values in took.items():
-        figures += [
-            Figure(name=f"{name}, p50", values=(statistics.median(values),), unit="ms"),
-            Figure(name=f"{name}, p99", values=(percentile(values, 99),), unit="ms"),
-        ]
-    return Group(
-        name="latency",
-        title="One message while nothing else is to do",
-        text=(
-            f"From the push on the queue to the answer that its task has written to Redis; {sizes.answers} messages "
-            "each, at random moments. On one queue a worker of ours waits in Redis; with several it waits on one at a "
-            "time, a tenth of a second each."
-        ),
-        figures=against_stock(figures),
-    )
-
-
-def idle(floor: Floor, sizes: Sizes) -> Group:
-    """What a worker costs that has nothing to do."""
-    with floor.workers(*_QUIET.values()) as workers:
-        before, began = [cpu_of(worker.process.pid) for worker in workers], time.monotonic()
-        time.sleep(sizes.idle)
-        took = time.monotonic() - began
-        spent = [cpu_of(worker.process.pid) - then for worker, then in zip(workers, before, strict=True)]
-    figures = [
-        Figure(name=name, values=(seconds / took * 100,), unit="% of a core")
-        for name, seconds in zip(_QUIET, spent, strict=True)
+    p50 = [Figure(name=f"{name}: p50", values=(statistics.median(took[name]),), unit="ms") for name in took]
+    p99 = [Figure(name=f"{name}: p99", values=(percentile(took[name], 99),), unit="ms") for name in took]
+    cpu = [
+        Figure(name=f"{name}: CPU", values=(percent,), unit="% of a core")
+        for name, percent in zip(_QUIET, spent, strict=True)
     ]
     return Group(
         name="idle",
-        title="A worker that has nothing to do",
-        text=f"CPU of the main process over {sizes.idle:g} s, all workers at the same time.",
-        figures=against_stock(figures),
+        title="A worker that has nothing to do, and one message",
+        text=(
+            f"A message takes from the push on the queue to the answer that its task has written to Redis; there are "
+            f"{sizes.answers} for each, at random moments. On one queue a worker of ours waits in Redis; with several "
+            f"it waits on one at a time. CPU is that of the main process over {sizes.idle:g} s before."
+        ),
+        figures=[*against_stock(p50), *against_stock(p99), *cpu],
     )
+
+
+def idle_cpu(workers: Sequence[Worker], seconds: float) -> list[float]:
+    """Give how much of a core each main process takes, in percent."""
+    before, began = [cpu_of(worker.process.pid) for worker in workers], time.monotonic()
+    time.sleep(seconds)
+    took = time.monotonic() - began
+    return [(cpu_of(one.process.pid) - then) / took * 100 for one, then in zip(workers, before, strict=True)]
 
 
 # ------------------------------------------------------------------------------ ledger --
@@ -264,13 +254,12 @@ MOVERS = 4
 
 def delayed(floor: Floor, sizes: Sizes) -> Group:
     """What waiting costs: parking, sending what is due, and looking in vain."""
-    forged, count = forge(floor.url()), sizes.parked
+    payload, count = forge(floor.url())("bench.noop", "later"), sizes.parked
     parked, moved, by_four, per_entry, empty, waiting = [], [], [], [], [], []
     with ledger_of(floor.url()) as ledger, movers(floor.url()) as move_all:
         for _ in range(max(1, sizes.rounds // 2)):
             floor.client.flushall()
             empty.append(each(sizes.looks, ledger.delayed.move_due))
-            payload = forged("bench.noop", "later")
             used = memory_of(floor)
             parked.append(count / timed(lambda: park(ledger, payload, count)))
             per_entry.append((memory_of(floor) - used) / count)
@@ -332,11 +321,12 @@ def movers(url: str) -> Iterator[Callable[[int], float]]:
     with ProcessPoolExecutor(MOVERS, mp_context=get_context("spawn")) as processes:
 
         def move_all(count: int) -> float:
-            at = time.monotonic() + 3.0
+            at = time.monotonic() + 0.3
             told = list(processes.map(moved_from, [url] * MOVERS, [at] * MOVERS))
             assert sum(done for done, _ in told) == count, "each is sent once"
             return max(ended for _, ended in told) - at
 
+        list(processes.map(moved_from, [url] * MOVERS, [time.monotonic() + 1.0] * MOVERS))  # all are up
         yield move_all
 
 
@@ -481,8 +471,8 @@ def timed(act: Callable[[], object]) -> float:
 
 
 def each(times: int, act: Callable[[], object]) -> float:
-    """Give the microseconds something takes on average."""
-    return timed(lambda: [act() for _ in range(times)]) / times * 1e6
+    """Give the microseconds something takes, of many times the middle one."""
+    return statistics.median(timed(act) for _ in range(times)) * 1e6
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

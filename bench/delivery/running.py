@@ -95,18 +95,20 @@ class Worker:
         """Give the resident megabytes of the main process and of each process of its pool."""
         return rss_of(self.process.pid), [rss_of(pid) for pid in children_of(self.process.pid)]
 
-    def stop(self) -> None:
-        """End the worker. SystemExit when what was measured was not the tasks: a message became a letter."""
-        self.process.terminate()
+    def end(self) -> None:
+        """Wait for the end of the worker, which was told to end."""
         try:
             self.process.wait(timeout=15)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        self.client.close()
+
+    def check(self) -> None:
+        """Raise SystemExit when it was not the tasks that were measured: a message became a letter."""
         ledger = Ledger.connect(self.url)
         letters = ledger.letters.count()
         ledger.close()
-        self.client.close()
         if letters:
             raise SystemExit(f"{letters} messages of {self.spec} became letters:\n{self._said()}")
 
@@ -158,15 +160,21 @@ class Floor:
     @contextlib.contextmanager
     def workers(self, *specs: Spec) -> Iterator[list[Worker]]:
         """Run workers, each with its database, until the block ends; then empty the server."""
-        with contextlib.ExitStack() as stack:
-            started = []
+        started: list[Worker] = []
+        try:
             for number, spec in enumerate(specs):
                 started.append(self._start(spec, number))
-                stack.callback(started[-1].stop)
             for worker in started:
                 worker.await_answer()
                 worker.settle()
             yield started
+        finally:
+            for worker in started:
+                worker.process.terminate()
+            for worker in started:
+                worker.end()
+        for worker in started:
+            worker.check()
         self.client.flushall()
 
     def _start(self, spec: Spec, number: int) -> Worker:
@@ -207,7 +215,7 @@ def forge(url: str) -> Callable[[str, str], bytes]:
     """Give what makes messages as a publisher would: one is published, the others are it with ids of their own."""
     with celery.Celery("forge", broker=url, set_as_current=False) as app, redis.Redis.from_url(url) as client:
         app.send_task("bench.noop", queue="bench:forge", argsrepr="", kwargsrepr="no-op")
-        model: Any = json.loads(bytes(client.rpop("bench:forge") or b""))  # type: ignore[arg-type]
+        model: Any = json.loads(bytes(client.rpop("bench:forge") or b""))
         client.delete("_kombu.binding.bench:forge")
 
     def forged(task: str, queue: str) -> bytes:

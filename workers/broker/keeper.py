@@ -5,7 +5,6 @@ Redis was away, and gives back what consumers held whose lease has ended. It is 
 process does not lose what it works on; a process that is stopped or dead does.
 """
 
-import contextlib
 import os
 import socket
 import threading
@@ -224,7 +223,11 @@ class Keeper:
             with self._lock:
                 self._unsettled.acks.discard(tag)
         for tag, how in returns.items():
-            self._tell(tag, how)
+            try:
+                self._tell(tag, how)
+            except redis.ResponseError as error:
+                log.error("message cannot be given back, its consumer keeps it", tag=tag, problem=str(error))
+                continue
             with self._lock:
                 self._unsettled.returns.pop(tag, None)
 
@@ -238,11 +241,14 @@ class Keeper:
             told_later = {held_of(tag).field for tag in self._unsettled.acks if holder_of(tag) == holder}
             keep = working | one.before | told_later
             one.before = working
-        with contextlib.suppress(redis.RedisError):  # the next beat tries again
+        try:
             ended = self._release(keys=[scripts.LEASES, f"{scripts.HELD}{holder}"], args=[holder, *keep])
-            if ended:
-                with self._lock:
-                    self._retiring.pop(holder, None)
+        except redis.RedisError as error:
+            log.warning("messages are given back later", consumer=holder, problem=str(error))
+            return  # the next beat tries again
+        if ended:
+            with self._lock:
+                self._retiring.pop(holder, None)
 
     def disown(self) -> None:
         """Forget all leases without ending them: after a fork they are the parent's."""

@@ -47,14 +47,16 @@ local function opened(record)
   return tonumber(since), string.sub(record, rest, rest + size - 1), string.sub(record, rest + size)
 end
 
+-- gives nothing, or the error where the queue's key is no list: then the message stays held
 local function give_back(held, number, record, counted)
   local _, queue, payload = opened(record)
+  local pushed = redis.pcall('RPUSH', queue, payload)
+  if type(pushed) == 'table' then return pushed end
   if counted then
     local key = counter(payload)
     redis.call('INCR', key)
     redis.call('EXPIRE', key, AGAIN_KEPT)
   end
-  redis.call('RPUSH', queue, payload)
   redis.call('HDEL', held, number)
 end
 
@@ -119,8 +121,7 @@ redis.call('HDEL', held, '')
 if how == 'withdrawn' then redis.call('SET', WITHDRAWN .. ARGV[3] .. '/' .. number, '', 'EX', WITHDRAWN_KEPT) end
 local record = redis.call('HGET', held, number)
 if not record then return 0 end
-give_back(held, number, record, how == 'counted')
-return 1
+return give_back(held, number, record, how == 'counted') or 1
 """
 )
 
@@ -177,9 +178,11 @@ if now - since > lease then
   local dead = redis.call('ZRANGEBYSCORE', leases, '-inf', '(' .. string.format('%.0f', now), 'LIMIT', 0, 10)
   for _, holder in ipairs(dead) do
     local count = drain(prefix .. holder, {}, true)
-    redis.call('ZREM', leases, holder)
-    taken[#taken + 1] = holder
-    taken[#taken + 1] = tostring(count)
+    if redis.call('EXISTS', prefix .. holder) == 0 then
+      redis.call('ZREM', leases, holder)
+      taken[#taken + 1] = holder
+      taken[#taken + 1] = tostring(count)
+    end
   end
 end
 return {lost, taken}

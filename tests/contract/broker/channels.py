@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kombu import Connection, Consumer, Producer, Queue
+import kombu
 from kombu.transport import redis as kombu_redis
 
 from tests.contract.broker.house import LEASE
@@ -14,9 +14,12 @@ from workers.broker import redis_queue
 
 HEARTBEAT = 0.1
 
+KOMBU: Any = kombu
+"""It ships no types."""
+
 
 class Kept(redis_queue.Inbound):
-    """Remembers what the channel would keep as letters. `away` lets it fail; `works_on` names tags still worked on."""
+    """Remembers what would be kept as letters. `away` lets it fail; `works_on` names tags still worked on."""
 
     def __init__(self) -> None:
         self.letters: list[tuple[bytes, str, str]] = []
@@ -58,13 +61,13 @@ def reserving(inbound: redis_queue.Inbound, *, lease: float = LEASE, heartbeat: 
 
 def connect(url: str, **options: Any) -> Any:
     """Give a connection that is not made yet."""
-    return Connection(url, transport_options={"priority_steps": [0], "socket_timeout": 5, **options})
+    return KOMBU.Connection(url, transport_options={"priority_steps": [0], "socket_timeout": 5, **options})
 
 
 def send(connection: Any, *values: Any, queue: str = "q", **options: Any) -> None:
     """Put messages on a queue."""
     channel = connection.channel()
-    producer = Producer(channel)
+    producer = KOMBU.Producer(channel)
     for value in values:
         producer.publish(value, routing_key=queue, **options)
     channel.close()
@@ -73,13 +76,13 @@ def send(connection: Any, *values: Any, queue: str = "q", **options: Any) -> Non
 class Reader:
     """A consumer on a channel of its own. What it was given waits in `messages`."""
 
-    def __init__(self, connection: Any, *queues: str | Queue, prefetch: int = 0, no_ack: bool = False) -> None:
+    def __init__(self, connection: Any, *queues: Any, prefetch: int = 0, no_ack: bool = False) -> None:
         self.connection = connection
         self.channel = connection.channel()
         self.messages: list[Any] = []
-        self.consumer = Consumer(
+        self.consumer = KOMBU.Consumer(
             self.channel,
-            [queue if isinstance(queue, Queue) else plain(queue) for queue in queues or ("q",)],
+            [plain(queue) if isinstance(queue, str) else queue for queue in queues or ("q",)],
             no_ack=no_ack,
             prefetch_count=prefetch or None,
             on_message=self.messages.append,
@@ -96,9 +99,9 @@ class Reader:
         return self.values
 
 
-def plain(name: str, **options: Any) -> Queue:
+def plain(name: str, **options: Any) -> Any:
     """Name a queue that is bound to nothing."""
-    return Queue(name, exchange="", routing_key=name, **options)
+    return KOMBU.Queue(name, exchange="", routing_key=name, **options)
 
 
 def turn(connection: Any, timeout: float = 0.05) -> None:

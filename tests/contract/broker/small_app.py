@@ -59,7 +59,7 @@ if ca := os.environ.get("SMALL_CA"):
     app.conf.broker_use_ssl = {"ssl_ca_certs": ca}
 
 
-@app.task(bind=True, name="mark")
+@app.task(bind=True, name="mark")  # type: ignore[untyped-decorator]
 def mark(self: Any, number: int, seconds: float = 0.0) -> None:
     """Count the beginning, take some time, count the end."""
     with effects.pipeline() as pipe:

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 import redis
-from kombu import Exchange, Queue
 
-from tests.contract.broker.channels import Kept, Reader, connect, plain, reserving, send, turn, turn_until
+from tests.contract.broker.channels import KOMBU, Kept, Reader, connect, plain, reserving, send, turn, turn_until
 from tests.contract.broker.house import House
 from tests.contract.broker.proxy import Proxy, standing_before
 from tests.waiting import wait_until
@@ -165,7 +164,7 @@ def test_steps_of_priority_are_kept(url: str, house: House) -> None:
         reader = Reader(connection, prefetch=1)
         for priority in (9, 3, 0, 6):
             send(connection, priority, priority=priority)
-        done = []
+        done: list[int] = []
         while len(done) < 4:
             turn_until(connection, lambda: reader.messages)
             message = reader.messages.pop()
@@ -358,7 +357,7 @@ def test_a_question_from_before_the_lease_is_read_as_it_was_asked(connection: An
 
 
 def test_a_broadcast_is_acknowledged_without_ado(connection: Any, house: House) -> None:
-    every = Queue("mine", Exchange("all", type="fanout"), routing_key="")
+    every = KOMBU.Queue("mine", KOMBU.Exchange("all", type="fanout"), routing_key="")
     reader = Reader(connection, every)
     turn(connection)
     wait_until(lambda: house.client.pubsub_numpat() == 1, what="the subscription")
@@ -483,17 +482,29 @@ def test_a_cancelled_consumer_takes_nothing_more(connection: Any, house: House) 
     assert house.held() == {}
 
 
-def test_a_cancelled_queue_gives_back_what_a_pending_question_took(connection: Any, house: House) -> None:
-    reader = Reader(connection, "q", "other")
-    turn_until(connection, lambda: reader.channel._in_poll)
+def test_a_cancelled_consumer_gives_back_what_its_pending_question_took(connection: Any, house: House) -> None:
+    reader = Reader(connection)
+    turn_until(connection, lambda: reader.channel._in_poll and "BLMOVE" in reader.channel._expected)
     send(connection, "one")
     wait_until(house.held, what="the pending question to take it")
 
-    reader.consumer.cancel_by_queue("q")
+    reader.consumer.cancel()
 
     wait_until(lambda: house.waiting() and not house.held(), what="it to go back")
+    reader.consumer.consume()
+    assert reader.read(1) == ["one"]
+
+
+def test_what_is_left_of_a_consumer_reads_on_when_one_queue_is_cancelled(connection: Any, house: House) -> None:
+    reader = Reader(connection, "q", "other")
+    turn_until(connection, lambda: reader.channel._in_poll)
+
+    reader.consumer.cancel_by_queue("q")
+    send(connection, "one")
     send(connection, "two", queue="other")
+
     assert reader.read(1) == ["two"]
+    assert len(house.waiting()) == 1
 
 
 def test_a_question_that_arrives_after_the_end_takes_nothing(url: str, house: House, proxy: Proxy) -> None:
@@ -698,8 +709,7 @@ def test_a_consumer_whose_lease_has_ended_begins_anew(url: str, house: House) ->
         house.client.delete(scripts.LEASES)
 
         with pytest.raises(LeaseLost):
-            for _ in range(50):
-                turn(connection)
+            turn_until(connection, lambda: False)
         reader.channel.close()
         again = Reader(connection)
         assert again.read(1) == ["one"]

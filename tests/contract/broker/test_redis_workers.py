@@ -53,7 +53,8 @@ def test_killing_whole_workers_under_load_loses_nothing(crew: Crew, house: House
         if len(house.waiting("a")) < 500:
             crew.send(range(sent, sent + 500), seconds=0.002)
             sent += 500
-        victim = wait_until(lambda: busy(crew, alive, before), within=60, what="a worker under load")
+        victim = wait_until(partial(busy, crew, alive, before), within=60, what="a worker under load")
+        assert victim
         victim.kill()
         kills += 1
         alive = [*(worker for worker in alive if worker is not victim), crew.start()]

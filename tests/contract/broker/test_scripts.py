@@ -406,6 +406,35 @@ def test_deleted_leases_are_noticed_and_nothing_stays_behind(house: House, taker
         taker.take()
 
 
+def test_a_queue_that_became_something_else_holds_up_nobody(house: House, client: redis.Redis) -> None:
+    house.push(b"stuck", queue="strange")
+    house.push(b"one")
+    with keeping(client) as dead, keeping(client) as living:
+        gone, here = Taker(dead, "strange", "q"), Taker(living)
+        stuck, _ = gone.take(), gone.take()
+        mine = Taker(living, "strange2")
+        house.push(b"mine", queue="strange2")
+        own = mine.take()
+        assert stuck is not None
+        assert own is not None
+        for key in ("strange", "strange2"):
+            house.client.set(key, "no list")
+        living.give_back(own[0], counted=True)
+        house.frozen(gone.holder)
+
+        living.beat()
+        assert house.held() == {stuck[0]: b"stuck", own[0]: b"mine"}
+        assert house.waiting() == [b"one"]
+        assert house.leases() == {here.holder, mine.holder, gone.holder}
+
+        for key in ("strange", "strange2"):
+            house.client.delete(key)
+        living.beat()
+        assert house.waiting("strange") == [b"stuck"]
+        assert house.waiting("strange2") == [b"mine"]
+        assert house.held() == {}
+
+
 # --------------------------------------------------------------------------- full memory --
 
 
