@@ -105,7 +105,7 @@ def _check(target: str, *, force: bool) -> None:
 def _known(kind: str) -> Collection[str]:
     match kind:
         case "queue":
-            from workers.app import QUEUES  # Celery takes a moment to import, and most commands do without
+            from config.queues import QUEUES  # Celery takes a moment to import, and most commands do without
 
             return QUEUES
         case "control":

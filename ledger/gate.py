@@ -5,13 +5,14 @@ its cooldown ends one call probes: success closes it, failure opens it for twice
 patience is left alone until then. The throttle bounds the calls in flight: the bound grows slowly while it is used
 and nothing is wrong, and shrinks when calls get in each other's way.
 
-A call in flight is a lease, so the slot of a killed worker lapses. Every decision is one script on the server's
-clock; the scripts change nothing of Odoo, so a gate that is asked in vain may be passed.
+A call in flight is a lease that its process renews, so the slot of a killed worker lapses soon. Every decision is one
+script on the server's clock; the scripts change nothing of Odoo, so a gate that is asked in vain may be passed.
 """
 
 import datetime as dt
 import enum
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ledger.clock import Now, micros, moment_of
@@ -41,8 +42,8 @@ class Bounds:
     """The longest cooldown."""
     calls: int = 32
     """The most calls in flight; never fewer than one."""
-    lease: dt.timedelta = dt.timedelta(minutes=3)
-    """The slot of a call that is not heard of again lapses after this: longer than any call may take."""
+    lease: dt.timedelta = dt.timedelta(seconds=15)
+    """The slot of a call whose process is not heard of lapses after this, so `renew` calls that take longer."""
 
     def __post_init__(self) -> None:
         """Turn away bounds that would let nobody in, or nobody out."""
@@ -199,6 +200,21 @@ return 1
 """
 )
 
+# gate, calls in flight; now, lease, tickets...
+_RENEW = (
+    _COMMON
+    + """
+local gate, calls = KEYS[1], KEYS[2]
+local lapses = whole(moment(ARGV[1]) + tonumber(ARGV[2]))
+local probe = redis.call('HGET', gate, 'probe')
+for i = 3, #ARGV do
+  redis.call('ZADD', calls, 'XX', lapses, ARGV[i])
+  if ARGV[i] == probe then redis.call('HSET', gate, 'probe_until', lapses) end
+end
+return 1
+"""
+)
+
 # prefix, gate; now, who, note, the gate's name
 _RESET = """
 local P, gate = KEYS[1], KEYS[2]
@@ -225,6 +241,7 @@ class Gate:
         self._starting = max(1, self.bounds.calls // 4)
         self._enter = store.script(_ENTER)
         self._leave = store.script(_LEAVE)
+        self._renew = store.script(_RENEW)
         self._reset = store.script(_RESET)
 
     def enter(self, kind: str) -> Ticket | Wait:
@@ -252,6 +269,13 @@ class Gate:
         ]
         with self._store.reach(self._key):
             self._leave(keys=self._keys, args=args)
+
+    def renew(self, tickets: Collection[Ticket]) -> None:
+        """Say that these calls are still under way. One whose slot has lapsed meanwhile stays without."""
+        if tickets:
+            args = [self._stamp(), _micros(self.bounds.lease), *(ticket.id for ticket in tickets)]
+            with self._store.reach(self._key):
+                self._renew(keys=self._keys[:2], args=args)
 
     def state(self) -> GateState:
         """Say what the gate is like now."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import redis
 from redis import exceptions as fault
+from redis.sentinel import SentinelConnectionPool
 
 from ledger.clock import Now, moment_of
 from purser.errors import Misconfigured, Mistake, Permanent, PurserError, Transient
@@ -74,6 +75,8 @@ def address_of(client: redis.Redis) -> str:
     pool = client.connection_pool
     kwargs = pool.connection_kwargs
     db = kwargs.get("db") or 0
+    if isinstance(pool, SentinelConnectionPool):
+        return f"sentinel://{pool.service_name}/{db}"
     if "path" in kwargs:
         return f"unix://{kwargs['path']}?db={db}"
     scheme = "rediss" if issubclass(pool.connection_class, redis.SSLConnection) else "redis"

@@ -75,6 +75,7 @@ def _conf(settings: Settings) -> dict[str, Any]:
             "socket_keepalive": True,
             "health_check_interval": 25,
             "priority_steps": [0],
+            **({"master_name": settings.sentinel_master} if settings.sentinel_master else {}),
         },
         "task_queues": {name: {"exchange": "purser", "routing_key": name} for name in QUEUES},
         "task_default_queue": "scans",

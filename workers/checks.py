@@ -76,7 +76,7 @@ def broker(settings: Settings) -> Check:
     """Can messages be queued?"""
     where = mask_url(settings.broker)
     try:
-        with _connection(settings.broker) as connection:
+        with _connection(settings.broker, settings.sentinel_master) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
             version = _version_of(connection)
             unusable = rabbit.unusable(connection) if rabbit.is_rabbitmq(settings.broker) else []
@@ -87,10 +87,13 @@ def broker(settings: Settings) -> Check:
     return Check("broker", Level.OK, f"{where}: {version}")
 
 
-def _connection(url: str) -> Any:
-    patience = {"socket_connect_timeout": 3, "socket_timeout": 5} if urlsplit(url).scheme.startswith("redis") else {}
+def _connection(url: str, sentinel_master: str | None) -> Any:
+    is_redis = urlsplit(url).scheme.startswith(("redis", "sentinel"))
+    options: dict[str, Any] = {"socket_connect_timeout": 3, "socket_timeout": 5} if is_redis else {}
+    if sentinel_master is not None:
+        options["master_name"] = sentinel_master
     make: Any = Connection
-    return make(url, connect_timeout=3, transport_options=patience)
+    return make(url, connect_timeout=3, transport_options=options)
 
 
 def _version_of(connection: Any) -> str:

@@ -10,7 +10,7 @@ from config.logs import redactor_of
 from config.policies import Policies, load_policies
 from config.redact import Redactor
 from config.settings import Role, Settings
-from ledger import Bounds, Gate, Ledger, Letter, PauseBoard
+from ledger import Gate, Ledger, Letter, PauseBoard
 from odoo_client import Door, OdooClient, connect
 from purser.catalogue import Catalogue
 from purser.errors import Misconfigured, Snooze
@@ -76,8 +76,7 @@ class Fleet:
     @cached_property
     def gate(self) -> Gate:
         """What decides, for all workers together, when this Odoo may be called."""
-        lease = dt.timedelta(seconds=2 * self.settings.odoo_timeout + 60)  # no call takes longer, signing in included
-        return self.ledger.gate(home_of(self.settings), Bounds(lease=lease))
+        return self.ledger.gate(home_of(self.settings))
 
     def _before_odoo(self) -> SharedGate | None:
         """Who has no ledger, such as a command that only reads Odoo, asks nobody."""

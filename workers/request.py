@@ -28,11 +28,13 @@ log = structlog.get_logger(__name__)
 _NO_FAILURE = (Ignore, Retry, Terminated, WorkerLostError, SystemExit, KeyboardInterrupt, MemoryError)
 """How a task ends without having failed: its message is acknowledged, or comes back by itself."""
 
-_requests: "weakref.WeakSet[FleetRequest]" = weakref.WeakSet()
+_requests: Any = weakref.WeakSet()
 
 
 class FleetRequest(Request):
     """A request whose message is kept before it is acknowledged, and which shows a label rather than its values."""
+
+    acknowledged: bool = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -56,6 +58,8 @@ class FleetRequest(Request):
         error = exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
+        if self.acknowledged:  # killed for its time: the message is kept, and now the pool tells of the same end
+            return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
         if isinstance(error, Later):
             return self._later(error, str(exc_info.traceback))
         if not isinstance(error, (*_NO_FAILURE, Reject)):
@@ -119,7 +123,8 @@ def working(holder: str) -> Collection[str]:
     """Give the numbers of a holder's messages that are still worked on in this process."""
     if state.should_stop is not None or state.should_terminate is not None:
         return ()  # the process ends: whoever lives takes over
-    tags = [str(one._message.delivery_tag) for one in tuple(_requests) if one.is_worked_on]
+    here = [one for ref in list(_requests.data) if (one := ref()) is not None]  # asked for in the keeper's thread
+    tags = [str(one._message.delivery_tag) for one in here if one.is_worked_on]
     return working_numbers(holder, tags)
 
 

@@ -72,7 +72,7 @@ def run(sizes: Sizes, names: Collection[str]) -> Report:
         "load before": f"{load:.1f}",
         "took": f"{time.monotonic() - began:.0f} s",
     }
-    return Report(machine=machine, groups=groups)
+    return Report(machine=machine, groups=[group for group in groups if group.figures])
 
 
 def _processor() -> str:

@@ -27,8 +27,11 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """This one's median as a multiple of the other's; None where there is nothing to compare with."""
-        return self.median / self.against.median if self.against is not None and self.against.median else None
+        """How many times the other one this is: the median over the rounds. None where nothing is compared."""
+        if self.against is None or not all(self.against.values):
+            return None
+        pairs = zip(self.values, self.against.values, strict=True)
+        return statistics.median(own / other for own, other in pairs)
 
     @property
     def is_met(self) -> bool | None:
@@ -94,9 +97,10 @@ _HEAD = (
     "",
     "What delivery costs, against stock Celery or against the same thing without us, in one run on one machine.",
     "Look at the ratios: they travel to other machines, the rates do not. What is compared took turns, round by",
-    "round; shown is the median and, in brackets, the lowest and the highest round. CPU per message depends less than",
-    "a rate on what else the machine does. `python -m bench delivery` repeats it: it starts a Redis of its own (AOF,",
-    "flushed every second) and takes about six minutes; `--quick` takes half a minute.",
+    "round; shown is the median and, in brackets, the lowest and the highest round, and the median of the rounds'",
+    "ratios. CPU per message depends less than a rate on what else the machine does. `python -m bench delivery`",
+    "repeats it: it starts a Redis of its own (AOF, flushed every second) and takes about six minutes; `--quick`",
+    "takes half a minute.",
     "",
 )
 

@@ -36,6 +36,8 @@ class Spec:
     queues: tuple[str, ...] = QUEUES[:1]
     events: bool = False
     log_level: str = "warning"
+    time_limit: int = 0
+    """Seconds after which a task is asked to stop; 0 leaves it as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,9 @@ class Floor:
         with log.open("wb") as out:
             process = subprocess.Popen(
                 command,
-                env=environ(self.url(number), events=spec.events, log_level=spec.log_level),
+                env=environ(
+                    self.url(number), events=spec.events, log_level=spec.log_level, time_limit=spec.time_limit
+                ),
                 stdout=out,
                 stderr=out,
                 cwd=ROOT,
@@ -196,8 +200,13 @@ class Floor:
         return Worker(spec, self.url(number), process, log)
 
 
-def environ(url: str, *, events: bool = False, log_level: str = "warning") -> Mapping[str, str]:
+def environ(url: str, *, events: bool = False, log_level: str = "warning", time_limit: int = 0) -> Mapping[str, str]:
     """Give the environment of a process under measurement. There is no Odoo: nothing here calls it."""
+    limits = {
+        "PURSER_ODOO_TIMEOUT": str(time_limit / 2),
+        "PURSER_TASK_SOFT_TIME_LIMIT": str(time_limit),
+        "PURSER_TASK_TIME_LIMIT": str(time_limit + 1),
+    }
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("PURSER_")},
         BROKER: url,
@@ -208,6 +217,7 @@ def environ(url: str, *, events: bool = False, log_level: str = "warning") -> Ma
         "PURSER_ODOO_API_KEY": "bench",
         "PURSER_LOG_LEVEL": log_level,
         "PURSER_LOG_FORMAT": "json",
+        **(limits if time_limit else {}),
     }
 
 

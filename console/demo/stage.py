@@ -25,6 +25,7 @@ import httpx
 import redis
 import yaml
 
+from config.queues import QUEUES
 from config.settings import PREFIX, Settings
 from console.demo import firm as firms
 from console.demo.firm import Firm
@@ -37,7 +38,7 @@ from odoo_client import Door, OdooClient, connect
 from odoo_client.twin import Twin
 from purser.cases import CaseKey, CaseMemory
 from purser.errors import Mistake, PurserError
-from workers.app import QUEUES, build
+from workers.app import build
 from workers.fleet import Fleet
 
 T = TypeVar("T")

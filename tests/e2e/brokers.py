@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import redis
 from kombu.connection import Connection
 
-from workers.app import QUEUES
+from config.queues import QUEUES
 from workers.broker import rabbit
 from workers.broker.envelope import read_envelope
 from workers.broker.scripts import HELD

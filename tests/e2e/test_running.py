@@ -56,7 +56,7 @@ def test_procfile_compose_and_up_know_the_same_roles() -> None:
 
 
 def test_every_queue_has_a_worker() -> None:
-    from workers.app import QUEUES
+    from config.queues import QUEUES
 
     consumed = [q for role in ROLES.values() if "-Q" in role for q in role[role.index("-Q") + 1].split(",")]
     assert sorted(consumed) == sorted(QUEUES)

@@ -43,7 +43,7 @@ def odoo_restarts(scene: Scene) -> str:
     return f"away for 3 s; {count(cut, 'request')} cut off"
 
 
-@fault("502 after commit", odoos=("twin",), short=True, stock=True)
+@fault("502 after commit", odoos=("twin",), patience=120, short=True, stock=True)
 def bad_gateway(scene: Scene) -> str:
     """Odoo commits, and a proxy in front of it answers 502."""
     twin, times = _twin(scene), 10 if scene.is_short else 40
@@ -51,7 +51,7 @@ def bad_gateway(scene: Scene) -> str:
     for call in calls:
         twin.faults.answer(502, times=times // len(calls), after_commit=True, only=call)
     scene.load.finish()
-    scene.await_bite(lambda: twin.faults.left == 0, within=30, what="every 502 given")
+    scene.await_bite(lambda: twin.faults.left == 0, within=120, what="every 502 given")  # the breaker may open
     return f"{times // len(calls) * len(calls)} answers replaced"
 
 

@@ -9,6 +9,7 @@ from amqp import method_framing
 from kombu.connection import Connection
 from kombu.transport import pyamqp
 
+from config.queues import QUEUES
 from console.rabbit import RabbitNode
 from tests.rabbits import own_node, rabbit_node
 from workers.broker import rabbit, rabbit_wire
@@ -37,7 +38,7 @@ def node(wire: None, rabbit_node: RabbitNode) -> RabbitNode:
     """Give a node whose queues are there and empty."""
     with connect(rabbit_node.url) as connection:
         rabbit.declare(connection)
-        for queue in (rabbit.DEAD, *rabbit.QUEUES):
+        for queue in (rabbit.DEAD, *QUEUES):
             connection.channel().queue_purge(queue)
     return rabbit_node
 

@@ -2,27 +2,44 @@
 
 import os
 import time
+import weakref
 from collections.abc import Collection
 from typing import Any
 
 import celery
 import redis
 from celery.worker import state
+from celery.worker.request import Request
 
 from workers.broker import redis_queue
+
+_begun: Any = weakref.WeakSet()
+
+
+class CountedRequest(Request):  # type: ignore[misc]
+    """A request that tells whether its message is still worked on."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _begun.add(self)
+
+    @property
+    def is_worked_on(self) -> bool:
+        result = self._apply_result() if self._apply_result is not None else None
+        return bool(self.acknowledged or self in state.active_requests or result is not None)
+
+
+class CountedTask(celery.Task):  # type: ignore[misc]
+    Request = CountedRequest
 
 
 class _Inbound(redis_queue.Inbound):
     def working(self, holder: str) -> Collection[str]:
         if state.should_stop is not None or state.should_terminate is not None:
             return ()
-        known = [*state.active_requests, *state.requests.values()]
-        begun = [one for one in known if one in state.active_requests or _given_to_pool(one)]
-        return redis_queue.working_numbers(holder, [str(one._message.delivery_tag) for one in begun])
-
-
-def _given_to_pool(request: Any) -> bool:
-    return request._apply_result is not None and request._apply_result() is not None
+        known = [one() for one in list(_begun.data)]  # a copy in one go: other threads add to it
+        tags = [str(one._message.delivery_tag) for one in known if one is not None and one.is_worked_on]
+        return redis_queue.working_numbers(holder, tags)
 
 
 if not os.environ.get("SMALL_STOCK"):
@@ -35,7 +52,7 @@ if not os.environ.get("SMALL_STOCK"):
 
 QUEUES = ("a", "b")
 effects: Any = redis.Redis.from_url(os.environ["SMALL_EFFECTS"])
-app = celery.Celery("small", broker=os.environ["SMALL_BROKER"])
+app = celery.Celery("small", task_cls=CountedTask, broker=os.environ["SMALL_BROKER"])
 app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,

@@ -14,6 +14,7 @@ import pytest
 from amqp.exceptions import MessageNacked
 from kombu.messaging import Consumer
 
+from config.queues import QUEUES
 from config.settings import Settings
 from console.rabbit import RabbitNode
 from purser.errors import Misconfigured, Mistake
@@ -89,7 +90,7 @@ class Taker:
 def test_declaring_twice_is_declaring_once(untouched: Any) -> None:
     rabbit.declare(untouched)
     rabbit.declare(untouched)
-    assert [rabbit.depth(untouched, queue) for queue in (*rabbit.QUEUES, rabbit.DEAD)] == [0] * 5
+    assert [rabbit.depth(untouched, queue) for queue in (*QUEUES, rabbit.DEAD)] == [0] * 5
     assert rabbit.unusable(untouched) == []
 
 

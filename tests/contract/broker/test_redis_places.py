@@ -50,7 +50,7 @@ def tls_port(tmp_path: Path, papers: Path) -> Iterator[int]:
 
 
 def test_a_broker_over_tls_with_a_private_authority(tls_port: int, papers: Path) -> None:
-    url = f"rediss://localhost:{tls_port}/0?ssl_ca_certs={papers / 'ca.pem'}&ssl_cert_reqs=CERT_REQUIRED"
+    url = f"rediss://localhost:{tls_port}/0?ssl_ca_certs={papers / 'ca.pem'}&ssl_cert_reqs=required"
     with reserving(Kept()), connect(url) as connection:
         send(connection, "one")
         reader = Reader(connection)
@@ -61,7 +61,7 @@ def test_a_broker_over_tls_with_a_private_authority(tls_port: int, papers: Path)
 
 
 def test_a_broker_with_a_certificate_of_somebody_else_is_refused(tls_port: int) -> None:
-    url = f"rediss://localhost:{tls_port}/0?ssl_cert_reqs=CERT_REQUIRED"
+    url = f"rediss://localhost:{tls_port}/0?ssl_cert_reqs=required"
     with (
         reserving(Kept()),
         pytest.raises(redis.ConnectionError, match="certificate verify failed"),
@@ -72,14 +72,14 @@ def test_a_broker_with_a_certificate_of_somebody_else_is_refused(tls_port: int) 
 
 def test_a_ledger_over_tls_with_a_private_authority(tls_port: int, papers: Path) -> None:
     with contextlib.closing(
-        Ledger.connect(f"rediss://localhost:{tls_port}/1?ssl_ca_certs={papers / 'ca.pem'}")
+        Ledger.connect(f"rediss://localhost:{tls_port}/1?ssl_cert_reqs=required&ssl_ca_certs={papers / 'ca.pem'}")
     ) as book:
         assert book.health().is_reachable
 
 
 @pytest.mark.slow
 def test_a_worker_over_tls(tls_port: int, papers: Path, tmp_path: Path, redis_server: Any) -> None:
-    url = f"rediss://localhost:{tls_port}/0?ssl_ca_certs={papers / 'ca.pem'}&ssl_cert_reqs=CERT_REQUIRED"
+    url = f"rediss://localhost:{tls_port}/0?ssl_ca_certs={papers / 'ca.pem'}&ssl_cert_reqs=required"
     with crew_of(tmp_path, broker=url, effects=redis_server.url_of(7)) as crew:
         crew.effects.flushdb()
         crew.send(range(20))

@@ -128,6 +128,33 @@ def test_a_probe_that_dies_makes_room_for_another_when_its_lease_lapses(gate: Ga
     assert gate.state().breaker is Breaker.CLOSED
 
 
+def test_a_call_that_is_renewed_keeps_its_slot_and_one_that_is_not_holds_up_nobody(gate: Gate, clock: Clock) -> None:
+    long, dead = entered(gate), entered(gate)
+    others = gate.state().limit - 2
+    for _ in range(4):
+        clock.pass_(seconds=50)
+        gate.renew([long])
+    assert gate.state().in_flight == 1
+    for _ in range(others + 1):
+        entered(gate)
+    assert turned_away(gate).full
+    gate.renew([dead])  # its slot has lapsed: another has it by now
+    gate.leave(long, Verdict.ANSWERED, 200)
+    assert isinstance(gate.enter(""), Ticket)
+
+
+def test_a_probe_that_takes_long_stays_the_only_one_while_it_is_renewed(gate: Gate, clock: Clock) -> None:
+    make_calls(gate, Verdict.FAILED, 3)
+    clock.pass_(seconds=5)
+    probe = entered(gate)
+    for _ in range(3):
+        clock.pass_(seconds=50)
+        gate.renew([probe])
+        turned_away(gate)
+    gate.leave(probe, Verdict.ANSWERED, 150)
+    assert gate.state().breaker is Breaker.CLOSED
+
+
 def test_a_probe_broken_off_on_our_side_makes_room_at_once(gate: Gate, clock: Clock) -> None:
     make_calls(gate, Verdict.FAILED, 3)
     clock.pass_(seconds=5)

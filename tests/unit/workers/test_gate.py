@@ -1,7 +1,7 @@
 """A gate that cannot be asked stands open, and that is said once a minute."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from ledger import Breaker, Ticket
 from odoo_client import connect
 from purser.errors import Permanent, PurserError, Snooze, Transient
 from purser.gate import Verdict, Wait
+from tests.waiting import wait_until
 from workers.fleet import Fleet, door
 from workers.gate import SAID_EVERY, UNASKED, SharedGate
 
@@ -25,6 +26,7 @@ class Kept:
         self.answer: Ticket | Wait = Ticket("t", "k")
         self.asked = 0
         self.left: list[tuple[str, Verdict, float, float | None]] = []
+        self.renewed: list[tuple[str, ...]] = []
 
     def enter(self, kind: str) -> Ticket | Wait:
         self.asked += 1
@@ -36,6 +38,9 @@ class Kept:
         if self.problem:
             raise self.problem
         self.left.append((ticket.id, verdict, seconds, retry_after))
+
+    def renew(self, tickets: Collection[Ticket]) -> None:
+        self.renewed.append(tuple(ticket.id for ticket in tickets))
 
 
 class Time:
@@ -171,3 +176,19 @@ def test_a_disconnected_fleet_asks_through_a_ledger_of_its_own(redis_url: str, n
     assert fleet.gate is not before
     assert fleet.gate.state().in_flight == 0
     fleet.disconnect()
+
+
+def test_calls_under_way_are_renewed_and_those_that_ended_are_not(
+    shared: SharedGate, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.gate.RENEW_EVERY", 0.01)
+    kept.answer = Ticket("one", "k")
+    shared.enter("k")
+    kept.answer = Ticket("two", "k")
+    going = shared.enter("k")
+    assert not isinstance(going, Wait)
+    wait_until(lambda: ("one", "two") in kept.renewed, what="both calls to be renewed")
+    going.leave(Verdict.ANSWERED, 0.1, None)
+    wait_until(lambda: kept.renewed[-1] == ("one",), what="the other call to be renewed alone")
+    shared.forget(Ticket("one", "k"))
+    wait_until(lambda: shared._thread is None, what="the thread to end")
