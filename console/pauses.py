@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from config.queues import QUEUES
 from console import context
 from console.output import AsJson, as_json, nothing, table, text
 from ledger import Ledger, Pause
@@ -105,8 +106,6 @@ def _check(target: str, *, force: bool) -> None:
 def _known(kind: str) -> Collection[str]:
     match kind:
         case "queue":
-            from config.queues import QUEUES  # Celery takes a moment to import, and most commands do without
-
             return QUEUES
         case "control":
             return catalogue().controls
