@@ -98,8 +98,7 @@ def _conf(settings: Settings) -> dict[str, Any]:
         "worker_consumer": "workers.consumer:FleetConsumer",
         # What runs while Redis is away keeps its lease, and is acknowledged when it is back.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "worker_soft_shutdown_timeout": 10,
-        "worker_enable_soft_shutdown_on_idle": False,
+        "worker_soft_shutdown_timeout": 0,  # see workers.stopping
         "worker_send_task_events": True,
         "task_send_sent_event": True,
         "worker_hijack_root_logger": False,

@@ -14,8 +14,13 @@ from workers.keeping import park, set_aside
 from workers.messages import due_of, give_back, malformed
 from workers.request import later
 from workers.sending import depth_of, sender
+from workers.stopping import Stopping
 
 log = structlog.get_logger(__name__)
+
+
+TURN = 0.25
+"""Seconds between two looks of the main loop at itself."""
 
 
 class FleetConsumer(Consumer):
@@ -35,11 +40,19 @@ class FleetConsumer(Consumer):
         self.known_queues = frozenset(self.app.amqp.queues.consume_from)
         self.seen = Seen()
         self._housekeeper: Housekeeper | None = None
+        self._stopping = Stopping(self._take_nothing_more)
 
     def register_with_event_loop(self, hub: Any) -> None:
-        """Let the loop show that it turns."""
+        """Let the loop show that it turns, and notice when it is to end."""
         super().register_with_event_loop(hub)
-        hub.call_repeatedly(1.0, self.seen.tick)
+        hub.call_repeatedly(TURN, self._turn)
+
+    def _turn(self) -> None:
+        self.seen.tick()
+        self._stopping.look()
+
+    def _take_nothing_more(self) -> None:
+        self.task_consumer.cancel()
 
     def on_ready(self) -> None:
         """Begin the housekeeping with the first connection."""
@@ -56,6 +69,8 @@ class FleetConsumer(Consumer):
                 watch=QueueWatch(depth_of(self.app)),
             )
             self._housekeeper.start()
+            if self.hub is not None:
+                self._stopping.install()
 
     def shutdown(self) -> None:
         """End the housekeeping with the worker."""
@@ -65,6 +80,8 @@ class FleetConsumer(Consumer):
 
     def pause_queues(self, paused: frozenset[str]) -> None:
         """Take from all queues of this worker but these."""
+        if self._stopping.is_told:
+            return
         for queue in sorted(self.known_queues):
             if queue in paused and queue not in self.paused_queues:
                 self.task_consumer.cancel_by_queue(queue)

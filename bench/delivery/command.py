@@ -69,7 +69,7 @@ def run(sizes: Sizes, names: Collection[str]) -> Report:
         "Celery, kombu": f"{version('celery')}, {version('kombu')}",
         "Redis": str(redis["redis_version"]),
         "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
-        "load before": f"{load:.1f}",
+        "load": f"{load:.1f} before, {os.getloadavg()[0]:.1f} after; the bench itself makes about 2",
         "took": f"{time.monotonic() - began:.0f} s",
     }
     return Report(machine=machine, groups=[group for group in groups if group.figures])
