@@ -19,6 +19,9 @@ from workers.stopping import Stopping
 log = structlog.get_logger(__name__)
 
 
+FLUSH_AFTER = 0.2
+"""Seconds for which task events are gathered."""
+
 TURN = 0.25
 """Seconds between two looks of the main loop at itself."""
 
@@ -27,6 +30,7 @@ class FleetConsumer(Consumer):
     """Looks at each message before stock code does, and has a housekeeper beside it."""
 
     paused_queues: frozenset[str] = frozenset()
+    _flush_is_due = False
 
     class Blueprint(Consumer.Blueprint):
         """Without Celery's own delays on RabbitMQ, which are 28 more queues: here a countdown waits in the ledger."""
@@ -54,9 +58,20 @@ class FleetConsumer(Consumer):
     def _take_nothing_more(self) -> None:
         self.task_consumer.cancel()
 
+    def on_send_event_buffered(self) -> None:
+        """Send task events a few at a time: one by one they cost more than the tasks."""
+        if self.hub is not None and not self._flush_is_due:
+            self._flush_is_due = True
+            self.hub.call_later(FLUSH_AFTER, self._flush)
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        self._flush_events()
+
     def on_ready(self) -> None:
         """Begin the housekeeping with the first connection."""
         super().on_ready()
+        self._flush_is_due = False  # what was planned went with the connection before
         self.seen.tick()
         self.seen.has_loop = self.hub is not None
         if self._housekeeper is None:
