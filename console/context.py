@@ -8,12 +8,10 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from kombu.exceptions import OperationalError
-
 from config.policies import Policies, load_policies
-from config.settings import Need, Settings, mask_url
+from config.settings import Need, Settings
 from ledger import Ledger
-from purser.errors import Mistake, Transient
+from purser.errors import Mistake
 from tasks.house import catalogue
 from workers.fleet import Fleet
 
@@ -66,8 +64,6 @@ def fleet(*also: Need) -> Iterator[Fleet]:
     parts: Fleet = build(told).fleet
     try:
         yield parts
-    except OperationalError as error:
-        raise Transient(f"the broker at {mask_url(told.broker)} does not answer: {error}") from error
     finally:
         parts.disconnect()
 

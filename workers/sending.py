@@ -13,6 +13,7 @@ from amqp.exceptions import AMQPError
 from kombu.exceptions import EncodeError, KombuError
 from kombu.transport import redis as kombu_redis
 
+from config.settings import mask_url
 from ledger import Delayed, Letter
 from purser.errors import Transient
 from workers.broker import rabbit
@@ -24,21 +25,22 @@ def publisher(app: celery.Celery) -> Publish:
     """Give what puts a task on its queue."""
 
     def publish(task: str, kwargs: dict[str, Any], *, label: str, **options: Any) -> None:
-        with translated(task):
+        with translated(app, task):
             app.send_task(task, kwargs=kwargs, argsrepr="", kwargsrepr=label, **options)
 
     return publish
 
 
 @contextlib.contextmanager
-def translated(what: str) -> Iterator[None]:
+def translated(app: celery.Celery, what: str) -> Iterator[None]:
     """Raise Transient for a broker that does not take a message, whatever its library calls that."""
     try:
         yield
     except EncodeError:
         raise
     except (KombuError, AMQPError, redis.RedisError, OSError) as error:
-        raise Transient(f"the broker did not take `{what}`: {error}") from error
+        broker = mask_url(app.conf.broker_url)
+        raise Transient(f"the broker at {broker} did not take `{what}`: {error}") from error
 
 
 def resender(app: celery.Celery) -> Callable[[Letter], None]:
@@ -76,7 +78,7 @@ def sender(app: celery.Celery) -> Callable[[Delayed], None]:
 
 def _publish(app: celery.Celery, body: bytes, *, queue: str, headers: dict[str, Any], **options: Any) -> None:
     known = app.amqp.queues.get(queue)
-    with translated(f"a message for {queue}"), app.producer_or_acquire() as producer:
+    with translated(app, f"a message for {queue}"), app.producer_or_acquire() as producer:
         producer.publish(
             body,
             exchange="",

@@ -85,7 +85,7 @@ def test_a_broker_that_is_away_is_one_sentence(tmp_path: Path) -> None:
     url = "redis://:hunter2@127.0.0.1:1/0"
     result = purser("events", "emit", "opportunity.won.v1", "--data", WON, cwd=tmp_path, PURSER_BROKER_URL=url)
     assert result.returncode == 1
-    assert result.stderr.startswith("purser: the broker at redis://:***@127.0.0.1:1/0 does not answer")
+    assert result.stderr.startswith("purser: the broker at redis://:***@127.0.0.1:1/0 did not take `purser.accept`: ")
     assert "Traceback" not in result.stderr
     assert "hunter2" not in result.stderr
 

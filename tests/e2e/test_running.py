@@ -235,7 +235,9 @@ def test_every_command_of_compose_comes_up_is_healthy_and_stops_softly(
         recipe.all[name].popen.terminate()
     for name, its in FLEET.items():
         recipe.all[name].popen.wait(timeout=int(its["stop_grace_period"].removesuffix("s")))
-    assert "Warm shutdown" in recipe.all["front"].written or "Cold shutdown" in recipe.all["front"].written
+    for worker in ("front", "bulk"):
+        assert recipe.all[worker].popen.returncode == 0
+        assert "told to stop: nothing more is taken" in recipe.all[worker].written
     assert health(FLEET["flower"], recipe, here, "flower") != ""
 
 
