@@ -5,7 +5,7 @@ from typing import Any
 
 from tornado.web import StaticFileHandler, url
 
-from console.pages import cases, menu
+from console.pages import cases, delayed, menu, refusals, runs
 from workers.fleet import Fleet
 
 
@@ -15,4 +15,8 @@ def routes(fleet: Fleet, executor: Executor) -> list[Any]:
     return [
         url(r"/purser/static/(.*)", StaticFileHandler, {"path": menu.STATIC}),
         url(r"/cases", cases.ListPage, parts),
+        url(r"/runs", runs.ListPage, parts),
+        url(r"/refusals", refusals.ListPage, parts),
+        url(r"/refusal", refusals.EntryPage, parts),
+        url(r"/delayed", delayed.ListPage, parts),
     ]

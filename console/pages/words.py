@@ -1,7 +1,8 @@
 """Moments, amounts and links as a page shows them: short first, the whole of it on a second look."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -11,7 +12,10 @@ from tornado.escape import url_escape, xhtml_escape
 from console.output import clean, count
 from purser.model import Money
 
-NONE = '<span class="value-missing">–</span>'
+Markup = str
+"""Text that is HTML already, every value in it escaped: a template shows it raw."""
+
+NONE: Markup = '<span class="value-missing">–</span>'
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -41,7 +45,12 @@ def exact(moment: dt.datetime) -> str:
     return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def when(moment: dt.datetime | None, now: dt.datetime) -> str:
+def minute(moment: dt.datetime) -> str:
+    """Give a moment to the minute, in UTC."""
+    return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M}Z"
+
+
+def when(moment: dt.datetime | None, now: dt.datetime) -> Markup:
     """Show a moment: how long ago, and exactly on a second look. HTML."""
     if moment is None:
         return NONE
@@ -49,19 +58,19 @@ def when(moment: dt.datetime | None, now: dt.datetime) -> str:
     return f'<time datetime="{moment.astimezone(dt.UTC).isoformat()}" title="{exact(moment)}">{told}</time>'
 
 
-def both(moment: dt.datetime | None, now: dt.datetime) -> str:
+def both(moment: dt.datetime | None, now: dt.datetime) -> Markup:
     """Show a moment exactly, and how long ago. HTML."""
     if moment is None:
         return NONE
     return f"{when(moment, now)} <small class='text-body-secondary'>{exact(moment)}</small>"
 
 
-def money(amount: Money | None) -> str:
+def money(amount: Money | None) -> Markup:
     """Show an amount with its currency. HTML."""
     return NONE if amount is None else xhtml_escape(f"{amount.amount:,.2f} {amount.currency}")
 
 
-def monies(amounts: Iterable[Money]) -> str:
+def monies(amounts: Iterable[Money]) -> Markup:
     """Show the sum of amounts for each currency, the largest first. HTML."""
     sums = total(amounts)
     return "<br>".join(money(one) for one in sums) if sums else NONE
@@ -76,7 +85,7 @@ def total(amounts: Iterable[Money]) -> tuple[Money, ...]:
     return tuple(Money(value, currency) for currency, value in largest if value)
 
 
-def hours(amount: Decimal) -> str:
+def hours(amount: Decimal) -> Markup:
     """Show hours. HTML."""
     return f"{amount:,.2f}" if amount else NONE
 
@@ -106,3 +115,34 @@ def with_words(words: Mapping[str, str], **changed: Any) -> dict[str, str]:
     """Give the words of an address with some of them changed; an empty one goes."""
     told = {**words, **{name: str(value) for name, value in changed.items() if value is not None}}
     return {name: value for name, value in told.items() if value}
+
+
+def pretty(value: Any) -> str:
+    """Give a value as JSON for people to read."""
+    return plain(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def strip(marks: Sequence[tuple[str, str]], title: str) -> Markup:
+    """Draw a row of small squares, one for each (kind, words). HTML."""
+    cells = "".join(
+        f'<rect class="pp-{kind}" x="{n * 8}" y="0" width="6" height="16" rx="1.5">'
+        f"<title>{xhtml_escape(said)}</title></rect>"
+        for n, (kind, said) in enumerate(marks)
+    )
+    size = f'width="{len(marks) * 8}" height="16"'
+    return f'<svg class="pp-strip" role="img" aria-label="{xhtml_escape(title)}" {size}>{cells}</svg>'
+
+
+def bars(numbers: Sequence[int], title: str) -> Markup:
+    """Draw a trend as bars. HTML."""
+    top = max(numbers, default=0) or 1
+    cells = "".join(
+        f'<rect x="{n * 5}" y="{28 - tall}" width="4" height="{tall}"{"" if number else " class=zero"}/>'
+        for n, number in enumerate(numbers)
+        for tall in [max(2, round(28 * number / top))]
+    )
+    box = f"0 0 {max(len(numbers), 1) * 5} 28"
+    return (
+        f'<svg class="pp-trend" role="img" aria-label="{xhtml_escape(title)}" viewBox="{box}" '
+        f'preserveAspectRatio="none"><title>{xhtml_escape(title)}</title>{cells}</svg>'
+    )
