@@ -187,7 +187,7 @@ def test_a_broker_killed_under_a_running_task_loses_and_doubles_nothing(
     tell(fleet, lead)
     wait_until(lambda: twin.faults.left == 0, what="the task to begin")
     own_node.kill()
-    with pytest.raises(Transient, match="the broker at .* did not take"):
+    with pytest.raises(Transient, match=r"the broker at .* did not take"):
         tell(fleet, second)
     own_node.start()
     wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=60, what="the first project")
