@@ -1,9 +1,6 @@
 """Messages that were set aside are listed, explained, tried again or thrown away, each with a name and a reason."""
 
-import datetime as dt
 import json as codec
-import re
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -12,16 +9,13 @@ from config.logs import redactor_of
 from config.redact import Redactor
 from console import context
 from console.output import FAILED, NOTHING, AsJson, as_json, facts, leave, nothing, say, shown, table, text
-from ledger import Ledger, Letter, LetterState
+from ledger import Letter, LetterFilter, LetterState
 from purser.errors import Mistake
 from workers.replay import Replayed, Status, replay
 
 group = typer.Typer(help="Dead letters: what could not be done.", no_args_is_help=True)
 Note = Annotated[str, typer.Option(help="Why, for the audit trail.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-
-_PAGE = 500
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @group.command("list")
@@ -36,12 +30,11 @@ def list_(
     json: AsJson = False,
 ) -> None:
     """List the dead letters, without what they carry."""
-    moment = _since(since) if since else None
+    given = {"task": task, "queue": queue, "reason": reason, "fingerprint": fingerprint, "since": since}
+    wanted = LetterFilter.read({"state": state, **{name: value or "" for name, value in given.items()}})
     with context.ledger() as ledger:
-        page = ledger.letters.page(
-            task=task, queue=queue, reason=reason, fingerprint=fingerprint, since=moment, limit=limit, state=state
-        )
-        count = ledger.letters.count(state)
+        page = ledger.letters.page(wanted, limit=limit)
+        count = ledger.letters.count(LetterFilter(state=state))
     told = [_label(letter) for letter in page.items]
     if json:
         as_json(told)
@@ -50,7 +43,7 @@ def list_(
         table(columns, ([one[column] for column in columns] for one in told), right={"attempts", "replays"})
     if page.next is not None:
         say(f"{len(told)} of {count} {state} letters; --limit shows more, filters show fewer")
-    if not told and (moment or task or queue or reason or fingerprint):
+    if not told and any(given.values()):
         nothing("no dead letter matches")
 
 
@@ -111,7 +104,7 @@ def replay_(
     if [bool(ids), fingerprint is not None, all_].count(True) != 1:
         raise Mistake("say which letters: IDS, --group FINGERPRINT or --all")
     with context.fleet() as fleet:
-        chosen = ids or [letter.id for letter in _every(fleet.ledger, fingerprint)]
+        chosen = ids or list(fleet.ledger.letters.ids(LetterFilter(fingerprint=fingerprint or "")))
         if not chosen:
             nothing("no dead letter matches")
         results = replay(fleet, chosen, who=context.who(), note=note, dry_run=dry_run)
@@ -156,17 +149,6 @@ def _tell(results: list[Replayed], *, json: bool) -> None:
         leave(FAILED)
 
 
-def _every(ledger: Ledger, fingerprint: str | None) -> Iterator[Letter]:
-    """Walk all dead letters, or those of a group. They are read before any is replayed, so that none is met twice."""
-    after = None
-    while True:
-        page = ledger.letters.page(fingerprint=fingerprint, after=after, limit=_PAGE)
-        yield from page.items
-        if page.next is None:
-            return
-        after = page.next
-
-
 def _label(letter: Letter) -> dict[str, Any]:
     return {
         "id": letter.id,
@@ -209,14 +191,3 @@ def _body(letter: Letter, clean: Redactor) -> Any:
         return clean.value(codec.loads(words))
     except (ValueError, RecursionError):
         return clean.text(words)
-
-
-def _since(given: str) -> dt.datetime:
-    now = dt.datetime.now(dt.UTC)
-    if match := re.fullmatch(r"(\d{1,5})([mhd])", given):
-        return now - dt.timedelta(**{_UNITS[match[2]]: int(match[1])})
-    try:
-        moment = dt.datetime.fromisoformat(given)
-    except ValueError:
-        raise Mistake(f"--since {given!r} is no moment: write 30m, 24h, 7d or 2026-01-31T18:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

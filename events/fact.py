@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from purser.errors import Mistake, Permanent
+from purser.model import Ref
 from purser.words import did_you_mean
 
 MAX_BYTES = 256 * 1024
@@ -28,6 +29,11 @@ class Fact(BaseModel):
         if type is not None:
             cls.type = type
         super().__init_subclass__(**kwargs)
+
+    @property
+    def record(self) -> Ref | None:
+        """Name the record that the fact is about, where it is about one: what is said of it can then be found."""
+        return None
 
 
 class CloudEvent(BaseModel):

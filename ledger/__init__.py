@@ -5,13 +5,17 @@ from ledger.book import Ledger
 from ledger.cases import Cases
 from ledger.crew import Crew, Heard, Member
 from ledger.delayed import Delayed, DelayedSet, Kind
+from ledger.edits import ABSENT, Edit, Patched
 from ledger.events import SeenEvents
+from ledger.filters import DEAD_LETTERS, LetterFilter
+from ledger.fingerprints import fingerprint, normalised
 from ledger.gate import Bounds, Breaker, Gate, GateState, Ticket
 from ledger.health import Health
 from ledger.held import Held
 from ledger.home import Home
 from ledger.inbox import Inbox, InboxEntry
-from ledger.letters import Attempt, Letter, LetterGroup, Letters, LetterState, fingerprint, normalised
+from ledger.letter import Attempt, Letter, LetterGroup, LetterState
+from ledger.letters import Letters
 from ledger.pages import Page
 from ledger.pauses import Pause, PauseBoard, Pauses
 from ledger.refusals import RefusalEntry, Refusals, RefusalState
@@ -21,6 +25,8 @@ from ledger.slots import Claim, Slots
 from purser.gate import Verdict, Wait
 
 __all__ = [
+    "ABSENT",
+    "DEAD_LETTERS",
     "Attempt",
     "Audit",
     "AuditEntry",
@@ -31,6 +37,7 @@ __all__ = [
     "Crew",
     "Delayed",
     "DelayedSet",
+    "Edit",
     "Gate",
     "GateState",
     "Health",
@@ -42,12 +49,14 @@ __all__ = [
     "Kind",
     "Ledger",
     "Letter",
+    "LetterFilter",
     "LetterGroup",
     "LetterState",
     "Letters",
     "Member",
     "Outcome",
     "Page",
+    "Patched",
     "Pause",
     "PauseBoard",
     "Pauses",

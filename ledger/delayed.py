@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ledger.clock import micros, moment_of
+from ledger.fingerprints import fingerprint
 from ledger.held import Held
-from ledger.letters import Letter, fingerprint, letter_fields
+from ledger.letter import Letter, letter_fields
 from ledger.pages import Page, checked_limit, chunks, earliest_first, narrowest
 from ledger.places import PLACES, field_of, keys
 from ledger.settled import who_said, why_said
@@ -78,8 +79,8 @@ redis.call('HSET', parked(id), 'id', id, 'due', due, 'parked_at', parked_at, 've
 redis.call('HDEL', parked(id), 'lent_until')
 for _, place in ipairs(places(id)) do redis.call('ZADD', place, due, id) end
 local state = redis.call('HGET', key(id), 'state')
-if state == 'dead' then settle(id, 'superseded', now, 'purser', 'its message is tried again') end
-if state == 'replaying' then settle(id, 'replayed', now, 'purser', 'its message is tried again') end
+if state == 'dead' then settle(id, 'superseded', now, 'purser', TRIED_AGAIN) end
+if state == 'replaying' then settle(id, 'replayed', now, 'purser', TRIED_AGAIN) end
 no_longer_held(field)
 return 1
 """
@@ -408,6 +409,7 @@ def _letter_of(entry: Delayed, now: dt.datetime) -> Letter:
         reason="cancelled",
         message=entry.why,
         fingerprint=fingerprint(error="", message="cancelled", task=entry.task),
+        correlation_id=str(opened.get("headers", {}).get("root_id") or "") or None,
         first_at=entry.parked_at,
         stored_at=now,
     )

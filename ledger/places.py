@@ -20,16 +20,25 @@ local function no_longer_held(field) if KEYS[2] then redis.call('HDEL', KEYS[2],
 
 local function key(id) return P .. ':letter:' .. id end
 
+-- what a letter is listed by: these always, those where it has some. A letter of an older Purser may lack some.
+local ALWAYS, SOMETIMES = {'queue', 'task', 'reason', 'fingerprint'}, {'covers', 'error', 'correlation'}
+local TRIED_AGAIN = 'its message is tried again'
+
 local function indexes(id, state)
   local index = P .. ':letters:' .. state
-  local dimensions = {'queue', 'task', 'reason', 'fingerprint', 'covers'}
   local found = {index}
-  for i, value in ipairs(redis.call('HMGET', key(id), unpack(dimensions))) do
-    if dimensions[i] ~= 'covers' or (value and value ~= '') then
-      found[#found + 1] = index .. ':' .. dimensions[i] .. ':' .. (value or '')
+  local always = redis.call('HMGET', key(id), unpack(ALWAYS))
+  for i, dimension in ipairs(ALWAYS) do found[#found + 1] = index .. ':' .. dimension .. ':' .. (always[i] or '') end
+  local sometimes = redis.call('HMGET', key(id), unpack(SOMETIMES))
+  for i, dimension in ipairs(SOMETIMES) do
+    if sometimes[i] and sometimes[i] ~= '' then
+      found[#found + 1] = index .. ':' .. dimension .. ':' .. sometimes[i]
     end
   end
-  return found, index .. ':fingerprints', redis.call('HGET', key(id), 'fingerprint') or ''
+  for subject in string.gmatch(redis.call('HGET', key(id), 'subjects') or '', '[^\\n]+') do
+    found[#found + 1] = index .. ':subject:' .. subject
+  end
+  return found, index .. ':fingerprints', always[4] or ''
 end
 
 local function leave(id)

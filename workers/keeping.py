@@ -15,7 +15,7 @@ from workers.broker.envelope import write_envelope
 from workers.broker.keeper import Working, held_of
 from workers.broker.redis_queue import Inbound
 from workers.fleet import Fleet
-from workers.letters import attempts_of, body_bytes, covers_of, letter, slot_of, with_attempt
+from workers.letters import attempts_of, body_bytes, covers_of, letter, slot_of, subjects_of, with_attempt
 from workers.messages import headers_of, hold_on, queue_of, settled, values_of
 
 log = structlog.get_logger(__name__)
@@ -46,6 +46,7 @@ def store_letter(fleet: Fleet, message: Any, *, reason: str, error: str, text: s
         text=fleet.redactor.text(text),
         traceback=fleet.redactor.text(trace),
         now=fleet.now(),
+        subjects=subjects_of(task, values),
         covers=covers,
         slot=slot_of(values) if covers else None,
     )

@@ -4,10 +4,13 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from events.fact import read_event
 from ledger import Attempt, Letter, fingerprint
+from purser.errors import Permanent
+from purser.model import Ref
 
 UNREADABLE = "unreadable"
 """Why a message is set aside that is none, or not one that could be carried out."""
@@ -47,14 +50,15 @@ def letter(
     text: str,
     traceback: str,
     now: dt.datetime,
+    subjects: tuple[str, ...] = (),
     covers: str = "",
     slot: dt.datetime | None = None,
 ) -> Letter:
     """Build the letter of a message. Its id is the message's own; what is malformed may bear any id, even that of a
     healthy message, and gets a digest of its bytes.
 
-    `covers` names the work that a later message of the same kind does again, such as "scan/missing-timesheets";
-    `slot` is the due moment it belongs to.
+    `subjects` are the records it is about; `covers` names the work that a later message of the same kind does again,
+    such as "scan/missing-timesheets"; `slot` is the due moment it belongs to.
     """
     head = dict(headers or {})
     task = head.get("task") if isinstance(head.get("task"), str) else ""
@@ -78,6 +82,7 @@ def letter(
         causation_id=str(head.get("parent_id") or ""),
         first_at=past[0].at if past else now,
         stored_at=now,
+        subjects=subjects,
         covers=covers,
         slot=slot,
     )
@@ -88,6 +93,57 @@ def covers_of(task: str, values: Mapping[str, Any]) -> str:
     control = values.get("control")
     kind = {"purser.scan": "scan", "purser.apply": "apply"}.get(task)
     return f"{kind}/{control}" if kind and isinstance(control, str) else ""
+
+
+def subjects_of(task: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name the records that a message is about, such as `crm.lead/42`; what cannot be read names none."""
+    match task:
+        case "purser.apply":
+            steps = values.get("steps")
+            found = [ref for step in (steps if isinstance(steps, list) else ()) for ref in _of_step(step)]
+        case "purser.accept" | "purser.react":
+            found = list(_of_event(values.get("event")))
+        case _:
+            found = []
+    return tuple(dict.fromkeys(str(ref) for ref in found))
+
+
+def values_in(letter: Letter) -> Mapping[str, Any]:
+    """Give the keyword arguments that a letter carries; nothing readable is nothing known."""
+    try:
+        kwargs = json.loads(letter.body)[1]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return {}
+    return kwargs if isinstance(kwargs, Mapping) else {}
+
+
+def subjects_in(letter: Letter) -> tuple[str, ...]:
+    """Name the records that a letter is about, read from what it carries."""
+    return subjects_of(letter.task, values_in(letter))
+
+
+def _of_step(step: Any) -> Iterator[Ref]:
+    """The subject of its case, and the record that is changed."""
+    for path in (("memory", "key", "subject"), ("change", "ref"), ("change", "on")):
+        at = step
+        for name in path:
+            at = at.get(name) if isinstance(at, dict) else None
+        if isinstance(at, dict):
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                yield Ref(at["model"], at["id"])
+
+
+def _of_event(event: Any) -> Iterator[Ref]:
+    """The event's own word for it, or the record that its fact is about."""
+    if not isinstance(event, dict):
+        return
+    try:
+        yield Ref.parse(event["subject"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        with contextlib.suppress(Permanent):
+            record = read_event(event)[1].record
+            if record is not None:
+                yield record
 
 
 def _id(headers: Mapping[str, Any], body: bytes, *, trusted: bool) -> str:

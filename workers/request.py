@@ -54,11 +54,15 @@ class FleetRequest(Request):
         return bool(self.acknowledged or self in state.active_requests or result is not None)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
-        """Keep the message where its end says, then let Celery acknowledge."""
+        """Keep the message where its end says, then let Celery acknowledge.
+
+        A task that was killed for running too long comes here first; Celery tells of the same end once more
+        (`on_timeout`), and finds it settled.
+        """
         error = exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
-        if self.acknowledged:  # killed for its time: the message is kept, and now the pool tells of the same end
+        if self.acknowledged:  # the message has found its place already
             return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
         if isinstance(error, Later):
             return self._later(error, str(exc_info.traceback))
@@ -67,15 +71,6 @@ class FleetRequest(Request):
                 return None
             self.acknowledged = True
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
-
-    def on_timeout(self, soft: bool, timeout: float) -> Any:
-        """Keep the message of a task that was killed for running too long."""
-        if not soft and not state.should_terminate:
-            error = TimeLimitExceeded(timeout)
-            if not self._keep(lambda: self._set_aside(error, "")):
-                return None
-            self.acknowledged = True
-        return super().on_timeout(soft, timeout)
 
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
         """Keep a message that is not wanted any more: an operator revoked it, or it has expired."""

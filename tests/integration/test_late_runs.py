@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger import Letter, LetterState, Outcome
+from ledger import Letter, LetterFilter, LetterState, Outcome
 from purser.errors import Snooze
 from schedules.slots import latest_slot, stagger
 from tests.integration.calm import Calm
@@ -93,7 +93,7 @@ def test_a_scan_that_is_done_settles_the_letters_of_those_before_it(fleet: Calm)
     newer = letter(f"apply/{CONTROL}", slot_of(fleet), fleet.moment)
     letters.store(newer)
     run(fleet, "a")
-    assert letters.count(LetterState.SUPERSEDED) == 2
+    assert letters.count(LetterFilter(state=LetterState.SUPERSEDED)) == 2
     assert {one.id for one in letters.page().items} == {"scan/another-None", newer.id}
 
 

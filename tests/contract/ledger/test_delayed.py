@@ -14,7 +14,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger import Delayed, Held, Kind, Ledger, LetterState
+from ledger import Delayed, Held, Kind, Ledger, LetterFilter, LetterState
 from ledger.delayed import AT_ONCE
 from purser.errors import Permanent, Transient
 from tests.contract.ledger.making import START, Clock, delayed, envelope, fresh, key_ending, letter
@@ -320,7 +320,9 @@ def test_a_cancelled_entry_is_a_discarded_letter_that_could_be_tried_again(ledge
 
     assert ledger.delayed.count() == 0
     assert ledger.delayed.cancel(["m1"], who="ada", note="again") == ()
-    (kept,) = ledger.letters.page(state=LetterState.DISCARDED, queue=QUEUE, task="apply", reason="cancelled").items
+    (kept,) = ledger.letters.page(
+        LetterFilter(state=LetterState.DISCARDED, queue=QUEUE, task="apply", reason="cancelled")
+    ).items
     assert (kept.body, kept.headers) == (b"[[], {}, {}]", {"id": "m1", "task": "apply"})
     assert (kept.content_type, kept.content_encoding) == ("application/json", "utf-8")
     assert kept.settled is not None
@@ -379,7 +381,7 @@ def test_a_cancelled_message_whose_letter_was_replayed_is_one_discarded_letter_w
     kept = ledger.letters.get("m1")
     assert kept is not None
     assert (kept.state, kept.body, kept.replays, len(kept.attempts)) == (LetterState.DISCARDED, b"first", 1, 1)
-    assert ledger.letters.count(LetterState.REPLAYED) == 0
+    assert ledger.letters.count(LetterFilter(state=LetterState.REPLAYED)) == 0
 
 
 @pytest.mark.parametrize(("who", "note"), [("ada", ""), ("ada", "  "), ("", "why")])

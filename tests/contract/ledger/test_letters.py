@@ -1,6 +1,7 @@
 """Letters are kept whole, once, and leave only through a person."""
 
 import datetime as dt
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,9 +11,9 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger import Attempt, Held, Ledger, Letter, LetterState
+from ledger import Attempt, Held, Ledger, Letter, LetterFilter, LetterState
 from purser.errors import Permanent
-from tests.contract.ledger.making import START, Clock, fresh, key_ending, letter
+from tests.contract.ledger.making import START, Clock, delayed, fresh, key_ending, letter
 
 words = st.text(max_size=20)
 moments = st.datetimes(
@@ -42,6 +43,7 @@ letters = st.builds(
     fingerprint=words,
     attempts=st.lists(st.builds(Attempt, moments, words), max_size=4, unique=True).map(tuple),
     correlation_id=st.none() | words,
+    subjects=st.lists(st.from_regex(r"[a-z.]{1,9}/[0-9]{1,3}", fullmatch=True), max_size=3, unique=True).map(tuple),
     causation_id=st.none() | words,
     covers=words,
     slot=st.none() | moments,
@@ -50,11 +52,13 @@ letters = st.builds(
     replays=st.just(0),
     state=st.just(LetterState.DEAD),
     settled=st.none(),
+    edits=st.just(()),
+    proposal=st.none(),
 )
 
 
-def ids(ledger: Ledger, **wanted: object) -> list[str]:
-    return [found.id for found in ledger.letters.page(**wanted).items]  # type: ignore[arg-type]
+def ids(ledger: Ledger, *, after: str | None = None, **wanted: Any) -> list[str]:
+    return [found.id for found in ledger.letters.page(LetterFilter(**wanted), after=after).items]
 
 
 @given(kept=letters)
@@ -155,6 +159,182 @@ def test_filters_narrow_a_page_alone_and_together(ledger: Ledger) -> None:
     assert ids(ledger, task="nothing") == []
 
 
+def test_letters_are_found_by_error_correlation_subject_and_time(ledger: Ledger) -> None:
+    ledger.letters.store(letter("a", minute=1, error="Transient", subjects=("crm.lead/1", "crm.lead/2")))
+    ledger.letters.store(letter("b", minute=2, correlation_id="root", subjects=("crm.lead/2",)))
+    ledger.letters.store(letter("c", minute=3, correlation_id="root", error="Transient"))
+
+    assert ids(ledger, error="Transient") == ["c", "a"]
+    assert ids(ledger, correlation="root") == ["c", "b"]
+    assert ids(ledger, subject="crm.lead/2") == ["b", "a"]
+    assert ids(ledger, subject="crm.lead/1", error="Transient") == ["a"]
+    assert ids(ledger, subject="crm.lead/1", correlation="root") == []
+    assert ids(ledger, since=START + dt.timedelta(minutes=1), until=START + dt.timedelta(minutes=3)) == ["b", "a"]
+    assert ledger.letters.count(LetterFilter(error="Transient")) == 2
+    assert ledger.letters.count(LetterFilter(until=START + dt.timedelta(minutes=3))) == 2
+
+
+@pytest.mark.parametrize("found", ["ACME", "müller", "Müller", 'say "hi"', "100 %", "s00042", "to\nend"])
+def test_a_text_is_found_in_what_a_letter_carries_however_it_is_spelt(ledger: Ledger, found: str) -> None:
+    told = {
+        "client": "Acme",
+        "who": "Müller",
+        "said": 'say "hi"',
+        "part": "100 %",
+        "order": "S00042",
+        "end": "to\nend",
+    }
+    ledger.letters.store(letter("ascii", minute=2, body=json.dumps(told).encode()))
+    ledger.letters.store(letter("utf-8", minute=1, body=json.dumps(told, ensure_ascii=False).encode()))
+    ledger.letters.store(letter("other", body=b"\xff nothing of the kind"))
+
+    assert ids(ledger, text=found) == ["ascii", "utf-8"]
+    assert ledger.letters.count(LetterFilter(text=found)) == 2
+    assert ids(ledger, text=found, task="another") == []
+
+
+def test_a_page_of_a_text_that_few_letters_hold_ends_early_and_goes_on(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.listing.TEXTS_AT_ONCE", 10)
+    monkeypatch.setattr("ledger.listing.PATIENCE", -1.0)
+    for n in range(35):
+        ledger.letters.store(letter(f"m{n:02}", minute=n, body=b"needle" if n == 3 else b"hay"))
+    wanted, seen, pages, cursor = LetterFilter(text="needle"), [], 0, None
+
+    while pages == 0 or cursor is not None:
+        page = ledger.letters.page(wanted, after=cursor)
+        seen += [one.id for one in page.items]
+        cursor, pages = page.next, pages + 1
+
+    assert (seen, pages) == (["m03"], 4)
+    assert list(ledger.letters.ids(wanted)) == ["m03"]
+
+
+def test_ids_are_walked_once_each_though_their_letters_leave_the_list_meanwhile(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.listing.AT_ONCE", 3)
+    for n in range(20):
+        ledger.letters.store(letter(f"m{n:02}", minute=n // 5))
+    seen = []
+
+    for id_ in ledger.letters.ids(LetterFilter(task="apply", queue="apply")):
+        seen.append(id_)
+        ledger.letters.discard([id_], who="ada", note="test data")
+        ledger.letters.store(letter(f"new {id_}", minute=9))
+
+    assert seen == [f"m{n:02}" for n in reversed(range(20))]
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 4), st.sampled_from(["p", "q"]), st.sampled_from(["ab", "cd"])), max_size=20
+    ),
+    wanted=st.builds(
+        LetterFilter,
+        queue=st.sampled_from(["", "p", "q"]),
+        task=st.sampled_from(["", "apply"]),
+        error=st.sampled_from(["", "Permanent", "other"]),
+        since=st.sampled_from([None, START, START + dt.timedelta(minutes=1)]),
+        until=st.sampled_from([None, START + dt.timedelta(minutes=3)]),
+        text=st.sampled_from(["", "Body 1"]),
+    ),
+    limit=st.integers(1, 4),
+)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_pages_ids_count_and_groups_of_a_filter_tell_of_the_same_letters(
+    client: redis.Redis, rows: list[tuple[int, str, str]], wanted: LetterFilter, limit: int
+) -> None:
+    ledger = fresh(client)
+    for n, (minute, queue, message) in enumerate(rows):
+        ledger.letters.store(
+            letter(f"m{n:02}", minute=minute, queue=queue, message=message, body=b"body %d" % (n % 3))
+        )
+    expected = [
+        f"m{n:02}"
+        for minute, n in sorted(((minute, n) for n, (minute, _, _) in enumerate(rows)), reverse=True)
+        if wanted.queue in ("", rows[n][1])
+        and wanted.error in ("", "Permanent")
+        and (wanted.since is None or wanted.since <= START + dt.timedelta(minutes=minute))
+        and (wanted.until is None or wanted.until > START + dt.timedelta(minutes=minute))
+        and (not wanted.text or n % 3 == 1)
+    ]
+
+    paged, cursor = [], None
+    while True:
+        page = ledger.letters.page(wanted, after=cursor, limit=limit)
+        paged += [one.id for one in page.items]
+        cursor = page.next
+        if cursor is None:
+            break
+
+    groups = ledger.letters.groups(wanted)
+    assert paged == list(ledger.letters.ids(wanted)) == expected
+    assert ledger.letters.count(wanted) == sum(group.count for group in groups) == len(expected)
+    assert [sum(group.trend) for group in groups] == [group.count for group in groups]
+    for group in groups:
+        alike = [id_ for id_ in expected if rows[int(id_[1:])][2] == group.message]
+        times = [START + dt.timedelta(minutes=rows[int(id_[1:])][0]) for id_ in alike]
+        assert (group.sample, group.count, group.first, group.last) == (alike[0], len(alike), times[-1], times[0])
+
+
+def test_a_group_shows_how_many_were_set_aside_in_each_of_the_last_hours(ledger: Ledger, clock: Clock) -> None:
+    for n, hours in enumerate((0, 1, 1, 23.5, 26)):
+        ledger.letters.store(letter(f"m{n}", minute=int(60 * hours), queue="q" if n else "p"))
+    clock.pass_(hours=26)
+
+    for wanted, count in ((LetterFilter(), 5), (LetterFilter(queue="q"), 4)):
+        (group,) = ledger.letters.groups(wanted)
+        assert (len(group.trend), group.count) == (24, count)
+        assert {23 - n: many for n, many in enumerate(group.trend) if many} == {0: 1, 2: 1}
+    (late,) = ledger.letters.groups(LetterFilter(since=START + dt.timedelta(hours=24)))
+    assert (late.count, sum(late.trend)) == (1, 1)
+
+
+def test_no_more_groups_are_given_than_are_asked_for(ledger: Ledger) -> None:
+    for n, word in enumerate(("ab", "cd", "cd", "ef", "ef", "ef")):
+        ledger.letters.store(letter(f"m{n}", message=word))
+
+    assert [group.message for group in ledger.letters.groups(limit=2)] == ["ef", "cd"]
+
+
+@pytest.mark.parametrize("how", ["discarded", "superseded", "cancelled"])
+def test_what_was_settled_is_dead_again_in_its_old_place_when_it_is_restored(ledger: Ledger, how: str) -> None:
+    for n in range(3):
+        ledger.letters.store(letter(f"m{n}", minute=n, **about("scan/x", n)))
+    if how == "discarded":
+        ledger.letters.discard(["m1"], who="ada", note="test data")
+    elif how == "superseded":
+        ledger.letters.supersede("scan/x", before=START + dt.timedelta(minutes=90), by="run 7")
+    else:
+        ledger.delayed.park(delayed("m1"))
+        ledger.delayed.cancel(["m1"], who="ada", note="no")
+
+    assert ledger.letters.restore(["m1", "m2", "unknown"], who="bob", note="it was none") == ("m1",)
+
+    kept = ledger.letters.get("m1")
+    assert kept is not None
+    assert (kept.state, kept.settled) == (LetterState.DEAD, None)
+    assert "m1" in ids(ledger)
+    assert ids(ledger, state=LetterState.DISCARDED) == []
+    last = ledger.audit.tail()[-1]
+    assert (last.who, last.action, last.what, last.note) == ("bob", "dead.restore", "m1", "it was none")
+    assert ledger.letters.restore(["m1"], who="bob", note="again") == ()
+
+
+def test_a_letter_whose_message_is_tried_again_is_not_restored(ledger: Ledger, clock: Clock) -> None:
+    ledger.letters.store(letter("m1"))
+    ledger.delayed.park(delayed("m1"))
+
+    assert ledger.letters.restore(["m1"], who="ada", note="why") == ()
+    clock.pass_(minutes=5)
+    ledger.delayed.remove(["m1"])
+    assert ledger.letters.restore(["m1"], who="ada", note="why") == ()
+
+    assert (ledger.letters.count(), ledger.audit.tail()) == (0, ())
+
+
 def test_groups_gather_what_failed_alike_the_largest_first(ledger: Ledger) -> None:
     for n in range(3):
         ledger.letters.store(letter(f"m{n}", minute=n, message=f"sale.order {n} is locked"))
@@ -212,7 +392,7 @@ def test_a_replay_is_begun_by_one_caller_only(ledger: Ledger) -> None:
     assert ledger.letters.begin_replay("unknown") is None
     assert ledger.letters.discard(["m1"], who="ada", note="too late") == ()
     assert ledger.letters.count() == 0
-    assert ledger.letters.count(LetterState.REPLAYING) == 1
+    assert ledger.letters.count(LetterFilter(state=LetterState.REPLAYING)) == 1
     assert ledger.letters.groups() == ()
 
 
@@ -242,7 +422,7 @@ def test_a_replayed_letter_that_fails_again_is_dead_again_with_its_history(ledge
     assert kept is not None
     assert (kept.state, kept.replays, len(kept.attempts), kept.body) == (LetterState.DEAD, 1, 2, b"original")
     assert kept.settled is None
-    assert ledger.letters.count(LetterState.REPLAYED) == 0
+    assert ledger.letters.count(LetterFilter(state=LetterState.REPLAYED)) == 0
 
 
 def test_finishing_a_replay_never_hides_a_letter_that_failed_again_meanwhile(ledger: Ledger) -> None:
@@ -334,12 +514,16 @@ def test_whatever_happens_each_letter_is_in_one_state_and_in_the_lists_of_that_s
 
     listed: list[str] = []
     for state in LetterState:
-        page = ledger.letters.page(state=state).items
+        page = ledger.letters.page(LetterFilter(state=state)).items
         assert {found.state for found in page} <= {state}
-        assert ledger.letters.page(state=state, task="apply", queue="apply").items == page
-        assert sum(group.count for group in ledger.letters.groups(state)) == ledger.letters.count(state) == len(page)
-        for group in ledger.letters.groups(state):
-            kind = ledger.letters.page(state=state, fingerprint=group.fingerprint).items
+        assert ledger.letters.page(LetterFilter(state=state, task="apply", queue="apply")).items == page
+        assert (
+            sum(group.count for group in ledger.letters.groups(LetterFilter(state=state)))
+            == ledger.letters.count(LetterFilter(state=state))
+            == len(page)
+        )
+        for group in ledger.letters.groups(LetterFilter(state=state)):
+            kind = ledger.letters.page(LetterFilter(state=state, fingerprint=group.fingerprint)).items
             assert {found.fingerprint for found in kind} == {group.fingerprint}
         listed += [found.id for found in page]
     assert sorted(listed) == sorted(stored)

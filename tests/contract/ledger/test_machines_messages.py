@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from ledger import Delayed, Held, Letter, LetterState
+from ledger import Delayed, Held, Letter, LetterFilter, LetterState
 from ledger.inbox import LONGEST_WAIT
 from tests.contract.ledger.making import START, Clock, delayed, envelope, fresh, letter
 
@@ -80,8 +80,8 @@ class World:
         for entry in self.ledger.delayed.page().items:
             found[entry.id].append("delayed")
         for state in LetterState:
-            listed = self.ledger.letters.page(state=state).items
-            assert len(listed) == self.ledger.letters.count(state)
+            listed = self.ledger.letters.page(LetterFilter(state=state)).items
+            assert len(listed) == self.ledger.letters.count(LetterFilter(state=state))
             for kept in listed:
                 assert (kept.state, kept.body) == (state, body_of(kept.id))
                 if state in ALIVE:

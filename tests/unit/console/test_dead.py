@@ -5,9 +5,7 @@ import json
 
 import pytest
 
-from console.dead import _since
 from ledger import Attempt, Ledger, Letter, LetterState, fingerprint
-from purser.errors import Mistake
 from tests.unit.console.conftest import Purser
 
 NOW = dt.datetime.now(dt.UTC)
@@ -152,11 +150,3 @@ def test_letters_are_chosen_in_one_way(operator: Purser, choice: list[str]) -> N
     result = operator("dead", "replay", *choice, "--note", "fixed")
     assert result.exit_code == 2
     assert "say which letters" in result.stderr
-
-
-def test_since_is_a_span_or_a_moment() -> None:
-    assert dt.timedelta(hours=23) < dt.datetime.now(dt.UTC) - _since("24h") < dt.timedelta(hours=25)
-    assert _since("2026-01-31T18:00Z") == dt.datetime(2026, 1, 31, 18, tzinfo=dt.UTC)
-    assert _since("2026-01-31") == dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
-    with pytest.raises(Mistake, match="is no moment"):
-        _since("lately")

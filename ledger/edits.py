@@ -1,0 +1,66 @@
+"""An edit keeps what was before and after it, by whom and why; what changed in between is worked out when asked."""
+
+import datetime as dt
+import enum
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+
+class Absent(enum.Enum):
+    """Stands where there is no value: one was added or taken away."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absent.ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class Patched:
+    """One value that is another now. `path` is a JSON pointer, such as `/1/event/data/opportunity_id`."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edit:
+    """One change of a letter's body."""
+
+    at: dt.datetime
+    who: str
+    note: str
+    approved: str = ""
+    """The second person who let it count; empty where none was asked for."""
+    before: bytes = field(repr=False)
+    after: bytes = field(repr=False)
+
+    @property
+    def patch(self) -> tuple[Patched, ...]:
+        """Say what changed, where both bodies are JSON; elsewhere there is only before and after."""
+        return patch(self.before, self.after)
+
+
+def patch(before: bytes, after: bytes) -> tuple[Patched, ...]:
+    """Compare two bodies; nothing where one of them is no JSON."""
+    try:
+        return tuple(_differences("", json.loads(before), json.loads(after)))
+    except (ValueError, RecursionError):
+        return ()
+
+
+def _differences(path: str, before: Any, after: Any) -> Iterator[Patched]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in dict.fromkeys((*before, *after)):
+            inner = f"{path}/{name.replace('~', '~0').replace('/', '~1')}"
+            yield from _differences(inner, before.get(name, ABSENT), after.get(name, ABSENT))
+    elif isinstance(before, list) and isinstance(after, list):
+        for n in range(max(len(before), len(after))):
+            old = before[n] if n < len(before) else ABSENT
+            new = after[n] if n < len(after) else ABSENT
+            yield from _differences(f"{path}/{n}", old, new)
+    elif type(before) is not type(after) or before != after:
+        yield Patched(path, before, after)

@@ -1,0 +1,112 @@
+"""Where the letters stand: their keys, how one is read, and that a replay which never ended is no replay."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ledger.clock import micros
+from ledger.letter import Letter, LetterState, letter_of
+from ledger.pages import chunks
+from ledger.places import PLACES
+from ledger.store import Store, named, text, unreadable
+
+# Shared by whatever moves letters: see also `ledger.places`.
+LIFE = (
+    PLACES
+    + """
+local function revive(id)
+  leave(id)
+  redis.call('HDEL', key(id), 'replay_at', 'settled_at', 'settled_by', 'settled_note')
+  enter(id, 'dead', redis.call('HGET', key(id), 'stored_at'))
+end
+
+local function is_free(id, stale)
+  local state = redis.call('HGET', key(id), 'state')
+  if state == 'dead' then return true end
+  return state == 'replaying' and tonumber(redis.call('HGET', key(id), 'replay_at')) <= tonumber(stale)
+end
+
+local function is_replay(id, number, state)
+  return redis.call('HGET', key(id), 'state') == state and redis.call('HGET', key(id), 'replays') == number
+end
+
+local function moment(id)
+  local slot, stored = unpack(redis.call('HMGET', key(id), 'slot', 'stored_at'))
+  return tonumber((slot and slot ~= '') and slot or stored)
+end
+"""
+)
+
+# the moment before which a mark is stale
+_WAKE = (
+    LIFE
+    + """
+local ids = redis.call('ZRANGEBYSCORE', P .. ':letters:replaying', '-inf', ARGV[1], 'LIMIT', 0, 500)
+for _, id in ipairs(ids) do revive(id) end
+return #ids
+"""
+)
+
+
+class Shelf:
+    """What all that is done with letters begins from."""
+
+    def __init__(self, store: Store, *, stale_after: dt.timedelta = dt.timedelta(minutes=5)) -> None:
+        self._store = store
+        self._stale_after = stale_after
+        self._wake = store.script(_WAKE)
+
+    def get(self, letter_id: str) -> Letter | None:
+        """Give one letter, whatever its state."""
+        with self._store.reach(self._key(letter_id)) as client:
+            raw = client.hgetall(self._key(letter_id))
+        return self._read(letter_id, named(raw)) if raw else None
+
+    # -- helpers
+
+    def _key(self, letter_id: str) -> str:
+        return self._store.key("letter", letter_id)
+
+    def _index(self, state: LetterState, *narrower: str) -> str:
+        return self._store.key("letters", state, *narrower)
+
+    def _now_and_stale(self) -> tuple[int, int]:
+        now = self._store.now()
+        return micros(now), micros(now - self._stale_after)
+
+    def _wake_stale(self) -> None:
+        with self._store.reach(self._index(LetterState.REPLAYING)) as client:
+            if not client.zcard(self._index(LetterState.REPLAYING)):
+                return
+            _, stale = self._now_and_stale()
+            while self._wake(keys=[self._store.prefix], args=[stale]):
+                pass
+
+    def _each(self, script: Any, about: LetterState, ids: Sequence[str], *args: Any) -> tuple[str, ...]:
+        """Run a script for each id, and give the ids for which it did something."""
+        done: list[str] = []
+        for chunk in chunks(ids):
+            with self._store.reach(self._index(about)) as client:
+                pipe = client.pipeline(transaction=False)
+                for name in chunk:
+                    script(keys=[self._store.prefix], args=[text(name), *args], client=pipe)
+                done += [name for name, did in zip(chunk, pipe.execute(), strict=True) if did]
+        return tuple(done)
+
+    def _read_many(self, ids: Iterable[str]) -> tuple[Letter, ...]:
+        """Read letters by id, those left out that are gone meanwhile."""
+        letters: list[Letter] = []
+        for chunk in chunks(tuple(ids)):
+            with self._store.reach(self._key(chunk[0])) as client:
+                pipe = client.pipeline(transaction=False)
+                for name in chunk:
+                    pipe.hgetall(self._key(name))
+                found = zip(chunk, pipe.execute(), strict=True)
+            letters += [self._read(name, named(raw)) for name, raw in found if raw]
+        return tuple(letters)
+
+    def _read(self, letter_id: str, raw: Mapping[str, bytes]) -> Letter:
+        try:
+            return letter_of(raw)
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise unreadable(self._key(letter_id), error) from error
