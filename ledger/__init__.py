@@ -15,6 +15,8 @@ from ledger.letters import Attempt, Letter, LetterGroup, Letters, LetterState, f
 from ledger.pages import Page
 from ledger.pauses import Pause, PauseBoard, Pauses
 from ledger.refusals import RefusalEntry, Refusals, RefusalState
+from ledger.replaying import LeftOver, Progress, Took
+from ledger.replays import Ending, Replay, ReplayState, Stage
 from ledger.runs import Outcome, RunRecord, Runs
 from ledger.settled import Settled
 from ledger.slots import Claim, Slots
@@ -31,6 +33,7 @@ __all__ = [
     "Crew",
     "Delayed",
     "DelayedSet",
+    "Ending",
     "Gate",
     "GateState",
     "Health",
@@ -41,6 +44,7 @@ __all__ = [
     "InboxEntry",
     "Kind",
     "Ledger",
+    "LeftOver",
     "Letter",
     "LetterGroup",
     "LetterState",
@@ -51,15 +55,20 @@ __all__ = [
     "Pause",
     "PauseBoard",
     "Pauses",
+    "Progress",
     "RefusalEntry",
     "RefusalState",
     "Refusals",
+    "Replay",
+    "ReplayState",
     "RunRecord",
     "Runs",
     "SeenEvents",
     "Settled",
     "Slots",
+    "Stage",
     "Ticket",
+    "Took",
     "Verdict",
     "Wait",
     "fingerprint",
