@@ -85,20 +85,24 @@ return 1
 """
 )
 
+_FAILED = """
+local function failed(id, its_round, print)
+  redis.call('HDEL', OUT, id)
+  redis.call('RPUSH', FAILED, id)
+  add('failed', 1)
+  if its_round ~= get('round') then return add('spared', 1) end
+  set('last_failed', id)
+  if get('returned') == '' and print and redis.call('SISMEMBER', PRINTS, print) == 1 then set('returned', id) end
+end
+"""
+
 # id; looks what has become of the letters that are out
 _LOOK = (
     KEPT
+    + _FAILED
     + """
-local waiting, round = 0, get('round')
+local waiting = 0
 local out = redis.call('HGETALL', OUT)
-
-local function failed(id, its_round, print)
-  add('failed', 1)
-  redis.call('RPUSH', FAILED, id)
-  if its_round ~= round then return add('spared', 1) end
-  set('last_failed', id)
-  if get('returned') == '' and redis.call('SISMEMBER', PRINTS, print or '') == 1 then set('returned', id) end
-end
 
 for i = 1, #out, 2 do
   local id = out[i]
@@ -109,7 +113,6 @@ for i = 1, #out, 2 do
     redis.call('HDEL', OUT, id)
     add('skipped', 1)
   elseif its ~= replays or (state == 'dead' and has_grown) then
-    redis.call('HDEL', OUT, id)
     failed(id, its_round, print)
   elseif redis.call('EXISTS', parked(id)) == 1 then
     waiting = waiting + 1
@@ -263,11 +266,17 @@ return 1
 # id, letter, which replay of it, how it ended
 _TELL = (
     KEPT
+    + _FAILED
     + """
-local mark = redis.call('HGET', OUT, ARGV[2])
-if not mark or string.match(mark, '%d+') ~= ARGV[3] then return 0 end
-redis.call('HDEL', OUT, ARGV[2])
-add(ARGV[4], 1)
+local letter, its, ending = unpack(ARGV, 2)
+local replays, round = string.match(redis.call('HGET', OUT, letter) or '', '(%d+):%d+:(%d+)')
+if replays ~= its then return 0 end
+if ending == 'failed' then
+  failed(letter, round)
+else
+  redis.call('HDEL', OUT, letter)
+  add(ending, 1)
+end
 return 1
 """
 )

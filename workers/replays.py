@@ -7,12 +7,12 @@ an open breaker, a broker that is away) is waited for and costs no letter anythi
 import datetime as dt
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
 
-from ledger import Breaker, LeftOver, Letter, LetterState, Progress, Replay, Took
+from ledger import Breaker, Ending, LeftOver, Letter, LetterState, Progress, Replay, Took
 from purser.errors import Permanent, Snooze, Transient
 from workers.fleet import Fleet
 from workers.replay import is_message, send
@@ -37,21 +37,24 @@ def start(
     return made
 
 
-def advance(fleet: Fleet, replay_id: str, holder: str) -> Replay | None:
+def advance(
+    fleet: Fleet, replay_id: str, holder: str, *, steady: Callable[[], float] = time.monotonic
+) -> Replay | None:
     """Take a replay one step further, unless somebody else does; give it as it is then, None where there is none."""
     replaying = fleet.ledger.replaying
     if replaying.hold(replay_id, holder, lease=LEASE):
         _deal_with_left_over(fleet, replay_id)
-        _step(fleet, replay_id, holder)
+        _step(fleet, replay_id, holder, steady)
     return fleet.ledger.replays.get(replay_id)
 
 
-def _step(fleet: Fleet, replay_id: str, holder: str) -> None:
+def _step(fleet: Fleet, replay_id: str, holder: str, steady: Callable[[], float]) -> None:
     replaying = fleet.ledger.replaying
     progress = replaying.look(replay_id)
     match next_move(progress):
         case Send(quota):
-            why = _send_some(fleet, progress, quota, holder)
+            until = steady() + STEP
+            why = _send_some(fleet, progress, quota, holder, is_over=lambda: steady() > until)
             replaying.say(replay_id, why)
         case Wait(why):
             replaying.say(replay_id, why)
@@ -66,9 +69,9 @@ def _step(fleet: Fleet, replay_id: str, holder: str) -> None:
                 log.info("replay done", replay=replay_id)
 
 
-def _send_some(fleet: Fleet, progress: Progress, quota: int, holder: str) -> str:
+def _send_some(fleet: Fleet, progress: Progress, quota: int, holder: str, is_over: Callable[[], bool]) -> str:
     """Send letters for a moment; say what holds the next one back, '' when nothing does but the rate."""
-    replay, replaying, ends = progress.replay, fleet.ledger.replaying, time.monotonic() + STEP
+    replay, replaying = progress.replay, fleet.ledger.replaying
     why, only_one = _odoo_holds_back(fleet)
     if why:
         return why
@@ -88,7 +91,7 @@ def _send_some(fleet: Fleet, progress: Progress, quota: int, holder: str) -> str
             return ""
         if problem := _send(fleet, replay, id_):
             return problem
-        if only_one or time.monotonic() > ends:
+        if only_one or is_over():
             return ""
     return ""
 
@@ -128,11 +131,9 @@ def _send(fleet: Fleet, replay: Replay, letter_id: str) -> str:
         replaying.put_back(replay.id, letter_id)
         log.warning("letter not sent", letter=letter_id, replay=replay.id, problem=str(problem))
         return str(problem)
-    except Exception:
-        replaying.put_back(replay.id, letter_id)
-        replaying.skip(replay.id, letter_id)
-        log.exception("letter skipped: no broker would take it", letter=letter_id, replay=replay.id)
-        return ""
+    except Exception as problem:  # noqa: BLE001 - whatever it is, it must not hold up the others
+        replaying.tell(replay.id, letter_id, begun.replays, Ending.FAILED)
+        log.error("letter cannot be sent", letter=letter_id, replay=replay.id, error=type(problem).__name__)
     replaying.sent(replay.id, letter_id)
     return ""
 
