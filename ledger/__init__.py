@@ -19,6 +19,8 @@ from ledger.letters import Letters
 from ledger.pages import Page
 from ledger.pauses import Pause, PauseBoard, Pauses
 from ledger.refusals import RefusalEntry, Refusals, RefusalState
+from ledger.replaying import LeftOver, Progress, Took
+from ledger.replays import Ending, Replay, ReplayState, Stage
 from ledger.runs import Outcome, RunRecord, Runs
 from ledger.settled import Settled
 from ledger.slots import Claim, Slots
@@ -38,6 +40,7 @@ __all__ = [
     "Delayed",
     "DelayedSet",
     "Edit",
+    "Ending",
     "Gate",
     "GateState",
     "Health",
@@ -48,6 +51,7 @@ __all__ = [
     "InboxEntry",
     "Kind",
     "Ledger",
+    "LeftOver",
     "Letter",
     "LetterFilter",
     "LetterGroup",
@@ -60,15 +64,20 @@ __all__ = [
     "Pause",
     "PauseBoard",
     "Pauses",
+    "Progress",
     "RefusalEntry",
     "RefusalState",
     "Refusals",
+    "Replay",
+    "ReplayState",
     "RunRecord",
     "Runs",
     "SeenEvents",
     "Settled",
     "Slots",
+    "Stage",
     "Ticket",
+    "Took",
     "Verdict",
     "Wait",
     "fingerprint",

@@ -23,6 +23,8 @@ from ledger.inbox import Inbox
 from ledger.letters import Letters
 from ledger.pauses import Pauses
 from ledger.refusals import Refusals
+from ledger.replaying import Replaying
+from ledger.replays import Replays
 from ledger.runs import Runs
 from ledger.slots import Slots
 from ledger.store import Store
@@ -43,6 +45,8 @@ class Ledger:
         self._store = Store(client, prefix=prefix, now=now)
         self._now = now
         self.letters = Letters(self._store, stale_after=stale_replay_after)
+        self.replays = Replays(self._store)
+        self.replaying = Replaying(self._store)
         self.delayed = DelayedSet(self._store)
         self.slots = Slots(self._store)
         self.runs = Runs(self._store)

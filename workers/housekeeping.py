@@ -1,5 +1,5 @@
-"""What each worker does for the fleet beside its tasks: what is due is sent, what stalled is sent again, and the
-worker itself is watched.
+"""What each worker does for the fleet beside its tasks: what is due is sent, what stalled is sent again, replays go
+on, and the worker itself is watched.
 
 One thread in the main process of each worker. All of it may be done by many workers at once: the ledger hands each
 piece to one of them.
@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,8 +24,8 @@ import structlog
 from celery.worker import state
 
 from ledger import Delayed, Member
-from purser.errors import PurserError
-from workers import react
+from purser.errors import Permanent, PurserError
+from workers import react, replays
 from workers.fleet import Fleet
 
 log = structlog.get_logger(__name__)
@@ -33,6 +34,7 @@ EVERY = 0.5
 """Seconds between two looks at what is due."""
 STALLED_EVERY = 15.0
 REPORT_EVERY = 5.0
+REPLAYS_EVERY = 0.4
 PAUSES_EVERY = 1.0
 LENT_FOR = dt.timedelta(seconds=60)
 
@@ -91,6 +93,7 @@ class Housekeeper:
         watch: QueueWatch,
     ) -> None:
         self._fleet, self._name, self._consumer, self._seen = fleet, name, consumer, seen
+        self._holder = f"{name} {uuid.uuid4().hex[:8]}"
         self._send, self._watch = send, watch
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -111,6 +114,8 @@ class Housekeeper:
             self._thread.join(timeout=2)
         with contextlib.suppress(PurserError):
             self._fleet.ledger.crew.leave(self._name)
+            for replay_id in self._fleet.ledger.replaying.running():
+                self._fleet.ledger.replaying.release(replay_id, self._holder)
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY):
@@ -132,6 +137,7 @@ class Housekeeper:
         self._each("pauses", PAUSES_EVERY, self.follow_pauses)
         self._each("stalled", STALLED_EVERY, self.send_stalled)
         self._each("report", REPORT_EVERY, self.report)
+        self._each("replays", REPLAYS_EVERY, self.advance_replays)
 
     def _each(self, what: str, every: float, act: Callable[[], None]) -> None:
         now = time.monotonic()
@@ -158,6 +164,16 @@ class Housekeeper:
             for automation in entry.pending:
                 log.warning("event sent again", event_id=entry.id, automation=automation, times=entry.emitted)
                 react.send(self._fleet, automation, entry.event)
+
+    def advance_replays(self) -> None:
+        """Take replays further. One that cannot be read holds up no other."""
+        for replay_id in self._fleet.ledger.replaying.running():
+            if self._stop.is_set():
+                return
+            try:
+                replays.advance(self._fleet, replay_id, self._holder)
+            except Permanent as problem:
+                log.warning("replay not advanced", replay=replay_id, problem=str(problem))
 
     # -------------------------------------------------------------------------- pauses --
 

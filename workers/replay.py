@@ -4,8 +4,9 @@ The message keeps its id. If it fails again it is the same letter with one more 
 """
 
 import enum
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 
@@ -14,6 +15,9 @@ from workers.fleet import Fleet
 from workers.letters import HEADER, UNREADABLE
 
 log = structlog.get_logger(__name__)
+
+PART_OF = "purser-replay"
+"""The header of a message whose end a replay is told of. It stays while the message is tried again."""
 
 
 class Status(enum.StrEnum):
@@ -55,15 +59,39 @@ def _replay(fleet: Fleet, id_: str, *, who: str, note: str, dry_run: bool) -> Re
     begun = letters.begin_replay(id_)
     if begun is None:
         return Replayed(id_, Status.NOT_DEAD)
+    send(fleet, begun, who=who, note=note)
+    return Replayed(id_, Status.REPLAYED, letter.queue, letter.task)
+
+
+def send(fleet: Fleet, begun: Letter, *, who: str, note: str, part_of: str = "") -> None:
+    """Put a letter whose replay was begun on its queue and settle it; when that fails it is dead again.
+
+    `part_of` is the id of the replay that wants to be told how it ends.
+    """
+    letters = fleet.ledger.letters
     try:
-        fleet.ledger.deliveries.forget(id_)
-        fleet.resend(begun)
+        fleet.ledger.deliveries.forget(begun.id)
+        fleet.resend(_marked(begun, part_of))
     except Exception:
         letters.abort_replay(begun)
         raise
     letters.finish_replay(begun, who=who, note=note)
-    log.info("letter replayed", letter=id_, task=letter.task, queue=letter.queue, who=who)
-    return Replayed(id_, Status.REPLAYED, letter.queue, letter.task)
+    log.info("letter replayed", letter=begun.id, task=begun.task, queue=begun.queue, who=who, part_of=part_of)
+
+
+def _marked(begun: Letter, part_of: str) -> Letter:
+    headers = {name: value for name, value in begun.headers.items() if name != PART_OF}
+    mark = {PART_OF: f"{part_of}/{begun.replays}"} if part_of else {}
+    return replace(begun, headers={**headers, **mark})
+
+
+def part_of(headers: Mapping[str, Any] | None) -> tuple[str, int] | None:
+    """Give the replay that a message is part of, and which replay of its letter this is; None for one of none."""
+    mark = (headers or {}).get(PART_OF)
+    if not isinstance(mark, str):
+        return None
+    name, _, number = mark.partition("/")
+    return (name, int(number)) if name and number.isdecimal() else None
 
 
 def is_message(letter: Letter) -> bool:

@@ -2,18 +2,20 @@
 
 import random
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from celery import Task
 from celery.exceptions import Ignore, Reject, Retry
 
-from ledger import Kind, RefusalEntry
+from ledger import Ending, Kind, RefusalEntry
 from purser.errors import PurserError, Transient
 from purser.retry import DeadLetter, Overtaken, Refused, Snoozed, decide
 from purser.retry import Retry as TryAgain
 from workers.endings import Later, SetAside
 from workers.fleet import Fleet
+from workers.replay import part_of
 from workers.request import FleetRequest
 
 log = structlog.get_logger(__name__)
@@ -37,7 +39,9 @@ class FleetTask(Task):
             try:
                 self._stop_poison(fleet)
                 fleet.may_begin(self._concerns(kwargs))
-                return self.run(*args, **kwargs)
+                result = self.run(*args, **kwargs)
+                self._tell_replay(fleet, Ending.REFUSED if _is_refused(result) else Ending.DONE)
+                return result
             except (Ignore, Reject, Retry, SetAside):
                 raise
             except Exception as error:  # noqa: BLE001 - every error has an answer
@@ -58,17 +62,25 @@ class FleetTask(Task):
                 raise Later(Kind.SNOOZE, after, why) from error
             case Overtaken():
                 log.info("overtaken by its next slot", why=text)
+                self._tell_replay(fleet, Ending.DONE)
             case Refused(reason=reason):
                 self._refused(fleet, reason)
                 log.warning("refused")
+                self._tell_replay(fleet, Ending.REFUSED)
             case DeadLetter(reason=reason):
                 raise SetAside(reason, name, text) from error
+
+    def _tell_replay(self, fleet: Fleet, ending: Ending) -> None:
+        """Say to the replay that sent this message how it ended. It is told before the message is acknowledged."""
+        sent_by = part_of(self.request.headers)
+        if sent_by is not None:
+            name, number = sent_by
+            fleet.ledger.replaying.tell(name, str(self.request.id), number, ending)
 
     def _concerns(self, kwargs: dict[str, Any]) -> tuple[str, ...]:
         """Name what could be paused or frozen and would hold this task back."""
         queue = (self.request.delivery_info or {}).get("routing_key")
-        named = [f"{kind}:{kwargs[kind]}" for kind in ("control", "automation") if isinstance(kwargs.get(kind), str)]
-        return ("all", f"queue:{queue}", *named)
+        return concerns(str(queue), kwargs)
 
     def _stop_poison(self, fleet: Fleet) -> None:
         """Stop a message that keeps taking its worker along. Only what was begun counts; first deliveries cost
@@ -89,6 +101,17 @@ class FleetTask(Task):
         fleet.ledger.refusals.add(
             RefusalEntry(id=message, task=self.name, what=message, why=reason, first_at=now, last_at=now)
         )
+
+
+def concerns(queue: str, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name what could be paused or frozen and would hold a message with these values back."""
+    named = [f"{kind}:{kwargs[kind]}" for kind in ("control", "automation") if isinstance(kwargs.get(kind), str)]
+    return ("all", f"queue:{queue}", *named)
+
+
+def _is_refused(result: Any) -> bool:
+    """Say whether a task that came to its end was refused some of its changes."""
+    return isinstance(result, dict) and bool(result.get("refused"))
 
 
 def _brief(error: BaseException) -> str:

@@ -1,0 +1,165 @@
+"""A fleet without processes: a ledger in memory, a broker that is a list, and a clock that a test moves."""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import fakeredis
+
+from config.policies import load_policies
+from config.settings import Settings
+from ledger import Attempt, Delayed, Ending, Kind, Ledger, Letter, PauseBoard, Replay, Ticket, fingerprint
+from purser.errors import Transient
+from purser.gate import Verdict
+from tasks.house import catalogue
+from workers.fleet import Fleet
+from workers.replay import part_of
+from workers.replays import advance, start
+
+START = dt.datetime(2026, 11, 16, 8, 0, tzinfo=dt.UTC)
+LOCKED = "sale.order 7 is locked"
+
+SETTINGS = Settings.load(
+    need={"broker", "ledger", "odoo"},
+    environ={
+        "PURSER_BROKER_URL": "redis://localhost",
+        "PURSER_ODOO_URL": "http://odoo.test",
+        "PURSER_ODOO_DB": "firm",
+        "PURSER_ODOO_LOGIN": "bot",
+        "PURSER_ODOO_API_KEY": "key",
+    },
+)
+CATALOGUE = catalogue()
+POLICIES = load_policies(CATALOGUE, None)
+
+
+class World:
+    """Everything a replay meets."""
+
+    def __init__(self) -> None:
+        self.moment = START
+        self.ledger = Ledger(fakeredis.FakeRedis(server=fakeredis.FakeServer()), now=lambda: self.moment)
+        self.queue: list[Letter] = []
+        self.sent: list[Letter] = []
+        self.is_away = False
+        self.dies: BaseException | None = None
+        self.fleet = Fleet(SETTINGS, CATALOGUE, POLICIES, _publish, self._resend, now=lambda: self.moment)
+        self.fleet.__dict__["ledger"] = self.ledger
+        self.fleet.__dict__["pauses"] = PauseBoard(self.ledger.pauses, max_age=0.0)
+
+    def pass_(self, **span: float) -> None:
+        self.moment += dt.timedelta(**span)
+
+    def _resend(self, letter: Letter) -> None:
+        if self.is_away:
+            raise Transient("the broker at redis://localhost did not take it")
+        self.queue.append(letter)
+        self.sent.append(letter)
+        if self.dies is not None:
+            raise self.dies
+
+    # -- letters
+
+    def die(self, count: int, *, first: int = 0, message: str = LOCKED, **given: Any) -> list[str]:
+        """Have so many messages fail; give their ids, the oldest first."""
+        ids = [f"m{n:03}" for n in range(first, first + count)]
+        for id_ in ids:
+            self.pass_(milliseconds=1)
+            self.ledger.letters.store(self.letter(id_, message, **given))
+        return ids
+
+    def letter(self, id_: str, message: str, **given: Any) -> Letter:
+        body = [[], {"automation": "open-project", "event": {"n": id_}}, {}]
+        values: dict[str, Any] = {
+            "task": "purser.react",
+            "queue": "events",
+            "body": json.dumps(body).encode(),
+            "headers": {"id": id_, "task": "purser.react"},
+            "reason": "permanent failure",
+            "error": "Permanent",
+        }
+        return Letter(
+            id=id_,
+            message=message,
+            fingerprint=fingerprint(error="Permanent", message=message, task="purser.react"),
+            attempts=(Attempt(self.moment, f"Permanent: {message}"),),
+            first_at=self.moment,
+            stored_at=self.moment,
+            **(values | given),
+        )
+
+    # -- the replay
+
+    def start(self, ids: Iterable[str], *, rate: float = 500.0, careful: bool = True) -> Replay:
+        return start(self.fleet, ids, who="ada", note="mended", what="test", rate=rate, careful=careful)
+
+    def step(self, replay: Replay, *, by: str = "w1", after: float = 0.5) -> Replay:
+        """Let half a second pass and a worker look after it."""
+        self.pass_(seconds=after)
+        now = advance(self.fleet, replay.id, by, steady=lambda: 0.0)
+        assert now is not None
+        return now
+
+    def steps(self, replay: Replay, count: int, *, by: str = "w1") -> Replay:
+        for _ in range(count):
+            replay = self.step(replay, by=by)
+        return replay
+
+    # -- the workers
+
+    def end(self, message: Letter, ending: Ending = Ending.DONE) -> None:
+        """Have a task end well, as `FleetTask` tells of it."""
+        told = part_of(message.headers)
+        if told is not None:
+            self.ledger.replaying.tell(told[0], message.id, told[1], ending)
+
+    def fail(self, message: Letter, text: str = LOCKED) -> None:
+        self.pass_(milliseconds=1)
+        self.ledger.letters.store(self.letter(message.id, text))
+
+    def park(self, message: Letter, minutes: float = 5) -> None:
+        entry = Delayed(
+            id=message.id,
+            queue=message.queue,
+            task=message.task,
+            label="",
+            kind=Kind.SNOOZE,
+            why="a reason",
+            due=self.moment + dt.timedelta(minutes=minutes),
+            attempt=0,
+            payload=b"x",
+            parked_at=self.moment,
+        )
+        self.ledger.delayed.park(entry)
+
+    def work(self) -> None:
+        """Have all that is on the queue end well."""
+        while self.queue:
+            self.end(self.queue.pop(0))
+
+    def open_breaker(self) -> None:
+        for _ in range(5):
+            ticket = self.fleet.gate.enter("k")
+            assert isinstance(ticket, Ticket)
+            self.fleet.gate.leave(ticket, Verdict.FAILED, 0.1)
+
+    @contextmanager
+    def dying(self) -> Iterator[None]:
+        """Kill whoever sends the next letter, just after it went out."""
+        self.dies = Killed()
+        try:
+            yield
+        except Killed:
+            pass
+        finally:
+            self.dies = None
+
+
+class Killed(BaseException):
+    """The process is gone; nothing of ours runs after it."""
+
+
+def _publish(task: str, kwargs: dict[str, Any], *, label: str, **options: Any) -> None:
+    raise AssertionError("nothing is published here")
