@@ -5,6 +5,7 @@ from odoo_client.door import Api, Door, FieldInfo, Me, Ping
 from odoo_client.gate import Gate, Pass
 from odoo_client.narrowing import NARROWINGS, narrowed_in
 from odoo_client.outcome import Outcome, Status
+from odoo_client.preview import Preview, Previewer
 
 __all__ = [
     "NARROWINGS",
@@ -17,6 +18,8 @@ __all__ = [
     "Outcome",
     "Pass",
     "Ping",
+    "Preview",
+    "Previewer",
     "Status",
     "connect",
     "narrowed_in",

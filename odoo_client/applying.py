@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from odoo_client import changing, importing
+from odoo_client.capabilities import archives
 from odoo_client.door import FieldInfo
-from odoo_client.faults import Denied, NoSuchName
 from odoo_client.importing import Batch, Loaded, Rejected, Result
+from odoo_client.judging import ACTIVITY, MESSAGE, nowhere
 from odoo_client.outcome import Outcome, Status
+from odoo_client.tracing import find
 from odoo_client.values import columns_of, external_id
-from odoo_client.wire import Request, Sender, Version
+from odoo_client.wire import Sender, Version
 from purser.changes import Call, Change, Close, Ensure, Key, Note, Update, Values, XmlId
 from purser.model import Ref
 
@@ -25,10 +27,6 @@ class Writer(Sender, Protocol):
 
     def version(self) -> Version:
         """Give the server's version."""
-
-
-_ACTIVITY = "mail.activity"
-_NOTE = "mail.message"
 
 
 class Applier:
@@ -54,15 +52,11 @@ class Applier:
             case Update():
                 return changing.update(self._client, run, self._id_of)
             case Close():
-                return changing.close(self._client, run, archives=self._archives())
+                return changing.close(self._client, run, archives=archives(self._client))
             case Call():
                 return [changing.call(self._client, one, self._id_of) for one in run]
             case other:
                 raise TypeError(f"{type(other).__name__} is no change")
-
-    def _archives(self) -> bool:
-        """Say whether done activities are kept, archived: since Odoo 19 they are, before it depends."""
-        return self._client.version() >= (19, 0) or "active" in (self._client.fields(_ACTIVITY) or {})
 
     # -------------------------------------------------------------------- ensure, note --
 
@@ -72,7 +66,7 @@ class Applier:
         for index, change in enumerate(run):
             values = self._placed(change)
             if values is None:
-                outcomes[index] = Outcome(change, Status.CONFLICT, reason=f"{_anchor(change)}: not there (yet)")
+                outcomes[index] = nowhere(change)
             else:
                 placed.append((index, change, values))
         cells = columns_of([values for *_, values in placed])
@@ -94,7 +88,7 @@ class Applier:
 
     def _placed(self, change: Ensure) -> Values | None:
         """Give the values to import. An activity's place is told by context and a bare id; None: no such place."""
-        if change.model != _ACTIVITY:
+        if change.model != ACTIVITY:
             return change.values
         values = {field: value for field, value in change.values.items() if field != "res_model"}
         anchor = values.get("res_id")
@@ -106,7 +100,7 @@ class Applier:
 
     def _note(self, run: Sequence[Note]) -> list[Outcome]:
         batch = Batch(
-            model=_NOTE,
+            model=MESSAGE,
             columns=("id", "model", "res_id", "body", "message_type", "subtype_id/id"),
             rows=[
                 [
@@ -121,7 +115,7 @@ class Applier:
             ],
         )
         loaded = importing.load(self._client, batch)
-        return [self._outcome(one, _NOTE, one.key, result) for one, result in zip(run, loaded, strict=True)]
+        return [self._outcome(one, MESSAGE, one.key, result) for one, result in zip(run, loaded, strict=True)]
 
     def _outcome(self, change: Change, model: str, key: str, result: Result) -> Outcome:
         match result:
@@ -144,19 +138,8 @@ class Applier:
         return found.id
 
     def _look_up(self, name: str) -> Ref | None:
-        module, _, rest = name.partition(".")
-        request = Request(
-            model="ir.model.data",
-            method="check_object_reference",
-            arguments={"module": module, "xml_id": rest},
-            context={"active_test": False},
-            reads=True,
-        )
-        try:
-            model, id_ = self._client.send(request)
-        except (NoSuchName, Denied):
-            return None
-        return Ref(model, id_) if id_ else None
+        found = find(self._client, name)
+        return None if found is None or found.id is None else Ref(found.model, found.id)
 
 
 _Shape = tuple[str, tuple[tuple[str, Any], ...], tuple[str, ...]]
@@ -173,17 +156,12 @@ class _Line:
     def shape(self) -> _Shape:
         """Tell what lines must have in common to share a call: model, context and columns."""
         context: dict[str, Any] = {"mail_create_nosubscribe": True}  # the bot follows nothing it makes
-        if self.change.model == _ACTIVITY:
+        if self.change.model == ACTIVITY:
             # Without the first: one mail and 26 times the time each. The second stands for `res_model_id`, which
             # the import takes by external id only, and a bot may not look that up.
             context["mail_activity_quick_update"] = True
             context["default_res_model"] = self.change.values.get("res_model")
         return self.change.model, tuple(context.items()), tuple(self.cells)
-
-
-def _anchor(change: Ensure) -> str:
-    anchor = change.values.get("res_id")
-    return anchor.key if isinstance(anchor, Key) else str(anchor)
 
 
 def _as_html(text: str) -> str:

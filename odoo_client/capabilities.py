@@ -1,12 +1,12 @@
 """What this database has and this user may, asked instead of assumed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from odoo_client.door import FieldInfo, Me, Ping
 from odoo_client.faults import Denied, NoSuchModel
-from odoo_client.wire import Request
+from odoo_client.wire import Request, Sender, Version
 from purser.errors import PurserError
 
 if TYPE_CHECKING:
@@ -84,6 +84,35 @@ def may(client: "OdooClient", model: str, operation: str) -> bool:
         return bool(client.send(request))
     except NoSuchModel:
         return False
+
+
+def may_all(client: Sender, version: Version, model: str, ids: Sequence[int], operation: str) -> bool:
+    """Say whether this user may do something with every one of these records; Missing where one is not there."""
+    arguments = {"operation": operation}
+    if version >= (18, 0):
+        return bool(
+            client.send(Request(model=model, method="has_access", ids=tuple(ids), arguments=arguments, reads=True))
+        )
+    try:  # up to 17 a right on the model and one on the record are two questions, and the second raises
+        client.send(Request(model=model, method="check_access_rule", ids=tuple(ids), arguments=arguments, reads=True))
+    except Denied:
+        return False
+    return True
+
+
+class Asked(Protocol):
+    """What is asked how an Odoo is made."""
+
+    def fields(self, model: str) -> Mapping[str, FieldInfo] | None:
+        """Give a model's fields, or None."""
+
+    def version(self) -> Version:
+        """Give the server's version."""
+
+
+def archives(client: Asked) -> bool:
+    """Say whether done activities are kept, archived: since Odoo 19 they are, before it depends."""
+    return client.version() >= (19, 0) or "active" in (client.fields("mail.activity") or {})
 
 
 def has_group(client: "OdooClient", group: str) -> bool:

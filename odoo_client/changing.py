@@ -2,22 +2,18 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from odoo_client.faults import Missing
+from odoo_client.judging import ACTIVITY, guard_holds, judged_close, judged_update
 from odoo_client.outcome import Outcome, Status
-from odoo_client.tracing import Looked, look
-from odoo_client.values import Resolve, Unresolved, all_same, json_of
+from odoo_client.tracing import look
+from odoo_client.values import Resolve
 from odoo_client.wire import Request, Sender
 from purser.changes import Call, Close, Update
 from purser.errors import Refusal
 from purser.model import Ref
-
-_ACTIVITY = "mail.activity"
-_GONE = "the record does not exist any more"
-_HIDDEN = "this user may not see the record"
-
 
 # ------------------------------------------------------------------------------ update --
 
@@ -30,7 +26,7 @@ def update(client: Sender, run: Sequence[Update], resolve: Resolve) -> list[Outc
     outcomes: dict[Ref, Outcome] = {}
     alike: dict[str, list[Update]] = defaultdict(list)
     for one in run:
-        verdict = _judge(one, looked, resolve)
+        verdict = judged_update(one, looked, resolve)
         if isinstance(verdict, Outcome):
             outcomes[one.ref] = verdict
         else:
@@ -39,32 +35,6 @@ def update(client: Sender, run: Sequence[Update], resolve: Resolve) -> list[Outc
         written = _write(client, model, json.loads(text), those)
         outcomes |= {one.ref: outcome for one, outcome in zip(those, written, strict=True)}
     return [outcomes[one.ref] for one in run]
-
-
-def _judge(change: Update, looked: Looked, resolve: Resolve) -> Outcome | dict[str, Any]:
-    """Give the values to write, or the outcome where nothing is to be written."""
-    row = looked.rows.get(change.ref.id)
-    if row is None:
-        return _absent(change, change.ref, looked)
-    try:
-        wanted = json_of(change.values, resolve)
-        expected = json_of(change.expect, resolve)
-    except Unresolved as name:
-        return Outcome(change, Status.CONFLICT, change.ref, f"{name}: not there (yet)")
-    if all_same(row, wanted):
-        return Outcome(change, Status.ALREADY, change.ref)
-    if not all_same(row, expected):
-        return Outcome(change, Status.CONFLICT, change.ref, _other_than(row, expected))
-    return wanted
-
-
-def _other_than(row: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
-    moved = sorted(field for field, value in expected.items() if not all_same(row, {field: value}))
-    return f"neither as expected nor as wanted: {', '.join(moved)}"
-
-
-def _absent(change: Update | Call | Close, ref: Ref, looked: Looked) -> Outcome:
-    return Outcome(change, Status.REFUSED, ref, _HIDDEN if ref.id in looked.forbidden else _GONE)
 
 
 def _write(client: Sender, model: str, values: dict[str, Any], those: Sequence[Update]) -> list[Outcome]:
@@ -87,15 +57,13 @@ def close(client: Sender, run: Sequence[Close], *, archives: bool = True) -> lis
 
     Where done activities are not archived but deleted, whatever is still there is open.
     """
-    looked = look(client, _ACTIVITY, sorted({one.activity for one in run}), ["active" if archives else "res_id"])
+    looked = look(client, ACTIVITY, sorted({one.activity for one in run}), ["active" if archives else "res_id"])
     outcomes: dict[int, Outcome] = {}
     still_open: dict[str, dict[int, Close]] = defaultdict(dict)
     for one in run:
-        ref = Ref(_ACTIVITY, one.activity)
-        if one.activity in looked.forbidden:
-            outcomes[one.activity] = Outcome(one, Status.REFUSED, ref, _HIDDEN)
-        elif not looked.rows.get(one.activity, {}).get("active" if archives else "id"):
-            outcomes[one.activity] = Outcome(one, Status.ALREADY, ref)
+        over = judged_close(one, looked, archives=archives)
+        if over is not None:
+            outcomes[one.activity] = over
         elif all(one.activity not in those for those in still_open.values()):
             still_open[one.feedback][one.activity] = one
     for feedback, those in still_open.items():
@@ -105,7 +73,7 @@ def close(client: Sender, run: Sequence[Close], *, archives: bool = True) -> lis
 
 def _feedback(client: Sender, feedback: str, those: Sequence[Close]) -> list[Outcome]:
     ids = tuple(one.activity for one in those)
-    request = Request(model=_ACTIVITY, method="action_feedback", ids=ids, arguments={"feedback": feedback})
+    request = Request(model=ACTIVITY, method="action_feedback", ids=ids, arguments={"feedback": feedback})
     try:
         client.send(request)
     except Refusal as error:
@@ -117,11 +85,11 @@ def _feedback(client: Sender, feedback: str, those: Sequence[Close]) -> list[Out
             Outcome(
                 those[0],
                 Status.ALREADY if gone else Status.REFUSED,
-                Ref(_ACTIVITY, ids[0]),
+                Ref(ACTIVITY, ids[0]),
                 "" if gone else str(error),
             )
         ]
-    return [Outcome(one, Status.DONE, Ref(_ACTIVITY, one.activity)) for one in those]
+    return [Outcome(one, Status.DONE, Ref(ACTIVITY, one.activity)) for one in those]
 
 
 # -------------------------------------------------------------------------------- call --
@@ -152,10 +120,4 @@ def call(client: Sender, change: Call, resolve: Resolve) -> Outcome:
 
 def _guard(client: Sender, change: Call, resolve: Resolve) -> bool | Outcome:
     looked = look(client, change.ref.model, [change.ref.id], sorted(change.guard))
-    row = looked.rows.get(change.ref.id)
-    if row is None:
-        return _absent(change, change.ref, looked)
-    try:
-        return all_same(row, json_of(change.guard, resolve))
-    except Unresolved as name:
-        return Outcome(change, Status.CONFLICT, change.ref, f"{name}: not there (yet)")
+    return guard_holds(change, looked, resolve)

@@ -14,6 +14,7 @@ from odoo_client.gate import Doorman, Gate, kind_of
 from odoo_client.importing import BATCH
 from odoo_client.json2 import Json2, ask_version, http_of
 from odoo_client.outcome import Outcome
+from odoo_client.preview import Preview, Previewer
 from odoo_client.wire import Request, Transport, Version
 from purser.changes import Call, Change, Close, Ensure, Note, Update
 from purser.model import Ref
@@ -124,6 +125,20 @@ class OdooClient:
     def users(self, logins: Sequence[str]) -> dict[str, int]:
         """Give the ids of active users by login; an unknown login is left out."""
         return tracing.users(self, logins)
+
+    def names(self, model: str, ids: Sequence[int]) -> dict[int, str]:
+        """Give the display names of records, archived ones too; one this user may not see is left out."""
+        return tracing.names(self, model, ids)
+
+    def preview(self, changes: Sequence[Change]) -> tuple[Preview, ...]:
+        """Say what `apply` would do now, change by change and in order, by reading only."""
+        previewer = self.previewer()
+        previewer.learn(changes)
+        return tuple(previewer.judge(change) for change in changes)
+
+    def previewer(self) -> Previewer:
+        """Give what foresees one list of changes after the other, each after what came before."""
+        return Previewer(self)
 
     # ------------------------------------------------------------------------- writing --
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from odoo_client.faults import Denied, Missing, NoSuchModel
+from odoo_client.faults import Denied, Missing, NoSuchModel, NoSuchName
 from odoo_client.wire import Request, Sender
 from purser.model import Ref
 
@@ -111,6 +111,46 @@ def look(client: Sender, model: str, ids: Sequence[int], fields: Sequence[str]) 
     middle = len(ids) // 2
     first, second = look(client, model, ids[:middle], fields), look(client, model, ids[middle:], fields)
     return Looked({**first.rows, **second.rows}, first.forbidden | second.forbidden)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an external id names. No `id`: the record is there, and this user may not see it."""
+
+    model: str
+    id: int | None
+
+
+def find(client: Sender, name: str) -> Found | None:
+    """Look up an external id; None where there is no such name, or none that this user may ask about."""
+    module, _, rest = name.partition(".")
+    request = Request(
+        model="ir.model.data",
+        method="check_object_reference",
+        arguments={"module": module, "xml_id": rest},
+        context={"active_test": False},
+        reads=True,
+    )
+    try:
+        model, id_ = client.send(request)
+    except (NoSuchName, Denied):
+        return None
+    return Found(model, id_ or None)
+
+
+def names(client: Counter, model: str, ids: Sequence[int]) -> dict[int, str]:
+    """Ask how records are called, archived ones too; one this user may not see is left out."""
+    found: dict[int, str] = {}
+    for page in _pages(client, ids):
+        request = Request(
+            model=model,
+            method="search_read",
+            arguments={"domain": [["id", "in", page]], "fields": ["display_name"]},
+            context={"active_test": False},
+            reads=True,
+        )
+        found |= {row["id"]: row["display_name"] for row in client.send(request)}
+    return found
 
 
 def users(client: Counter, logins: Sequence[str]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from odoo_client.judging import READERS_POST
 from odoo_client.twin import rights
 from odoo_client.twin.refusals import NotAllowed, Unknown, gone
 from odoo_client.twin.store import Row
@@ -65,7 +66,7 @@ def _check_activity(records: "Records", row: Row) -> None:
     row["res_model"], row["res_name"] = model, records.name(model, id_)
     if records.is_sudo:
         return
-    if not records.may_record(model, id_, "r" if model in rights.READERS_POST else "w"):
+    if not records.may_record(model, id_, "r" if model in READERS_POST else "w"):
         raise _no_activity()
     is_for_others = bool(row.get("user_id")) and row["user_id"] != records.uid
     if is_for_others and not records.may_record(model, id_, "w"):
@@ -83,5 +84,5 @@ def _check_message(records: "Records", row: Row) -> None:
         raise Unknown("a message without a document")
     if records.store.get(model, id_) is None:
         raise gone(model, id_, records.uid)
-    if not records.is_sudo and not records.may_record(model, id_, "r" if model in rights.READERS_POST else "w"):
+    if not records.is_sudo and not records.may_record(model, id_, "r" if model in READERS_POST else "w"):
         raise rights.hidden(records, "mail.message", "c")

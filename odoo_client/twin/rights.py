@@ -4,6 +4,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from odoo_client.judging import READERS_POST
 from odoo_client.twin import domain as domains
 from odoo_client.twin.refusals import NotAllowed
 from odoo_client.twin.schema import Field
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 MODES = {"read": "r", "write": "w", "create": "c", "unlink": "u"}
 _VERBS = {"r": "access", "w": "modify", "c": "create", "u": "delete"}
 _WORDS = {letter: word for word, letter in MODES.items()}
-READERS_POST = frozenset({"account.move", "project.task", "hr.leave", "hr.employee", "hr.version"})
-"""Whoever reads these may also write into their chatter, and put an activity for himself on them."""
 
 
 def is_free(records: "Records") -> bool:

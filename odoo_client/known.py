@@ -1,0 +1,316 @@
+"""What Odoo shows of everything that changes speak of, read in thousands before any of them is judged.
+
+Only administrators may search external ids, so what bears one is looked for where it must stand: an activity or a
+note on its document. Everything else, and what stands on a document this user does not see, is asked for by name.
+"""
+
+import enum
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from odoo_client.capabilities import archives, may_all
+from odoo_client.door import FieldInfo, Me
+from odoo_client.faults import Denied, Missing, NoSuchModel
+from odoo_client.judging import ACTIVITY, MESSAGE, open_by
+from odoo_client.tracing import Found, Looked, external_ids, find, look
+from odoo_client.values import MODULE, external_id
+from odoo_client.wire import Request, Sender, Version
+from purser.changes import Call, Change, Close, Ensure, Key, Link, Note, Update, Value, Values, XmlId
+from purser.model import Ref
+
+AT_ONCE = 1000
+"""So many records or documents share a call."""
+
+
+class Reader(Sender, Protocol):
+    """What knowing needs of a client."""
+
+    pages: int
+
+    def fields(self, model: str) -> Mapping[str, FieldInfo] | None:
+        """Give a model's fields, or None."""
+
+    def may(self, model: str, operation: str) -> bool:
+        """Say whether this user may do something with a model at all."""
+
+    def version(self) -> Version:
+        """Give the server's version."""
+
+    def whoami(self) -> Me:
+        """Say who Odoo takes us for."""
+
+
+class Presence(enum.Enum):
+    """Whether a record is there, as far as this user can tell."""
+
+    SEEN = "seen"
+    HIDDEN = "hidden"
+    GONE = "gone"
+
+
+class Known:
+    """What was learnt of one Odoo. Nothing is asked twice, and nothing is written."""
+
+    def __init__(self, client: Reader) -> None:
+        self._client = client
+        self._names: dict[str, Found | None] = {}
+        self._presence: dict[Ref, Presence] = {}
+        self._searched: set[tuple[str, Ref]] = set()
+        self._rows: dict[Ref, dict[str, Any]] = {}
+        self._writable: dict[Ref, bool] = {}
+        self._rights: dict[tuple[str, str], bool] = {}
+
+    # ----------------------------------------------------------------------- what is known --
+
+    def named(self, name: str) -> Found | None:
+        """Give what an external id names."""
+        if name not in self._names:
+            self._names[name] = find(self._client, name)
+        return self._names[name]
+
+    def presence(self, ref: Ref) -> Presence:
+        """Say whether a record that was spoken of is there."""
+        return self._presence.get(ref, Presence.GONE)
+
+    def looked(self, ref: Ref) -> Looked:
+        """Give a record's row, as a read of it alone would."""
+        row = self._rows.get(ref)
+        hidden = self.presence(ref) is Presence.HIDDEN
+        return Looked({} if row is None else {ref.id: row}, frozenset({ref.id} if hidden else ()))
+
+    def may_write(self, ref: Ref) -> bool:
+        """Say whether this user may write a record."""
+        return self._writable.get(ref, False)
+
+    def may(self, model: str, operation: str) -> bool:
+        """Say whether this user may do something with a model at all."""
+        if (model, operation) not in self._rights:
+            self._rights[model, operation] = self._client.may(model, operation)
+        return self._rights[model, operation]
+
+    def fields(self, model: str) -> Mapping[str, FieldInfo] | None:
+        """Give the fields of a model, None where there is no such model."""
+        return self._client.fields(model)
+
+    def archives(self) -> bool:
+        """Say whether done activities are kept."""
+        return archives(self._client)
+
+    def is_me(self, user: Ref) -> bool:
+        """Say whether a user is the one we come in as."""
+        return user.id == self._client.whoami().uid
+
+    # --------------------------------------------------------------------------- learning --
+
+    def learn(self, changes: Sequence[Change]) -> None:
+        """Read what judging these changes takes. What raises has taught nothing wrong: it may be repeated."""
+        self._learn_records(changes)
+        standing = list(self._standing(changes))
+        self._learn_presence(ref for ref, _ in standing)
+        self._learn_presence(link.ref for one in changes for link in _values(one) if isinstance(link, Link))
+        self._learn_writable({ref for ref, _ in standing} | {ref for one in changes for ref in _touched(one)})
+        self._search(ACTIVITY, "res_model", {ref for ref, key in standing if key.model == ACTIVITY})
+        self._search(MESSAGE, "model", {ref for ref, key in standing if key.model == MESSAGE})
+        for ref, key in standing:
+            if self.presence(ref) is Presence.SEEN:
+                self._names.setdefault(external_id(key.key), None)  # it would stand here, and does not
+        for one in changes:
+            if isinstance(one, Ensure) and self._lacks_a_document(one):
+                self._names.setdefault(external_id(one.key), None)  # it ends with its document
+        for one in changes:
+            for name in _names(one):
+                self.named(name)
+
+    def _learn_records(self, changes: Sequence[Change]) -> None:
+        """Read the records that are to be changed: one call for each model and thousand."""
+        wanted: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for one in changes:
+            for ref in _touched(one):
+                wanted[ref.model][ref.id] |= _fields(one, self.archives)
+        for model, by_id in wanted.items():
+            known = self.fields(model) or {}
+            asked = {id_ for id_, names in by_id.items() if not self._has(Ref(model, id_), names & known.keys())}
+            names = sorted({name for id_ in asked for name in by_id[id_]} & known.keys()) or ["create_date"]
+            for ids in _thousands(sorted(asked)):
+                self._read(model, ids, names)
+
+    def _has(self, ref: Ref, names: Iterable[str]) -> bool:
+        if ref in self._rows:
+            return self._rows[ref].keys() >= set(names)
+        return ref in self._presence and self._presence[ref] is not Presence.SEEN
+
+    def _read(self, model: str, ids: Sequence[int], names: Sequence[str]) -> None:
+        looked = self._look(model, ids, names)
+        for id_ in ids:
+            ref = Ref(model, id_)
+            if id_ in looked.rows:
+                self._rows[ref] = {**self._rows.get(ref, {}), **looked.rows[id_]}
+                self._presence[ref] = Presence.SEEN
+            else:
+                self._presence[ref] = Presence.HIDDEN if id_ in looked.forbidden else Presence.GONE
+
+    def _look(self, model: str, ids: Sequence[int], names: Sequence[str]) -> Looked:
+        """Read, and ask for the right on the model before a denial is traced to its record."""
+        request = Request(
+            model=model, method="read", ids=tuple(ids), arguments={"fields": names, "load": ""}, reads=True
+        )
+        try:
+            return Looked({row["id"]: row for row in self._client.send(request)}, frozenset())
+        except Denied:
+            if not self.may(model, "read"):
+                return Looked({}, frozenset(ids))
+        except NoSuchModel:
+            return Looked({}, frozenset())
+        except Missing:
+            pass
+        return look(self._client, model, ids, names)
+
+    def _learn_presence(self, refs: Iterable[Ref]) -> None:
+        """Search for records; those a search does not show are read, which tells hidden from gone."""
+        unknown: dict[str, set[int]] = defaultdict(set)
+        for ref in refs:
+            if ref not in self._presence:
+                unknown[ref.model].add(ref.id)
+        for model, ids in unknown.items():
+            for page in _thousands(sorted(ids)):
+                seen = self._seen(model, page)
+                self._presence |= dict.fromkeys((Ref(model, id_) for id_ in seen), Presence.SEEN)
+                if unseen := [id_ for id_ in page if id_ not in seen]:
+                    self._read(model, unseen, ["create_date"])
+
+    def _seen(self, model: str, ids: Sequence[int]) -> set[int]:
+        request = Request(
+            model=model,
+            method="search",
+            arguments={"domain": [["id", "in", ids]]},
+            context={"active_test": False},
+            reads=True,
+        )
+        try:
+            return set(self._client.send(request))
+        except (Denied, NoSuchModel):
+            return set()
+
+    def _learn_writable(self, refs: Iterable[Ref]) -> None:
+        asked: dict[str, set[int]] = defaultdict(set)
+        for ref in refs:
+            if ref not in self._writable and self.presence(ref) is Presence.SEEN:
+                asked[ref.model].add(ref.id)
+        for model, ids in asked.items():
+            for page in _thousands(sorted(ids)):
+                free = set(self._free(model, page)) if self.may(model, "write") else set()
+                self._writable |= {Ref(model, id_): id_ in free for id_ in page}
+
+    def _free(self, model: str, ids: Sequence[int]) -> Sequence[int]:
+        """Give those this user may write: one closed record closes a whole call, so halve and ask again."""
+        try:
+            if may_all(self._client, self._client.version(), model, ids, "write"):
+                return ids
+        except Missing:  # it went since we looked
+            pass
+        if len(ids) == 1:
+            return ()
+        middle = len(ids) // 2
+        return [*self._free(model, ids[:middle]), *self._free(model, ids[middle:])]
+
+    # ---------------------------------------------------------------- activities and notes --
+
+    def _standing(self, changes: Sequence[Change]) -> Iterator[tuple[Ref, Key]]:
+        """Give each activity or note by key, with the document it would stand on where that is there."""
+        for one in changes:
+            if isinstance(one, Note):
+                yield one.on, Key(MESSAGE, one.key)
+            elif isinstance(one, Ensure) and one.model == ACTIVITY:
+                document = self._document(one)
+                if document is not None:
+                    yield document, Key(ACTIVITY, one.key)
+
+    def _document(self, change: Ensure) -> Ref | None:
+        anchor, model = change.values.get("res_id"), change.values.get("res_model")
+        if isinstance(anchor, Key):
+            found = self.named(external_id(anchor.key))
+            return None if found is None or found.id is None else Ref(found.model, found.id)
+        return Ref(model, anchor) if isinstance(model, str) and isinstance(anchor, int) and anchor > 0 else None
+
+    def _lacks_a_document(self, change: Ensure) -> bool:
+        anchor = change.values.get("res_id")
+        return change.model == ACTIVITY and isinstance(anchor, Key) and self.named(external_id(anchor.key)) is None
+
+    def _search(self, model: str, by: str, documents: Iterable[Ref]) -> None:
+        """Learn the keys of all activities or notes on these documents: two calls for each model and thousand."""
+        todo: dict[str, set[int]] = defaultdict(set)
+        for ref in documents:
+            if (model, ref) not in self._searched and self.presence(ref) is Presence.SEEN:
+                todo[ref.model].add(ref.id)
+        for on, ids in todo.items():
+            for page in _thousands(sorted(ids)):
+                there = self._on(model, [[by, "=", on], ["res_id", "in", page]])
+                for id_, keys in external_ids(self._client, model, there, MODULE).items():
+                    self._names |= {external_id(key): Found(model, id_) for key in keys}
+                self._searched |= {(model, Ref(on, id_)) for id_ in page}
+
+    def _on(self, model: str, domain: list[Any]) -> list[int]:
+        if model == MESSAGE:
+            domain = [*domain, ["subtype_id.internal", "=", True]]
+        request = Request(
+            model=model, method="search", arguments={"domain": domain}, context={"active_test": False}, reads=True
+        )
+        found: list[int] = self._client.send(request)
+        return found
+
+
+def _thousands(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), AT_ONCE):
+        yield ids[start : start + AT_ONCE]
+
+
+def _touched(change: Change) -> tuple[Ref, ...]:
+    match change:
+        case Update() | Call():
+            return (change.ref,)
+        case Close() if change.activity > 0:
+            return (Ref(ACTIVITY, change.activity),)
+        case _:
+            return ()
+
+
+def _fields(change: Change, archives: Callable[[], bool]) -> set[str]:
+    match change:
+        case Update():
+            return {*change.expect, *change.values}
+        case Call():
+            return set(change.guard)
+        case Close():
+            return {open_by(archives()), "res_id"} - {"id"}
+        case _:
+            return set()
+
+
+def _values(change: Change) -> Iterator[Value]:
+    match change:
+        case Ensure() | Update():
+            yield from change.values.values()
+        case _:
+            return
+
+
+def _names(change: Change) -> Iterator[str]:
+    """Name what is asked for by external id: values, expectations, and the record itself."""
+    held: list[Values] = []
+    match change:
+        case Ensure():
+            yield external_id(change.key)
+            held = [change.values]
+        case Note():
+            yield external_id(change.key)
+        case Update():
+            held = [change.values, change.expect]
+        case Call():
+            held = [change.guard]
+    for values in held:
+        for value in values.values():
+            if isinstance(value, Key):
+                yield external_id(value.key)
+            elif isinstance(value, XmlId):
+                yield value.name

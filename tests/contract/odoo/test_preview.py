@@ -1,0 +1,327 @@
+"""What a preview foretells is what applying then does, and foretelling changes nothing."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from odoo_client import Door, OdooClient, Preview, Status, connect
+from odoo_client.wire import Request
+from purser import Call, Close, Ensure, Key, Link, Note, Ref, Update, XmlId, activity
+from purser.changes import Change
+from purser.fates import Fate, FieldChange
+from tests.contract.odoo.conftest import OdooServer
+from tests.contract.odoo.seeding import Seeder
+
+DEADLINE = dt.date(2026, 3, 9)
+READS = {
+    "check_object_reference",
+    "context_get",
+    "fields_get",
+    "get_external_id",
+    "get_metadata",
+    "has_access",
+    "read",
+    "search",
+    "search_read",
+}
+NOWHERE = 99_999_999
+
+
+def todo(key: str, on: Ref | Key, user_id: int | None = None) -> Ensure:
+    return activity(key=key, on=on, summary="Look", note="<p>why</p>", user_id=user_id, deadline=DEADLINE)
+
+
+def fates(previews: tuple[Preview, ...]) -> list[Fate]:
+    return [one.fate for one in previews]
+
+
+def as_applied(preview: Preview) -> set[Status]:
+    """Give the outcomes that bear a preview out: an ensured record that was there already counts as done too."""
+    match preview.fate:
+        case Fate.APPLY:
+            return {Status.DONE}
+        case Fate.DONE:
+            return {Status.DONE if isinstance(preview.change, (Ensure, Note)) else Status.ALREADY}
+        case Fate.CONFLICT:
+            return {Status.CONFLICT}
+        case Fate.REFUSED:
+            return {Status.REFUSED}
+        case _:
+            return {Status.DONE, Status.REFUSED}
+
+
+class Watching(OdooClient):
+    """A client that remembers what it sent."""
+
+    def __init__(self, door: Door) -> None:
+        super().__init__(door)
+        self.sent: list[Request] = []
+
+    def send(self, request: Request) -> Any:
+        self.sent.append(request)
+        return super().send(request)
+
+
+@pytest.fixture
+def watching(odoo_server: OdooServer, api: Any) -> Iterator[Watching]:
+    with Watching(dataclasses.replace(odoo_server.admin, api=api)) as client:
+        yield client
+
+
+# --------------------------------------------------------------------------- it never writes --
+
+
+def one_of_each(client: OdooClient, seed: Seeder) -> tuple[list[Change], Ref]:
+    """Give changes that would all be applied, and the task they are about."""
+    task, partner = seed.task(allocated_hours=1), seed.partner()
+    (open_,) = client.ensure(todo(seed.key("open"), task))
+    assert open_.ref is not None
+    changes: list[Change] = [
+        Ensure(model="res.partner", key=seed.key("new"), values={"name": "New"}),
+        todo(seed.key("ask"), task, client.whoami().uid),
+        Note(on=task, key=seed.key("note"), body="Seen"),
+        Update(
+            ref=task,
+            expect={"allocated_hours": 1},
+            values={"allocated_hours": Decimal("2.5"), "partner_id": Key("res.partner", seed.key("new"))},
+        ),
+        Close(activity=open_.ref.id, feedback="done", key=seed.key("open")),
+        Call(ref=partner, method="action_archive", guard={"active": True}),
+    ]
+    return changes, task
+
+
+def test_a_preview_sends_only_reads_and_leaves_everything_as_it_was(watching: Watching, seed: Seeder) -> None:
+    changes, task = one_of_each(watching, seed)
+    counted = ("res.partner", "project.task", "mail.activity", "mail.message")
+    before = [seed.call(model, "search_count", domain=[]) for model in counted]
+    stamp = seed.read(task, "write_date", "allocated_hours")
+    watching.sent.clear()
+    previews = watching.preview(changes)
+    assert set(fates(previews)) == {Fate.APPLY}
+    assert all(request.reads for request in watching.sent)
+    assert {request.method for request in watching.sent} <= READS
+    assert [seed.call(model, "search_count", domain=[]) for model in counted] == before
+    assert seed.read(task, "write_date", "allocated_hours") == stamp
+    assert {one.status for one in watching.apply(changes)} == {Status.DONE}
+
+
+# ------------------------------------------------------------------- it says what would change --
+
+
+def test_fields_are_told_now_and_then(client: OdooClient, seed: Seeder) -> None:
+    changes, task = one_of_each(client, seed)
+    new, ask, note, update, close, call = client.preview(changes)
+    assert new.fields == (FieldChange("name", None, "New"),)
+    assert FieldChange("user_id", None, f"res.users/{client.whoami().uid}") in ask.fields
+    assert note.fields == (FieldChange("body", None, "Seen"),)
+    assert (update.ref, update.fields) == (
+        task,
+        (FieldChange("allocated_hours", 1.0, 2.5), FieldChange("partner_id", None, seed.key("new"))),
+    )
+    assert close.fields == (FieldChange("active", True, False), FieldChange("feedback", None, "done"))
+    assert "action_archive" in call.why
+    assert (new.ref, ask.ref, note.ref) == (None, None, None)
+
+
+def test_a_link_is_told_by_record_now_and_then(client: OdooClient, seed: Seeder) -> None:
+    old, new = seed.partner(), seed.partner()
+    task = seed.task(partner_id=old.id)
+    change = Update(ref=task, expect={"partner_id": Link(old)}, values={"partner_id": Link(new), "sequence": 10})
+    (found,) = client.preview([change])
+    assert FieldChange("partner_id", str(old), str(new)) in found.fields
+
+
+def test_what_was_applied_is_already_done(client: OdooClient, seed: Seeder) -> None:
+    changes, _ = one_of_each(client, seed)
+    outcomes = client.apply(changes)
+    previews = client.preview(changes)
+    assert set(fates(previews)) == {Fate.DONE}
+    assert [one.ref for one in previews] == [one.ref for one in outcomes]
+    assert all(one.fields == () for one in previews)
+
+
+def test_each_change_is_foreseen_on_what_those_before_it_leave(client: OdooClient, seed: Seeder) -> None:
+    task, key = seed.task(allocated_hours=1), seed.key("twice")
+    steps: list[Change] = [
+        Update(ref=task, expect={"allocated_hours": 1}, values={"allocated_hours": 2}),
+        Update(ref=task, expect={"allocated_hours": 2}, values={"allocated_hours": 3}),
+        Update(ref=task, expect={"allocated_hours": 1}, values={"allocated_hours": 4}),
+        todo(key, task),
+        todo(key, task),
+    ]
+    assert fates(client.preview(steps)) == [Fate.APPLY, Fate.APPLY, Fate.CONFLICT, Fate.APPLY, Fate.DONE]
+
+
+def test_a_field_that_this_odoo_does_not_have_cannot_be_told(client: OdooClient, seed: Seeder) -> None:
+    task = seed.task()
+    previews = client.preview(
+        [
+            Ensure(model="res.partner", key=seed.key("x"), values={"name": "X", "no_such_field": "1"}),
+            Update(ref=task, expect={"no_such_field": 1}, values={"name": "Y"}),
+            Ensure(model="no.such.model", key=seed.key("y"), values={"name": "Y"}),
+            Update(ref=task, expect={}, values={"allocated_hours": 7}),
+        ]
+    )
+    assert fates(previews) == [Fate.UNKNOWN, Fate.UNKNOWN, Fate.UNKNOWN, Fate.APPLY]
+    assert "no_such_field" in previews[0].why
+    assert "no.such.model" in previews[2].why
+
+
+# ------------------------------------------------------------------------------- what it costs --
+
+
+def test_a_thousand_activities_on_a_thousand_documents_cost_a_handful_of_calls(
+    client: OdooClient, seed: Seeder
+) -> None:
+    project = seed.project()
+    rows = [{"name": f"T{n}", "project_id": project.id} for n in range(200)]
+    tasks = [Ref("project.task", id_) for id_ in seed.call("project.task", "create", vals_list=rows)]
+    changes = [todo(seed.key(f"many{n}"), task, client.whoami().uid) for n, task in enumerate(tasks)]
+    client.apply(changes[:50])
+    before = client.calls
+    previews = client.preview(changes)
+    assert fates(previews) == [Fate.DONE] * 50 + [Fate.APPLY] * 150
+    assert client.calls - before <= 12
+
+
+# ----------------------------------------------------------------------- the limits of a right --
+
+
+def test_what_a_user_may_not_do_would_be_refused(
+    odoo_server: OdooServer, client: OdooClient, limited: OdooClient, seed: Seeder
+) -> None:
+    public, private, partner = seed.task(), seed.task(seed.project(private=True)), seed.partner()
+    (hidden, own) = client.apply([todo(seed.key("hidden"), private), todo(seed.key("seen"), public)])
+    assert hidden.ref is not None
+    assert own.ref is not None
+    me, admin = limited.whoami().uid, client.whoami().uid
+    changes: list[Change] = [
+        todo(seed.key("hidden"), private),
+        todo(seed.key("d0"), private),
+        todo(seed.key("d1"), public),
+        todo(seed.key("d2"), public, me),
+        todo(seed.key("d3"), public, admin),
+        todo(seed.key("d4"), partner, me),
+        Note(on=public, key=seed.key("n0"), body="x"),
+        Note(on=private, key=seed.key("n1"), body="x"),
+        Note(on=partner, key=seed.key("n2"), body="x"),
+        Ensure(model="res.partner", key=seed.key("p0"), values={"name": "X"}),
+        Update(ref=private, expect={}, values={"name": "X"}),
+        Update(ref=public, expect={}, values={"name": "X"}),
+        Close(activity=hidden.ref.id, feedback="x", key="x"),
+    ]
+    previews = limited.preview(changes)
+    outcomes = limited.apply(changes)
+    for preview, outcome in zip(previews, outcomes, strict=True):
+        assert outcome.status in as_applied(preview), (preview, outcome)
+    assert Fate.UNKNOWN not in fates(previews)
+    assert fates(previews).count(Fate.REFUSED) >= 7
+
+
+# ------------------------------------------------------------------------------- the property --
+
+
+class Stage:
+    """Records that generated changes are about, made once for each example."""
+
+    def __init__(self, seed: Seeder, client: OdooClient) -> None:
+        self.seed = Seeder(seed._client)
+        self.project = self.seed.project()
+        self.lost = self.seed.task(self.project)
+        self.tasks = [self.seed.task(self.project, allocated_hours=n) for n in range(2)]
+        there = client.apply([todo(self.seed.key(f"k{n}"), self.tasks[0]) for n in range(2)])
+        self.seed.unlink(self.lost)
+        self.activities = [one.ref.id for one in there if one.ref is not None]
+        client.complete(Close(activity=self.activities[1], feedback="by hand", key="x"))
+        self.partners = [self.seed.partner(), self.seed.partner(active=False)]
+
+    def changes(self, plan: list[tuple[Any, ...]]) -> list[Change]:
+        return [getattr(self, name)(*args) for name, *args in plan]
+
+    def _task(self, n: int) -> Ref:
+        return [*self.tasks, self.lost][n]
+
+    def ask(self, key: int, task: int) -> Change:
+        return todo(self.seed.key(f"k{key}"), self._task(task))
+
+    def ask_under(self, key: int, parent: int) -> Change:
+        return todo(self.seed.key(f"u{key}"), Key("project.task", self.seed.key(f"t{parent}")))
+
+    def child(self, key: int, parent: int) -> Change:
+        above = Key("project.task", self.seed.key(f"t{parent}")) if parent != key else None
+        values: dict[str, Any] = {"name": "T", "project_id": Link(self.project), "parent_id": above}
+        return Ensure(model="project.task", key=self.seed.key(f"t{key}"), values=values)
+
+    def stray(self, key: int, lost: int) -> Change:
+        link = Link(Ref("res.partner", NOWHERE)) if lost else XmlId("base.no_such_record")
+        return Ensure(
+            model="res.partner",
+            key=self.seed.key(f"p{key}"),
+            values={"name": "X", "parent_id" if lost else "country_id": link},
+        )
+
+    def partner(self, key: int) -> Change:
+        return Ensure(model="res.partner", key=self.seed.key(f"p{key}"), values={"name": "X"})
+
+    def note(self, key: int, task: int) -> Change:
+        return Note(on=self._task(task), key=self.seed.key(f"n{key}"), body="Seen")
+
+    def update(self, task: int, was: int, then: int) -> Change:
+        return Update(ref=self._task(task), expect={"allocated_hours": was}, values={"allocated_hours": then})
+
+    def link(self, task: int, key: int) -> Change:
+        customer = Key("res.partner", self.seed.key(f"p{key}"))
+        return Update(ref=self._task(task), expect={"partner_id": None}, values={"partner_id": customer})
+
+    def close(self, n: int) -> Change:
+        return Close(activity=[*self.activities, NOWHERE][n], feedback="done", key="x")
+
+    def archive(self, n: int) -> Change:
+        ref = [*self.partners, Ref("res.partner", NOWHERE)][n]
+        return Call(ref=ref, method="action_archive", guard={"active": True})
+
+
+two, three = st.integers(0, 1), st.integers(0, 2)
+plans = st.lists(
+    st.one_of(
+        st.tuples(st.just("ask"), three, three),
+        st.tuples(st.just("ask_under"), two, two),
+        st.tuples(st.just("child"), two, two),
+        st.tuples(st.just("stray"), two, two),
+        st.tuples(st.just("partner"), two),
+        st.tuples(st.just("note"), two, three),
+        st.tuples(st.just("update"), three, three, three),
+        st.tuples(st.just("link"), three, two),
+        st.tuples(st.just("close"), three),
+        st.tuples(st.just("archive"), three),
+    ),
+    max_size=14,
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(plan=plans)
+def test_what_is_foretold_of_any_list_of_changes_is_what_applying_it_does(
+    client: OdooClient, seed: Seeder, plan: list[tuple[Any, ...]]
+) -> None:
+    changes = Stage(seed, client).changes(plan)
+    previews = client.preview(changes)
+    outcomes = client.apply(changes)
+    for preview, outcome in zip(previews, outcomes, strict=True):
+        assert outcome.status in as_applied(preview), (preview, outcome)
+    assert Fate.UNKNOWN not in fates(previews)
+    done = {Fate.DONE, Fate.REFUSED, Fate.CONFLICT}
+    assert set(fates(client.preview([one.change for one in previews if one.fate is Fate.APPLY]))) <= done
+
+
+def test_a_preview_of_nothing_asks_nothing(odoo_server: OdooServer) -> None:
+    with connect(odoo_server.admin) as client:
+        assert client.preview([]) == ()
+        assert client.calls == 0
