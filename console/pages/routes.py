@@ -5,7 +5,7 @@ from typing import Any
 
 from tornado.web import StaticFileHandler, url
 
-from console.pages import cases, delayed, menu, refusals, runs
+from console.pages import cases, delayed, letters, menu, refusals, replays, runs
 from workers.fleet import Fleet
 
 
@@ -14,6 +14,12 @@ def routes(fleet: Fleet, executor: Executor) -> list[Any]:
     parts = {"fleet": fleet, "executor": executor}
     return [
         url(r"/purser/static/(.*)", StaticFileHandler, {"path": menu.STATIC}),
+        url(r"/dead", letters.GroupsPage, parts),
+        url(r"/dead/letters", letters.ListPage, parts),
+        url(r"/dead/letter", letters.LetterPage, parts),
+        url(r"/dead/start", replays.StartPage, parts),
+        url(r"/dead/replays", replays.ListPage, parts),
+        url(r"/dead/replay", replays.ReplayPage, parts),
         url(r"/cases", cases.ListPage, parts),
         url(r"/runs", runs.ListPage, parts),
         url(r"/refusals", refusals.ListPage, parts),

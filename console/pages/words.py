@@ -9,7 +9,10 @@ from urllib.parse import urlencode
 
 from tornado.escape import url_escape, xhtml_escape
 
-from console.output import clean, count
+from config.redact import Redactor
+from console.output import clean as printable
+from console.output import count
+from ledger import ABSENT
 from purser.model import Money
 
 Markup = str
@@ -97,7 +100,7 @@ def days(number: int) -> str:
 
 def plain(value: Any) -> str:
     """Give text that is safe to show: control codes as escapes, and whatever is no text as one."""
-    return clean(str(value).encode("utf-8", "backslashreplace").decode())
+    return printable(str(value).encode("utf-8", "backslashreplace").decode())
 
 
 def link(path: str, **words: Any) -> str:
@@ -136,13 +139,33 @@ def strip(marks: Sequence[tuple[str, str]], title: str) -> Markup:
 def bars(numbers: Sequence[int], title: str) -> Markup:
     """Draw a trend as bars. HTML."""
     top = max(numbers, default=0) or 1
+    tall = [max(2, round(28 * number / top)) for number in numbers]
     cells = "".join(
-        f'<rect x="{n * 5}" y="{28 - tall}" width="4" height="{tall}"{"" if number else " class=zero"}/>'
+        f'<rect class="{"some" if number else "zero"}" x="{n * 5}" y="{28 - tall[n]}" width="4" height="{tall[n]}"/>'
         for n, number in enumerate(numbers)
-        for tall in [max(2, round(28 * number / top))]
     )
     box = f"0 0 {max(len(numbers), 1) * 5} 28"
     return (
         f'<svg class="pp-trend" role="img" aria-label="{xhtml_escape(title)}" viewBox="{box}" '
         f'preserveAspectRatio="none"><title>{xhtml_escape(title)}</title>{cells}</svg>'
     )
+
+
+def link_many(path: str, told: Mapping[str, Any]) -> str:
+    """Spell an address of ours in which a word may stand several times."""
+    return f"{path}?{urlencode({name: value for name, value in told.items() if value}, doseq=True)}"
+
+
+def size(number: int) -> str:
+    """Say how many bytes."""
+    for unit, one in (("MB", 1_000_000), ("kB", 1000)):
+        if number >= one:
+            return f"{number / one:,.1f} {unit}"
+    return count(number, "byte")
+
+
+def patched(path: str, value: Any, clean: Redactor) -> str:
+    """Show a value of an edit, masked by the name it stands under."""
+    if value is ABSENT:
+        return "not there"
+    return plain(json.dumps(clean.entry(path.rpartition("/")[2], value), ensure_ascii=False, default=str))[:500]

@@ -5,7 +5,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from ledger import Delayed, Kind, Ledger, Letter, Outcome, RefusalEntry, RunRecord, fingerprint
+from ledger import Attempt, Delayed, Kind, Ledger, Letter, Outcome, RefusalEntry, RunRecord, fingerprint
 from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.model import Money, Period, Ref, Severity
 
@@ -15,6 +15,7 @@ SECRET = "hunter2-do-not-show"
 """Stands under `api_key` in a payload."""
 
 Moment = dt.datetime
+MINUTE = dt.timedelta(minutes=1)
 HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
 
@@ -176,6 +177,7 @@ def letters(now: Moment) -> list[Letter]:
             body=event(n),
             error="ValueError",
             message=f"opportunity {n} has no company",
+            subjects=(f"crm.lead/{n}",),
         )
         for n in range(1, 41)
     ]
@@ -223,6 +225,7 @@ def letter(name: str, at: Moment, **given: Any) -> Letter:
         "correlation_id": f"root-{name}",
         "causation_id": "",
         "first_at": at - HOUR,
+        "attempts": tuple(Attempt(at - n * 20 * MINUTE, "Transient: Odoo did not answer") for n in (2, 1, 0)),
         "stored_at": at,
         **given,
     }
