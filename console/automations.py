@@ -1,5 +1,6 @@
 """What follows from an event can be seen before it happens."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +10,11 @@ from console import context
 from console.events import load
 from console.output import AsJson, as_json, facts, say, table, text
 from events.fact import read_event
-from purser.changes import Change, dump_changes
 from purser.errors import Mistake, Permanent
+from purser.fates import FieldChange
 from tasks.house import catalogue
 from workers import react
-from workers.apply import change_key
+from workers.plan import PlannedChange, foresee
 
 group = typer.Typer(help="What follows from an event.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="An automation, such as open-project.", show_default=False)]
@@ -57,7 +58,7 @@ def show(name: Name, json: AsJson = False) -> None:
 def run(
     name: Name,
     event: Annotated[Path, typer.Option(help="A CloudEvent as JSON; - reads stdin.", show_default=False)],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which changes would follow.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change, field by field.")] = False,
     note: Annotated[str, typer.Option(help="Why, for the audit trail.")] = "",
     json: AsJson = False,
 ) -> None:
@@ -72,7 +73,7 @@ def run(
         raise Mistake(f"automation `{name}` reacts to {automation.on.type}, not to {envelope.type}")
     if dry_run:
         with context.reading_fleet() as fleet:
-            _print(react.decide(fleet, automation, fact), json=json)
+            _tell(foresee(fleet, react.decide(fleet, automation, fact)), json=json)
         return
     with context.fleet("odoo") as fleet:
         what = f"{name} on {envelope.type} {envelope.id}"
@@ -85,21 +86,22 @@ def run(
         text(f"{name}: " + ", ".join(f"{count} {what}" for what, count in told.items()))
 
 
-def _print(changes: tuple[Change, ...], *, json: bool) -> None:
+def _tell(planned: tuple[PlannedChange, ...], *, json: bool) -> None:
     if json:
-        as_json(dump_changes(changes))
+        as_json(planned)
         return
-    table(
-        ("change", "model", "key", "values"),
-        ((change.kind, getattr(change, "model", "-"), change_key(change), _values(change)) for change in changes),
-    )
-    if not changes:
+    columns = ("fate", "change", "model", "record or key", "field", "now", "then")
+    table(columns, [row for one in planned for row in _rows(one)])
+    for one in planned:
+        if one.why:
+            say(f"{one.key}: {one.why}")
+    if not planned:
         say("nothing would change")
 
 
-def _values(change: Change) -> list[str]:
-    return [f"{name}={_value(value)}" for name, value in getattr(change, "values", {}).items()]
-
-
-def _value(value: object) -> object:
-    return getattr(value, "key", None) or getattr(value, "ref", None) or getattr(value, "name", None) or value
+def _rows(one: PlannedChange) -> Iterator[tuple[object, ...]]:
+    """Give a line for each field; what has none to show is still a change."""
+    head: tuple[object, ...] = (one.fate, one.kind, one.model, one.key)
+    for field in one.fields or (FieldChange("-", None, None),):
+        yield (*head, field.field, field.now, field.then)
+        head = ("", "", "", "")

@@ -23,6 +23,11 @@ AT_ONCE = 1000
 """So many records or documents share a call."""
 
 
+FEW = 100
+"""So many activities and notes that do not stand on their documents are asked for by name. Of more it is believed
+that they stand nowhere: one that was made for another document is then taken for missing."""
+
+
 class Reader(Sender, Protocol):
     """What knowing needs of a client."""
 
@@ -112,9 +117,10 @@ class Known:
         self._learn_writable({ref for ref, _ in standing} | {ref for one in changes for ref in _touched(one)})
         self._search(ACTIVITY, "res_model", {ref for ref, key in standing if key.model == ACTIVITY})
         self._search(MESSAGE, "model", {ref for ref, key in standing if key.model == MESSAGE})
-        for ref, key in standing:
-            if self.presence(ref) is Presence.SEEN:
-                self._names.setdefault(external_id(key.key), None)  # it would stand here, and does not
+        lacking = {external_id(key.key) for ref, key in standing if self.presence(ref) is Presence.SEEN}
+        lacking -= self._names.keys()
+        if len(lacking) > FEW:
+            self._names |= dict.fromkeys(lacking)
         for one in changes:
             if isinstance(one, Ensure) and self._lacks_a_document(one):
                 self._names.setdefault(external_id(one.key), None)  # it ends with its document

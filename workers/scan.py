@@ -152,13 +152,19 @@ def see_cases(fleet: Fleet, control: str, as_of: dt.datetime) -> dict[CaseKey, C
     return merge(control, seen, memory)
 
 
+def due_slot(fleet: Fleet, name: str, now: dt.datetime) -> dt.datetime:
+    """Give the slot that a run of a control would be for at `now`."""
+    every = fleet.policies.control(name).every
+    ahead = min(SKEW, every.step / 10) if isinstance(every, Every) else SKEW
+    return latest_slot(every, now + ahead, fleet.policies.timezone, stagger(name, every))
+
+
 def run_slot(fleet: Fleet, name: str, *, holder: str, release_hold: bool = False) -> Run:
     """Run the latest slot of a control, unless it is done or somebody else runs it."""
     policy = fleet.policies.control(name)
     slots = fleet.ledger.slots
-    ahead = min(SKEW, policy.every.step / 10) if isinstance(policy.every, Every) else SKEW
     now, zone, offset = fleet.now(), fleet.policies.timezone, stagger(name, policy.every)
-    slot = latest_slot(policy.every, now + ahead, zone, offset)
+    slot = due_slot(fleet, name, now)
     last = slots.last_done(name)
     claim = slots.claim(name, slot, holder=holder, lease=SLOT_LEASE)
     if claim is not Claim.GRANTED:

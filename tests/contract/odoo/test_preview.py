@@ -177,9 +177,7 @@ def test_a_field_that_this_odoo_does_not_have_cannot_be_told(client: OdooClient,
 # ------------------------------------------------------------------------------- what it costs --
 
 
-def test_a_thousand_activities_on_a_thousand_documents_cost_a_handful_of_calls(
-    client: OdooClient, seed: Seeder
-) -> None:
+def test_many_activities_on_as_many_documents_cost_a_handful_of_calls(client: OdooClient, seed: Seeder) -> None:
     project = seed.project()
     rows = [{"name": f"T{n}", "project_id": project.id} for n in range(200)]
     tasks = [Ref("project.task", id_) for id_ in seed.call("project.task", "create", vals_list=rows)]
@@ -189,6 +187,13 @@ def test_a_thousand_activities_on_a_thousand_documents_cost_a_handful_of_calls(
     previews = client.preview(changes)
     assert fates(previews) == [Fate.DONE] * 50 + [Fate.APPLY] * 150
     assert client.calls - before <= 12
+
+
+def test_an_activity_made_for_another_document_is_found_by_its_key(client: OdooClient, seed: Seeder) -> None:
+    first, second, key = seed.task(), seed.task(), seed.key("elsewhere")
+    (made,) = client.apply([todo(key, first)])
+    (found,) = client.preview([todo(key, second)])
+    assert (found.fate, found.ref) == (Fate.DONE, made.ref)
 
 
 # ----------------------------------------------------------------------- the limits of a right --

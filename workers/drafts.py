@@ -1,0 +1,197 @@
+"""What a dead letter asks for, read with today's code: the changes of a chunk, or what an automation decides now.
+
+Nothing is written, and no letter raises: what cannot be read or asked says so.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kombu.serialization import loads
+from pydantic import ValidationError
+
+from events.fact import Fact, read_event
+from ledger import Letter
+from purser.declare import Automation
+from purser.errors import Misconfigured, Mistake, Permanent, PurserError, Snooze, Transient
+from purser.fates import Fate
+from purser.reconcile import Step
+from workers.fleet import Fleet, home_of
+from workers.react import decide
+from workers.replay import is_message
+from workers.scan import due_slot, load_steps
+
+_PARAMETERS = {
+    "purser.scan": ("control", "release_hold"),
+    "purser.apply": ("control", "slot", "run", "steps"),
+    "purser.accept": ("event",),
+    "purser.react": ("automation", "event"),
+}
+"""What the tasks of this release take, in their order."""
+
+OF_A_CHUNK = (Fate.APPLY, Fate.UNKNOWN, Fate.CONFLICT, Fate.REFUSED, Fate.DONE)
+"""The changes of a chunk end each for itself: that one would be applied is the news."""
+
+OF_A_DECISION = (Fate.UNKNOWN, Fate.CONFLICT, Fate.APPLY, Fate.REFUSED, Fate.DONE)
+"""One conflict sends an automation back to decide again, and in the end its message back to the dead."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """What a letter asks for. With `fate` that is all there is to say; otherwise its changes decide."""
+
+    letter: Letter
+    fate: Fate | None = None
+    why: str = ""
+    steps: tuple[Step, ...] = ()
+    gravest: Sequence[Fate] = OF_A_CHUNK
+    """The fate of a letter is the first of these that one of its changes has."""
+    decided: bool = False
+    """An automation was asked, which cost calls of its own."""
+
+
+AWAY = (Transient, Snooze, Misconfigured)
+"""What keeps Odoo from being asked about anything."""
+
+
+class _Unreadable(Exception):
+    """The words in which a letter cannot be read."""
+
+
+class Drafter:
+    """Reads letters. What it asks the ledger once it keeps, so a plan is of one moment."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._done: dict[str, dt.datetime | None] = {}
+        self.away: PurserError | None = None
+        """Why Odoo cannot be asked: it is not asked again for each letter."""
+        self._readers: Mapping[str, Callable[[Letter, Mapping[str, Any]], Draft]] = {
+            "purser.scan": self._scan,
+            "purser.apply": self._apply,
+            "purser.accept": self._accept,
+            "purser.react": self._react,
+        }
+
+    def draft(self, letter: Letter) -> Draft:
+        """Read one letter."""
+        try:
+            return self._readers.get(letter.task, _unknown)(letter, _values(letter))
+        except _Unreadable as error:
+            return Draft(letter=letter, fate=Fate.UNREADABLE, why=str(error))
+        except Exception as error:  # noqa: BLE001 - an automation may raise anything, and the other letters count
+            return given_up(Draft(letter=letter), error)
+
+    # -------------------------------------------------------------------- one for each task --
+
+    def _scan(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+        name = _text(values, "control")
+        policy = self._fleet.policies.control(name)
+        if not policy.enabled:
+            return Draft(letter=letter, fate=Fate.UNKNOWN, why=f"control `{name}` is switched off in the policy")
+        due, last = due_slot(self._fleet, name, self._fleet.now()), self._last_done(name)
+        if last is not None and last >= due:
+            return Draft(letter=letter, fate=Fate.SUPERSEDED, why=f"the scan of {last.isoformat()} is done")
+        why = f"the scan of {due.isoformat()} runs and decides anew: {policy.control.rule}"
+        return Draft(letter=letter, fate=Fate.APPLY, why=why)
+
+    def _apply(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+        try:
+            steps = load_steps(values.get("steps"))
+            slot = dt.datetime.fromisoformat(_text(values, "slot"))
+        except ValidationError as error:
+            raise _Unreadable(f"its steps do not fit this release: {error.error_count()} mistakes") from None
+        except ValueError:
+            raise _Unreadable("its slot is no moment") from None
+        self._check_home()
+        last = self._last_done(_text(values, "control"))
+        slot = slot if slot.tzinfo else slot.replace(tzinfo=dt.UTC)
+        if last is not None and slot < last:
+            why = f"the scan of {last.isoformat()} has decided anew"
+            return Draft(letter=letter, fate=Fate.SUPERSEDED, why=why)
+        return Draft(letter=letter, steps=steps)
+
+    def _react(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+        automation = self._fleet.catalogue.automation(_text(values, "automation"))
+        envelope, fact = _event(values)
+        if type(fact) is not automation.on:
+            raise _Unreadable(f"`{automation.name}` reacts to {automation.on.type}, not to {envelope.type}")
+        steps = self._decided(automation, fact)
+        return Draft(letter=letter, steps=steps, gravest=OF_A_DECISION, decided=True)
+
+    def _accept(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+        envelope, fact = _event(values)
+        if self._fleet.ledger.events.seen(envelope.source, envelope.id):
+            return Draft(letter=letter, fate=Fate.DONE, why="the event was accepted before")
+        reacting = [
+            one
+            for one in self._fleet.catalogue.reacting_to(type(fact))
+            if self._fleet.policies.automation(one.name).enabled
+        ]
+        if not reacting:
+            return Draft(letter=letter, fate=Fate.APPLY, why="it is accepted, and no automation reacts to it")
+        steps = [step for one in reacting for step in self._decided(one, fact)]
+        why = f"it is accepted, and goes to {', '.join(one.name for one in reacting)}"
+        return Draft(letter=letter, steps=tuple(steps), gravest=OF_A_DECISION, decided=True, why=why)
+
+    def _decided(self, automation: Automation, fact: Fact) -> tuple[Step, ...]:
+        if self.away is not None:
+            raise self.away
+        try:
+            return tuple(Step(change, None) for change in decide(self._fleet, automation, fact))
+        except AWAY as error:
+            self.away = error
+            raise
+
+    def _check_home(self) -> None:
+        known, mine = self._fleet.ledger.home.known(), home_of(self._fleet.settings)
+        if known not in ("", mine):
+            raise Misconfigured(f"this ledger remembers the cases of {known}, and the settings name {mine}")
+
+    def _last_done(self, control: str) -> dt.datetime | None:
+        if control not in self._done:
+            self._done[control] = self._fleet.ledger.slots.last_done(control)
+        return self._done[control]
+
+
+def given_up(draft: Draft, error: Exception) -> Draft:
+    """Give a draft whose changes could not be looked at."""
+    why = str(error) if isinstance(error, PurserError) else f"not foreseen: {type(error).__name__}"
+    return replace(draft, fate=Fate.UNKNOWN, why=why, steps=())
+
+
+def _values(letter: Letter) -> Mapping[str, Any]:
+    """Give the arguments of a letter's task by name."""
+    if not is_message(letter):
+        raise _Unreadable("its bytes are no task message" + (f": {letter.message}" if letter.message else ""))
+    names = _PARAMETERS.get(letter.task)
+    if names is None:
+        raise _Unreadable(f"the task `{letter.task}` is not known to this release")
+    try:
+        body = loads(letter.body, letter.content_type, letter.content_encoding, accept=["application/json"])  # type: ignore[no-untyped-call]
+        args, kwargs, _ = body
+        values = {**dict(zip(names, args, strict=False)), **kwargs}
+    except Exception as error:  # noqa: BLE001 - codecs raise anything
+        raise _Unreadable(f"its body cannot be read: {type(error).__name__}") from None
+    if len(args) > len(names) or not values.keys() <= set(names):
+        raise _Unreadable(f"its arguments do not fit: {letter.task} takes {', '.join(names)}")
+    return values
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    found = values.get(name)
+    if not isinstance(found, str) or not found:
+        raise _Unreadable(f"its argument `{name}` is missing or no text")
+    return found
+
+
+def _event(values: Mapping[str, Any]) -> Any:
+    try:
+        return read_event(values.get("event") or {})
+    except (Permanent, Mistake) as error:
+        raise _Unreadable(str(error)) from None
+
+
+def _unknown(letter: Letter, values: Mapping[str, Any]) -> Draft:
+    raise _Unreadable(f"the task `{letter.task}` is not known to this release")
