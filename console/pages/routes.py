@@ -5,7 +5,7 @@ from typing import Any
 
 from tornado.web import StaticFileHandler, url
 
-from console.pages import cases, delayed, letters, menu, refusals, replays, runs
+from console.pages import cases, delayed, letters, menu, plans, refusals, replays, runs
 from workers.fleet import Fleet
 
 
@@ -17,6 +17,7 @@ def routes(fleet: Fleet, executor: Executor) -> list[Any]:
         url(r"/dead", letters.GroupsPage, parts),
         url(r"/dead/letters", letters.ListPage, parts),
         url(r"/dead/letter", letters.LetterPage, parts),
+        url(r"/dead/plan", plans.PlanPage, {**parts, "planner": plans.Planner(fleet)}),
         url(r"/dead/start", replays.StartPage, parts),
         url(r"/dead/replays", replays.ListPage, parts),
         url(r"/dead/replay", replays.ReplayPage, parts),

@@ -1,0 +1,163 @@
+"""What a replay would do to the business is shown before it is begun; a large plan is made beside the loop."""
+
+import datetime as dt
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from config.settings import Role
+from console.pages import words
+from console.pages.letters import LetterHandler
+from console.pages.replays import RATE
+from ledger import Letter, LetterFilter
+from ledger.replays import FASTEST, SLOWEST
+from purser.errors import Mistake
+from purser.fates import Fate
+from workers.fleet import Fleet
+from workers.plan import ReplayPlan, plan
+
+MOST = 10_000
+"""So many letters are planned at most; a replay may take more."""
+LIMIT = 25
+PATIENCE = 1.5
+"""Seconds for which a page waits for its plan before it says how far it is."""
+_KEPT = 4
+_STALE = 300.0
+_BATCH = 500
+_TICKED = 500
+
+
+@dataclass
+class Job:
+    """A plan that is being made, or was."""
+
+    begun: dt.datetime
+    since: float
+    planned: int = 0
+    result: "Future[ReplayPlan]" = field(default_factory=Future)
+
+    @property
+    def is_stale(self) -> bool:
+        """Say whether it ended too long ago to be shown again."""
+        return self.result.done() and time.monotonic() - self.since > _STALE
+
+
+class Planner:
+    """Makes one plan after the other, so that Odoo is asked by one page at a time, and keeps the latest few."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plans")
+        self._jobs: dict[str, Job] = {}
+
+    def job(self, key: str, letters: Callable[[], Iterator[Letter]], *, anew: bool) -> Job:
+        """Give the plan of a selection, begun now if there is none; Mistake when too many are under way."""
+        known = self._jobs.get(key)
+        if known is not None and not known.is_stale and not (anew and known.result.done()):
+            return known
+        self._jobs.pop(key, None)
+        for old in [name for name, one in self._jobs.items() if one.result.done()][: len(self._jobs) - _KEPT + 1]:
+            del self._jobs[old]
+        if len(self._jobs) >= _KEPT:
+            raise Mistake(f"{_KEPT} plans are being made already: wait for one of them")
+        job = self._jobs[key] = Job(dt.datetime.now(dt.UTC), time.monotonic())
+        job.result = self._thread.submit(self._make, job, letters)
+        return job
+
+    def _make(self, job: Job, letters: Callable[[], Iterator[Letter]]) -> ReplayPlan:
+        def heard(planned: int) -> None:
+            job.planned = planned
+
+        try:
+            return plan(self._fleet, itertools.islice(letters(), MOST), progress=heard)
+        finally:
+            job.since = time.monotonic()
+
+
+class PlanPage(LetterHandler):
+    """What replaying a selection would do."""
+
+    def initialize(self, fleet: Fleet, executor: Executor, planner: Planner | None = None) -> None:
+        """Take who plans, too."""
+        super().initialize(fleet, executor)
+        self.planner = planner or Planner(fleet)
+
+    async def get(self) -> None:
+        """Show it, or how far it is."""
+        ids = list(dict.fromkeys(self.get_arguments("id", strip=False)))
+        if len(ids) > _TICKED:
+            raise Mistake(f"{len(ids)} letters are ticked: choose more than {_TICKED} by a filter")
+        if not ids and not self.word("all"):
+            raise Mistake("say which letters: by their ids, or all=1 with a filter")
+        typed = {"id": ids} if ids else {"all": "1", **self.as_typed()}
+        wanted = self.wanted()
+        self.fleet.settings.odoo(Role.AUDIT)  # says at once what is not set
+        job = self.planner.job(
+            words.link_many("", typed),
+            lambda: self._these(ids) if ids else self._all(wanted),
+            anew=bool(self.word("anew")),
+        )
+        made = await self.aside(_patiently, job)
+        selection = words.link_many("/dead/plan", typed)
+        if made is None:
+            count = len(ids) if ids else await self.aside(self.ledger.letters.count, wanted)
+            self.set_header("Refresh", "1")
+            self.show("planning.html", planned=job.planned, count=min(count, MOST))
+            return
+        fate = self.word("fate")
+        self.show(
+            "plan.html",
+            plan=made,
+            job=job,
+            ids=ids,
+            typed=self.as_typed(),
+            selection=selection,
+            fate=fate,
+            fates=[one for one in Fate if made.counts.get(one)],
+            place=(place := _number(self.word("from"))),
+            chosen=(chosen := [one for one in made.letters if fate in ("", one.fate)]),
+            limit=LIMIT,
+            most=MOST,
+            value=self._value,
+            clean_text=self.clean.for_insiders().text,
+            rate=RATE,
+            bounds=(SLOWEST, FASTEST),
+            until=self.as_typed().get("until") or job.begun.isoformat(),
+            shown=chosen[place : place + LIMIT],
+        )
+
+    def _value(self, name: str, value: Any) -> str:
+        """Show a field of Odoo: its secrets masked, its people not, for they are what is decided about."""
+        shown = self.fleet.redactor.for_insiders().entry(name, value)
+        return "empty" if shown in (None, False, "") else words.plain(shown)[:300]
+
+    def _these(self, ids: list[str]) -> Iterator[Letter]:
+        for one in ids:
+            letter = self.ledger.letters.get(one)
+            if letter is not None:
+                yield letter
+
+    def _all(self, wanted: LetterFilter) -> Iterator[Letter]:
+        after = None
+        while True:
+            page = self.ledger.letters.page(wanted, after=after, limit=_BATCH)
+            yield from page.items
+            if page.next is None:
+                return
+            after = page.next
+
+
+def _patiently(job: Job) -> ReplayPlan | None:
+    try:
+        return job.result.result(timeout=PATIENCE)
+    except TimeoutError:
+        if job.result.done():
+            raise
+        return None
+
+
+def _number(given: str) -> int:
+    return int(given) if given.isdecimal() and len(given) < 9 else 0
