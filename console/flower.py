@@ -48,15 +48,21 @@ class Denied(RequestHandler):
     def check_xsrf_cookie(self) -> None:
         """Let everything come this far: nothing is done here."""
 
-    def prepare(self) -> None:
-        """Answer, whatever was asked for."""
+    def answer(self) -> None:
+        """Answer once the request was read to its end, whatever was asked for."""
         self.set_status(self.status)
         if self.status == 401:
             self.set_header("WWW-Authenticate", 'Basic realm="purser", charset="UTF-8"')
         self.finish(f"{self.words}\n")
 
+    get = head = post = put = patch = delete = options = answer
+
+    def write_error(self, status_code: int, **_: Any) -> None:  # noqa: ARG002 - Tornado's signature
+        """A method that nobody knows is denied like the others."""
+        self.answer()
+
     def data_received(self, chunk: bytes) -> None:
-        """Drop it."""
+        """Drop what it carries."""
 
 
 class LockedFlower(Flower):

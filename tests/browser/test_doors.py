@@ -1,0 +1,160 @@
+"""No address answers without a login, nobody does more than their role, and no other site acts in their name."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from flower.urls import handlers as flowers
+
+from console.pages.handler import PageHandler
+from console.pages.routes import routes
+from ledger import Ledger
+from tests.browser.stage import Flower
+
+OURS: list[Any] = routes(None, None)  # type: ignore[arg-type]
+
+
+def addresses() -> list[str]:
+    """Give an address for every route of ours and of Flower's, and one that nobody has."""
+    patterns = [one.regex.pattern for one in OURS]
+    patterns += [one.regex.pattern if hasattr(one, "regex") else one[0] for one in flowers]
+    return [*(re.sub(r"\(\.[+*]\)|/\?|\$$", "x", one).rstrip("$") for one in patterns if one != ".*"), "/nowhere"]
+
+
+def acting() -> list[str]:
+    """Give every address of ours that takes a POST."""
+    return [
+        one.regex.pattern.rstrip("$")
+        for one in OURS
+        if issubclass(one.handler_class, PageHandler) and "post" in vars(one.handler_class)
+    ]
+
+
+@pytest.fixture
+def visit(site: Flower) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=site.url, timeout=20) as client:
+        yield client
+
+
+def token(visit: httpx.Client, site: Flower, name: str) -> dict[str, str]:
+    """Fetch what a form of somebody carries."""
+    page = visit.get("/delayed", auth=site.login(name))
+    assert page.status_code == 200
+    return {"_xsrf": visit.cookies["_xsrf"]}
+
+
+def test_there_is_something_to_walk() -> None:
+    assert len(addresses()) > 40
+    assert {"/dead/letters", "/dead/start", "/dead/replay", "/delayed", "/refusal"} <= set(acting())
+
+
+def test_no_address_answers_without_a_login(visit: httpx.Client, site: Flower) -> None:
+    open_ = {}
+    for path in addresses():
+        for method in ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE"):
+            for login in (None, ("anna", "wrong")):
+                if login and method not in ("GET", "POST"):
+                    continue  # a wrong password is slow on purpose
+                if login and path not in ("/dead", "/metrics", "/api/task/revoke/x"):
+                    continue
+                answer = visit.request(method, path, auth=login)
+                if answer.status_code != 401 or answer.headers["www-authenticate"][:5] != "Basic":
+                    open_[method, path, login] = answer.status_code
+    assert open_ == {}
+
+
+def test_names_are_known_by_their_own_password_alone(visit: httpx.Client, site: Flower) -> None:
+    assert visit.get("/dead", auth=site.login("vera")).status_code == 200
+    for login in (("vera", site.login("anna")[1]), ("nobody", ""), ("", ""), ("vera\x00", site.login("vera")[1])):
+        assert visit.get("/dead", auth=login).status_code == 401
+    for header in ("Basic", "Basic !", "Bearer x", "Basic dmVyYQ==", "basic " + "A" * 5000):
+        assert visit.get("/dead", headers={"Authorization": header}).status_code == 401
+
+
+def test_every_page_of_ours_says_where_its_parts_may_come_from(
+    visit: httpx.Client, site: Flower, seeded: Ledger
+) -> None:
+    for path in (
+        "/dead",
+        "/dead/letters",
+        "/dead/letter?id=won-1",
+        "/cases",
+        "/runs",
+        "/refusals",
+        "/dead/letter?id=x",
+    ):
+        answer = visit.get(path, auth=site.login("vera"))
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy, path
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        assert not re.search(r"<script(?! src=)|<[^>]*\s(on\w+|style)=|<[^>]*javascript:", answer.text), path
+        assert not re.search(r"""(?:src|href)=["'](?:https?:)?//(?!127|flower\.readthedocs|github)""", answer.text), (
+            path
+        )
+
+
+def test_a_viewer_changes_nothing_anywhere(visit: httpx.Client, site: Flower, seeded: Ledger) -> None:
+    told = {
+        **token(visit, site, "vera"),
+        "id": "won-1",
+        "note": "x",
+        "act": "discard",
+        "key": "opportunity/42/project",
+    }
+    for path in addresses():
+        answer = visit.post(path, data=told, auth=site.login("vera"))
+        assert answer.status_code == 403, path
+    assert (seeded.letters.count(), seeded.refusals.count(), seeded.delayed.count()) == (49, 2, 7)
+
+
+def test_no_other_site_acts_in_somebodys_name(visit: httpx.Client, site: Flower, seeded: Ledger) -> None:
+    told = {**token(visit, site, "anna"), "id": "won-1", "note": "x", "act": "discard"}
+    for path in acting():
+        for header in ({"Origin": "http://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
+            assert visit.post(path, data=told, auth=site.login("anna"), headers=header).status_code == 403, path
+    assert seeded.letters.count() == 49
+
+
+def test_a_form_without_the_token_of_its_page_is_refused(visit: httpx.Client, site: Flower, seeded: Ledger) -> None:
+    token(visit, site, "anna")
+    for path in acting():
+        for told in ({}, {"_xsrf": "made up"}):
+            answer = visit.post(path, data={**told, "id": "won-1", "note": "x"}, auth=site.login("anna"))
+            assert answer.status_code == 403, path
+    assert seeded.letters.count() == 49
+
+
+def test_who_did_it_is_the_login(visit: httpx.Client, site: Flower, seeded: Ledger) -> None:
+    told = {**token(visit, site, "otto"), "id": "won-1", "note": "told twice", "act": "discard", "who": "anna"}
+    answer = visit.post("/dead/letters", data=told, auth=site.login("otto"))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/dead/letters")
+    (entry,) = [one for one in seeded.audit.tail(10) if "discard" in one.action]
+    assert (entry.who, entry.note) == ("otto", "told twice")
+
+
+def test_an_action_leads_back_to_no_other_site(visit: httpx.Client, site: Flower, seeded: Ledger) -> None:
+    for back in ("//elsewhere.example/", "https://elsewhere.example/", "/\\elsewhere.example", "javascript:alert(1)"):
+        told = {**token(visit, site, "otto"), "id": "won-1", "note": "x", "act": "restore", "back": back}
+        answer = visit.post("/dead/letters", data=told, auth=site.login("otto"))
+        assert (answer.status_code, answer.headers["location"]) == (303, "/dead/letters"), back
+        assert "elsewhere" not in visit.get(
+            "/dead/letter", params={"id": "won-1", "back": back}, auth=site.login("otto")
+        ).text.replace(back, "")
+
+
+def test_what_cannot_be_read_is_said_without_a_traceback(visit: httpx.Client, site: Flower, seeded: Ledger) -> None:
+    for path in (
+        "/dead?subject=x",
+        "/dead/letters?after=x",
+        "/dead/letter?id=x",
+        "/cases?owner=x",
+        "/runs?control=x",
+    ):
+        answer = visit.get(path, auth=site.login("vera"))
+        assert answer.status_code in (400, 500), path
+        assert "Traceback" not in answer.text
+        assert "<h1>" in answer.text

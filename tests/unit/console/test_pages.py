@@ -1,0 +1,151 @@
+"""What the pages take from Flower is there, and what they show is short, exact and only text."""
+
+import datetime as dt
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from flower.urls import settings as flower
+
+from config.redact import Redactor
+from console.pages import menu, payloads, runbook, words
+from ledger import Letter
+from purser.errors import Permanent
+from purser.model import Money
+
+NOW = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
+TEMPLATES = Path(flower["template_path"])
+
+
+# ------------------------------------------------------------------ what Flower must have --
+
+
+def test_the_installed_flower_has_the_menu_that_ours_goes_into() -> None:
+    navbar = (TEMPLATES / "navbar.html").read_text()
+    ours = menu.with_our_entries(navbar)
+    assert [ours.count(f'href="{one.path}"') for one in menu.ENTRIES] == [1] * len(menu.ENTRIES)
+    first, second = ours.index("reverse_url('broker')"), ours.index(menu.ENTRIES[0].path)
+    assert first < second < ours.index("</ul>") < ours.index("app-nav-secondary")
+
+
+def test_another_menu_is_noticed_at_once() -> None:
+    with pytest.raises(Permanent, match=r"Install flower==2\.2"):
+        menu.with_our_entries("<nav><ul></ul></nav>")
+
+
+@pytest.mark.parametrize("name", ["navbar.html", "base.html", "workers.html", "task.html", "404.html", "error.html"])
+def test_flowers_own_pages_still_load(name: str) -> None:
+    assert menu.Overlay().load(name).name == name
+
+
+@pytest.mark.parametrize(
+    "path", sorted((menu.HERE / "templates" / "purser").glob("*.html")), ids=lambda one: one.name
+)
+def test_every_template_of_ours_loads(path: Path) -> None:
+    assert menu.Overlay().load(f"purser/{path.name}").name == f"purser/{path.name}"
+
+
+def test_what_our_pages_fetch_is_shipped_by_flower_or_by_us() -> None:
+    page = (menu.HERE / "templates" / "purser" / "page.html").read_text()
+    for name in (
+        "js/theme.js",
+        "css/bootstrap.min.css",
+        "css/flower.css",
+        "js/bootstrap.bundle.min.js",
+        "favicon.ico",
+    ):
+        assert f"static_url('{name}')" in page
+        assert (Path(flower["static_path"]) / name).is_file()
+    assert (menu.STATIC / "purser.css").is_file()
+    assert (menu.STATIC / "purser.js").is_file()
+    variables = (Path(flower["static_path"]) / "css" / "flower.css").read_text()
+    ours = (menu.STATIC / "purser.css").read_text()
+    for name in {part.partition(")")[0] for part in ours.split("var(")[1:] if part.startswith("--flower")}:
+        assert f"{name}:" in variables, name
+
+
+# ---------------------------------------------------------------------------------- words --
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        *((0, "now"), (5, "5 s ago"), (65, "1 min 5 s ago"), (600, "10 min ago"), (3600, "1 h ago")),
+        *((5400, "1 h 30 min ago"), (129600, "1 d 12 h ago"), (777600, "9 d ago"), (-90, "in 1 min 30 s")),
+    ],
+)
+def test_a_moment_is_told_by_its_distance(seconds: float, said: str) -> None:
+    assert words.relative(NOW - dt.timedelta(seconds=seconds), NOW) == said
+
+
+def test_amounts_are_summed_by_currency_and_never_across() -> None:
+    amounts = [Money(Decimal("1200.5"), "EUR"), Money(Decimal(7), "USD"), Money(Decimal("0.5"), "EUR")]
+    assert words.monies(amounts) == "1,201.00 EUR<br>7.00 USD"
+    assert words.monies([]) == words.NONE
+
+
+def test_a_currency_is_only_text() -> None:
+    assert "<" not in words.money(Money(Decimal(1), "<b>"))
+
+
+def test_text_that_is_none_is_shown_as_escapes() -> None:
+    assert words.plain("a\x00b\x1b[31m\udcff") == "a\\x00b\\x1b[31m\\udcff"
+
+
+def test_a_link_leaves_out_what_is_empty_and_escapes_the_rest() -> None:
+    assert words.link("/dead", task="a&b=c", queue="", after=None) == "/dead?task=a%26b%3Dc"
+
+
+# ------------------------------------------------------------------------------- payloads --
+
+CLEAN = Redactor.of(["hunter2"])
+
+
+def body(kwargs: object) -> bytes:
+    return json.dumps([[], kwargs, {"callbacks": None}]).encode()
+
+
+def test_a_payload_is_shown_without_its_secrets() -> None:
+    told = payloads.shown(body({"api_key": "abc", "x": "is hunter2", "n": 1}), CLEAN)
+    assert json.loads(told.text) == {"api_key": "<secret>", "x": "is <secret>", "n": 1}
+    assert told.is_json
+
+
+@pytest.mark.parametrize("raw", [b"\x00\xff\xfe", b"{", b"[" * 100_000, b"", b"password=hunter2 \xff"])
+def test_bytes_that_are_no_json_are_shown_as_they_are(raw: bytes) -> None:
+    told = payloads.shown(raw, CLEAN)
+    assert not told.is_json
+    assert told.size == len(raw)
+    assert told.text.isprintable()
+    assert "hunter2" not in told.text
+
+
+def test_a_large_payload_is_cut_and_says_so() -> None:
+    told = payloads.shown(body({"x": "y" * 1_000_000}), CLEAN)
+    assert (told.is_cut, len(told.text), told.size > 1_000_000) == (True, payloads.MOST, True)
+
+
+@pytest.mark.parametrize("told", [None, [], "x", {"event": 1}, {"event": None}, [[], {"event": []}, {}]])
+def test_a_payload_without_an_event_has_none(told: object) -> None:
+    assert payloads.event_of(letter(body=json.dumps(told).encode())) is None
+
+
+def test_every_letter_gets_advice() -> None:
+    assert "new key" in runbook.advice(letter(error="Misconfigured")).do
+    assert runbook.advice(letter(reason="unreadable", error="NoMessage")).do.startswith("Find out")
+    assert runbook.advice(letter(error="KeyError")).meaning == "A fault in code or data."
+
+
+def letter(*, body: bytes = b"[]", reason: str = "failed", error: str = "") -> Letter:
+    return Letter(
+        id="a",
+        queue="q",
+        task="t",
+        body=body,
+        reason=reason,
+        error=error,
+        fingerprint="f",
+        first_at=NOW,
+        stored_at=NOW,
+    )
