@@ -192,9 +192,7 @@ def _imported(told: Mapping[str, Any]) -> Letter:
         stored_at=_moment(told["stored_at"]),
         replays=int(told["replays"]),
         state=state,
-        settled=None
-        if settled is None
-        else Settled(str(settled["who"]), str(settled["note"]), _moment(settled["at"])),
+        settled=settled,
         edits=edits,
         proposal=None if proposal is None else _edits(body, [proposal])[0],
         **{name: _text(told[name]) for name in _TEXTS},
