@@ -50,12 +50,17 @@ class Redactor:
     secrets: tuple[str, ...] = dataclasses.field(default=(), repr=False)
     hosts: frozenset[str] = frozenset()
     """Machines whose `worker@host` is the name of a process and no e-mail address."""
+    hides_people: bool = True
 
     @classmethod
     def of(cls, secrets: Iterable[str], *, hosts: Iterable[str] = ()) -> "Redactor":
         """Build one that knows these secrets; the longest goes first, for one may hold another."""
         known = sorted({one for one in secrets if len(one) >= _SHORTEST}, key=len, reverse=True)
         return cls(tuple(known), frozenset(host.lower() for host in hosts))
+
+    def for_insiders(self) -> "Redactor":
+        """Give one that hides secrets alone, for a page behind the login: whoever edits a name must see it."""
+        return dataclasses.replace(self, hides_people=False)
 
     def text(self, text: str) -> str:
         """Give a text without what must not be shown."""
@@ -64,6 +69,8 @@ class Redactor:
         text = _USERINFO.sub(rf"\g<before>{SECRET}@", text)
         text = _SECRET_PAIR.sub(rf"\g<before>{SECRET}", text)
         text = _BEARER.sub(rf"\g<before>{SECRET}", text)
+        if not self.hides_people:
+            return text
         text = _PERSON_PAIR.sub(rf"\g<before>{PERSONAL}", text)
         return _EMAIL.sub(lambda m: m[0] if m["host"].lower() in self.hosts else PERSONAL, text)
 
@@ -73,7 +80,7 @@ class Redactor:
             return value
         if isinstance(key, str) and _SECRET_KEY.fullmatch(key):
             return SECRET
-        if isinstance(key, str) and _PERSON_KEY.fullmatch(key):
+        if self.hides_people and isinstance(key, str) and _PERSON_KEY.fullmatch(key):
             return PERSONAL
         return self.value(value, depth)
 

@@ -114,6 +114,12 @@ class Settings(BaseSettings):
 
     flower_user: str = Field("purser", min_length=1, pattern="^[^:]*$", description="the login of the Flower pages")
     flower_password: SecretStr | None = Field(None, description="the password of the Flower pages")
+    people: Path | None = Field(
+        None, description="the file of those who may enter Flower; without it the single login, which may all"
+    )
+    editable: str = Field(
+        "purser.accept,purser.react", description="tasks whose dead letters may be edited, with commas between"
+    )
 
     # ------------------------------------------------------------------------------ build --
 
@@ -281,6 +287,11 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Every secret value, for whoever keeps them out of logs."""
         return tuple(sorted({text for secret in self._secrets() for text in _spellings(secret)}))
+
+    @property
+    def editable_tasks(self) -> frozenset[str]:
+        """The tasks whose dead letters may be edited."""
+        return frozenset(name.strip() for name in self.editable.split(",")) - {""}
 
     def to_environ(self) -> dict[str, str]:
         """Give the variables that load these settings again in a child process, secrets included."""

@@ -26,6 +26,7 @@ from console import (
     flower,
     ledger,
     pauses,
+    people,
     policies,
     processes,
     refusals,
@@ -88,6 +89,7 @@ _GROUPS = {
     "ledger": ledger.group,
     "audit": audit.group,
     "workers": crew.group,
+    "people": people.group,
 }
 
 

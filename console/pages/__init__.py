@@ -1,0 +1,1 @@
+"""The pages that Purser adds to Flower's menu."""

@@ -1,0 +1,151 @@
+"""Open cases: which control found them, who is asked, how long they stand and what is at risk."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from config.policies import Policies
+from console.pages import words
+from console.pages.handler import PageHandler
+from ledger import Ledger
+from purser.cases import CaseMemory
+from purser.errors import Mistake
+from purser.model import Money, Severity
+
+LIMIT = 50
+_FILTER = ("control", "owner", "severity", "subject")
+_SORTS = ("age", "money", "hours", "severity")
+_BADNESS = {one: place for place, one in enumerate(Severity)}
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What the open cases of one control (or of all) come to."""
+
+    control: str
+    title: str
+    count: int
+    oldest: dt.date | None
+    hours: Decimal
+    money: tuple[Money, ...]
+
+    @classmethod
+    def of(cls, control: str, title: str, cases: Sequence[CaseMemory]) -> "Sum":
+        """Add up."""
+        return cls(
+            control,
+            title,
+            len(cases),
+            min((case.opened_on for case in cases), default=None),
+            sum((case.hours for case in cases), Decimal(0)),
+            words.total(case.money for case in cases if case.money is not None),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One look at the open cases."""
+
+    whole: Sum
+    sums: tuple[Sum, ...]
+    owners: tuple[tuple[int | None, int], ...]
+    """Who is asked how often, the most first."""
+    matching: int
+    cases: tuple[CaseMemory, ...]
+    place: int
+    more: bool
+
+
+def look(ledger: Ledger, policies: Policies, wanted: Mapping[str, str]) -> View:
+    """Read the open cases, and give those that are wanted. Reads all of them: some ten thousand are fine."""
+    by_control = {name: tuple(ledger.cases.of(name, open_only=True).values()) for name in ledger.cases.counts()}
+    every = [case for cases in by_control.values() for case in cases]
+    titles = {name: policy.control.title for name, policy in policies.controls.items()}
+    sums = [Sum.of(name, titles.get(name, ""), cases) for name, cases in by_control.items() if cases]
+    found = sorted((case for case in every if _matches(case, wanted)), key=_order(wanted.get("sort", "")))
+    place = _number(wanted.get("from", "0"), "from")
+    return View(
+        whole=Sum.of("", "", every),
+        sums=tuple(sorted(sums, key=lambda one: (-one.count, one.control))),
+        owners=_owners(every),
+        matching=len(found),
+        cases=tuple(found[place : place + LIMIT]),
+        place=place,
+        more=len(found) > place + LIMIT,
+    )
+
+
+def rung(policies: Policies, case: CaseMemory) -> str:
+    """Say how far up its ladder a case is."""
+    policy = policies.controls.get(case.key.control)
+    if policy is None or case.rung >= len(policy.ladder):
+        return f"rung {case.rung + 1}"
+    return f"{policy.ladder[case.rung].ask} ({case.rung + 1} of {len(policy.ladder)})"
+
+
+def _matches(case: CaseMemory, wanted: Mapping[str, str]) -> bool:
+    owner = wanted.get("owner", "")
+    return (
+        wanted.get("control", case.key.control) == case.key.control
+        and wanted.get("severity", case.severity) == case.severity
+        and wanted.get("subject", str(case.key.subject)) == str(case.key.subject)
+        and (not owner or (case.user_id is None if owner == "nobody" else case.user_id == _number(owner, "owner")))
+    )
+
+
+def _order(sort: str) -> "_Key":
+    return _Key(sort if sort in _SORTS else "age")
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """Sorts cases: by what was asked for, then the oldest first."""
+
+    sort: str
+
+    def __call__(self, case: CaseMemory) -> tuple[Decimal | int, dt.date, str]:
+        first: Decimal | int = 0
+        if self.sort == "money":
+            first = -(case.money.amount if case.money else Decimal(0))
+        elif self.sort == "hours":
+            first = -case.hours
+        elif self.sort == "severity":
+            first = -_BADNESS[case.severity]
+        return first, case.opened_on, str(case.key)
+
+
+def _owners(cases: Iterable[CaseMemory]) -> tuple[tuple[int | None, int], ...]:
+    count: dict[int | None, int] = {}
+    for case in cases:
+        count[case.user_id] = count.get(case.user_id, 0) + 1
+    return tuple(sorted(count.items(), key=lambda pair: (-pair[1], pair[0] or 0)))
+
+
+def _number(given: str, what: str) -> int:
+    if not given.isdecimal() or len(given) > 9:
+        raise Mistake(f"{what}={given!r} is no number")
+    return int(given)
+
+
+class ListPage(PageHandler):
+    """The open cases."""
+
+    tab = "cases"
+
+    async def get(self) -> None:
+        """Show them."""
+        wanted = self.words(*_FILTER, "sort", "from")
+        view = await self.aside(look, self.ledger, self.fleet.policies, wanted)
+        today = dt.datetime.now(self.fleet.policies.timezone).date()
+        self.show(
+            "cases.html",
+            view=view,
+            wanted=wanted,
+            is_filtered=bool(self.words(*_FILTER)),
+            age=lambda day: max((today - day).days, 0),
+            rung=lambda case: rung(self.fleet.policies, case),
+            sorts=_SORTS,
+            severities=tuple(reversed(Severity)),
+            limit=LIMIT,
+        )
