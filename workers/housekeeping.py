@@ -24,7 +24,7 @@ from celery.worker import state
 
 from ledger import Delayed, Member
 from purser.errors import PurserError
-from workers import react
+from workers import react, retention
 from workers.fleet import Fleet
 
 log = structlog.get_logger(__name__)
@@ -34,6 +34,7 @@ EVERY = 0.5
 STALLED_EVERY = 15.0
 REPORT_EVERY = 5.0
 PAUSES_EVERY = 1.0
+LETTERS_EVERY = 3600.0
 LENT_FOR = dt.timedelta(seconds=60)
 
 
@@ -132,6 +133,7 @@ class Housekeeper:
         self._each("pauses", PAUSES_EVERY, self.follow_pauses)
         self._each("stalled", STALLED_EVERY, self.send_stalled)
         self._each("report", REPORT_EVERY, self.report)
+        self._each("letters", LETTERS_EVERY, partial(retention.tend, self._fleet))
 
     def _each(self, what: str, every: float, act: Callable[[], None]) -> None:
         now = time.monotonic()
