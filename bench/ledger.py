@@ -2,6 +2,7 @@
 
 import argparse
 import datetime as dt
+import json
 import statistics
 import time
 import uuid
@@ -10,7 +11,7 @@ from decimal import Decimal
 
 import redis
 
-from ledger import Attempt, Ledger, Letter, Page, fingerprint
+from ledger import Attempt, Ledger, Letter, LetterFilter, Page, fingerprint
 from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.model import Money, Ref, Severity
 
@@ -23,11 +24,12 @@ def made(n: int) -> Letter:
     fault = n % FAULTS
     task, message = f"task-{fault % 5}", f"the field field_{chr(97 + fault // 26)}{chr(97 + fault % 26)} is gone"
     at = START + dt.timedelta(seconds=n)
+    steps = [{"change": {"kind": "ensure", "model": "mail.activity", "key": f"case/{n}/{i}"}} for i in range(18)]
     return Letter(
         id=str(uuid.UUID(int=n)),
-        queue="apply",
+        queue="apply" if n % 3 else "events",
         task=task,
-        body=b"x" * 1500,
+        body=json.dumps([[], {"control": task, "steps": steps, "order": f"S{n:06}"}, {}]).encode(),
         headers={"task": task},
         reason="permanent failure",
         error="Permanent",
@@ -35,6 +37,8 @@ def made(n: int) -> Letter:
         traceback="line\n" * 80,
         fingerprint=fingerprint(error="Permanent", message=message, task=task),
         attempts=(Attempt(at, message),),
+        correlation_id=f"run-{n // 20}",
+        subjects=(f"sale.order/{n // 4 + 1}",),
         first_at=at,
         stored_at=at,
     )
@@ -105,14 +109,30 @@ def measure(ledger: Ledger, count: int) -> None:
     cursor = middle(ledger, count)
     timed("page of 50, newest", letters.page)
     timed("page of 50, half-way down", lambda: letters.page(after=cursor))
-    timed("page of 50, by fingerprint", lambda: letters.page(fingerprint=one.fingerprint))
-    timed("page of 50, by task and reason", lambda: letters.page(task=one.task, reason=one.reason))
-    timed(
-        "page that no letter matches: fingerprint and another task",
-        lambda: letters.page(fingerprint=one.fingerprint, task="task-0"),
-    )
     timed(f"{FAULTS} groups", letters.groups)
     timed("count", letters.count)
+    half = START + dt.timedelta(seconds=count // 2)
+    filters = {
+        "fingerprint": LetterFilter(fingerprint=one.fingerprint),
+        "task and reason": LetterFilter(task=one.task, reason=one.reason),
+        "queue": LetterFilter(queue="events"),
+        "queue and error": LetterFilter(queue="apply", error="Permanent"),
+        "correlation": LetterFilter(correlation="run-7"),
+        "subject": LetterFilter(subject="sale.order/77"),
+        "until": LetterFilter(until=half),
+        "no letter: fingerprint and another task": LetterFilter(fingerprint=one.fingerprint, task="task-0"),
+        "no letter: queue and the other one's order": LetterFilter(queue="apply", subject="sale.order/999999999"),
+        "text of many": LetterFilter(text="MAIL.activity"),
+        "text of one, newest half": LetterFilter(text=f"s{count * 9 // 10:06}"),
+        "text of none, in a group": LetterFilter(text="nothing of the kind", fingerprint=one.fingerprint),
+        "text of none": LetterFilter(text="nothing of the kind"),
+    }
+    for name, wanted in filters.items():
+        timed(f"page of 50, {name}", lambda wanted=wanted: letters.page(wanted))  # type: ignore[misc]
+    for name, wanted in filters.items():
+        timed(f"groups, {name}", lambda wanted=wanted: letters.groups(wanted), times=3)  # type: ignore[misc]
+        timed(f"count, {name}", lambda wanted=wanted: letters.count(wanted), times=3)  # type: ignore[misc]
+    timed("all ids", lambda: sum(1 for _ in letters.ids()), times=3)
     ids = [made(n).id for n in range(min(10_000, count))]
     cases = [case(n) for n in range(1, 10_001)]
     timed("put 10,000 open cases of one control", lambda: ledger.cases.put(cases))

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from config.dead_letters import LetterPolicy, read_letters
 from config.marked import Marked, read_yaml
 from config.patience import Patience, read_freezes, read_retries
 from config.queues import QUEUES
@@ -35,7 +36,17 @@ PATIENCE = 2
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _VERSION = 1
-_KEYS = ("version", "timezone", "working_days", "roles", "controls", "automations", "retries", "freezes")
+_KEYS = (
+    "version",
+    "timezone",
+    "working_days",
+    "roles",
+    "controls",
+    "automations",
+    "retries",
+    "freezes",
+    "dead_letters",
+)
 _CONTROL_KEYS = ("enabled", "every", "severity", "ladder", "tunables")
 _AUTOMATION_KEYS = ("enabled", "tunables")
 _RUNG_KEYS = ("ask", "after")
@@ -89,6 +100,7 @@ class Policies:
     automations: Mapping[str, AutomationPolicy]
     patience: Patience = field(default_factory=Patience)
     freezes: tuple[Freeze, ...] = ()
+    dead_letters: LetterPolicy = field(default_factory=LetterPolicy)
 
     def control(self, name: str) -> ControlPolicy:
         """Give the policy of a control; Mistake suggests the right name."""
@@ -124,6 +136,7 @@ class Policies:
                 "automations": {name: [policy.enabled, policy.tunables] for name, policy in self.automations.items()},
                 **({"retries": self.patience.told()} if self.patience.told() else {}),
                 **({"freezes": [freeze.told() for freeze in self.freezes]} if self.freezes else {}),
+                **({"dead_letters": self.dead_letters.told()} if self.dead_letters.told() else {}),
             }
         )
 
@@ -182,6 +195,7 @@ def _policies(report: Report, catalogue: Catalogue, root: Marked) -> Policies:
         ),
         patience=read_retries(report, top.get("retries")),
         freezes=read_freezes(report, top.get("freezes"), _targets(catalogue)),
+        dead_letters=read_letters(report, top.get("dead_letters")),
     )
     _suspect_roles(report, top.get("roles"), policies)
     return policies

@@ -56,6 +56,11 @@ def show(file: File = None, json: AsJson = False) -> None:
             ("timezone", policies.timezone.key),
             ("working days", [_DAYS[day] for day in sorted(policies.working_days)]),
             *((f"role {role}", logins) for role, logins in policies.roles.items()),
+            ("settled letters", f"kept for {policies.dead_letters.retention_days} days"),
+            *(
+                ("second person", f"for edits above {amount} {currency}")
+                for currency, amount in policies.dead_letters.second_person_above.items()
+            ),
         )
     )
     table(
@@ -119,4 +124,8 @@ def _told(policies: Policies) -> dict[str, Any]:
         },
         "retries": [dict(zip(_RETRY, row, strict=True)) for row in _retries(policies)],
         "freezes": [dict(zip(_FREEZE, one.told(), strict=True)) for one in policies.freezes],
+        "dead_letters": {
+            "retention_days": policies.dead_letters.retention_days,
+            "second_person_above": policies.dead_letters.second_person_above,
+        },
     }

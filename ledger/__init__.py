@@ -10,6 +10,7 @@ from ledger.events import SeenEvents
 from ledger.filters import DEAD_LETTERS, LetterFilter
 from ledger.fingerprints import fingerprint, normalised
 from ledger.gate import Bounds, Breaker, Gate, GateState, Ticket
+from ledger.graves import Grave
 from ledger.health import Health
 from ledger.held import Held
 from ledger.home import Home
@@ -43,6 +44,7 @@ __all__ = [
     "Ending",
     "Gate",
     "GateState",
+    "Grave",
     "Health",
     "Heard",
     "Held",

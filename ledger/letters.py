@@ -11,10 +11,12 @@ takes the delayed one off, whose message the letter keeps, and delaying a messag
 import datetime as dt
 from collections.abc import Sequence
 
+from ledger.carrying import CarriedLetters
 from ledger.clock import micros
+from ledger.editing import EditedLetters
+from ledger.graves import BuriedLetters
 from ledger.held import Held
 from ledger.letter import Letter, LetterState, attempt_lines, letter_fields
-from ledger.listing import ListedLetters
 from ledger.pages import chunks
 from ledger.places import field_of, keys
 from ledger.settled import who_said, why_said
@@ -144,7 +146,7 @@ return gone
 )
 
 
-class Letters(ListedLetters):
+class Letters(CarriedLetters, EditedLetters, BuriedLetters):
     """The dead letters. A replay whose mark is older than `stale_after` did not end: its letter is dead again."""
 
     def __init__(self, store: Store, *, stale_after: dt.timedelta = dt.timedelta(minutes=5)) -> None:

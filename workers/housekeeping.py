@@ -25,7 +25,7 @@ from celery.worker import state
 
 from ledger import Delayed, Member
 from purser.errors import Permanent, PurserError
-from workers import react, replays
+from workers import react, replays, retention
 from workers.fleet import Fleet
 
 log = structlog.get_logger(__name__)
@@ -36,6 +36,7 @@ STALLED_EVERY = 15.0
 REPORT_EVERY = 5.0
 REPLAYS_EVERY = 0.4
 PAUSES_EVERY = 1.0
+LETTERS_EVERY = 3600.0
 LENT_FOR = dt.timedelta(seconds=60)
 
 
@@ -138,6 +139,7 @@ class Housekeeper:
         self._each("stalled", STALLED_EVERY, self.send_stalled)
         self._each("report", REPORT_EVERY, self.report)
         self._each("replays", REPLAYS_EVERY, self.advance_replays)
+        self._each("letters", LETTERS_EVERY, partial(retention.tend, self._fleet))
 
     def _each(self, what: str, every: float, act: Callable[[], None]) -> None:
         now = time.monotonic()

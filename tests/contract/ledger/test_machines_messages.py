@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from ledger import Delayed, Held, Letter, LetterFilter, LetterState
+from ledger.graves import SETTLED
 from ledger.inbox import LONGEST_WAIT
 from tests.contract.ledger.making import START, Clock, delayed, envelope, fresh, letter
 
@@ -35,6 +36,8 @@ class World:
         self.ledger = fresh(client, self.clock)
         self.held_key = f"held:{self.ledger.letters._store.prefix}"
         self.numbers = 0
+        self.bodies: dict[str, bytes] = {}
+        """What letters carry that were edited."""
         client.delete(QUEUE)
 
     def publish(self, id_: str) -> None:
@@ -70,6 +73,27 @@ class World:
             stored_at=self.clock(),
         )
 
+    def edit(self, id_: str) -> bool:
+        """Edit a letter as someone who has just looked at it, after one who has not."""
+        seen = self.ledger.letters.get(id_)
+        expects = 0 if seen is None else len(seen.edits)
+        body = f"body of {id_}, edit {expects + 1}".encode()
+        assert self.ledger.letters.edit(id_, body=b"", expects=expects + 1, who="bob", note="late") is None
+        if self.ledger.letters.edit(id_, body=body, expects=expects, who="ada", note="wrong") is None:
+            return False
+        self.bodies[id_] = body
+        return True
+
+    def bury(self) -> set[str]:
+        """Bury all that is settled; a message that fails later makes a new letter."""
+        settled = {one.id for state in SETTLED for one in self.ledger.letters.page(LetterFilter(state=state)).items}
+        buried = self.ledger.letters.bury(self.clock() + dt.timedelta(days=1))
+        assert sum(grave.count for grave in buried) == len(settled)
+        for id_ in settled:
+            assert self.ledger.letters.get(id_) is None
+            self.bodies.pop(id_, None)
+        return settled
+
     def places(self, ids: set[str]) -> dict[str, list[str]]:
         """Say for each message where it lives; empty for one that is done with."""
         found: dict[str, list[str]] = {id_: [] for id_ in ids}
@@ -83,7 +107,8 @@ class World:
             listed = self.ledger.letters.page(LetterFilter(state=state)).items
             assert len(listed) == self.ledger.letters.count(LetterFilter(state=state))
             for kept in listed:
-                assert (kept.state, kept.body) == (state, body_of(kept.id))
+                assert (kept.state, kept.body) == (state, self.bodies.get(kept.id, body_of(kept.id)))
+                assert kept.original == body_of(kept.id)
                 if state in ALIVE:
                     found[kept.id].append(state)
         return found
@@ -116,6 +141,8 @@ class OneCopy(RuleBasedStateMachine):
         self.lapsed: list[tuple[Held, str]] = []
         self.letters: dict[str, Letter] = {}
         self.begun: dict[str, tuple[Letter, dt.datetime]] = {}
+        self.restorable: set[str] = set()
+        """Settled, and neither carried out nor tried again."""
 
     def at(self, place: str) -> list[str]:
         return sorted(id_ for id_, where in self.place.items() if where == place)
@@ -175,10 +202,9 @@ class OneCopy(RuleBasedStateMachine):
             return
         rivals = [other for other in self.at("dead") if other != id_ and self.letters[other].covers == about]
         for other in rivals:
-            if moment(self.letters[other]) <= moment(kept):
-                self.place[other] = "done"
-            else:
-                self.place[id_] = "done"
+            loser = other if moment(self.letters[other]) <= moment(kept) else id_
+            self.place[loser] = "done"
+            self.restorable.add(loser)
 
     @precondition(lambda self: self.lapsed)
     @rule(number=pick, what=st.sampled_from(["park", "store"]))
@@ -220,7 +246,8 @@ class OneCopy(RuleBasedStateMachine):
     def cancel(self, number: int) -> None:
         id_ = self.one("delayed", number)
         assert self.world.ledger.delayed.cancel([id_], who="ada", note="no") == (id_,)
-        self.place[id_] = "done"
+        self.place[id_], self.letters[id_] = "done", self.world.letter(id_, "", 0)
+        self.restorable.add(id_)
 
     @precondition(lambda self: self.at("delayed"))
     @rule(number=pick)
@@ -256,6 +283,27 @@ class OneCopy(RuleBasedStateMachine):
         id_ = self.one("dead", number)
         assert self.world.ledger.letters.discard([id_], who="ada", note="no") == (id_,)
         self.place[id_] = "done"
+        self.restorable.add(id_)
+
+    @rule()
+    def restore(self) -> None:
+        """Ask for all there are: those come back that were settled, and no others."""
+        restored = self.world.ledger.letters.restore(sorted(self.place), who="ada", note="after all")
+        assert set(restored) == self.restorable
+        for id_ in restored:
+            self.place[id_] = "dead"
+        self.restorable.clear()
+
+    @precondition(lambda self: self.place)
+    @rule(number=pick)
+    def edit(self, number: int) -> None:
+        id_ = sorted(self.place)[number % len(self.place)]
+        assert self.world.edit(id_) is (self.place[id_] == "dead")
+
+    @rule()
+    def bury(self) -> None:
+        assert self.restorable <= self.world.bury()
+        self.restorable.clear()
 
     @precondition(lambda self: self.at("dead"))
     @rule(about=covers.filter(bool), before=minutes)
@@ -265,6 +313,7 @@ class OneCopy(RuleBasedStateMachine):
         assert set(self.world.ledger.letters.supersede(about, before=bound, by="a run")) == older
         for id_ in older:
             self.place[id_] = "done"
+        self.restorable |= older
 
     @invariant()
     def each_message_is_in_the_one_place_where_it_should_be(self) -> None:
@@ -354,13 +403,26 @@ class Copies(RuleBasedStateMachine):
     def say_sent(self, number: int) -> None:
         self.world.ledger.delayed.sent(self.lent.pop(number % len(self.lent)))
 
-    @rule(number=pick, act=st.sampled_from(["cancel", "now", "discard"]))
+    @rule(number=pick, act=st.sampled_from(["cancel", "now", "discard", "restore"]))
     def a_person_acts(self, number: int, act: str) -> None:
         of_delayed, letters = self.world.ledger.delayed, self.world.ledger.letters
-        does = {"cancel": of_delayed.cancel, "now": of_delayed.now, "discard": letters.discard}[act]
+        does = {
+            "cancel": of_delayed.cancel,
+            "now": of_delayed.now,
+            "discard": letters.discard,
+            "restore": letters.restore,
+        }[act]
         gone = does([self.one(number)], who="ada", note="why")
-        if act != "now":
+        if act in ("cancel", "discard"):
             self.ended.update(gone)
+
+    @rule(number=pick)
+    def a_person_edits(self, number: int) -> None:
+        self.world.edit(self.one(number))
+
+    @rule()
+    def what_is_settled_is_buried(self) -> None:
+        self.world.bury()
 
     @rule(number=pick, published=st.booleans())
     def begin_replay(self, number: int, published: bool) -> None:

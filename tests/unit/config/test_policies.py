@@ -168,12 +168,14 @@ def test_the_example_in_the_house_view_fits_what_ships() -> None:
         "automations:",
         "retries:",
         "freezes:",
+        "dead_letters:",
     ]
     policies = parse_policies(Catalogue.of(declared), "\n".join(["version: 1", *shown]), source="the example")
     assert policies.control("missing-timesheets").ladder[-1] == Rung("pmo", 3)
     assert not policies.automation("open-project").enabled
     assert policies.retry("react", UnknownOutcome("x")) == RetryPolicy(attempts=15, base=30.0, cap=3600.0)
     assert [freeze.name for freeze in policies.freezes] == ["month-end"]
+    assert policies.dead_letters.second_person_above == {"EUR": 10000}
 
 
 def test_only_enabled_controls_have_a_cadence() -> None:

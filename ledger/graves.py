@@ -1,0 +1,153 @@
+"""What is settled and old is buried: its bytes go, and a tombstone with counts stays. The dead are never buried."""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from ledger.clock import micros, moment_of
+from ledger.letter import LetterState
+from ledger.pages import checked_limit
+from ledger.shelf import LIFE, Shelf
+from ledger.store import Store, named, text, unreadable
+
+SETTLED = (LetterState.REPLAYED, LetterState.DISCARDED, LetterState.SUPERSEDED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grave:
+    """Letters that were alike, settled alike and buried on one day."""
+
+    day: dt.date
+    """When they were buried."""
+    state: LetterState
+    """How they were settled."""
+    task: str
+    error: str
+    reason: str
+    fingerprint: str
+    count: int
+    first: dt.datetime
+    """When the first attempt of any of them failed."""
+    last: dt.datetime
+    """When the last of them was set aside."""
+
+
+# state, the moment before which they were settled, today as a moment, today as text, how many.
+# The stone is written before the letter goes: an error in the middle counts one twice, and loses none.
+_BURY = (
+    LIFE
+    + """
+local state, before, today, day, limit = unpack(ARGV)
+local told, index = {}, P .. ':letters:' .. state
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. before, 'LIMIT', 0, limit)) do
+  local its = redis.call('HMGET', key(id), 'state', 'task', 'error', 'reason', 'fingerprint', 'first_at', 'stored_at')
+  if its[1] ~= state then
+    redis.call('ZREM', index, id)
+  else
+    local _, task, error, reason, kind, first, last = unpack(its)
+    local name = table.concat({day, state, task, error, reason, kind}, '\\n')
+    local stone = P .. ':grave:' .. name
+    local f, l = unpack(redis.call('HMGET', stone, 'first', 'last'))
+    if not f or tonumber(first) < tonumber(f) then f = first end
+    if not l or tonumber(last) > tonumber(l) then l = last end
+    redis.call('ZADD', P .. ':graves', today, name)
+    redis.call('HSET', stone, 'day', day, 'state', state, 'task', task, 'error', error, 'reason', reason,
+      'fingerprint', kind, 'first', f, 'last', l)
+    redis.call('HINCRBY', stone, 'count', 1)
+    leave(id)
+    redis.call('DEL', key(id))
+    told[#told + 1] = {task, error, reason, kind, first, last}
+  end
+end
+return told
+"""
+)
+
+# state, today, how many, now: one entry in the trail for all of a burial
+_TELL = LIFE + "audit(ARGV[1], 'purser', 'dead.bury', ARGV[2], ARGV[3], ARGV[4])"
+
+_AT_ONCE = 500
+
+
+class BuriedLetters(Shelf):
+    """The letters that are no more."""
+
+    def __init__(self, store: Store, *, stale_after: dt.timedelta = dt.timedelta(minutes=5)) -> None:
+        super().__init__(store, stale_after=stale_after)
+        self._bury = store.script(_BURY)
+        self._tell = store.script(_TELL)
+
+    def bury(self, before: dt.datetime) -> tuple[Grave, ...]:
+        """Bury the letters that were settled before a moment, audited; give what was buried now. Dead ones stay."""
+        now = self._store.now()
+        midnight = dt.datetime.combine(now.astimezone(dt.UTC).date(), dt.time(), dt.UTC)
+        buried: dict[tuple[str, ...], Grave] = {}
+        for state in SETTLED:
+            args = [state, micros(before), micros(midnight), midnight.date().isoformat(), _AT_ONCE]
+            while True:
+                with self._store.reach(self._index(state)) as client:
+                    told = self._bury(keys=[self._store.prefix], args=args)
+                    _add(buried, state, midnight.date(), told)
+                    if not client.zcount(self._index(state), "-inf", f"({micros(before)}"):
+                        break
+        if buried:
+            count = sum(grave.count for grave in buried.values())
+            note = f"settled before {before.isoformat()}"
+            with self._store.reach(self._store.key("audit")):
+                args = [micros(now), "letters", note, f'{{"count": {count}}}']
+                self._tell(keys=[self._store.prefix], args=args)
+        return tuple(sorted(buried.values(), key=lambda grave: (-grave.count, grave.fingerprint)))
+
+    def graves(self, limit: int = 100) -> tuple[Grave, ...]:
+        """Give the tombstones, those of the latest day first."""
+        checked_limit(limit)
+        key = self._store.key("graves")
+        with self._store.reach(key) as client:
+            names = [name.decode() for name in client.zrevrange(key, 0, limit - 1)]
+            pipe = client.pipeline(transaction=False)
+            for name in names:
+                pipe.hgetall(self._store.key("grave", name))
+            found = pipe.execute()
+        try:
+            return tuple(_grave(named(raw)) for raw in found if raw)
+        except (KeyError, ValueError) as error:
+            raise unreadable(key, error) from error
+
+
+def _add(buried: dict[tuple[str, ...], Grave], state: LetterState, day: dt.date, told: Iterable[list[bytes]]) -> None:
+    for task, error, reason, kind, first, last in told:
+        one = _grave(
+            {
+                "day": text(day.isoformat()),
+                "state": text(state),
+                "task": task,
+                "error": error,
+                "reason": reason,
+                "fingerprint": kind,
+                "first": first,
+                "last": last,
+                "count": b"1",
+            }
+        )
+        key = (state, one.task, one.error, one.reason, one.fingerprint)
+        other = buried.get(key)
+        buried[key] = one if other is None else _together(one, other)
+
+
+def _together(one: Grave, other: Grave) -> Grave:
+    first, last = min(one.first, other.first), max(one.last, other.last)
+    return replace(one, count=one.count + other.count, first=first, last=last)
+
+
+def _grave(raw: dict[str, bytes]) -> Grave:
+    return Grave(
+        day=dt.date.fromisoformat(raw["day"].decode()),
+        state=LetterState(raw["state"].decode()),
+        task=raw["task"].decode(),
+        error=raw["error"].decode(),
+        reason=raw["reason"].decode(),
+        fingerprint=raw["fingerprint"].decode(),
+        count=int(raw["count"]),
+        first=moment_of(raw["first"]),
+        last=moment_of(raw["last"]),
+    )

@@ -1,0 +1,303 @@
+"""An edit is checked against what its task reads, against who asks, and against what is at stake."""
+
+import dataclasses
+import datetime as dt
+import itertools
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import fakeredis
+import pytest
+
+from config.policies import parse_policies
+from config.settings import Settings
+from events.fact import CloudEvent
+from events.opportunity import OpportunityWon
+from ledger import Ledger, Letter, LetterFilter, LetterState
+from purser.cases import CaseKey, CaseMemory, CaseState
+from purser.changes import Close
+from purser.model import Money, Ref, Severity
+from purser.reconcile import Step
+from tasks.house import catalogue
+from workers import retention
+from workers.editing import Edited, EditEnding, approve, body_with, check, edit, revert, text_of
+from workers.fleet import Fleet
+from workers.letters import subjects_in
+from workers.scan import dump_steps
+from workers.stakes import Stake, stake_of
+
+NOW = dt.datetime(2026, 11, 16, 8, 0, tzinfo=dt.UTC)
+CATALOGUE = catalogue()
+ADA = {"who": "ada", "note": "wrong id"}
+POLICY = "version: 1\ndead_letters: {retention_days: 30, second_person_above: {EUR: 1000}}"
+_numbers = itertools.count()
+
+
+class Desk:
+    """A fleet whose ledger holds letters, and a clock that a test moves."""
+
+    def __init__(self, **environ: str) -> None:
+        self.moment = NOW
+        settings = Settings.load(
+            need={"broker", "ledger", "odoo"},
+            environ={
+                "PURSER_BROKER_URL": "redis://localhost",
+                "PURSER_ODOO_URL": "http://odoo.test",
+                "PURSER_ODOO_DB": "firm",
+                "PURSER_ODOO_LOGIN": "bot",
+                "PURSER_ODOO_API_KEY": "key",
+                "PURSER_EDITABLE": "purser.accept,purser.react,purser.apply,purser.scan,purser.old",
+                **environ,
+            },
+        )
+        policies = parse_policies(CATALOGUE, POLICY, source="policy")
+        client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
+        self.ledger = Ledger(client, prefix=f"desk{next(_numbers)}", now=lambda: self.moment)
+        self.fleet = Fleet(settings, CATALOGUE, policies, _publish, _resend, now=lambda: self.moment)
+        self.fleet.__dict__["ledger"] = self.ledger
+
+    def keep(self, task: str, values: dict[str, Any], **given: Any) -> Letter:
+        made = Letter(
+            **{
+                "id": "m1",
+                "queue": "events",
+                "task": task,
+                "body": json.dumps([[], values, {"callbacks": None}]).encode(),
+                "headers": {"id": "m1", "task": task},
+                "reason": "permanent failure",
+                "fingerprint": "f",
+                "first_at": NOW,
+                "stored_at": NOW,
+                **given,
+            }
+        )
+        self.ledger.letters.store(made)
+        return made
+
+    def edit(self, letter: Letter, values: dict[str, Any], **given: Any) -> Edited:
+        told = {"expects": len(letter.edits), **ADA, **given}
+        return edit(self.fleet, letter.id, body_with(letter, json.dumps(values)), **told)
+
+
+def _publish(*_: Any, **__: Any) -> None:
+    raise AssertionError("an edit sends nothing")
+
+
+def _resend(_: Letter) -> None:
+    raise AssertionError("an edit sends nothing")
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def event(number: object = 42, **given: Any) -> dict[str, Any]:
+    told = CloudEvent.wrap(OpportunityWon(opportunity_id=1, won_on=None), id="e1", source="crm", time=NOW)
+    return {**told.model_dump(mode="json", exclude_none=True), "data": {"opportunity_id": number}, **given}
+
+
+def react(number: object = 42, **given: Any) -> dict[str, Any]:
+    return {"automation": "open-project", "event": event(number, **given)}
+
+
+def chunk(amount: int, **given: Any) -> dict[str, Any]:
+    memory = CaseMemory(
+        key=CaseKey("stale-drafts", Ref("sale.order", 7)),
+        episode=0,
+        rung=0,
+        state=CaseState.OPEN,
+        asked_on=NOW.date(),
+        opened_on=NOW.date(),
+        severity=Severity.LOW,
+        hours=Decimal("1.5"),
+        money=Money(Decimal(amount), "EUR"),
+    )
+    steps = [Step(Close(activity=n, feedback="x", key=f"case/{n}"), memory) for n in (1, 2)]
+    return {
+        "control": "stale-drafts",
+        "slot": NOW.isoformat(),
+        "run": "r1",
+        "steps": dump_steps(steps),
+        **given,
+    }
+
+
+def test_a_fit_edit_counts_at_once_and_the_letter_is_found_by_what_it_is_about_now(desk: Desk) -> None:
+    letter = desk.keep("purser.react", react(0), subjects=())
+
+    done = desk.edit(letter, react(42))
+
+    assert (done.ending, done.problems) == (EditEnding.DONE, ())
+    assert done.letter is not None
+    assert done.letter.edits[0].patch[0].path == "/1/event/data/opportunity_id"
+    assert json.loads(done.letter.body)[2] == {"callbacks": None}
+    found = desk.ledger.letters.page(LetterFilter(subject="crm.lead/42")).items
+    assert [one.id for one in found] == ["m1"]
+    assert subjects_in(done.letter) == ("crm.lead/42",)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (react(0), "event: `opportunity.won.v1`: data does not fit: opportunity_id"),
+        (react("secret name"), "data does not fit: opportunity_id: Input should be a valid integer"),
+        (react(type="opportunity.one.v1"), "Did you mean `opportunity.won.v1`"),
+        ({"automation": "open-project"}, "event: Field required"),
+        ({**react(), "extra": 1}, "extra: Extra inputs are not permitted"),
+        ({**react(), "automation": "open-projekt"}, "Did you mean `open-project`"),
+        (react(id="e2"), "`event.id` says which message it is"),
+        (react(source="erp"), "`event.source` says which message it is"),
+    ],
+)
+def test_what_its_automation_could_not_read_is_not_kept(desk: Desk, values: dict[str, Any], says: str) -> None:
+    letter = desk.keep("purser.react", react(7))
+
+    done = desk.edit(letter, values)
+
+    assert done.ending is EditEnding.UNFIT
+    assert says in "\n".join(done.problems)
+    assert "secret name" not in "\n".join(done.problems)
+    kept = desk.ledger.letters.get("m1")
+    assert kept is not None
+    assert kept.edits == ()
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "edited", "says"),
+    [
+        ("purser.accept", {"event": event(0)}, {"event": event(0, subject="x")}, "opportunity_id"),
+        ("purser.scan", {"control": "stale-drafts"}, {"control": "stale-draft"}, "Did you mean `stale-drafts`"),
+        ("purser.scan", {"control": "stale-drafts"}, {"control": "unbilled-work"}, "`control` says which"),
+        ("purser.apply", chunk(1), chunk(1, slot="noon"), "slot: "),
+        ("purser.apply", chunk(1), chunk(1, steps=[{"change": 1}]), "steps: 0"),
+        ("purser.apply", chunk(1), chunk(1, run="r2"), "`run` says which message it is"),
+        ("purser.old", {"a": 1}, {"a": 2}, "`purser.old` is not known to this release"),
+        ("purser.react", react(), react(), "nothing is changed"),
+    ],
+)
+def test_each_task_says_what_it_cannot_read(
+    desk: Desk, task: str, values: dict[str, Any], edited: dict[str, Any], says: str
+) -> None:
+    letter = desk.keep(task, values)
+
+    problems = check(desk.fleet, letter, body_with(letter, json.dumps(edited)))
+
+    assert says in "\n".join(problems)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b"[[], {}]", b'[[1], {"a": 1}, null]', b"[" * 5000])
+def test_a_body_is_a_body_of_a_task(desk: Desk, body: bytes) -> None:
+    letter = desk.keep("purser.react", react())
+
+    assert "it is no body of a task" in check(desk.fleet, letter, body)[0]
+
+
+def test_bytes_that_are_no_message_are_not_edited(desk: Desk) -> None:
+    letter = desk.keep("", {}, reason="unreadable", body=b"\xff\x00", headers={})
+
+    assert text_of(letter) == ""
+    assert "no task message" in check(desk.fleet, letter, b"[[], {}, null]")[0]
+
+
+def test_what_is_edited_as_text_is_the_values_by_name(desk: Desk) -> None:
+    letter = desk.keep("purser.react", react(name="Müller"))
+
+    assert json.loads(text_of(letter)) == react(name="Müller")
+    assert "Müller" in text_of(letter)
+    assert json.loads(body_with(letter, text_of(letter))) == json.loads(letter.body)
+    for wrong in ("[]", "{", "7"):
+        with pytest.raises(ValueError, match=r".+"):
+            body_with(letter, wrong)
+
+
+def test_who_may_not_changes_nothing(tmp_path: Path) -> None:
+    desk = Desk(PURSER_EDITABLE="purser.accept")
+    letter = desk.keep("purser.react", react(0))
+
+    done = desk.edit(letter, react())
+
+    assert done.ending is EditEnding.FORBIDDEN
+    assert "PURSER_EDITABLE" in done.problems[0]
+
+
+def test_who_has_not_seen_the_last_edit_or_comes_too_late_looks_again(desk: Desk) -> None:
+    letter = desk.keep("purser.react", react(0))
+    desk.edit(letter, react(42))
+
+    late = desk.edit(letter, react(43))
+    desk.ledger.letters.discard(["m1"], **ADA)
+    later = desk.edit(dataclasses.replace(letter, state=LetterState.DEAD), react(44), expects=1)
+
+    assert (late.ending, later.ending) == (EditEnding.MOVED, EditEnding.MOVED)
+    assert "look again" in late.problems[0]
+    assert "discarded, not dead" in later.problems[0]
+    assert edit(desk.fleet, "unknown", b"", expects=0, **ADA).ending is EditEnding.MOVED
+
+
+def test_an_edit_is_undone_though_what_was_received_does_not_fit(desk: Desk) -> None:
+    letter = desk.keep("purser.react", react(0))
+    desk.edit(letter, react(42))
+
+    done = revert(desk.fleet, "m1", expects=1, **ADA)
+
+    assert done.ending is EditEnding.DONE
+    assert done.letter is not None
+    assert (done.letter.body, len(done.letter.edits)) == (letter.body, 2)
+    assert revert(desk.fleet, "m1", expects=1, **ADA).ending is EditEnding.MOVED
+
+
+# --------------------------------------------------------------------------------- at stake --
+
+
+def test_a_case_counts_once_however_many_steps_it_has(desk: Desk) -> None:
+    letter = desk.keep("purser.apply", chunk(900))
+
+    assert stake_of(letter) == Stake(Decimal("1.5"), (Money(Decimal(900), "EUR"),))
+    assert stake_of(desk.keep("purser.apply", {"steps": "?"}, id="m2")) == Stake()
+    assert stake_of(desk.keep("purser.react", react(), id="m3")) == Stake()
+
+
+@pytest.mark.parametrize(("before", "after"), [(1001, 1), (1, 1001)])
+def test_an_edit_above_the_limit_waits_for_a_second_person(desk: Desk, before: int, after: int) -> None:
+    letter = desk.keep("purser.apply", chunk(before))
+
+    done = desk.edit(letter, chunk(after))
+
+    assert (done.ending, done.stake.money) == (EditEnding.PROPOSED, (Money(Decimal(1001), "EUR"),))
+    assert done.letter is not None
+    assert done.letter.body == letter.body
+    assert desk.edit(letter, chunk(2)).ending is EditEnding.MOVED
+    own = approve(desk.fleet, "m1", who="ada", note="fine")
+    assert own.ending is EditEnding.FORBIDDEN
+    assert "a second person" in own.problems[0]
+    approved = approve(desk.fleet, "m1", who="bob", note="checked", seen=done.letter.proposal)
+    assert approved.ending is EditEnding.DONE
+    assert approved.letter is not None
+    assert stake_of(approved.letter).money == (Money(Decimal(after), "EUR"),)
+    assert approve(desk.fleet, "m1", who="bob", note="again").ending is EditEnding.MOVED
+
+
+def test_an_edit_below_the_limit_takes_one_person(desk: Desk) -> None:
+    letter = desk.keep("purser.apply", chunk(999))
+
+    assert desk.edit(letter, chunk(1000)).ending is EditEnding.DONE
+
+
+# -------------------------------------------------------------------------------- retention --
+
+
+def test_letters_are_buried_when_the_policy_says_so(desk: Desk) -> None:
+    for name in ("old", "new", "dead"):
+        desk.keep("purser.react", react(), id=name)
+    desk.ledger.letters.discard(["old"], **ADA)
+    desk.moment += dt.timedelta(days=2)
+    desk.ledger.letters.discard(["new"], **ADA)
+    desk.moment += dt.timedelta(days=29)
+
+    retention.tend(desk.fleet)
+
+    assert [desk.ledger.letters.get(name) is None for name in ("old", "new", "dead")] == [True, False, False]
+    assert [grave.count for grave in desk.ledger.letters.graves()] == [1]

@@ -1,0 +1,298 @@
+"""A dead letter is mended by somebody who may, into something its task can read; where much is at stake, by two.
+
+An edit changes what a message asks for, never which message it is: the event's own id, the control and its slot stay,
+for the ledger waits for them under these names.
+"""
+
+import enum
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import structlog
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from config.people import may_edit
+from events.fact import read_event
+from ledger import Edit, Letter, LetterState
+from purser.errors import Mistake, Permanent
+from workers.fleet import Fleet
+from workers.letters import subjects_of
+from workers.replay import is_message
+from workers.scan import load_steps
+from workers.stakes import Stake, stake_of
+
+log = structlog.get_logger(__name__)
+
+
+class EditEnding(enum.StrEnum):
+    """What became of an edit."""
+
+    DONE = "done"
+    """The letter carries it now."""
+    PROPOSED = "proposed"
+    """It waits for a second person."""
+    MOVED = "moved"
+    """The letter is not as it was seen: look again."""
+    FORBIDDEN = "forbidden"
+    """Whoever asks may not."""
+    UNFIT = "unfit"
+    """Its task could not read it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edited:
+    """The answer to an edit: how it ended, the letter as it is now, and what is wrong."""
+
+    ending: EditEnding
+    letter: Letter | None
+    problems: tuple[str, ...] = ()
+    stake: Stake = field(default_factory=Stake)
+    """The larger of what was at stake before and after."""
+
+
+# ------------------------------------------------------------------------------- the acts --
+
+
+def edit(fleet: Fleet, letter_id: str, body: bytes, *, expects: int, who: str, note: str) -> Edited:
+    """Let a dead letter carry `body`, the whole of a message's body: see `body_with`.
+
+    `expects` is how many edits its author saw. ValueError without a name or a reason.
+    """
+    letter = fleet.ledger.letters.get(letter_id)
+    if letter is None:
+        return Edited(ending=EditEnding.MOVED, letter=None, problems=(f"no letter has the id {letter_id}",))
+    if moved := _moved(letter, expects):
+        return Edited(ending=EditEnding.MOVED, letter=letter, problems=(moved,))
+    if why := may_edit(fleet.settings, who, letter.task):
+        return Edited(ending=EditEnding.FORBIDDEN, letter=letter, problems=(why,))
+    problems = check(fleet, letter, body)
+    if problems:
+        return Edited(ending=EditEnding.UNFIT, letter=letter, problems=problems)
+    return _carry_out(fleet, letter, body, expects=expects, who=who, note=note)
+
+
+def revert(fleet: Fleet, letter_id: str, *, expects: int, who: str, note: str) -> Edited:
+    """Undo the last edit: itself one more edit. It need not fit the task, for what was received may not have."""
+    letter = fleet.ledger.letters.get(letter_id)
+    if letter is None or not letter.edits:
+        return Edited(ending=EditEnding.MOVED, letter=letter, problems=("there is no edit to undo",))
+    if moved := _moved(letter, expects):
+        return Edited(ending=EditEnding.MOVED, letter=letter, problems=(moved,))
+    if why := may_edit(fleet.settings, who, letter.task):
+        return Edited(ending=EditEnding.FORBIDDEN, letter=letter, problems=(why,))
+    return _carry_out(fleet, letter, letter.edits[-1].before, expects=expects, who=who, note=note)
+
+
+def approve(fleet: Fleet, letter_id: str, *, who: str, note: str, seen: Edit | None = None) -> Edited:
+    """Let a proposed edit count, as somebody else than its author; `seen` is the proposal that was looked at."""
+    letter = fleet.ledger.letters.get(letter_id)
+    if letter is None or letter.proposal is None:
+        return Edited(ending=EditEnding.MOVED, letter=letter, problems=("no edit waits here",))
+    if why := may_edit(fleet.settings, who, letter.task):
+        return Edited(ending=EditEnding.FORBIDDEN, letter=letter, problems=(why,))
+    try:
+        approved = fleet.ledger.letters.approve(letter_id, who=who, note=note, seen=seen)
+    except ValueError as error:
+        return Edited(ending=EditEnding.FORBIDDEN, letter=letter, problems=(str(error),))
+    if approved is None:
+        return Edited(
+            ending=EditEnding.MOVED, letter=letter, problems=("another edit waits here by now: look again",)
+        )
+    log.info("edit approved", letter=letter_id, task=letter.task, who=who)
+    return Edited(ending=EditEnding.DONE, letter=approved, stake=stake_of(approved))
+
+
+def _moved(letter: Letter, expects: int) -> str:
+    if letter.state is not LetterState.DEAD:
+        return f"the letter is {letter.state}, not dead: only dead ones are edited"
+    if len(letter.edits) != expects:
+        return "somebody edited it meanwhile: look again"
+    return ""
+
+
+def _carry_out(fleet: Fleet, letter: Letter, body: bytes, *, expects: int, who: str, note: str) -> Edited:
+    before, after = stake_of(letter), stake_of(replace(letter, body=body))
+    limits = fleet.policies.dead_letters
+    asks_two = limits.needs_second_person(before.money) or limits.needs_second_person(after.money)
+    stake = max(before, after, key=lambda one: (sum(abs(money.amount) for money in one.money), one.hours))
+    if letter.proposal is not None:
+        told = f"an edit of {letter.proposal.who} waits for a second person: approve or withdraw it first"
+        return Edited(ending=EditEnding.MOVED, letter=letter, problems=(told,), stake=stake)
+    letters = fleet.ledger.letters
+    act = letters.propose if asks_two else letters.edit
+    subjects = subjects_of(letter.task, _values(body) or {})
+    changed = act(letter.id, body=body, expects=expects, who=who, note=note, subjects=subjects)
+    if changed is None:
+        told = "somebody edited or settled it meanwhile: look again"
+        return Edited(ending=EditEnding.MOVED, letter=letters.get(letter.id), problems=(told,), stake=stake)
+    ending = EditEnding.PROPOSED if asks_two else EditEnding.DONE
+    log.info("letter edited", letter=letter.id, task=letter.task, who=who, ending=ending)
+    return Edited(ending=ending, letter=changed, stake=stake)
+
+
+# --------------------------------------------------------------------------- what is edited --
+
+
+def text_of(letter: Letter) -> str:
+    """Give what a person edits: the values of the task by name, as JSON; '' when they cannot be read."""
+    values = _values(letter.body)
+    return "" if values is None else json.dumps(values, indent=2, ensure_ascii=False)
+
+
+def body_with(letter: Letter, text: str) -> bytes:
+    """Give the body of a letter with other values, as `text_of` gives them; ValueError when the text is no object."""
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError("write a JSON object: the values of the task by name")
+    try:
+        embed = json.loads(letter.body)[2]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        embed = None
+    return json.dumps([[], values, embed], ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def check(fleet: Fleet, letter: Letter, body: bytes) -> tuple[str, ...]:
+    """Say everything that keeps a letter from carrying `body`, without the values: they may be personal."""
+    if not is_message(letter):
+        return ("its bytes are no task message, so there is nothing to edit: find who sends them, then discard it",)
+    if letter.content_type != "application/json":
+        return (f"it is {letter.content_type or 'of no known kind'}: only JSON can be edited",)
+    if body == letter.body:
+        return ("nothing is changed",)
+    reader = _READERS.get(letter.task)
+    if reader is None:
+        return (f"the task `{letter.task}` is not known to this release, so an edit could not be checked",)
+    values = _values(body)
+    if values is None:
+        return ("it is no body of a task: `[[], {the values by name}, null]` in JSON",)
+    return (*reader(fleet, values), *_changed_names(letter, values))
+
+
+def _values(body: bytes) -> dict[str, Any] | None:
+    """Give the values by name; None when this is no body, or gives values by their place alone."""
+    try:
+        args, values, embed = json.loads(body)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    if args != [] or not isinstance(values, dict) or not isinstance(embed, (dict, type(None))):
+        return None
+    return values
+
+
+_NAMES = (("control",), ("slot",), ("run",), ("automation",), ("event", "id"), ("event", "source"))
+"""What says which message it is."""
+
+
+def _changed_names(letter: Letter, values: Mapping[str, Any]) -> Iterator[str]:
+    known = _values(letter.original) or {}
+    for path in _NAMES:
+        was = _at(known, path)
+        if was is not None and _at(values, path) != was:
+            yield f"`{'.'.join(path)}` says which message it is: an edit does not change it"
+
+
+def _at(values: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        values = values.get(name) if isinstance(values, Mapping) else None
+    return values
+
+
+# ------------------------------------------------------------------------ what a task reads --
+
+
+class _Values(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Scan(_Values):
+    control: str
+    release_hold: bool = False
+
+
+class _Apply(_Values):
+    control: str
+    slot: AwareDatetime
+    run: str
+    steps: list[Any]
+
+
+class _Accept(_Values):
+    event: dict[str, Any]
+
+
+class _React(_Values):
+    automation: str
+    event: dict[str, Any]
+
+
+def _scan(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
+    yield from _fits(_Scan, values)
+    yield from _is_known(fleet.policies.control, values.get("control"))
+
+
+def _apply(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
+    yield from _fits(_Apply, values)
+    yield from _is_known(fleet.policies.control, values.get("control"))
+    if isinstance(values.get("steps"), list):
+        try:
+            load_steps(values["steps"])
+        except ValidationError as error:
+            yield from (f"steps: {told}" for told in _told(error))
+
+
+def _accept(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
+    yield from _fits(_Accept, values)
+    yield from _event(values)
+
+
+def _react(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
+    yield from _fits(_React, values)
+    yield from _is_known(fleet.catalogue.automation, values.get("automation"))
+    problems = list(_event(values))
+    yield from problems
+    name = values.get("automation")
+    if problems or not isinstance(values.get("event"), dict):
+        return
+    if isinstance(name, str) and name in fleet.catalogue.automations:
+        wanted, found = fleet.catalogue.automation(name).on.type, values["event"].get("type")
+        if wanted != found:
+            yield f"event.type: automation `{name}` reacts to {wanted}, not to {found}"
+
+
+_READERS: Mapping[str, Callable[[Fleet, Mapping[str, Any]], Iterator[str]]] = {
+    "purser.scan": _scan,
+    "purser.apply": _apply,
+    "purser.accept": _accept,
+    "purser.react": _react,
+}
+
+
+def _fits(model: type[_Values], values: Mapping[str, Any]) -> Iterator[str]:
+    try:
+        model.model_validate(values)
+    except ValidationError as error:
+        yield from _told(error)
+
+
+def _is_known(find: Callable[[str], object], name: Any) -> Iterator[str]:
+    if isinstance(name, str):
+        try:
+            find(name)
+        except Mistake as error:
+            yield str(error)
+
+
+def _event(values: Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(values.get("event"), dict):
+        try:
+            read_event(values["event"])
+        except Permanent as error:
+            yield f"event: {error}"
+
+
+def _told(error: ValidationError) -> Iterator[str]:
+    """Name the places and reasons, never the values."""
+    for one in error.errors(include_url=False, include_input=False, include_context=False):
+        yield f"{'.'.join(map(str, one['loc'])) or 'the values'}: {one['msg']}"

@@ -1,0 +1,47 @@
+"""How much of a firm's work a message touches, as far as its payload tells: hours and money of the cases in it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pydantic import ValidationError
+
+from ledger import Letter
+from purser.cases import CaseKey, CaseMemory
+from purser.model import Money
+from purser.reconcile import Step
+from workers.letters import values_in
+from workers.scan import load_steps
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """What is at risk in the cases of a message; nothing where it names no case."""
+
+    hours: Decimal = Decimal(0)
+    money: tuple[Money, ...] = ()
+    """One sum for each currency."""
+
+
+def stake_of(letter: Letter) -> Stake:
+    """Add up what a letter's steps say is at risk; a letter without steps, or with unreadable ones, has no stake."""
+    if letter.task != "purser.apply":
+        return Stake()
+    try:
+        return stake_in(load_steps(values_in(letter).get("steps", ())))
+    except (ValidationError, ValueError):
+        return Stake()
+
+
+def stake_in(steps: Iterable[Step]) -> Stake:
+    """Add up steps; several steps of one case count once."""
+    cases: dict[CaseKey, CaseMemory] = {}
+    for step in steps:
+        if step.memory is not None:
+            cases[step.memory.key] = step.memory
+    sums: dict[str, Decimal] = {}
+    for case in cases.values():
+        if case.money is not None:
+            sums[case.money.currency] = sums.get(case.money.currency, Decimal(0)) + case.money.amount
+    money = tuple(Money(amount, currency) for currency, amount in sorted(sums.items()))
+    return Stake(sum((case.hours for case in cases.values()), Decimal(0)), money)
