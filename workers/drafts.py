@@ -65,6 +65,7 @@ class Drafter:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._done: dict[str, dt.datetime | None] = {}
+        self._home: str | None = None
         self.away: PurserError | None = None
         """Why Odoo cannot be asked: it is not asked again for each letter."""
         self._readers: Mapping[str, Callable[[Letter, Mapping[str, Any]], Draft]] = {
@@ -145,9 +146,12 @@ class Drafter:
             raise
 
     def _check_home(self) -> None:
-        known, mine = self._fleet.ledger.home.known(), home_of(self._fleet.settings)
-        if known not in ("", mine):
-            raise Misconfigured(f"this ledger remembers the cases of {known}, and the settings name {mine}")
+        """Raise Misconfigured as applying would; it must not give the ledger a home, though, as applying does."""
+        if self._home is None:
+            self._home = self._fleet.ledger.home.known()
+        mine = home_of(self._fleet.settings)
+        if self._home not in ("", mine):
+            raise Misconfigured(f"this ledger remembers the cases of {self._home}, and the settings name {mine}")
 
     def _last_done(self, control: str) -> dt.datetime | None:
         if control not in self._done:

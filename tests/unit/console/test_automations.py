@@ -1,8 +1,13 @@
 """Automations are explained without any setting, and only fed with what they react to."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from odoo_client.twin import Twin
 from tests.unit.console.conftest import Purser
 from tests.unit.console.test_events import WON
 
@@ -25,6 +30,40 @@ def test_a_dry_run_asks_for_odoo_and_no_queue(purser: Purser) -> None:
     assert result.exit_code == 2
     assert "PURSER_ODOO_URL is missing" in result.stderr
     assert "PURSER_BROKER_URL" not in result.stderr
+
+
+@pytest.fixture
+def odoo() -> Iterator[Twin]:
+    with Twin() as twin:
+        yield twin
+
+
+def _won(twin: Twin) -> dict[str, Any]:
+    lead = twin.seed("crm.lead", {"name": "Deal", "partner_name": "Ada & Co", "won_status": "won"})
+    return {**WON, "data": {"opportunity_id": lead}}
+
+
+def _settings(twin: Twin) -> dict[str, str]:
+    return {
+        "PURSER_ODOO_URL": twin.url,
+        "PURSER_ODOO_DB": twin.db,
+        "PURSER_ODOO_LOGIN": "admin",
+        "PURSER_ODOO_API_KEY": twin.admin_key,
+    }
+
+
+def test_a_dry_run_shows_each_field_now_and_then_and_writes_nothing(purser: Purser, odoo: Twin) -> None:
+    Path("won.json").write_text(json.dumps(_won(odoo)))
+    command = ("automations", "run", "open-project", "--event", "won.json", "--dry-run")
+    before = {model: len(odoo.rows(model)) for model in ("res.partner", "project.project", "mail.activity")}
+    told = json.loads(purser(*command, "--json", **_settings(odoo)).stdout)
+    assert [one["fate"] for one in told] == ["apply"] * 6
+    assert told[0]["fields"][0] == {"field": "name", "now": None, "then": "Ada & Co"}
+    assert told[1]["ref"]["model"] == "crm.lead"
+    table = purser(*command, **_settings(odoo)).stdout
+    assert "partner_id" in table
+    assert "Ada & Co" in table
+    assert before == {model: len(odoo.rows(model)) for model in before}
 
 
 def test_a_wrong_event_is_told_before_a_missing_setting(purser: Purser) -> None:
