@@ -24,9 +24,9 @@ from tests.contract.ledger.making import START, Clock, delayed, letter
 LEASE = dt.timedelta(seconds=10)
 
 
-def die(ledger: Ledger, *ids: str, **given: object) -> None:
+def die(ledger: Ledger, *ids: str) -> None:
     for minute, id_ in enumerate(ids):
-        ledger.letters.store(letter(id_, minute=minute, **given))
+        ledger.letters.store(letter(id_, minute=minute))
 
 
 def begin(ledger: Ledger, *ids: str, rate: float = 500.0, careful: bool = True, held_by: str = "w1") -> Replay:
