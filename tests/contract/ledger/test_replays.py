@@ -392,6 +392,18 @@ def test_a_letter_that_is_cancelled_while_it_waits_counts_as_skipped(ledger: Led
     assert (now.out, now.skipped, now.failed) == (0, 1, 0)
 
 
+def test_a_letter_that_is_dead_without_having_failed_counts_as_skipped(ledger: Ledger, clock: Clock) -> None:
+    die(ledger, "m1", "m2")
+    replay = begin(ledger, "m1", "m2")
+    assert take(ledger, replay, "m1") is Took.TAKEN
+    ledger.replaying.sent(replay.id, "m1")
+    clock.pass_(minutes=6)  # its sender was stopped for so long that the mark went stale
+    assert ledger.letters.count() == 2
+
+    now = seen(ledger, replay)
+    assert (now.out, now.skipped, now.failed) == (0, 1, 0)
+
+
 def test_a_letter_that_somebody_replays_anew_has_failed_for_the_first(ledger: Ledger, clock: Clock) -> None:
     die(ledger, "m1")
     replay = begin(ledger, "m1")
