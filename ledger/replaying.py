@@ -109,14 +109,11 @@ for i = 1, #out, 2 do
   local replays, size, its_round = string.match(out[i + 1], '(%d+):(%d+):(%d+)')
   local state, its, print = unpack(redis.call('HMGET', key(id), 'state', 'replays', 'fingerprint'))
   local has_grown = redis.call('HSTRLEN', key(id), 'attempts') > tonumber(size)
-  if not state then
-    redis.call('HDEL', OUT, id)
-    add('skipped', 1)
-  elseif its ~= replays or (state == 'dead' and has_grown) then
+  if its and (its ~= replays or (state == 'dead' and has_grown)) then
     failed(id, its_round, print)
   elseif redis.call('EXISTS', parked(id)) == 1 then
     waiting = waiting + 1
-  elseif state == 'discarded' or state == 'superseded' then
+  elseif not state or state == 'discarded' or state == 'superseded' or (state == 'dead' and id ~= get('sending')) then
     redis.call('HDEL', OUT, id)
     add('skipped', 1)
   end

@@ -24,9 +24,9 @@ from tests.contract.ledger.making import START, Clock, delayed, letter
 LEASE = dt.timedelta(seconds=10)
 
 
-def die(ledger: Ledger, *ids: str, **given: object) -> None:
+def die(ledger: Ledger, *ids: str) -> None:
     for minute, id_ in enumerate(ids):
-        ledger.letters.store(letter(id_, minute=minute, **given))
+        ledger.letters.store(letter(id_, minute=minute))
 
 
 def begin(ledger: Ledger, *ids: str, rate: float = 500.0, careful: bool = True, held_by: str = "w1") -> Replay:
@@ -387,6 +387,18 @@ def test_a_letter_that_is_cancelled_while_it_waits_counts_as_skipped(ledger: Led
     send(ledger, replay, "m1")
     ledger.delayed.park(delayed("m1"))
     ledger.delayed.cancel(["m1"], who="bob", note="no more")
+
+    now = seen(ledger, replay)
+    assert (now.out, now.skipped, now.failed) == (0, 1, 0)
+
+
+def test_a_letter_that_is_dead_without_having_failed_counts_as_skipped(ledger: Ledger, clock: Clock) -> None:
+    die(ledger, "m1", "m2")
+    replay = begin(ledger, "m1", "m2")
+    assert take(ledger, replay, "m1") is Took.TAKEN
+    ledger.replaying.sent(replay.id, "m1")
+    clock.pass_(minutes=6)  # its sender was stopped for so long that the mark went stale
+    assert ledger.letters.count() == 2
 
     now = seen(ledger, replay)
     assert (now.out, now.skipped, now.failed) == (0, 1, 0)

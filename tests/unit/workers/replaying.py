@@ -1,12 +1,14 @@
 """A fleet without processes: a ledger in memory, a broker that is a list, and a clock that a test moves."""
 
 import datetime as dt
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import fakeredis
+import redis
 
 from config.policies import load_policies
 from config.settings import Settings
@@ -20,6 +22,8 @@ from workers.replays import advance, start
 
 START = dt.datetime(2026, 11, 16, 8, 0, tzinfo=dt.UTC)
 LOCKED = "sale.order 7 is locked"
+
+_numbers = itertools.count()
 
 SETTINGS = Settings.load(
     need={"broker", "ledger", "odoo"},
@@ -38,11 +42,13 @@ POLICIES = load_policies(CATALOGUE, None)
 class World:
     """Everything a replay meets."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: redis.Redis | None = None) -> None:
         self.moment = START
-        self.ledger = Ledger(fakeredis.FakeRedis(server=fakeredis.FakeServer()), now=lambda: self.moment)
+        client = client or fakeredis.FakeRedis(server=fakeredis.FakeServer())
+        self.ledger = Ledger(client, prefix=f"world{next(_numbers)}", now=lambda: self.moment)
         self.queue: list[Letter] = []
         self.sent: list[Letter] = []
+        self.waiting: dict[str, Letter] = {}
         self.is_away = False
         self.dies: BaseException | None = None
         self.fleet = Fleet(SETTINGS, CATALOGUE, POLICIES, _publish, self._resend, now=lambda: self.moment)
@@ -133,6 +139,13 @@ class World:
             parked_at=self.moment,
         )
         self.ledger.delayed.park(entry)
+        self.waiting[message.id] = message
+
+    def go_on(self) -> None:
+        """Have what waits on its queue again."""
+        self.ledger.delayed.remove(list(self.waiting))
+        self.queue += self.waiting.values()
+        self.waiting.clear()
 
     def work(self) -> None:
         """Have all that is on the queue end well."""
