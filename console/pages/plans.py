@@ -121,7 +121,7 @@ class PlanPage(LetterHandler):
             chosen=(chosen := [one for one in made.letters if fate in ("", one.fate)]),
             limit=LIMIT,
             most=MOST,
-            value=self._value,
+            field_value=self._value,
             clean_text=self.clean.for_insiders().text,
             rate=RATE,
             bounds=(SLOWEST, FASTEST),

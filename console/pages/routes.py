@@ -5,7 +5,7 @@ from typing import Any
 
 from tornado.web import StaticFileHandler, url
 
-from console.pages import cases, delayed, letters, menu, plans, refusals, replays, runs
+from console.pages import carried, cases, delayed, edits, letters, menu, plans, refusals, replays, runs
 from workers.fleet import Fleet
 
 
@@ -18,6 +18,9 @@ def routes(fleet: Fleet, executor: Executor) -> list[Any]:
         url(r"/dead/letters", letters.ListPage, parts),
         url(r"/dead/letter", letters.LetterPage, parts),
         url(r"/dead/plan", plans.PlanPage, {**parts, "planner": plans.Planner(fleet)}),
+        url(r"/dead/edit", edits.EditPage, parts),
+        url(r"/dead/export", carried.ExportPage, parts),
+        url(r"/dead/buried", carried.BuriedPage, parts),
         url(r"/dead/start", replays.StartPage, parts),
         url(r"/dead/replays", replays.ListPage, parts),
         url(r"/dead/replay", replays.ReplayPage, parts),

@@ -40,3 +40,22 @@ if (replay) {
   };
   window.setTimeout(follow, 1000);
 }
+
+/* An editor says at once whether its text is JSON. */
+for (const editor of document.querySelectorAll("[data-json]")) {
+  const state = editor.form.querySelector("[data-json-state]");
+  const look = () => {
+    try {
+      JSON.parse(editor.value);
+      state.textContent = "It is JSON.";
+      editor.setCustomValidity("");
+      editor.removeAttribute("aria-invalid");
+    } catch (error) {
+      state.textContent = "It is no JSON: " + error.message;
+      editor.setCustomValidity("This is no JSON yet.");
+      editor.setAttribute("aria-invalid", "true");
+    }
+  };
+  editor.addEventListener("input", look);
+  look();
+}

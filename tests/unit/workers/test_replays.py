@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from ledger import Breaker, Ending, LetterState, ReplayState, Stage
+from ledger import Breaker, Ending, LetterFilter, LetterState, ReplayState, Stage
 from tests.unit.workers.replaying import World
 from workers.replay import PART_OF, fresh_headers, part_of
 from workers.replays import LEASE
@@ -27,7 +27,7 @@ def test_one_letter_goes_first_then_five_in_a_hundred_then_the_rest(world: World
     assert (ended.state, ended.sent, ended.done, ended.failed, ended.out) == (ReplayState.DONE, 40, 40, 0, 0)
     assert [letter.id for letter in world.sent] == [f"m{n:03}" for n in range(40)]
     assert world.ledger.letters.count() == 0
-    assert world.ledger.letters.count(LetterState.REPLAYED) == 40
+    assert world.ledger.letters.count(LetterFilter(state=LetterState.REPLAYED)) == 40
 
 
 def test_it_says_what_it_waits_for(world: World) -> None:
@@ -206,7 +206,7 @@ def test_a_worker_killed_just_after_sending_hands_on_and_every_letter_is_done_on
     ended = world.step(replay, by="last")
     assert (ended.state, ended.sent, ended.done) == (ReplayState.DONE, 40, 40)
     assert {letter.id for letter in world.sent} == {f"m{n:03}" for n in range(40)}
-    assert world.ledger.letters.count(LetterState.REPLAYED) == 40
+    assert world.ledger.letters.count(LetterFilter(state=LetterState.REPLAYED)) == 40
 
 
 def test_a_letter_done_while_its_sender_died_is_settled_and_not_sent_again(world: World) -> None:

@@ -1,0 +1,141 @@
+"""The payload of a dead letter is edited by whoever may, checked before it is kept, and undone by one more edit."""
+
+import json
+from dataclasses import dataclass
+
+from config.people import Rank, may_edit
+from config.redact import Redactor
+from console.pages import words
+from console.pages.handler import PageHandler
+from console.pages.masking import masked, unmasked
+from ledger import Letter, Patched
+from ledger.edits import patch
+from purser.errors import Mistake
+from workers import editing
+from workers.editing import Edited, EditEnding
+from workers.fleet import Fleet
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What somebody typed, and what would come of it."""
+
+    text: str
+    body: bytes
+    problems: tuple[str, ...] = ()
+    patch: tuple[Patched, ...] = ()
+
+
+def text_of(letter: Letter, clean: Redactor) -> str:
+    """Give what is edited: the values of the task as JSON, secrets masked; '' when there is nothing to edit."""
+    text = editing.text_of(letter)
+    if not text:
+        return ""
+    return json.dumps(masked(json.loads(text), clean), indent=2, ensure_ascii=False)
+
+
+def draft_of(fleet: Fleet, letter: Letter, text: str, clean: Redactor) -> Draft:
+    """Read what was typed, and say what is wrong with it and what it changes."""
+    try:
+        values = unmasked(json.loads(text), json.loads(editing.text_of(letter)), clean)
+        body = editing.body_with(letter, json.dumps(values, ensure_ascii=False))
+    except json.JSONDecodeError as error:
+        return Draft(text, b"", (f"this is no JSON: line {error.lineno}, column {error.colno}: {error.msg}",))
+    except (ValueError, RecursionError) as error:
+        return Draft(text, b"", (str(error),))
+    return Draft(text, body, editing.check(fleet, letter, body), patch(letter.body, body))
+
+
+class EditPage(PageHandler):
+    """The payload of one letter."""
+
+    tab = "dead"
+    needs = Rank.EDITOR
+
+    async def get(self) -> None:
+        """Show it in an editor."""
+        letter = await self._letter()
+        text = await self.aside(text_of, letter, self._clean)
+        if not text:
+            raise Mistake("this letter cannot be edited: its bytes are no task message of ours")
+        self._show(letter, Draft(text, letter.body))
+
+    async def post(self) -> None:
+        """Check what was typed, keep it, undo the last edit, or settle a proposal."""
+        act = self.word("act")
+        letter = await self._letter()
+        if act in ("check", "save"):
+            await self._typed(letter, keep=act == "save")
+        elif act in ("revert", "approve", "withdraw"):
+            self._answer(letter, await self._settled(letter, act))
+        else:
+            raise Mistake(f"act={act!r} is none of check, save, revert, approve, withdraw")
+
+    async def _typed(self, letter: Letter, *, keep: bool) -> None:
+        text = self.get_argument("text", "", strip=False, escape=False)
+        draft = await self.aside(draft_of, self.fleet, letter, text, self._clean)
+        if draft.problems or not keep:
+            self._show(letter, draft)
+            return
+        edited = await self.aside(
+            editing.edit,
+            self.fleet,
+            letter.id,
+            draft.body,
+            expects=self._expects(),
+            who=self.person.name,
+            note=self.note(),
+        )
+        if edited.ending in (EditEnding.DONE, EditEnding.PROPOSED):
+            self._answer(letter, edited)
+        else:
+            self._show(edited.letter or letter, Draft(text, draft.body, edited.problems, draft.patch))
+
+    async def _settled(self, letter: Letter, act: str) -> Edited:
+        who, note = self.person.name, self.note()
+        if act == "revert":
+            return await self.aside(
+                editing.revert, self.fleet, letter.id, expects=self._expects(), who=who, note=note
+            )
+        seen = letter.proposal
+        if seen is None or seen.at.isoformat() != self.word("seen"):
+            raise Mistake("another edit waits here by now, or none: look again")
+        if act == "approve":
+            return await self.aside(editing.approve, self.fleet, letter.id, who=who, note=note, seen=seen)
+        if await self.aside(self.ledger.letters.withdraw, letter.id, who=who, note=note):
+            return Edited(ending=EditEnding.DONE, letter=letter, problems=("The proposal is withdrawn.",))
+        raise Mistake("no edit waits here any more")
+
+    def _answer(self, letter: Letter, edited: Edited) -> None:
+        there = words.link("/dead/letter", id=letter.id)
+        match edited.ending:
+            case EditEnding.DONE if edited.problems:
+                self.go(there, edited.problems[0])
+            case EditEnding.DONE:
+                self.go(words.link("/dead/plan", id=letter.id, anew=1), "Edited. So a replay would go now.")
+            case EditEnding.PROPOSED:
+                self.go(there, "The edit waits for a second person: so much is at stake.")
+            case _:
+                raise Mistake("; ".join(edited.problems))
+
+    async def _letter(self) -> Letter:
+        letter = await self.aside(self.ledger.letters.get, self.word("id"))
+        if letter is None:
+            raise Mistake(f"no letter has the id {words.plain(self.word('id'))}")
+        if why := await self.aside(may_edit, self.fleet.settings, self.person.name, letter.task):
+            raise Mistake(why)
+        return letter
+
+    def _show(self, letter: Letter, draft: Draft) -> None:
+        self.show("edit.html", letter=letter, draft=draft, clean=self._clean, expects=len(letter.edits))
+
+    def _expects(self) -> int:
+        given = self.word("expects")
+        if not given.isdecimal():
+            raise Mistake("expects: say how many edits you saw")
+        return int(given)
+
+    @property
+    def _clean(self) -> Redactor:
+        """Whoever edits a name must see it; secrets stay masked."""
+        return self.clean.for_insiders()
