@@ -15,6 +15,7 @@ from purser.retry import DeadLetter, Overtaken, Refused, Snoozed, decide
 from purser.retry import Retry as TryAgain
 from workers.endings import Later, SetAside
 from workers.fleet import Fleet
+from workers.keeping import somebody_has_it
 from workers.refused import as_change
 from workers.replay import part_of
 from workers.request import FleetRequest
@@ -110,6 +111,7 @@ class FleetTask(Task):
                 last_at=now,
             )
         )
+        somebody_has_it(fleet.ledger, kwargs)
 
 
 def concerns(queue: str, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
