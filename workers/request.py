@@ -21,7 +21,7 @@ from kombu.asynchronous import get_event_loop
 from workers.broker.redis_queue import BREATH, working_numbers
 from workers.endings import Later, SetAside
 from workers.keeping import park, set_aside
-from workers.messages import give_back
+from workers.messages import give_back, queue_of
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +40,7 @@ class FleetRequest(Request):
         super().__init__(*args, **kwargs)
         if self.argsrepr or str(self.kwargsrepr).startswith("{"):  # a stock client writes the values themselves
             self._argsrepr, self._kwargsrepr = "", "sent by another client"
+        self.delivery_info["routing_key"] = queue_of(self._message)  # whoever sent it may have named another
         _requests.add(self)
 
     def info(self, safe: bool = False) -> dict[str, Any]:
@@ -54,11 +55,15 @@ class FleetRequest(Request):
         return bool(self.acknowledged or self in state.active_requests or result is not None)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
-        """Keep the message where its end says, then let Celery acknowledge."""
+        """Keep the message where its end says, then let Celery acknowledge.
+
+        A task that was killed for running too long comes here first; Celery tells of the same end once more
+        (`on_timeout`), and finds it settled.
+        """
         error = exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
-        if self.acknowledged:  # killed for its time: the message is kept, and now the pool tells of the same end
+        if self.acknowledged:  # the message has found its place already
             return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
         if isinstance(error, Later):
             return self._later(error, str(exc_info.traceback))
@@ -67,15 +72,6 @@ class FleetRequest(Request):
                 return None
             self.acknowledged = True
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
-
-    def on_timeout(self, soft: bool, timeout: float) -> Any:
-        """Keep the message of a task that was killed for running too long."""
-        if not soft and not state.should_terminate:
-            error = TimeLimitExceeded(timeout)
-            if not self._keep(lambda: self._set_aside(error, "")):
-                return None
-            self.acknowledged = True
-        return super().on_timeout(soft, timeout)
 
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
         """Keep a message that is not wanted any more: an operator revoked it, or it has expired."""

@@ -187,7 +187,7 @@ def test_a_broker_killed_under_a_running_task_loses_and_doubles_nothing(
     tell(fleet, lead)
     wait_until(lambda: twin.faults.left == 0, what="the task to begin")
     own_node.kill()
-    with pytest.raises(Transient, match="the broker at .* did not take"):
+    with pytest.raises(Transient, match=r"the broker at .* did not take"):
         tell(fleet, second)
     own_node.start()
     wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=60, what="the first project")
@@ -248,15 +248,30 @@ def test_a_stopped_worker_hands_back_at_once_what_it_has_not_begun(firm: Firm, t
     for lead, queue in zip(short, ("apply", "scans", "apply", "scans"), strict=True):
         fleet.fleet.publish("purser.accept", {"event": won(lead)}, label="won", queue=queue)
     wait_until(lambda: not any(map(fleet.depth, ("apply", "scans"))), what="the worker to take what it cannot begin")
-    first.terminate()
     fleet.worker("b")
-    wait_until(
-        lambda: all(outcome(firm, lead) == (1, 1, 3) for lead in short), within=15, what="what was handed back"
-    )
+    first.terminate()
+    wait_until(lambda: all(outcome(firm, lead) == (1, 1, 3) for lead in short), what="what was handed back")
     assert first.poll() is None, "the first worker was done before anything was handed back"
     wait_until(lambda: all(outcome(firm, lead) == (1, 1, 3) for lead in long), within=40, what="all")
     wait_until(fleet.quiet, within=20, what="empty queues")
     assert fleet.ledger.letters.count() == 0
+
+
+def test_a_task_that_hears_no_soft_limit_is_killed_once_and_is_one_letter(start: Start, tmp_path: Path) -> None:
+    limits = {"PURSER_ODOO_TIMEOUT": "0.5", "PURSER_TASK_SOFT_TIME_LIMIT": "1", "PURSER_TASK_TIME_LIMIT": "2"}
+    fleet = start(**limits)
+    worker = fleet.worker(app="console.drill.tasks")
+    begun = tmp_path / "begun"
+    endless = {"trouble": "too long", "times": 10, "counter": str(begun)}
+    fleet.app.send_task("drill.apply", kwargs=endless, queue="apply")
+    wait_until(lambda: fleet.ledger.letters.count() == 1, within=30, what="the letter")
+    wait_until(lambda: "exited with 'signal 9" in fleet.log("w"), within=20, what="the end of its process")
+    wait_until(fleet.quiet, within=20, what="empty queues")
+    (letter,) = fleet.ledger.letters.page().items
+    assert (letter.reason, letter.error, len(letter.attempts)) == ("time limit", "TimeLimitExceeded", 1)
+    assert begun.read_text() == "."
+    assert "goes back" not in fleet.log("w")
+    assert worker.poll() is None
 
 
 def test_a_queue_with_other_settings_stops_the_start_with_a_sentence(start: Start) -> None:
