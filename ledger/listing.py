@@ -9,7 +9,7 @@ import dataclasses
 import datetime as dt
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,11 +142,11 @@ return {ended, score, last, found}
 """
 )
 
-# the index of a state; the bounds in time; the fingerprint, task and error that are wanted, or ''
+# the index of a state; the bounds in time; the fingerprint that is wanted, or ''
 _KINDS = (
     PLACES
     + """
-local index, since, till, only, task, error = unpack(ARGV)
+local index, since, till, only = unpack(ARGV)
 local names = only ~= '' and {only} or redis.call('SMEMBERS', index .. ':fingerprints')
 local found = {}
 for _, name in ipairs(names) do
@@ -155,10 +155,7 @@ for _, name in ipairs(names) do
   if count > 0 then
     local newest = redis.call('ZREVRANGEBYSCORE', kind, till, since, 'WITHSCORES', 'LIMIT', 0, 1)
     local oldest = redis.call('ZRANGEBYSCORE', kind, since, till, 'WITHSCORES', 'LIMIT', 0, 1)
-    local its = redis.call('HMGET', key(newest[1]), 'task', 'error')
-    if (task == '' or its[1] == task) and (error == '' or its[2] == error) then
-      found[#found + 1] = {name, count, newest[1], newest[2], oldest[2]}
-    end
+    found[#found + 1] = {name, count, newest[1], newest[2], oldest[2]}
   end
 end
 return found
@@ -243,7 +240,8 @@ class ListedLetters(Shelf):
                 break
         if len(marks) > limit:
             cursor = marks[limit - 1]
-        items = self._read_many(mark.id.decode() for mark in marks[:limit])
+        letters = self._read_many(mark.id.decode() for mark in marks[:limit])
+        items = tuple(letter for letter in letters if letter.state is filter.state)  # it may have moved meanwhile
         return Page(items, None if cursor is None else str(cursor))
 
     def ids(self, filter: LetterFilter = DEAD_LETTERS) -> Iterator[str]:  # noqa: A002
@@ -273,18 +271,18 @@ class ListedLetters(Shelf):
         """Give the letters that match by fingerprint, the largest groups first. What a group says is its newest's."""
         checked_limit(limit)
         from_ = micros(self._store.now() - HOURS * _HOUR)
-        natural = dataclasses.replace(filter, task="", error="", fingerprint="", text="")
-        if natural.exact() or filter.text:
-            found = self._gathered(filter, from_)[:limit]
+        wider = dataclasses.replace(filter, task="", error="")  # letters of one fingerprint have both in common
+        if filter.text or set(wider.exact()) - {"fingerprint"}:
+            found = self._gathered(wider, from_)
         else:
-            found = self._by_kind(filter, from_, limit)
+            found = self._by_kind(filter)
         index = self._index(filter.state)
         with self._store.reach(index) as client:
             pipe = client.pipeline(transaction=False)  # a full server refuses a transaction, even to read
             for kind in found:
                 pipe.hmget(self._key(kind.sample), "task", "error", "message")
             labels = pipe.execute()
-        return tuple(
+        groups = [
             LetterGroup(
                 fingerprint=kind.name,
                 task=task,
@@ -298,24 +296,25 @@ class ListedLetters(Shelf):
             )
             for kind, label in zip(found, labels, strict=True)
             for task, error, message in [[(value or b"").decode() for value in label]]
-        )
+            if filter.task in ("", task) and filter.error in ("", error)
+        ][:limit]
+        if all(group.trend for group in groups):
+            return tuple(groups)
+        return self._with_trend(filter, groups, from_)
 
     # -- helpers
 
     def _way(self, filter: LetterFilter) -> _Way:  # noqa: A002
         self._wake_stale()
-        exact = filter.exact()
-        indexes = [self._index(filter.state, name, value) for name, value in exact.items()]
-        if not indexes or _MAY_BE_STALE & exact.keys():
-            indexes.append(self._index(filter.state))
+        indexes = [self._index(filter.state, name, value) for name, value in filter.exact().items()]
         with self._store.reach(self._index(filter.state)) as client:
-            index, others = narrowest(client, indexes)
-        forms = _forms(filter.text)
+            index, others = narrowest(client, indexes or [self._index(filter.state)])
+        forms, (since, till) = _forms(filter.text), _span(filter)
         return _Way(
             index=index,
             others=others,
-            since="" if filter.since is None else str(micros(filter.since)),
-            till="" if filter.until is None else str(micros(filter.until)),
+            since=since,
+            till=till,
             hint=_hint(forms),
             forms=forms,
         )
@@ -343,33 +342,40 @@ class ListedLetters(Shelf):
                 return sorted(kinds.values(), key=_largest_first)
             cursor = Mark(int(score), last)
 
-    def _by_kind(self, filter: LetterFilter, from_: int, limit: int) -> list["_Kind"]:  # noqa: A002
+    def _by_kind(self, filter: LetterFilter) -> list["_Kind"]:  # noqa: A002
         self._wake_stale()
+        since, till = _span(filter)
         index = self._index(filter.state)
-        since = "" if filter.since is None else micros(filter.since)
-        till = "" if filter.until is None else micros(filter.until)
         with self._store.reach(index):
-            args = [
-                index,
-                since or "-inf",
-                f"({till}" if till else "+inf",
-                text(filter.fingerprint),
-                text(filter.task),
-                text(filter.error),
-            ]
+            args = [index, since or "-inf", f"({till}" if till else "+inf", text(filter.fingerprint)]
             found = self._kinds(keys=[self._store.prefix], args=args)
-            kinds = [
-                _Kind(name.decode(), count, sample.decode(), int(newest), int(oldest))
-                for name, count, sample, newest, oldest in found
-            ]
-            kinds = sorted(kinds, key=_largest_first)[:limit]
-            args = [index, since, till, from_, HOURS, *(text(kind.name) for kind in kinds)]
+        kinds = [
+            _Kind(name.decode(), count, sample.decode(), int(newest), int(oldest))
+            for name, count, sample, newest, oldest in found
+        ]
+        return sorted(kinds, key=_largest_first)
+
+    def _with_trend(
+        self,
+        filter: LetterFilter,  # noqa: A002
+        groups: Sequence[LetterGroup],
+        from_: int,
+    ) -> tuple[LetterGroup, ...]:
+        index = self._index(filter.state)
+        args = [index, *_span(filter), from_, HOURS, *(text(group.fingerprint) for group in groups)]
+        with self._store.reach(index):
             trends = self._trend(keys=[self._store.prefix], args=args)
-        return [dataclasses.replace(kind, trend=tuple(trend)) for kind, trend in zip(kinds, trends, strict=True)]
+        return tuple(
+            dataclasses.replace(group, trend=tuple(trend)) for group, trend in zip(groups, trends, strict=True)
+        )
 
 
-_MAY_BE_STALE = {"error", "correlation", "subject"}
-"""Indexes an older Purser does not know, so that it leaves its letters in them: what they list is looked at twice."""
+def _span(filter: LetterFilter) -> tuple[str, str]:  # noqa: A002
+    """Give the bounds in time as the scripts read them."""
+    return (
+        "" if filter.since is None else str(micros(filter.since)),
+        "" if filter.until is None else str(micros(filter.until)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
