@@ -228,3 +228,20 @@ def test_a_letter_that_an_older_purser_moved_is_found_where_it_is_now(ledger: Le
     for wanted in filters:
         settled = replace(wanted, state=LetterState.DISCARDED)
         assert [one.id for one in ledger.letters.page(settled).items] == ["m1"]
+
+
+def test_a_cancelled_message_is_found_by_what_it_was_about_once_somebody_has_read_it(ledger: Ledger) -> None:
+    """The ledger keeps it and does not read it."""
+    ledger.delayed.park(delayed("m1"))
+    ledger.delayed.cancel(["m1"], **ADA)
+
+    assert [ledger.letters.catch_up(lambda _: ("crm.lead/1",)) for _ in range(2)] == [1, 0]
+
+    wanted = LetterFilter(state=LetterState.DISCARDED, subject="crm.lead/1")
+    assert [one.id for one in ledger.letters.page(wanted).items] == ["m1"]
+
+
+def test_a_letter_about_no_record_is_read_once(ledger: Ledger) -> None:
+    ledger.letters.store(letter("m1"))
+
+    assert [ledger.letters.catch_up(lambda _: ()) for _ in range(2)] == [1, 0]
