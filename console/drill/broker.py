@@ -23,6 +23,10 @@ from console.rabbit import serving as serving_rabbit
 from console.supervisor import Command
 from workers.broker.envelope import read_envelope
 
+HEARTBEAT = 2
+"""Seconds between signs of life that the RabbitMQ of the drill asks for: shorter than ours, and the shorter wish
+counts. Who is silent for two to three times as long is dead to it, about as soon as a lease ends on Redis."""
+
 LARGEST = 128 * 2**20
 """Bytes of a message that it takes at most: its default before RabbitMQ 4."""
 
@@ -165,7 +169,8 @@ class RabbitBroker:
 def claimed(against: Against, home: Path, pid: Callable[[str], int]) -> Iterator["RedisNode | RabbitBroker"]:
     """Give the broker of a directory. Redis runs under the supervisor, RabbitMQ is started here."""
     if against == "rabbitmq":
-        with serving_rabbit(home / "broker", {"max_message_size": str(LARGEST)}) as node:
+        told = {"heartbeat": str(HEARTBEAT), "max_message_size": str(LARGEST)}
+        with serving_rabbit(home / "broker", told) as node:
             yield RabbitBroker(node)
         return
     with claimed_redis(home / "broker", "broker", pid) as node:
