@@ -14,6 +14,7 @@ from purser.retry import DeadLetter, Overtaken, Refused, Snoozed, decide
 from purser.retry import Retry as TryAgain
 from workers.endings import Later, SetAside
 from workers.fleet import Fleet
+from workers.keeping import somebody_has_it
 from workers.request import FleetRequest
 
 log = structlog.get_logger(__name__)
@@ -59,7 +60,7 @@ class FleetTask(Task):
             case Overtaken():
                 log.info("overtaken by its next slot", why=text)
             case Refused(reason=reason):
-                self._refused(fleet, reason)
+                self._refused(fleet, reason, kwargs)
                 log.warning("refused")
             case DeadLetter(reason=reason):
                 raise SetAside(reason, name, text) from error
@@ -83,12 +84,13 @@ class FleetTask(Task):
         if begun >= MAX_DELIVERIES:
             raise SetAside("too many deliveries", "PoisonMessage", f"begun {begun} times without an end")
 
-    def _refused(self, fleet: Fleet, reason: str) -> None:
+    def _refused(self, fleet: Fleet, reason: str, kwargs: dict[str, Any]) -> None:
         now = fleet.now()
         message = str(self.request.id)
         fleet.ledger.refusals.add(
             RefusalEntry(id=message, task=self.name, what=message, why=reason, first_at=now, last_at=now)
         )
+        somebody_has_it(fleet.ledger, kwargs)
 
 
 def _brief(error: BaseException) -> str:
