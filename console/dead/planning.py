@@ -29,7 +29,8 @@ def plan(
     with context.planning_fleet() as fleet:
         clean = redactor_of(fleet.settings)
         chosen = choose(fleet.ledger, ids, wanted)
-        found = [letter for one in chosen[:limit] if (letter := fleet.ledger.letters.get(one)) is not None]
+        in_turn = chosen if ids else chosen[::-1]  # a replay sends the oldest first
+        found = [letter for one in in_turn[:limit] if (letter := fleet.ledger.letters.get(one)) is not None]
         with progress("planned", len(found)) as reached:
             told = make_plan(fleet, found, progress=reached)
     if json:
