@@ -36,28 +36,37 @@ _UNLISTED = (
     LIFE
     + """
 local state, first, size = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local ids = redis.call('ZREVRANGE', P .. ':letters:' .. state, first, first + size - 1)
+local index = P .. ':letters:' .. state
+local ids = redis.call('ZREVRANGE', index, first, first + size - 1)
 local found = {#ids}
+local function lists(dimension, value, id)
+  return not value or value == '' or redis.call('ZSCORE', index .. ':' .. dimension .. ':' .. value, id)
+end
 for _, id in ipairs(ids) do
-  local its, error, subjects = unpack(redis.call('HMGET', key(id), 'state', 'error', 'subjects'))
-  local is_listed = subjects
-    and (not error or error == '' or redis.call('ZSCORE', P .. ':letters:' .. state .. ':error:' .. error, id))
+  local its, error, correlation, subjects = unpack(
+    redis.call('HMGET', key(id), 'state', 'error', 'correlation', 'subjects'))
+  local is_listed = subjects and lists('error', error, id) and lists('correlation', correlation, id)
   if its == state and not is_listed then found[#found + 1] = id end
 end
 return found
 """
 )
 
-# id, correlation, subjects; listed anew at the score it has
+# id, correlation, subjects, the states there are...; listed anew at the score it has, and nowhere else
 _LIST = (
     LIFE
     + """
-local id, correlation, subjects = unpack(ARGV)
+local id, correlation, subjects = unpack(ARGV, 1, 3)
 local state = redis.call('HGET', key(id), 'state')
 local score = state and redis.call('ZSCORE', P .. ':letters:' .. state, id)
 if not score then return 0 end
 redis.call('HSETNX', key(id), 'correlation', correlation)
 redis.call('HSETNX', key(id), 'subjects', subjects)
+for i = 4, #ARGV do
+  if ARGV[i] ~= state then
+    for _, index in ipairs((indexes(id, ARGV[i]))) do redis.call('ZREM', index, id) end
+  end
+end
 enter(id, state, score)
 return 1
 """
@@ -108,7 +117,7 @@ class CarriedLetters(ListedLetters):
                 first += many
                 for letter in self._read_many(id_.decode() for id_ in ids):
                     about = subject_lines(letter.subjects or subjects(letter))
-                    args = [text(letter.id), text(letter.correlation_id or ""), about]
+                    args = [text(letter.id), text(letter.correlation_id or ""), about, *LetterState]
                     with self._store.reach(self._key(letter.id)):
                         done += int(self._list(keys=[self._store.prefix], args=args))
         return done

@@ -135,7 +135,7 @@ def _kept(letter: Letter) -> list[Field]:
         *("correlation_id", json.dumps(letter.correlation_id)),
         *("causation_id", json.dumps(letter.causation_id)),
         *("correlation", text(letter.correlation_id or "")),
-        *("subjects", subject_lines(letter.subjects)),
+        *(("subjects", subject_lines(letter.subjects)) if letter.subjects else ()),  # else read from it: `catch_up`
         *("first_at", micros(letter.first_at)),
         *("replays", letter.replays),
     ]

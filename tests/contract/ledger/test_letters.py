@@ -196,7 +196,7 @@ def test_a_text_is_found_in_what_a_letter_carries_however_it_is_spelt(ledger: Le
 def test_a_page_of_a_text_that_few_letters_hold_ends_early_and_goes_on(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.listing.TEXTS_AT_ONCE", 10)
+    monkeypatch.setattr("ledger.walking.TEXTS_AT_ONCE", 10)
     monkeypatch.setattr("ledger.listing.PATIENCE", -1.0)
     for n in range(35):
         ledger.letters.store(letter(f"m{n:02}", minute=n, body=b"needle" if n == 3 else b"hay"))
@@ -214,7 +214,7 @@ def test_a_page_of_a_text_that_few_letters_hold_ends_early_and_goes_on(
 def test_ids_are_walked_once_each_though_their_letters_leave_the_list_meanwhile(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.listing.AT_ONCE", 3)
+    monkeypatch.setattr("ledger.walking.AT_ONCE", 3)
     for n in range(20):
         ledger.letters.store(letter(f"m{n:02}", minute=n // 5))
     seen = []
@@ -241,12 +241,19 @@ def test_ids_are_walked_once_each_though_their_letters_leave_the_list_meanwhile(
         text=st.sampled_from(["", "Body 1"]),
     ),
     limit=st.integers(1, 4),
+    small=st.booleans(),
 )
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_pages_ids_count_and_groups_of_a_filter_tell_of_the_same_letters(
-    client: redis.Redis, rows: list[tuple[int, str, str]], wanted: LetterFilter, limit: int
+    client: redis.Redis, rows: list[tuple[int, str, str]], wanted: LetterFilter, limit: int, small: bool
 ) -> None:
     ledger = fresh(client)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ledger.grouping.AT_ONCE", 2000 if small else 0)  # few letters are walked, many intersected
+        tell_alike(ledger, rows, wanted, limit)
+
+
+def tell_alike(ledger: Ledger, rows: list[tuple[int, str, str]], wanted: LetterFilter, limit: int) -> None:
     for n, (minute, queue, message) in enumerate(rows):
         ledger.letters.store(
             letter(f"m{n:02}", minute=minute, queue=queue, message=message, body=b"body %d" % (n % 3))

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -210,13 +211,37 @@ def test_letters_of_an_older_purser_are_listed_by_what_they_are_about_after_one_
     assert found(state=LetterState.DISCARDED, subject="crm.lead/9") == ["discarded"]
 
 
-def test_a_letter_that_an_older_purser_moved_is_not_among_the_dead(ledger: Ledger, client: redis.Redis) -> None:
-    """It left it in the lists that it does not know."""
+def test_a_letter_that_an_older_purser_moved_is_found_where_it_is_now(ledger: Ledger, client: redis.Redis) -> None:
+    """It left it in the lists that it does not know, and put it into none of them."""
     prefix = ledger.letters._store.prefix
     ledger.letters.store(letter("m1", subjects=("crm.lead/1",)))
     ledger.letters.discard(["m1"], **ADA)
-    client.zadd(f"{prefix}:letters:dead:error:Permanent", {"m1": 1})
-    client.zadd(f"{prefix}:letters:dead:subject:crm.lead/1", {"m1": 1})
+    for narrow in ("error:Permanent", "subject:crm.lead/1"):
+        client.zadd(f"{prefix}:letters:dead:{narrow}", {"m1": 1})
+        client.zrem(f"{prefix}:letters:discarded:{narrow}", "m1")
+    filters = [LetterFilter(error="Permanent"), LetterFilter(subject="crm.lead/1")]
+    assert [ledger.letters.page(wanted).items for wanted in filters] == [(), ()]
 
-    for wanted in (LetterFilter(error="Permanent"), LetterFilter(subject="crm.lead/1")):
-        assert (ledger.letters.page(wanted).items, ledger.letters.count(wanted)) == ((), 0)
+    assert ledger.letters.catch_up(lambda _: ()) == 1
+
+    assert [ledger.letters.count(wanted) for wanted in filters] == [0, 0]
+    for wanted in filters:
+        settled = replace(wanted, state=LetterState.DISCARDED)
+        assert [one.id for one in ledger.letters.page(settled).items] == ["m1"]
+
+
+def test_a_cancelled_message_is_found_by_what_it_was_about_once_somebody_has_read_it(ledger: Ledger) -> None:
+    """The ledger keeps it and does not read it."""
+    ledger.delayed.park(delayed("m1"))
+    ledger.delayed.cancel(["m1"], **ADA)
+
+    assert [ledger.letters.catch_up(lambda _: ("crm.lead/1",)) for _ in range(2)] == [1, 0]
+
+    wanted = LetterFilter(state=LetterState.DISCARDED, subject="crm.lead/1")
+    assert [one.id for one in ledger.letters.page(wanted).items] == ["m1"]
+
+
+def test_a_letter_about_no_record_is_read_once(ledger: Ledger) -> None:
+    ledger.letters.store(letter("m1"))
+
+    assert [ledger.letters.catch_up(lambda _: ()) for _ in range(2)] == [1, 0]
