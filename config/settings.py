@@ -358,7 +358,8 @@ def _place(url: str) -> tuple[str, str, int, str]:
     parts = urlsplit(_as_ledger(url))
     if parts.scheme == "unix":
         return "unix", parts.path, 0, dict(parse_qsl(parts.query)).get("db", "0")
-    return parts.scheme, parts.hostname or "", parts.port or 6379, parts.path.strip("/") or "0"
+    db = dict(parse_qsl(parts.query)).get("db") or parts.path.strip("/") or "0"  # redis-py lets the query win
+    return parts.scheme, parts.hostname or "", parts.port or 6379, db
 
 
 def _variable(name: str) -> str:

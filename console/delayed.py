@@ -13,6 +13,7 @@ from console import context
 from console.output import FAILED, AsJson, as_json, leave, nothing, say, table
 from ledger import Delayed, Kind, Ledger
 from purser.errors import Mistake
+from workers.keeping import cancel as cancel_all
 
 group = typer.Typer(help="Messages that wait to be tried again.", no_args_is_help=True)
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[IDS]...", help="The ids of messages.")]
@@ -69,7 +70,7 @@ def cancel(
     context.why(note)
     with context.ledger() as ledger:
         chosen = _chosen(ledger, ids, task=task, queue=queue, kind=kind, all_=all_)
-        changed = chosen.there if dry_run else ledger.delayed.cancel(chosen.there, who=context.who(), note=note)
+        changed = chosen.there if dry_run else cancel_all(ledger, chosen.there, who=context.who(), note=note)
     _tell(chosen, changed, "would be cancelled" if dry_run else "cancelled", json=json)
 
 

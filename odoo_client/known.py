@@ -138,8 +138,8 @@ class Known:
             known = self.fields(model) or {}
             asked = {id_ for id_, names in by_id.items() if not self._has(Ref(model, id_), names & known.keys())}
             names = sorted({name for id_ in asked for name in by_id[id_]} & known.keys()) or ["create_date"]
-            for ids in _thousands(sorted(asked)):
-                self._read(model, ids, names)
+            for _, page in _pages(Ref(model, id_) for id_ in asked):
+                self._read(model, list(page), names)
 
     def _has(self, ref: Ref, names: Iterable[str]) -> bool:
         if ref in self._rows:
@@ -174,16 +174,11 @@ class Known:
 
     def _learn_presence(self, refs: Iterable[Ref]) -> None:
         """Search for records; those a search does not show are read, which tells hidden from gone."""
-        unknown: dict[str, set[int]] = defaultdict(set)
-        for ref in refs:
-            if ref not in self._presence:
-                unknown[ref.model].add(ref.id)
-        for model, ids in unknown.items():
-            for page in _thousands(sorted(ids)):
-                seen = self._seen(model, page)
-                self._presence |= dict.fromkeys((Ref(model, id_) for id_ in seen), Presence.SEEN)
-                if unseen := [id_ for id_ in page if id_ not in seen]:
-                    self._read(model, unseen, ["create_date"])
+        for model, page in _pages(ref for ref in refs if ref not in self._presence):
+            seen = self._seen(model, list(page))
+            self._presence |= {ref: Presence.SEEN for id_, ref in page.items() if id_ in seen}
+            if unseen := [id_ for id_ in page if id_ not in seen]:
+                self._read(model, unseen, ["create_date"])
 
     def _seen(self, model: str, ids: Sequence[int]) -> set[int]:
         request = Request(
@@ -199,14 +194,10 @@ class Known:
             return set()
 
     def _learn_writable(self, refs: Iterable[Ref]) -> None:
-        asked: dict[str, set[int]] = defaultdict(set)
-        for ref in refs:
-            if ref not in self._writable and self.presence(ref) is Presence.SEEN:
-                asked[ref.model].add(ref.id)
-        for model, ids in asked.items():
-            for page in _thousands(sorted(ids)):
-                free = set(self._free(model, page)) if self.may(model, "write") else set()
-                self._writable |= {Ref(model, id_): id_ in free for id_ in page}
+        asked = (ref for ref in refs if ref not in self._writable and self.presence(ref) is Presence.SEEN)
+        for model, page in _pages(asked):
+            free = set(self._free(model, list(page))) if self.may(model, "write") else set()
+            self._writable |= {ref: id_ in free for id_, ref in page.items()}
 
     def _free(self, model: str, ids: Sequence[int]) -> Sequence[int]:
         """Give those this user may write: one closed record closes a whole call, so halve and ask again."""
@@ -245,16 +236,12 @@ class Known:
 
     def _search(self, model: str, by: str, documents: Iterable[Ref]) -> None:
         """Learn the keys of all activities or notes on these documents: two calls for each model and thousand."""
-        todo: dict[str, set[int]] = defaultdict(set)
-        for ref in documents:
-            if (model, ref) not in self._searched and self.presence(ref) is Presence.SEEN:
-                todo[ref.model].add(ref.id)
-        for on, ids in todo.items():
-            for page in _thousands(sorted(ids)):
-                there = self._on(model, [[by, "=", on], ["res_id", "in", page]])
-                for id_, keys in external_ids(self._client, model, there, MODULE).items():
-                    self._names |= {external_id(key): Found(model, id_) for key in keys}
-                self._searched |= {(model, Ref(on, id_)) for id_ in page}
+        seen = (ref for ref in documents if self.presence(ref) is Presence.SEEN)
+        for on, page in _pages(ref for ref in seen if (model, ref) not in self._searched):
+            there = self._on(model, [[by, "=", on], ["res_id", "in", list(page)]])
+            for id_, keys in external_ids(self._client, model, there, MODULE).items():
+                self._names |= {external_id(key): Found(model, id_) for key in keys}
+            self._searched |= {(model, ref) for ref in page.values()}
 
     def _on(self, model: str, domain: list[Any]) -> list[int]:
         if model == MESSAGE:
@@ -266,9 +253,15 @@ class Known:
         return found
 
 
-def _thousands(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), AT_ONCE):
-        yield ids[start : start + AT_ONCE]
+def _pages(refs: Iterable[Ref]) -> Iterator[tuple[str, dict[int, Ref]]]:
+    """Give the records of each model by id, a thousand at a time."""
+    by_model: dict[str, dict[int, Ref]] = defaultdict(dict)
+    for ref in refs:
+        by_model[ref.model][ref.id] = ref
+    for model, found in by_model.items():
+        ordered = sorted(found.items())
+        for start in range(0, len(ordered), AT_ONCE):
+            yield model, dict(ordered[start : start + AT_ONCE])
 
 
 def _touched(change: Change) -> tuple[Ref, ...]:

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import structlog
+from celery.concurrency import solo
 from celery.worker import state
 from celery.worker.consumer import Consumer
+from kombu.asynchronous import set_event_loop
 
 from ledger import Kind
 from workers.broker.keeper import LeaseLost
@@ -14,7 +16,7 @@ from workers.keeping import park, set_aside
 from workers.messages import due_of, give_back, malformed
 from workers.request import later
 from workers.sending import depth_of, sender
-from workers.stopping import Stopping
+from workers.stopping import Stopping, hand_back
 
 log = structlog.get_logger(__name__)
 
@@ -44,11 +46,12 @@ class FleetConsumer(Consumer):
         self.known_queues = frozenset(self.app.amqp.queues.consume_from)
         self.seen = Seen()
         self._housekeeper: Housekeeper | None = None
-        self._stopping = Stopping(self._take_nothing_more)
+        self._stopping = Stopping(self._take_nothing_more, is_turning=lambda: self.seen.has_loop)
 
     def register_with_event_loop(self, hub: Any) -> None:
         """Let the loop show that it turns, and notice when it is to end."""
         super().register_with_event_loop(hub)
+        set_event_loop(hub)  # a reconnect has forgotten it, and with it every "in a moment"
         hub.call_repeatedly(TURN, self._turn)
 
     def _turn(self) -> None:
@@ -56,7 +59,7 @@ class FleetConsumer(Consumer):
         self._stopping.look()
 
     def _take_nothing_more(self) -> None:
-        self.task_consumer.cancel()
+        hand_back(self)
 
     def on_send_event_buffered(self) -> None:
         """Send task events a few at a time: one by one they cost more than the tasks."""
@@ -73,7 +76,8 @@ class FleetConsumer(Consumer):
         super().on_ready()
         self._flush_is_due = False  # what was planned went with the connection before
         self.seen.tick()
-        self.seen.has_loop = self.hub is not None
+        stands_still = isinstance(self.pool, solo.TaskPool)  # there a task runs where the loop turns
+        self.seen.has_loop = self.hub is not None and not stands_still
         if self._housekeeper is None:
             self._housekeeper = Housekeeper(
                 self.app.fleet,
@@ -86,6 +90,8 @@ class FleetConsumer(Consumer):
             self._housekeeper.start()
             if self.hub is not None:
                 self._stopping.install()
+        paused, self.paused_queues = self.paused_queues, frozenset()
+        self.pause_queues(paused)  # a new connection begins with all queues
 
     def shutdown(self) -> None:
         """End the housekeeping with the worker."""
@@ -132,7 +138,7 @@ class FleetConsumer(Consumer):
             if problem:
                 return self._set_aside(message, "unreadable", "MalformedMessage", problem)
             try:
-                wait = due_of(message)
+                wait = due_of(message, self.app.fleet.now())
                 return inner(message) if wait is None else self._park(message, wait)
             except Exception as error:
                 if isinstance(error, self.connection_errors):

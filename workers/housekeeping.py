@@ -133,19 +133,32 @@ class Housekeeper:
             self._watch_myself()
 
     def look(self) -> None:
-        """Do once what is due by now."""
-        self.send_due()
-        self._each("pauses", PAUSES_EVERY, self.follow_pauses)
-        self._each("stalled", STALLED_EVERY, self.send_stalled)
-        self._each("report", REPORT_EVERY, self.report)
-        self._each("replays", REPLAYS_EVERY, self.advance_replays)
-        self._each("letters", LETTERS_EVERY, partial(retention.tend, self._fleet))
+        """Do once what is due by now. What fails keeps nothing else from being done; its error is raised last."""
+        problems = [
+            problem
+            for what, every, act in (
+                ("due", 0.0, self.send_due),
+                ("pauses", PAUSES_EVERY, self.follow_pauses),
+                ("stalled", STALLED_EVERY, self.send_stalled),
+                ("report", REPORT_EVERY, self.report),
+                ("replays", REPLAYS_EVERY, self.advance_replays),
+                ("letters", LETTERS_EVERY, partial(retention.tend, self._fleet)),
+            )
+            if (problem := self._each(what, every, act)) is not None
+        ]
+        if problems:
+            raise problems[0]
 
-    def _each(self, what: str, every: float, act: Callable[[], None]) -> None:
+    def _each(self, what: str, every: float, act: Callable[[], None]) -> Exception | None:
         now = time.monotonic()
-        if now >= self._next.get(what, 0.0):
-            self._next[what] = now + every
+        if now < self._next.get(what, 0.0):
+            return None
+        self._next[what] = now + every
+        try:
             act()
+        except Exception as problem:  # noqa: BLE001 - told once by whoever asked for this look
+            return problem
+        return None
 
     # ------------------------------------------------------------------------- messages --
 
@@ -156,9 +169,16 @@ class Housekeeper:
             while delayed.move_due() and not self._stop.is_set():
                 pass
             return
+        problem: PurserError | None = None
         for entry in delayed.lend_due(lease=LENT_FOR):
-            self._send(entry)
-            delayed.sent(entry)
+            try:
+                self._send(entry)
+            except PurserError as error:  # its queue may be full or gone: the others go on
+                problem = error
+            else:
+                delayed.sent(entry)
+        if problem is not None:
+            raise problem
 
     def send_stalled(self) -> None:
         """Send events again whose automations show no progress."""
@@ -188,7 +208,7 @@ class Housekeeper:
 
     # ---------------------------------------------------------------------- the worker --
 
-    def report(self) -> None:
+    def report(self, state_: str = "") -> None:
         """Tell the ledger that this worker lives, and what it sees."""
         now = self._fleet.now()
         self._born = self._born or now
@@ -207,7 +227,7 @@ class Housekeeper:
                 capacity=self._consumer.pool.num_processes,
                 oldest=self._ages,
                 version=version("odoo-purser"),
-                state="paused" if self._consumer.paused_queues else "working",
+                state=state_ or ("paused" if self._consumer.paused_queues else "working"),
             )
         )
 
@@ -229,6 +249,8 @@ class Housekeeper:
         why = self.is_ghost()
         if why:
             log.error("ghost worker: it starts anew", worker=self._name, why=why)
+            with contextlib.suppress(PurserError):
+                self.report("ghost")
             start_anew(self._consumer.pool)
 
 

@@ -5,17 +5,28 @@ second, so that for a moment it is in both, under one id.
 """
 
 import datetime as dt
-from collections.abc import Collection
+import json
+from base64 import b64decode
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import structlog
 
-from ledger import Delayed, Kind
+from ledger import Delayed, Kind, Ledger
 from workers.broker.envelope import write_envelope
 from workers.broker.keeper import Working, held_of
 from workers.broker.redis_queue import Inbound
 from workers.fleet import Fleet
-from workers.letters import attempts_of, body_bytes, covers_of, letter, slot_of, subjects_of, with_attempt
+from workers.letters import (
+    UNREADABLE,
+    attempts_of,
+    body_bytes,
+    covers_of,
+    letter,
+    slot_of,
+    subjects_of,
+    with_attempt,
+)
 from workers.messages import headers_of, hold_on, queue_of, settled, values_of
 
 log = structlog.get_logger(__name__)
@@ -57,11 +68,29 @@ def store_letter(fleet: Fleet, message: Any, *, reason: str, error: str, text: s
         return
     log.error("dead letter", letter=stored.id, queue=queue, task=stored.task, reason=reason, error=error)
     if task == "purser.react":
-        _somebody_has_it(fleet, values)
+        somebody_has_it(fleet.ledger, values)
 
 
 def park(fleet: Fleet, message: Any, *, kind: Kind, after: float, why: str) -> None:
-    """Let a message wait in the ledger for `after` seconds. Raises when the ledger cannot keep it."""
+    """Let a message wait in the ledger for `after` seconds. Raises when the ledger cannot keep it.
+
+    One that cannot wait, because of what it holds or how long it would be, is a dead letter.
+    """
+    try:
+        waiting = _waiting(fleet, message, kind=kind, after=after, why=why)
+    except (ValueError, OverflowError) as error:
+        text = f"it cannot wait: {error}"
+        set_aside(fleet, message, reason=UNREADABLE, error=type(error).__name__, text=text)
+        return
+    kept = fleet.ledger.delayed.park(waiting, settles=hold_on(message))
+    if not kept:
+        log.warning("not parked: the message went to somebody else meanwhile", id=waiting.id)
+    settled(message)
+    if kept and waiting.task == "purser.react":
+        _is_waiting(fleet, values_of(message), waiting.due)
+
+
+def _waiting(fleet: Fleet, message: Any, *, kind: Kind, after: float, why: str) -> Delayed:
     headers = headers_of(message) or {}
     spent = int(headers.get("retries") or 0) + (kind is Kind.RETRY)
     headers |= {"retries": spent, "eta": None}
@@ -69,7 +98,7 @@ def park(fleet: Fleet, message: Any, *, kind: Kind, after: float, why: str) -> N
     if kind is Kind.RETRY:
         headers |= with_attempt(headers, at=now, error=fleet.redactor.text(why))
     queue, due = queue_of(message), now + dt.timedelta(seconds=after)
-    waiting = Delayed(
+    return Delayed(
         id=str(headers["id"]),
         queue=queue,
         task=str(headers["task"]),
@@ -88,12 +117,6 @@ def park(fleet: Fleet, message: Any, *, kind: Kind, after: float, why: str) -> N
         ),
         parked_at=now,
     )
-    kept = fleet.ledger.delayed.park(waiting, settles=hold_on(message))
-    if not kept:
-        log.warning("not parked: the message went to somebody else meanwhile", id=waiting.id)
-    settled(message)
-    if kept and waiting.task == "purser.react":
-        _is_waiting(fleet, values_of(message), due)
 
 
 def _event_of(values: Any) -> tuple[str, str, str] | None:
@@ -103,9 +126,28 @@ def _event_of(values: Any) -> tuple[str, str, str] | None:
     return str(event.get("source")), str(event.get("id")), automation
 
 
-def _somebody_has_it(fleet: Fleet, values: Any) -> None:
+def somebody_has_it(ledger: Ledger, values: Any) -> None:
+    """Let the inbox forget what one automation has to do with an event: it is in a person's hands."""
     if found := _event_of(values):
-        fleet.ledger.inbox.done(*found)
+        ledger.inbox.done(*found)
+
+
+def cancel(ledger: Ledger, ids: Sequence[str], *, who: str, note: str) -> tuple[str, ...]:
+    """Take delayed messages off for good, audited; give the ids of those that waited. Their bytes stay as letters."""
+    about = {id_: _values_in(entry.payload) for id_ in ids if (entry := ledger.delayed.get(id_)) is not None}
+    cancelled = ledger.delayed.cancel(ids, who=who, note=note)
+    for id_ in cancelled:
+        somebody_has_it(ledger, about.get(id_, {}))
+    return cancelled
+
+
+def _values_in(payload: bytes) -> Any:
+    """Give the keyword arguments of a message as it waits; nothing readable is nothing known."""
+    try:
+        values = json.loads(b64decode(json.loads(payload)["body"]))[1]
+    except (ValueError, TypeError, LookupError):
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def _is_waiting(fleet: Fleet, values: Any, due: dt.datetime) -> None:
@@ -124,7 +166,7 @@ class FleetInbound(Inbound):
         """Give the numbers of this holder's messages that are still worked on."""
         return self._working(holder)
 
-    def keep_bytes(self, raw: bytes, *, queue: str, tag: str, shared: bool, reason: str, problem: str) -> None:
+    def keep_bytes(self, raw: bytes, *, queue: str, tag: str, shared: bool, problem: str) -> None:
         """Store what is no message as a letter."""
         fleet = self._fleet
         stored = letter(
@@ -134,15 +176,15 @@ class FleetInbound(Inbound):
             properties=None,
             content_type="application/octet-stream",
             content_encoding="binary",
-            reason=reason,
+            reason=UNREADABLE,
             error="NoMessage",
             text=problem,
             traceback="",
             now=fleet.now(),
         )
         fleet.ledger.letters.store(stored, settles=held_of(tag) if shared else None)
-        log.error("dead letter", letter=stored.id, queue=queue, reason=reason, error=problem)
+        log.error("dead letter", letter=stored.id, queue=queue, reason=UNREADABLE, error=problem)
 
-    def keep_rejected(self, message: Any) -> None:
-        """Store a message that was rejected for good as a letter."""
-        store_letter(self._fleet, message, reason="rejected", error="Reject", text="rejected without another try")
+    def keep(self, message: Any, *, reason: str, error: str, text: str) -> None:
+        """Store a message as a letter."""
+        store_letter(self._fleet, message, reason=reason, error=error, text=text)

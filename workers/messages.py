@@ -1,7 +1,6 @@
 """A message as the broker delivers it: what is wrong with it, where it came from, and how it leaves the broker."""
 
 import datetime as dt
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,7 +60,7 @@ def values_of(message: Any) -> Mapping[str, Any]:
     return kwargs if isinstance(kwargs, Mapping) else {}
 
 
-def due_of(message: Any) -> float | None:
+def due_of(message: Any, now: dt.datetime) -> float | None:
     """Give in how many seconds a message asks to be begun (Celery's `countdown` and `eta`), None when at once."""
     eta = (message.headers or {}).get("eta")
     if not isinstance(eta, str):
@@ -71,7 +70,7 @@ def due_of(message: Any) -> float | None:
     except ValueError:
         return None  # Celery says what is wrong with it
     moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    left = moment.timestamp() - time.time()
+    left = (moment - now).total_seconds()
     return left if left > 0 else None
 
 
@@ -80,8 +79,8 @@ def malformed(message: Any) -> str:
     headers = message.headers
     if not isinstance(headers, dict) or not isinstance(headers.get("task"), str):
         return ""  # none of Celery's: its consumer says so
-    if not isinstance(headers.get("id"), str):
-        return "the header `id` is missing or no string"
+    if not isinstance(headers.get("id"), str) or not headers["id"]:
+        return "the header `id` is missing, empty or no string"
     for name, kinds in _HEADER_TYPES.items():
         if headers.get(name) is not None and not isinstance(headers[name], kinds):
             return f"the header `{name}` has the wrong type"

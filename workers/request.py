@@ -21,7 +21,7 @@ from kombu.asynchronous import get_event_loop
 from workers.broker.redis_queue import BREATH, working_numbers
 from workers.endings import Later, SetAside
 from workers.keeping import park, set_aside
-from workers.messages import give_back
+from workers.messages import give_back, queue_of
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +40,7 @@ class FleetRequest(Request):
         super().__init__(*args, **kwargs)
         if self.argsrepr or str(self.kwargsrepr).startswith("{"):  # a stock client writes the values themselves
             self._argsrepr, self._kwargsrepr = "", "sent by another client"
+        self.delivery_info["routing_key"] = queue_of(self._message)  # whoever sent it may have named another
         _requests.add(self)
 
     def info(self, safe: bool = False) -> dict[str, Any]:

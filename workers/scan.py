@@ -166,7 +166,8 @@ def run_slot(fleet: Fleet, name: str, *, holder: str, release_hold: bool = False
     now, zone, offset = fleet.now(), fleet.policies.timezone, stagger(name, policy.every)
     slot = due_slot(fleet, name, now)
     last = slots.last_done(name)
-    claim = slots.claim(name, slot, holder=holder, lease=SLOT_LEASE)
+    lease = max(SLOT_LEASE, dt.timedelta(seconds=2 * fleet.settings.task_time_limit))  # longer than any scan takes
+    claim = slots.claim(name, slot, holder=holder, lease=lease)
     if claim is not Claim.GRANTED:
         return Run(control=name, slot=slot, outcome=None, reason=claim.value)
     late = max(0.0, (now - slot - offset).total_seconds())

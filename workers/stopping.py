@@ -4,6 +4,7 @@ Celery's own soft shutdown sleeps for its whole time, and takes notice of nothin
 done again by somebody else. Here the main loop goes on turning, and the worker is gone as soon as its tasks are.
 """
 
+import contextlib
 import os
 import signal
 import threading
@@ -13,6 +14,8 @@ from typing import Any
 
 import structlog
 from celery.worker import state
+
+from workers.messages import give_back
 
 log = structlog.get_logger(__name__)
 
@@ -25,8 +28,8 @@ EX_OK = 0
 class Stopping:
     """Knows whether the worker was told to stop, and ends it when its time has come. For the main thread."""
 
-    def __init__(self, cancel: Callable[[], None]) -> None:
-        self._cancel = cancel
+    def __init__(self, cancel: Callable[[], None], *, is_turning: Callable[[], bool] = lambda: True) -> None:
+        self._cancel, self._is_turning = cancel, is_turning
         self._told_at: float | None = None
         self._is_cancelled = False
         self._was_idle = False
@@ -45,6 +48,8 @@ class Stopping:
     def _told(self, *_: Any) -> None:
         if self._told_at is None:
             self._told_at = time.monotonic()  # a signal comes at any instant: the loop does the rest
+            if not self._is_turning():
+                state.should_stop = EX_OK  # without a broker there is nothing to take or to give back
         else:
             os.kill(os.getpid(), signal.SIGQUIT)
 
@@ -63,3 +68,19 @@ class Stopping:
             log.warning("tasks run too long: their messages go back", running=len(state.active_requests))
             os.kill(os.getpid(), signal.SIGQUIT)
         self._was_idle = is_idle
+
+
+def hand_back(consumer: Any) -> None:
+    """Take no more messages, and put those back on their queues, uncounted, that no process has begun."""
+    if getattr(consumer, "task_consumer", None) is None:
+        return
+    with contextlib.suppress(*consumer.connection_errors):
+        consumer.task_consumer.cancel()
+    if consumer.controller.semaphore is not None:
+        consumer.controller.semaphore.clear()  # nobody in the line is called any more
+    for request in tuple(state.reserved_requests):
+        if not request.is_worked_on:
+            with contextlib.suppress(*consumer.connection_errors):
+                give_back(request._message)
+            request.acknowledged = True
+            state.task_ready(request)

@@ -15,6 +15,7 @@ from purser.retry import DeadLetter, Overtaken, Refused, Snoozed, decide
 from purser.retry import Retry as TryAgain
 from workers.endings import Later, SetAside
 from workers.fleet import Fleet
+from workers.keeping import somebody_has_it
 from workers.replay import part_of
 from workers.request import FleetRequest
 
@@ -64,7 +65,7 @@ class FleetTask(Task):
                 log.info("overtaken by its next slot", why=text)
                 self._tell_replay(fleet, Ending.DONE)
             case Refused(reason=reason):
-                self._refused(fleet, reason)
+                self._refused(fleet, reason, kwargs)
                 log.warning("refused")
                 self._tell_replay(fleet, Ending.REFUSED)
             case DeadLetter(reason=reason):
@@ -95,12 +96,13 @@ class FleetTask(Task):
         if begun >= MAX_DELIVERIES:
             raise SetAside("too many deliveries", "PoisonMessage", f"begun {begun} times without an end")
 
-    def _refused(self, fleet: Fleet, reason: str) -> None:
+    def _refused(self, fleet: Fleet, reason: str, kwargs: dict[str, Any]) -> None:
         now = fleet.now()
         message = str(self.request.id)
         fleet.ledger.refusals.add(
             RefusalEntry(id=message, task=self.name, what=message, why=reason, first_at=now, last_at=now)
         )
+        somebody_has_it(fleet.ledger, kwargs)
 
 
 def concerns(queue: str, kwargs: Mapping[str, Any]) -> tuple[str, ...]:

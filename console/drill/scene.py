@@ -6,6 +6,7 @@ from collections.abc import Callable
 from console.drill.fault import NotBitten
 from console.drill.load import Load
 from console.drill.stage import Stage
+from odoo_client.twin.faults import Faults
 
 
 class Scene:
@@ -28,3 +29,15 @@ class Scene:
         """Wait until the trouble is seen, or raise NotBitten."""
         if not self.stage.watch(look, within=within):
             raise NotBitten(f"not seen within {within:g} s: {what}")
+
+    def await_answers(self, faults: Faults, ordered: int, *, within: float, what: str) -> int:
+        """Wait until the wrong answers that were ordered of the twin are given; say how many were.
+
+        An open breaker keeps requests from it, so a third of them is enough; the rest are taken back then.
+        """
+        self.stage.watch(lambda: faults.left == 0, within=within)
+        given = ordered - faults.left
+        faults.clear()
+        if given * 3 < ordered:
+            raise NotBitten(f"only {given} of {ordered} given within {within:g} s: {what}")
+        return given

@@ -1,6 +1,8 @@
 """What happens to a message when Odoo hangs, the broker restarts, the ledger is away, or the time is up."""
 
+import base64
 import json
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -189,6 +191,14 @@ AWKWARD = [
     message("purser.scan", [[], {}, {}], None, **{"content-type": 5}),
     json.dumps({**json.loads(message("purser.scan", [[], {}, {}])), "headers": "text"}).encode(),
     message("purser.scan", [[], {}, {}], {"deep": json.loads("[" * 900 + "]" * 900)}),
+    message("purser.scan", [[], {}, {}], {"eta": "9999-12-31T23:59:59-12:00"}),
+    message("purser.scan", [[], {}, {}], {"id": "", "eta": "2999-12-31T23:59:59"}),
+    json.dumps(
+        {
+            **json.loads(message("purser.scan", [[], {}, {}], {"compression": "gzip"})),
+            "body": base64.b64encode(zlib.compress(bytes(2**24))).decode(),
+        }
+    ).encode(),
 ]
 
 

@@ -248,11 +248,9 @@ def test_a_stopped_worker_hands_back_at_once_what_it_has_not_begun(firm: Firm, t
     for lead, queue in zip(short, ("apply", "scans", "apply", "scans"), strict=True):
         fleet.fleet.publish("purser.accept", {"event": won(lead)}, label="won", queue=queue)
     wait_until(lambda: not any(map(fleet.depth, ("apply", "scans"))), what="the worker to take what it cannot begin")
-    first.terminate()
     fleet.worker("b")
-    wait_until(
-        lambda: all(outcome(firm, lead) == (1, 1, 3) for lead in short), within=15, what="what was handed back"
-    )
+    first.terminate()
+    wait_until(lambda: all(outcome(firm, lead) == (1, 1, 3) for lead in short), what="what was handed back")
     assert first.poll() is None, "the first worker was done before anything was handed back"
     wait_until(lambda: all(outcome(firm, lead) == (1, 1, 3) for lead in long), within=40, what="all")
     wait_until(fleet.quiet, within=20, what="empty queues")

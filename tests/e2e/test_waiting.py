@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+import redis
 
 from ledger import Kind
 from odoo_client.twin import Twin
@@ -87,6 +88,25 @@ def test_a_paused_queue_keeps_its_messages_and_goes_on_when_it_is_resumed(fleet:
     wait_until(lambda: fleet.depth("events") == 1, what="the message on its queue")
     assert not fleet.in_flight()
     assert outcome(firm, lead)[1] == 0
+    fleet.ledger.pauses.resume("queue:events", who="test", note="seen")
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project")
+
+
+def test_a_paused_queue_stays_paused_when_its_worker_loses_the_connection(
+    fleet: RunningFleet, firm: Firm, redis_url: str
+) -> None:
+    lead = win(firm)
+    fleet.worker()
+    fleet.ledger.pauses.pause("queue:events", who="test", note="a look")
+    wait_until(lambda: "queue paused" in fleet.log("w"), what="the worker to notice")
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.client_kill_filter(_type="normal", skipme=True)
+    wait_until(lambda: fleet.log("w").count("queue paused") == 2, within=30, what="the pause on the new connection")
+    tell(fleet, lead, routing_key="of another name")
+    assert fleet.depth("events") == 1
+    fleet.ledger.pauses.pause("queue:apply", who="test", note="so that a second look is seen")
+    wait_until(lambda: fleet.log("w").count("queue paused") == 3, what="a look at the pauses")
+    assert (fleet.depth("events"), fleet.in_flight(), outcome(firm, lead)[1]) == (1, [], 0)
     fleet.ledger.pauses.resume("queue:events", who="test", note="seen")
     wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project")
 

@@ -1,9 +1,12 @@
 """The envelope kombu puts around a message on a Redis list: the form in which a message waits, wherever it waits."""
 
 import base64
+import bz2
 import json
+import lzma
 import uuid
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 MOST_BYTES = 10 * 1024 * 1024
@@ -35,12 +38,37 @@ def read_envelope(raw: bytes) -> tuple[dict[str, Any], str]:
     if too_deep(envelope):
         return envelope, "no message: nested too deeply"
     encoding = properties.get("body_encoding")
+    if encoding not in (None, "base64", "utf-8"):
+        return envelope, "the body encoding is unknown"
     try:
-        if encoding == "base64":
-            base64.b64decode(envelope["body"], validate=True)
+        body = base64.b64decode(envelope["body"], validate=True) if encoding == "base64" else b""
     except ValueError:
         return envelope, "the body is not the base64 it claims to be"
-    return envelope, "" if encoding in (None, "base64", "utf-8") else "the body encoding is unknown"
+    return envelope, too_large_inside(body, (envelope["headers"] or {}).get("compression"))
+
+
+def too_large_inside(body: bytes, compression: object) -> str:
+    """Say what is wrong with a compressed body ('' when nothing is): a few bytes may hold gigabytes.
+
+    What is no compression at all is for Celery to say.
+    """
+    if not isinstance(compression, str) or compression not in _INFLATERS:
+        return f"compressed as {compression!r}, which is not read here" if compression in _UNBOUNDED else ""
+    try:
+        size = len(_INFLATERS[compression]().decompress(body, MOST_BYTES + 1))
+    except (ValueError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        return f"the body cannot be decompressed: {type(error).__name__}"
+    return f"too large: more than {MOST_BYTES:,} bytes when decompressed" if size > MOST_BYTES else ""
+
+
+_INFLATERS: Mapping[str, Callable[[], Any]] = {
+    **dict.fromkeys(("application/x-gzip", "gzip", "zlib"), zlib.decompressobj),
+    **dict.fromkeys(("application/x-bz2", "bzip2", "bzip"), bz2.BZ2Decompressor),
+    **dict.fromkeys(("application/x-lzma", "lzma", "xz"), lzma.LZMADecompressor),
+}
+"""The compressions of kombu whose result can be bounded."""
+
+_UNBOUNDED = ("application/x-brotli", "brotli", "application/zstd", "zstd", "zstandard")
 
 
 def too_deep(value: Any, limit: int = 50) -> bool:

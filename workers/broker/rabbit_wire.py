@@ -17,7 +17,7 @@ from amqp import method_framing
 from amqp.exceptions import MessageNacked, RecoverableConnectionError
 from kombu.transport import pyamqp
 
-from workers.broker.envelope import MOST_BYTES, too_deep
+from workers.broker.envelope import MOST_BYTES, too_deep, too_large_inside
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +59,10 @@ class Delivered(pyamqp.Message):
     """A message as workers see it: how often it was delivered before stands beside its headers, not among them."""
 
     def __init__(self, msg: Any, channel: Any = None, **kwargs: Any) -> None:
+        problem = _problem_of(msg)
+        if problem:
+            errors: list[Any] = [(Unreadable, Unreadable(problem), None)]
+            self.errors = errors  # known before, so that kombu takes nothing apart
         super().__init__(msg, channel=channel, **kwargs)  # type: ignore[no-untyped-call]
         self.sent_body = msg.body  # kombu takes a compressed one apart
 
@@ -96,6 +100,14 @@ class Delivered(pyamqp.Message):
         log.warning("connection lost meanwhile: the message comes again", tag=self.delivery_tag)
         self._state = "ACK"
         return True
+
+
+def _problem_of(raw: Any) -> str:
+    if isinstance(raw, RawMessage) and raw.problem:
+        return raw.problem
+    if len(raw.body) > MOST_BYTES:
+        return f"too large: {len(raw.body):,} bytes, and {MOST_BYTES:,} at most are read"
+    return too_large_inside(raw.body, (raw.properties.get("application_headers") or {}).get("compression"))
 
 
 class Channel(pyamqp.Channel):
@@ -210,12 +222,6 @@ class Channel(pyamqp.Channel):
         info = message.delivery_info
         info["queue"] = self._queues.get(info.get("consumer_tag") or "") or info.get("routing_key")
         info["redelivered"] = bool(info.get("redelivered") or before)
-        problem = raw_message.problem if isinstance(raw_message, RawMessage) else ""
-        if len(message.sent_body) > MOST_BYTES:
-            problem = f"too large: {len(message.sent_body):,} bytes, and {MOST_BYTES:,} at most are read"
-        if problem:
-            errors: list[Any] = message.errors
-            errors.append((Unreadable, Unreadable(problem), None))
         return message
 
 

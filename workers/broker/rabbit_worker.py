@@ -1,17 +1,16 @@
 """RabbitMQ's part in a worker: its queues are looked at before it starts, what was given up becomes letters while it
 runs, and what it has not begun goes back when it stops."""
 
-from contextlib import suppress
 from typing import Any
 
 import structlog
 from celery import Celery
 from celery.bootsteps import StartStopStep
-from celery.worker import state
 
 from purser.errors import Misconfigured
 from workers.broker.rabbit import declare
 from workers.broker.rabbit_dead import DeadLetters, Keep
+from workers.stopping import hand_back
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +41,8 @@ def take_part(app: Celery, keep: Keep) -> None:
 
         def close(self, worker: Any) -> None:
             """Give back what waits here for a process to be free; the pool may still be long at what it has begun."""
-            hand_back(worker)
+            if worker.consumer is not None:
+                hand_back(worker.consumer)
 
         def stop(self, worker: Any) -> None:
             """Collect no more."""
@@ -51,19 +51,3 @@ def take_part(app: Celery, keep: Keep) -> None:
         terminate = stop
 
     app.steps["worker"].add(RabbitPart)
-
-
-def hand_back(worker: Any) -> None:
-    """Take no more messages, and put those back on their queues that no process has begun."""
-    consumer = getattr(worker.consumer, "task_consumer", None)
-    if consumer is None:
-        return
-    errors = worker.consumer.connection_errors
-    with suppress(*errors):
-        consumer.cancel()
-    if worker.semaphore is not None:
-        worker.semaphore.clear()  # nobody in the line is called any more
-    for request in tuple(state.reserved_requests):
-        if not request.is_worked_on:
-            request._message.reject_log_error(log, errors, requeue=True)
-            request.acknowledged = True

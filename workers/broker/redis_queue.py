@@ -44,12 +44,12 @@ class Inbound:
         """Give the numbers of this holder's messages that are still worked on."""
         return ()
 
-    def keep_bytes(self, raw: bytes, *, queue: str, tag: str, shared: bool, reason: str, problem: str) -> None:
+    def keep_bytes(self, raw: bytes, *, queue: str, tag: str, shared: bool, problem: str) -> None:
         """Store what is no message as a letter. Raises when it cannot."""
         raise NotImplementedError
 
-    def keep_rejected(self, message: Any) -> None:
-        """Store a message that was rejected for good as a letter. Raises when it cannot."""
+    def keep(self, message: Any, *, reason: str, error: str, text: str) -> None:
+        """Store a message as a letter. Raises when it cannot."""
         raise NotImplementedError
 
 
@@ -79,11 +79,13 @@ class _QoS(virtual.QoS):
         message = self._delivered.get(delivery_tag)
         if not requeue and message is not None:
             try:
-                self.channel.inbound.keep_rejected(message)
+                self.channel.inbound.keep(
+                    message, reason="rejected", error="Reject", text="rejected without another try"
+                )
             except Exception as error:  # noqa: BLE001 - whatever the ledger says, the message must stay
                 log.error("letter not stored, message goes back", problem=str(error))
             else:
-                return self.ack(delivery_tag)
+                return self.settled(delivery_tag) if self.channel.shares_ledger else self.ack(delivery_tag)
         return self.give_back(delivery_tag, counted=True)
 
     def restore_unacked(self) -> list[Any]:
@@ -311,22 +313,26 @@ class Reserving:
         delivery, _, size, rest = record.split(b":", 3)
         queue, raw = str(self._queue(rest[: int(size)])), rest[int(size) :]
         envelope, problem = read_envelope(raw)
-        reason = "unreadable"
-        if int(delivery) > MOST_DELIVERIES:
-            reason, problem = "too many deliveries", f"delivered {MOST_DELIVERIES} times without an end"
         if not problem:
             info = {**envelope["properties"]["delivery_info"], "queue": queue}
             if int(delivery) > 1:
                 info["redelivered"] = True
             envelope["properties"] |= {"delivery_tag": tag, "delivery_info": info}
-            self.connection._deliver(envelope, queue)
-            if queue in self._no_ack:
-                self.keeper.ack(tag)
-            return queue
+            if int(delivery) <= MOST_DELIVERIES:
+                self.connection._deliver(envelope, queue)
+                if queue in self._no_ack:
+                    self.keeper.ack(tag)
+                return queue
         try:
-            self.inbound.keep_bytes(
-                raw, queue=queue, tag=tag, shared=self.shares_ledger, reason=reason, problem=problem
-            )
+            if problem:
+                self.inbound.keep_bytes(raw, queue=queue, tag=tag, shared=self.shares_ledger, problem=problem)
+            else:
+                self.inbound.keep(
+                    self.message_to_python(envelope),
+                    reason="too many deliveries",
+                    error="PoisonMessage",
+                    text=f"delivered {MOST_DELIVERIES} times without an end",
+                )
         except Exception as error:  # noqa: BLE001 - the ledger may be away: nothing may end the worker or be lost
             log.error("letter not stored, bytes go back", queue=queue, problem=str(error))
             self.keeper.give_back(tag, counted=False)

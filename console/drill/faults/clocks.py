@@ -22,10 +22,10 @@ def skewed(scene: Scene) -> str:
         raise NotBitten("only the twin takes orders")
     twin.faults.answer(503, times=30, only="project.task/load")
     scene.load.finish()
-    scene.await_bite(lambda: twin.faults.left == 0, within=60, what="every 503 given")
+    waited = scene.await_answers(twin.faults, 30, within=30, what="503")
     before = len(_slots(scene))
     scene.await_bite(lambda: len(_slots(scene)) >= before + 3, within=30, what="three more scans")
-    return f"30 tasks had to wait; {len(_checked(scene))} slots scanned, none twice"
+    return f"{waited} tasks had to wait; {len(_checked(scene))} slots scanned, none twice"
 
 
 @fault("two beats", lasts=8, setup=TWO_BEATS, mix=Mix(changes=0.5, events=0.2, people=20), odoos=("twin",))

@@ -23,20 +23,20 @@ class Kept(redis_queue.Inbound):
 
     def __init__(self) -> None:
         self.letters: list[tuple[bytes, str, str]] = []
-        self.rejected: list[Any] = []
+        self.kept: list[tuple[Any, str]] = []
         self.works_on: set[str] = set()
         self.away = False
 
     def working(self, holder: str) -> set[str]:
         return redis_queue.working_numbers(holder, self.works_on)
 
-    def keep_bytes(self, raw: bytes, *, queue: str, tag: str, shared: bool, reason: str, problem: str) -> None:
+    def keep_bytes(self, raw: bytes, *, queue: str, tag: str, shared: bool, problem: str) -> None:
         self._reach()
-        self.letters.append((raw, queue, reason))
+        self.letters.append((raw, queue, problem))
 
-    def keep_rejected(self, message: Any) -> None:
+    def keep(self, message: Any, *, reason: str, error: str, text: str) -> None:
         self._reach()
-        self.rejected.append(message)
+        self.kept.append((message, reason))
 
     def _reach(self) -> None:
         if self.away:

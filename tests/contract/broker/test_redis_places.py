@@ -15,10 +15,10 @@ from tests.contract.broker.channels import Kept, Reader, connect, reserving, sen
 from tests.contract.broker.crew import crew_of
 from tests.contract.broker.house import House
 from tests.contract.broker.servers import Server, free_port, own_server
+from tests.contract.guide import rights_in_the_guide
 from tests.waiting import wait_until
 
 MASTER = "purser-master"
-GUIDE = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "redis.md"
 
 # ------------------------------------------------------------------------------------ TLS --
 
@@ -236,12 +236,6 @@ def test_a_worker_needs_no_more_rights_than_the_guide_gives(tmp_path: Path, redi
             for command in (["CONFIG", "GET", "*"], ["FLUSHALL"], ["KEYS", "*"], ["GET", "somebody-elses"]):
                 with pytest.raises(redis.exceptions.NoPermissionError):
                     user.execute_command(*command)
-
-
-def rights_in_the_guide() -> list[list[str]]:
-    """Give the rules that `docs/how-to/redis.md` shows: for the broker, and for the ledger beside it."""
-    text = GUIDE.read_text(encoding="utf-8").replace("\\\n", "")
-    return [line.split()[2:] for line in text.splitlines() if line.startswith("ACL SETUSER purser ")]
 
 
 def refused(admin: Any) -> list[str]:

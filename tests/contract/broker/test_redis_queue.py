@@ -102,7 +102,7 @@ def test_a_rejected_message_is_kept_as_a_letter(connection: Any, house: House, k
 
     reader.messages[0].reject()
 
-    assert [message.payload for message in kept.rejected] == ["one"]
+    assert [(message.payload, reason) for message, reason in kept.kept] == [("one", "rejected")]
     assert house.held() == {}
     assert house.waiting() == []
 
@@ -386,7 +386,7 @@ def test_bytes_that_are_no_message_become_a_letter_and_the_next_one_comes(
 
     assert Reader(connection).read(1) == ["good"]
 
-    assert kept.letters == [(raw, "q", "unreadable")]
+    assert [(bytes_, queue, bool(problem)) for bytes_, queue, problem in kept.letters] == [(raw, "q", True)]
     assert len(house.held()) == 1
 
 
@@ -409,9 +409,9 @@ def test_a_message_that_came_back_too_often_becomes_a_letter(connection: Any, ho
         reader.read(count + 1)
         reader.messages[-1].requeue()
 
-    turn_until(connection, lambda: kept.letters)
+    turn_until(connection, lambda: kept.kept)
 
-    assert [reason for _, _, reason in kept.letters] == ["too many deliveries"]
+    assert [(message.payload, reason) for message, reason in kept.kept] == [("poison", "too many deliveries")]
     assert house.held() == {}
     assert house.waiting() == []
 

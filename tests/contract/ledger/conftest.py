@@ -1,12 +1,18 @@
-"""The same suite judges the ledger on an imitation and on a real server."""
+"""The same suite judges the ledger on an imitation and on a real server.
+
+On the real one the ledger is a user with no more rights than `docs/how-to/redis.md` gives; a test itself may look at
+everything.
+"""
 
 from collections.abc import Iterator
+from typing import Any
 
 import fakeredis
 import pytest
 import redis
 
 from ledger import Ledger
+from tests.contract.guide import rights_in_the_guide
 from tests.contract.ledger.making import Clock, fresh
 
 
@@ -27,5 +33,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ledger(client: redis.Redis, clock: Clock) -> Ledger:
-    return fresh(client, clock)
+def ledger(client: redis.Redis, clock: Clock) -> Iterator[Ledger]:
+    if isinstance(client, fakeredis.FakeRedis):
+        yield fresh(client, clock)
+        return
+    admin: Any = client
+    for rights in rights_in_the_guide():
+        admin.execute_command("ACL", "SETUSER", *rights)
+    port = client.get_connection_kwargs()["port"]
+    with redis.Redis(port=port, username="purser", password="secret") as user:
+        yield fresh(user, clock)

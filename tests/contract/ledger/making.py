@@ -32,7 +32,7 @@ class Clock:
 
 def fresh(client: redis.Redis, clock: Clock | None = None) -> Ledger:
     """Give an empty ledger, alone under its prefix."""
-    return Ledger(client, prefix=f"t{next(_prefixes)}", now=clock or Clock())
+    return Ledger(client, prefix=f"purser{next(_prefixes)}", now=clock or Clock())
 
 
 def key_ending(client: Any, end: str) -> str:

@@ -20,7 +20,7 @@ from purser.errors import Permanent, Transient
 from tests.contract.ledger.making import START, Clock, delayed, envelope, fresh, key_ending, letter
 from tests.waiting import wait_until
 
-HELD = Held("broker:held:w1", "1")
+HELD = Held("purser:broker:held:w1", "1")
 LEASE = dt.timedelta(seconds=30)
 QUEUE = "apply"
 
@@ -148,8 +148,8 @@ def test_the_mover_takes_no_more_than_it_is_told_nor_much_more_than_a_step_carri
 def test_an_entry_its_queue_cannot_take_holds_up_nobody_and_is_not_lost(
     ledger: Ledger, client: redis.Redis, clock: Clock
 ) -> None:
-    client.set("taken", b"by something else")
-    ledger.delayed.park(delayed("stuck", queue="taken", minute=1))
+    client.set("scans", b"by something else")
+    ledger.delayed.park(delayed("stuck", queue="scans", minute=1))
     ledger.delayed.park(delayed("m2", minute=2))
     clock.pass_(minutes=3)
 
@@ -157,7 +157,7 @@ def test_an_entry_its_queue_cannot_take_holds_up_nobody_and_is_not_lost(
     assert ledger.delayed.move_due() == 0
     assert waiting(ledger) == ["stuck"]
 
-    client.delete("taken")
+    client.delete("scans")
     clock.pass_(minutes=1)
     assert ledger.delayed.move_due() == 1
 

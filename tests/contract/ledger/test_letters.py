@@ -538,7 +538,7 @@ def test_whatever_happens_each_letter_is_in_one_state_and_in_the_lists_of_that_s
 
 # --------------------------------------------------------------------- settled in one step --
 
-HELD = Held("broker:held:w1", "1")
+HELD = Held("purser:broker:held:w1", "1")
 
 
 def test_a_letter_is_stored_as_its_message_leaves_the_worker(ledger: Ledger, client: redis.Redis) -> None:

@@ -236,16 +236,18 @@ def test_what_a_user_may_not_do_would_be_refused(
 class Stage:
     """Records that generated changes are about, made once for each example."""
 
-    def __init__(self, seed: Seeder, client: OdooClient) -> None:
-        self.seed = Seeder(seed._client)
-        self.project = self.seed.project()
-        self.lost = self.seed.task(self.project)
-        self.tasks = [self.seed.task(self.project, allocated_hours=n) for n in range(2)]
+    def __init__(self, seed: Seeder, client: OdooClient, project: Ref) -> None:
+        self.seed, self.project = Seeder(seed._client), project
+        tasks = [{"name": self.seed.name("T"), "project_id": project.id, "allocated_hours": n} for n in range(3)]
+        *self.tasks, self.lost = self._made("project.task", tasks)
+        self.partners = self._made("res.partner", [{"name": "In use"}, {"name": "Archived", "active": False}])
         there = client.apply([todo(self.seed.key(f"k{n}"), self.tasks[0]) for n in range(2)])
         self.seed.unlink(self.lost)
         self.activities = [one.ref.id for one in there if one.ref is not None]
         client.complete(Close(activity=self.activities[1], feedback="by hand", key="x"))
-        self.partners = [self.seed.partner(), self.seed.partner(active=False)]
+
+    def _made(self, model: str, rows: list[dict[str, Any]]) -> list[Ref]:
+        return [Ref(model, id_) for id_ in self.seed.call(model, "create", vals_list=rows)]
 
     def changes(self, plan: list[tuple[Any, ...]]) -> list[Change]:
         return [getattr(self, name)(*args) for name, *args in plan]
@@ -311,12 +313,19 @@ plans = st.lists(
 )
 
 
+@pytest.fixture
+def project(seed: Seeder) -> Ref:
+    return seed.project()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plan=plans)
 def test_what_is_foretold_of_any_list_of_changes_is_what_applying_it_does(
-    client: OdooClient, seed: Seeder, plan: list[tuple[Any, ...]]
+    client: OdooClient, seed: Seeder, project: Ref, plan: list[tuple[Any, ...]]
 ) -> None:
-    changes = Stage(seed, client).changes(plan)
+    changes = Stage(seed, client, project).changes(plan)
     previews = client.preview(changes)
     outcomes = client.apply(changes)
     for preview, outcome in zip(previews, outcomes, strict=True):

@@ -360,6 +360,7 @@ def test_the_example_explains_every_setting() -> None:
     [
         ("redis://localhost/0", "redis://:secret@localhost:6379/0", True),
         ("redis://localhost/0", "redis://localhost/1", False),
+        ("redis://localhost/0", "redis://localhost/0?db=2", False),
         ("redis://localhost:6379", "redis://localhost:6380", False),
         ("redis://localhost", "rediss://localhost", False),
         ("redis+socket:///run/redis.sock?virtual_host=2", "unix:///run/redis.sock?db=2", True),

@@ -1,5 +1,6 @@
 """What waits is listed without what it carries, and sent at once or taken off with a name and a reason."""
 
+import base64
 import datetime as dt
 import json
 
@@ -26,6 +27,14 @@ def entry(name: str, *, hours: float = 1, **given: object) -> Delayed:
         "parked_at": NOW,
     }
     return Delayed(id=name, **(values | given))  # type: ignore[arg-type]
+
+
+def reaction(name: str) -> Delayed:
+    """Give one automation's message about an accepted event."""
+    event = {"id": "won-7", "source": "/crm", "type": "opportunity.won.v1", "data": {}}
+    body = json.dumps([[], {"automation": "open-project", "event": event}, {}]).encode()
+    payload = json.dumps({"body": base64.b64encode(body).decode(), "headers": {}}).encode()
+    return entry(name, task="purser.react", queue="events", payload=payload)
 
 
 @pytest.fixture
@@ -158,3 +167,10 @@ def test_what_does_not_wait_is_told_one_by_one(operator: Purser, waiting: Ledger
 )
 def test_a_wait_is_told_in_its_two_largest_units(left: dt.timedelta, said: str) -> None:
     assert _span(left) == said
+
+
+def test_what_was_cancelled_is_not_sent_again(ledger: Ledger, operator: Purser) -> None:
+    ledger.inbox.accept("/crm", "won-7", {}, ["open-project"], again_after=dt.timedelta(seconds=1))
+    ledger.delayed.park(reaction("r-1"))
+    assert operator("delayed", "cancel", "r-1", "--note", "won by mistake").exit_code == 0
+    assert ledger.inbox.count() == 0

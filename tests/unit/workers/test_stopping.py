@@ -52,6 +52,12 @@ def test_nothing_happens_until_it_is_told(world: World, stopping: Stopping) -> N
     assert (world.cancelled, state.should_stop, stopping.is_told) == (0, None, False)
 
 
+def test_without_a_broker_it_ends_at_once(world: World) -> None:
+    stopping = Stopping(lambda: None, is_turning=lambda: False)
+    stopping._told()
+    assert ended_with() == 0
+
+
 def test_it_takes_nothing_more_and_ends_when_its_tasks_have(world: World, stopping: Stopping) -> None:
     world.running.append(Task())
     stopping._told()
