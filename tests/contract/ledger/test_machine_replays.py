@@ -81,6 +81,11 @@ class Replaying(RuleBasedStateMachine):
     def what_waits_goes_on(self) -> None:
         self.world.go_on()
 
+    @rule()
+    def nobody_is_there_for_long(self) -> None:
+        self.world.pass_(minutes=6)
+        self.world.ledger.letters.count()  # whoever looks wakes letters whose sender is gone
+
     # -- the people
 
     @rule(number=pick, act=st.sampled_from(["pause", "resume", "resume", "cancel"]))
@@ -155,7 +160,7 @@ class Replaying(RuleBasedStateMachine):
             assert replay.out == replay.waiting == 0
             ended = replay.done + replay.refused + replay.failed + replay.skipped
             assert ended == replay.total or replay.state is ReplayState.CANCELLED
-        assert self.world.ledger.letters.count(LetterState.REPLAYING) == 0
+        assert not self.world.in_state(LetterState.REPLAYING, self.ids)
 
 
 RUNS = settings(

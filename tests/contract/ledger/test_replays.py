@@ -141,7 +141,7 @@ def test_a_letter_that_is_taken_is_being_replayed_and_counts_as_sent(ledger: Led
     now = seen(ledger, replay)
     assert (now.sent, now.out, now.done) == (1, 1, 0)
     assert ledger.replaying.next_ids(replay.id) == ["m2"]
-    assert [found.id for found in ledger.letters.page(task="apply").items] == ["m2"]
+    assert [found.id for found in ledger.letters.page().items] == ["m2"]
 
 
 def test_only_one_letter_is_being_sent_at_a_time(ledger: Ledger) -> None:

@@ -12,7 +12,19 @@ import redis
 
 from config.policies import load_policies
 from config.settings import Settings
-from ledger import Attempt, Delayed, Ending, Kind, Ledger, Letter, PauseBoard, Replay, Ticket, fingerprint
+from ledger import (
+    Attempt,
+    Delayed,
+    Ending,
+    Kind,
+    Ledger,
+    Letter,
+    LetterState,
+    PauseBoard,
+    Replay,
+    Ticket,
+    fingerprint,
+)
 from purser.errors import Transient
 from purser.gate import Verdict
 from tasks.house import catalogue
@@ -95,6 +107,11 @@ class World:
             stored_at=self.moment,
             **(values | given),
         )
+
+    def in_state(self, state: LetterState, ids: Iterable[str]) -> list[str]:
+        """Give those of these letters that are in a state."""
+        found = [self.ledger.letters.get(id_) for id_ in ids]
+        return [letter.id for letter in found if letter is not None and letter.state is state]
 
     # -- the replay
 

@@ -1,0 +1,91 @@
+"""A task tells the replay that sent its message how it ended, and no other."""
+
+from collections.abc import Callable
+from typing import Any
+
+import celery
+import pytest
+
+from ledger import Ending, Kind
+from purser.errors import PurserError, Refusal, Snooze, Transient
+from tests.unit.workers.replaying import World
+from workers.endings import Later
+from workers.replay import PART_OF
+from workers.task import FleetTask
+
+
+class Told:
+    """What a replay was told."""
+
+    def __init__(self) -> None:
+        self.problem: PurserError | None = None
+        self.calls: list[tuple[str, str, int, Ending]] = []
+
+    def tell(self, replay_id: str, letter_id: str, replays: int, ending: Ending) -> bool:
+        if self.problem is not None:
+            raise self.problem
+        self.calls.append((replay_id, letter_id, replays, ending))
+        return True
+
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def run(told: Told) -> Run:
+    """Give what runs a task that ends so, under these headers."""
+    world = World()
+    world.ledger.__dict__["replaying"] = told
+
+    def run_one(end: object, **headers: str) -> Any:
+        app = celery.Celery("test", task_cls=FleetTask, set_as_current=False)
+        app.fleet = world.fleet
+
+        def body() -> object:
+            if isinstance(end, Exception):
+                raise end
+            return end
+
+        task: Any = app.task(name="purser.test")(body)
+        task.push_request(id="m1", headers=headers, delivery_info={"routing_key": "events"})
+        return task()
+
+    return run_one
+
+
+MARKED = {PART_OF: "r1/3"}
+
+
+def test_it_tells_that_its_work_is_done(run: Run, told: Told) -> None:
+    assert run({"done": 3, "refused": 0}, **MARKED) == {"done": 3, "refused": 0}
+    assert told.calls == [("r1", "m1", 3, Ending.DONE)]
+
+
+@pytest.mark.parametrize("end", [{"done": 3, "refused": 1}, Refusal("the order is locked")])
+def test_it_tells_that_something_was_refused(run: Run, told: Told, end: object) -> None:
+    run(end, **MARKED)
+    assert told.calls == [("r1", "m1", 3, Ending.REFUSED)]
+
+
+def test_a_message_of_no_replay_tells_nobody(run: Run, told: Told) -> None:
+    run({"done": 3})
+    assert told.calls == []
+
+
+@pytest.mark.parametrize("end", [Snooze("paused: all", after=5), Transient("away")])
+def test_what_comes_back_later_has_not_ended(run: Run, told: Told, end: Exception) -> None:
+    with pytest.raises(Later):
+        run(end, **MARKED)
+    assert told.calls == []
+
+
+def test_what_cannot_be_told_now_is_done_again(run: Run, told: Told) -> None:
+    told.problem = Transient("the ledger is away")
+    with pytest.raises(Later) as later:
+        run({"done": 3}, **MARKED)
+    assert later.value.kind is Kind.RETRY
