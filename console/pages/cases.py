@@ -2,16 +2,19 @@
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from decimal import Decimal
 
 from config.policies import Policies
 from console.pages import words
 from console.pages.handler import PageHandler
+from console.pages.names import Names
 from ledger import Ledger
 from purser.cases import CaseMemory
 from purser.errors import Mistake
 from purser.model import Money, Severity
+from workers.fleet import Fleet
 
 LIMIT = 50
 _FILTER = ("control", "owner", "severity", "subject")
@@ -133,10 +136,16 @@ class ListPage(PageHandler):
 
     tab = "cases"
 
+    def initialize(self, fleet: Fleet, executor: Executor, names: Names | None = None) -> None:
+        """Take who knows people's names, too."""
+        super().initialize(fleet, executor)
+        self.names = names or Names(fleet)
+
     async def get(self) -> None:
         """Show them."""
         wanted = self.words(*_FILTER, "sort", "from")
         view = await self.aside(look, self.ledger, self.fleet.policies, wanted)
+        names = await self.aside(self.names.of, [user for user, _ in view.owners])
         today = dt.datetime.now(self.fleet.policies.timezone).date()
         self.show(
             "cases.html",
@@ -144,6 +153,7 @@ class ListPage(PageHandler):
             wanted=wanted,
             is_filtered=bool(self.words(*_FILTER)),
             age=lambda day: max((today - day).days, 0),
+            named=lambda user: "nobody" if user is None else words.plain(names.get(user, f"user {user}")),
             rung=lambda case: rung(self.fleet.policies, case),
             sorts=_SORTS,
             severities=tuple(reversed(Severity)),

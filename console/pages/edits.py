@@ -112,7 +112,7 @@ class EditPage(PageHandler):
             case EditEnding.DONE if edited.problems:
                 self.go(there, edited.problems[0])
             case EditEnding.DONE:
-                self.go(words.link("/dead/plan", id=letter.id, anew=1), "Edited. So a replay would go now.")
+                self.go(words.link("/dead/plan", id=letter.id), "Edited. So a replay would go now.")
             case EditEnding.PROPOSED:
                 self.go(there, "The edit waits for a second person: so much is at stake.")
             case _:

@@ -26,6 +26,8 @@ PATIENCE = 1.5
 """Seconds for which a page waits for its plan before it says how far it is."""
 _KEPT = 4
 _STALE = 300.0
+_FRESH = 5.0
+"""So long a plan that is asked for anew is the one that was just made: the page looks again by itself."""
 _BATCH = 500
 _TICKED = 500
 
@@ -39,10 +41,9 @@ class Job:
     planned: int = 0
     result: "Future[ReplayPlan]" = field(default_factory=Future)
 
-    @property
-    def is_stale(self) -> bool:
-        """Say whether it ended too long ago to be shown again."""
-        return self.result.done() and time.monotonic() - self.since > _STALE
+    def is_older_than(self, seconds: float) -> bool:
+        """Say whether it ended longer ago than this."""
+        return self.result.done() and time.monotonic() - self.since > seconds
 
 
 class Planner:
@@ -56,7 +57,7 @@ class Planner:
     def job(self, key: str, letters: Callable[[], Iterator[Letter]], *, anew: bool) -> Job:
         """Give the plan of a selection, begun now if there is none; Mistake when too many are under way."""
         known = self._jobs.get(key)
-        if known is not None and not known.is_stale and not (anew and known.result.done()):
+        if known is not None and not known.is_older_than(_FRESH if anew else _STALE):
             return known
         self._jobs.pop(key, None)
         for old in [name for name, one in self._jobs.items() if one.result.done()][: len(self._jobs) - _KEPT + 1]:
@@ -98,7 +99,7 @@ class PlanPage(LetterHandler):
         job = self.planner.job(
             words.link_many("", typed),
             lambda: self._these(ids) if ids else self._all(wanted),
-            anew=bool(self.word("anew")),
+            anew=not self.get_arguments("from"),
         )
         made = await self.aside(_patiently, job)
         selection = words.link_many("/dead/plan", typed)
@@ -132,6 +133,8 @@ class PlanPage(LetterHandler):
     def _value(self, name: str, value: Any) -> str:
         """Show a field of Odoo: its secrets masked, its people not, for they are what is decided about."""
         shown = self.fleet.redactor.for_insiders().entry(name, value)
+        if shown is True:
+            return "yes"
         return "empty" if shown in (None, False, "") else words.plain(shown)[:300]
 
     def _these(self, ids: list[str]) -> Iterator[Letter]:

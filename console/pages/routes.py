@@ -5,7 +5,7 @@ from typing import Any
 
 from tornado.web import StaticFileHandler, url
 
-from console.pages import carried, cases, delayed, edits, letters, menu, plans, refusals, replays, runs
+from console.pages import carried, cases, delayed, edits, letters, menu, names, plans, refusals, replays, runs
 from workers.fleet import Fleet
 
 
@@ -24,7 +24,7 @@ def routes(fleet: Fleet, executor: Executor) -> list[Any]:
         url(r"/dead/start", replays.StartPage, parts),
         url(r"/dead/replays", replays.ListPage, parts),
         url(r"/dead/replay", replays.ReplayPage, parts),
-        url(r"/cases", cases.ListPage, parts),
+        url(r"/cases", cases.ListPage, {**parts, "names": names.Names(fleet)}),
         url(r"/runs", runs.ListPage, parts),
         url(r"/refusals", refusals.ListPage, parts),
         url(r"/refusal", refusals.EntryPage, parts),

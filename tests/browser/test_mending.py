@@ -45,7 +45,7 @@ def test_a_plan_shows_what_would_change_field_by_field(ledger: Ledger, firm: Fir
     expect(cards.get_by_role("link", name="Apply 1")).to_be_visible()
     expect(cards.get_by_role("link", name="Unreadable 1")).to_be_visible()
     expect(page.locator("article").filter(has_text="purser.react")).to_contain_text("project.project")
-    expect(page.locator("article").filter(has_text="purser.react")).to_contain_text("empty → Timetable study")
+    expect(page.locator("article").filter(has_text="purser.react")).to_contain_text("name: Timetable study")
     cards.get_by_role("link", name="Unreadable 1").click()
     expect(page.locator("article")).to_have_count(1)
     assert page.get_by_role("button", name=re.compile("^Replay ")).count() == 0
@@ -95,7 +95,7 @@ def test_a_replay_is_paused_resumed_and_cancelled(ledger: Ledger, firm: Firm, en
     for n in range(3):
         won(ledger, f"w-{n}", firm.leads[0])
     page = enter("otto")
-    page.goto("/dead/plan?all=1")
+    page.goto("/dead/plan?all=1&since=1d")
     expect(page.get_by_role("heading", level=1)).to_have_text("What a replay would do", timeout=MINUTE)
     begin(page, "Odoo is back")
     for act, said, state in (
