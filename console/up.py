@@ -13,7 +13,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from config.settings import PREFIX, Settings
+from config.settings import PREFIX, Need, Settings
 from console import context
 from console.embedded import Server, claim, free_port
 from console.output import clean, say
@@ -89,17 +89,20 @@ def default_home(environ: Mapping[str, str]) -> Path:
 
 def make_plan(told: Settings, *, home: Path, server: Server | None, flower_port: int | None) -> Plan:
     """Complete what the environment says by what is made for this run."""
-    made = "" if told.flower_password else secrets.token_urlsafe(12)
+    made = "" if told.flower_password or told.people else secrets.token_urlsafe(12)
     environ = told.to_environ()
     if told.policies is not None:
         environ["PURSER_POLICIES"] = str(told.policies.resolve())
+    if told.people is not None:
+        environ["PURSER_PEOPLE"] = str(told.people.resolve())
     if server is not None:
         environ["PURSER_BROKER_URL"] = server.url
     if made:
         environ["PURSER_FLOWER_PASSWORD"] = made
     if told.log_format == "auto":  # the processes write into pipes, but people read them here
         environ["PURSER_LOG_FORMAT"] = "console" if sys.stdout.isatty() else "json"
-    settings = Settings.load(need=("broker", "ledger", "odoo", "flower"), environ=environ)
+    login: tuple[Need, ...] = () if told.people else ("flower",)
+    settings = Settings.load(need=("broker", "ledger", "odoo", *login), environ=environ)
     return Plan(
         settings=settings,
         home=home.expanduser().resolve(),
@@ -168,7 +171,7 @@ def _warn(told: Settings) -> None:
 
 def _banner(plan: Plan) -> None:
     told = plan.settings
-    login = f"login {told.flower_user}"
+    login = f"logins of {told.people}" if told.people else f"login {told.flower_user}"
     password = f", password {plan.made_password} (for this run, shown once)" if plan.made_password else ""
     lines = [
         f"The fleet is starting, against {told.odoo_url} (database {told.odoo_db}).",

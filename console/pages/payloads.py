@@ -11,6 +11,8 @@ from ledger import Letter
 
 MOST = 60_000
 """So many characters of a payload are shown."""
+MARGIN = 1000
+"""So many more are masked, so that no secret is cut before it is known as one."""
 _MOST_READ = 4_000_000
 """More bytes than this are not read as JSON for a page."""
 
@@ -39,8 +41,13 @@ class Event:
 def shown(body: bytes, clean: Redactor) -> Shown:
     """Give a payload as it may be shown."""
     value = read(body)
-    text = _unread(body, clean) if value is None else words.pretty(clean.value(carried(value)))
-    return Shown(text[:MOST], len(body), value is not None, len(text) > MOST)
+    if value is None:
+        text, is_cut = _unread(body, clean), len(body) > MOST
+    else:
+        budget = _Budget(MOST)
+        text = words.pretty(clean.value(budget.spent_on(carried(value))))
+        is_cut = budget.left <= 0
+    return Shown(text[:MOST], len(body), value is not None, is_cut or len(text) > MOST)
 
 
 def read(body: bytes) -> Any:
@@ -71,5 +78,30 @@ def event_of(letter: Letter) -> Event | None:
     return Event(**named)
 
 
+class _Budget:
+    """So many characters of a value are worth looking at: masking takes its time."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def spent_on(self, value: Any) -> Any:
+        """Give a value as far as the budget goes."""
+        match value:
+            case str():
+                whole, kept = len(value), value[: max(self.left, 0) + MARGIN]
+                self.left -= whole + 2
+                return kept if len(kept) == whole else f"{kept} ... {whole:,} characters in all"
+            case dict():
+                return {name: self._part(one, len(name)) for name, one in value.items() if self.left > 0}
+            case list():
+                return [self._part(one, 0) for one in value if self.left > 0]
+        self.left -= 4
+        return value
+
+    def _part(self, value: Any, more: int) -> Any:
+        self.left -= 4 + more
+        return self.spent_on(value)
+
+
 def _unread(body: bytes, clean: Redactor) -> str:
-    return words.plain(clean.text(body[: MOST + 1].decode("utf-8", "backslashreplace")))
+    return words.plain(clean.text(body[: MOST + MARGIN].decode("utf-8", "backslashreplace")))

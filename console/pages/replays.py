@@ -7,7 +7,7 @@ from console.output import count
 from console.pages import words
 from console.pages.handler import PageHandler
 from console.pages.letters import LetterHandler
-from ledger import Ledger, Letter, Page, Replay, ReplayState
+from ledger import Ledger, Letter, Page, Replay, ReplayState, Stage
 from ledger.replays import FASTEST, SLOWEST
 from purser.errors import Mistake
 from workers import replays
@@ -18,6 +18,7 @@ FAILED = 50
 RATE = 10.0
 LIVE = (ReplayState.RUNNING, ReplayState.PAUSED)
 """What may change while it is looked at."""
+_STAGES = {Stage.CANARY: "trying one", Stage.SAMPLE: "trying one in twenty", Stage.REST: "sending the rest"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def told(replay: Replay) -> dict[str, Any]:
     return {
         "state": str(replay.state),
         "why": words.plain(replay.why),
-        "stage": str(replay.stage),
+        "stage": _STAGES[replay.stage] if replay.state in LIVE else "",
         "total": replay.total,
         "sent": replay.sent,
         "done": replay.done,

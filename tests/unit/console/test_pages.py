@@ -149,3 +149,14 @@ def letter(*, body: bytes = b"[]", reason: str = "failed", error: str = "") -> L
         first_at=NOW,
         stored_at=NOW,
     )
+
+
+def test_no_secret_is_cut_before_it_is_known_as_one() -> None:
+    for n in range(payloads.MOST - 40, payloads.MOST + 10, 5):
+        assert "hunte" not in payloads.shown(body({"x": "y" * n + " hunter2 " + "z" * 5000}), CLEAN).text
+        assert "hunte" not in payloads.shown(b"y" * n + b" hunter2 \xff" + b"z" * 5000, CLEAN).text
+
+
+def test_a_payload_of_many_values_is_cut_too() -> None:
+    told = payloads.shown(body({"x": [{"n": n, "name": "y"} for n in range(200_000)]}), CLEAN)
+    assert (told.is_cut, len(told.text)) == (True, payloads.MOST)
