@@ -48,11 +48,15 @@ def start(house: House, firm: Firm, rabbit_node: RabbitNode, redis_url: str, tmp
     """Set up a fleet in a virtual host of its own."""
     with vhost(rabbit_node) as empty, ExitStack() as stack:
 
-        def begin(every: str = "every 1 hour", node: RabbitNode | None = None, **environ: str) -> RunningFleet:
+        def begin(
+            every: str = "every 1 hour", node: RabbitNode | None = None, heartbeat: int | None = None, **environ: str
+        ) -> RunningFleet:
             login, key = house.bot(firm)
+            place = empty if node is None else node.url
+            beats = "" if heartbeat is None else f"?heartbeat={heartbeat}"
             controls = {"missing_timesheets": {"tunables": {"weeks_back": 4}}}
             settings = {
-                "PURSER_BROKER_URL": empty if node is None else node.url,
+                "PURSER_BROKER_URL": f"{place}{beats}",
                 "PURSER_LEDGER_URL": redis_url,
                 "PURSER_ODOO_URL": house.env.url,
                 "PURSER_ODOO_DB": house.env.db,
@@ -132,6 +136,23 @@ def test_a_message_that_kills_whole_workers_ends_as_a_letter_and_takes_no_neighb
     firm: Firm, twin: Twin, start: Start, tmp_path: Path
 ) -> None:
     kill_whole_workers(firm, twin, start(), tmp_path)
+
+
+def test_a_task_longer_than_the_heartbeat_is_begun_once(
+    firm: Firm, twin: Twin, start: Start, rabbit_node: RabbitNode
+) -> None:
+    lead = win(firm)
+    fleet = start(heartbeat=2)  # who is silent for six seconds is dead to the broker
+    fleet.worker("a")
+    fleet.worker("b")
+    assert "2" in rabbit_node.ctl("list_connections", "timeout").splitlines()
+    twin.faults.delay(8, only=READ)
+    before = twin.requests[READ]
+    tell(fleet, lead)
+    wait_until(lambda: is_done(firm, lead), within=40, what="the project")
+    wait_until(fleet.quiet, within=20, what="empty queues")
+    assert twin.requests[READ] == before + 1
+    assert not [name for name in ("a", "b") if "onnection to broker lost" in fleet.log(name)]
 
 
 def test_a_broker_killed_under_a_running_task_loses_and_doubles_nothing(
