@@ -56,6 +56,16 @@ def reading_fleet() -> Iterator[Fleet]:
 
 
 @contextmanager
+def planning_fleet() -> Iterator[Fleet]:
+    """Give a fleet that reads Odoo and the ledger, and has no queue to write to."""
+    parts = Fleet.assemble(settings("odoo", "ledger"), _only_reads, _only_reads)
+    try:
+        yield parts
+    finally:
+        parts.disconnect()
+
+
+@contextmanager
 def fleet(*also: Need) -> Iterator[Fleet]:
     """Give a fleet with broker and ledger, and with what else is needed."""
     told = settings("broker", "ledger", *also)

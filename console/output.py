@@ -4,19 +4,21 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 nothing matched what was asked for,
 A list that was asked for without a filter and is empty is an answer: 0.
 """
 
+import contextlib
 import dataclasses
 import datetime as dt
 import enum
 import io
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from decimal import Decimal
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -95,6 +97,27 @@ def text(words: str) -> None:
 def say(words: str) -> None:
     """Tell the person at the terminal something that is no result."""
     sys.stderr.write(clean(words) + "\n")
+
+
+def confirm(question: str, *, unless: bool) -> None:
+    """Ask the person at a terminal; where there is none, or it was answered before, go on."""
+    if not unless and sys.stdin.isatty() and not typer.confirm(question, err=True):
+        leave(FAILED)
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how far long work is; `reached` is told how much is done. Elsewhere nothing is shown."""
+    if not sys.stderr.isatty() or total < _WORTH_A_BAR:
+        yield lambda _: None
+        return
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+_WORTH_A_BAR = 20
 
 
 def leave(code: int) -> NoReturn:

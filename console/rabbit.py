@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from kombu.connection import Connection
@@ -40,6 +41,7 @@ log.console.level = warning
 raft.wal_max_size_bytes = 64000000
 disk_free_limit.absolute = 50MB
 """
+_NOTHING_MORE: Mapping[str, str] = MappingProxyType({})
 _USER = "purser"
 _START_WITHIN = 60.0
 
@@ -197,8 +199,11 @@ class RabbitNode:
 
 
 @contextlib.contextmanager
-def claim(home: Path) -> Iterator[RabbitNode]:
-    """Prepare the node of a directory and hold the directory; it is not started yet, and stopped at the end."""
+def claim(home: Path, more: Mapping[str, str] = _NOTHING_MORE) -> Iterator[RabbitNode]:
+    """Prepare the node of a directory and hold the directory; it is not started yet, and stopped at the end.
+
+    `more` are further lines of its rabbitmq.conf.
+    """
     binary = find_rabbitmq()
     home = home.expanduser().resolve()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -209,7 +214,7 @@ def claim(home: Path) -> Iterator[RabbitNode]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Mistake(f"{home} is in use by another RabbitMQ node: end it, or name another directory") from None
-        node = _prepare(home, binary, lock)
+        node = _prepare(home, binary, lock, more)
         try:
             yield node
         finally:
@@ -219,9 +224,9 @@ def claim(home: Path) -> Iterator[RabbitNode]:
 
 
 @contextlib.contextmanager
-def serving(home: Path) -> Iterator[RabbitNode]:
-    """Run the node of a directory for as long as the block lasts."""
-    with claim(home) as node:
+def serving(home: Path, more: Mapping[str, str] = _NOTHING_MORE) -> Iterator[RabbitNode]:
+    """Run the node of a directory for as long as the block lasts; `more` are further lines of its rabbitmq.conf."""
+    with claim(home, more) as node:
         node.start()
         yield node
 
@@ -252,13 +257,14 @@ class _Remembered:
     password: str = field(default="", repr=False)
 
 
-def _prepare(home: Path, binary: Path, lock: int) -> RabbitNode:
+def _prepare(home: Path, binary: Path, lock: int, more: Mapping[str, str]) -> RabbitNode:
     before = _remembered(home)
     kept = _Remembered(ports=Ports.free(before.ports), password=before.password or secrets.token_hex(24))
     (home / "data").mkdir(exist_ok=True)
     _write_cookie(home / ".erlang.cookie")
     (home / "node.json").write_text(json.dumps(dataclasses.asdict(kept)), encoding="utf-8")
     configuration = _CONFIGURATION.format(port=kept.ports.amqp, user=_USER, password=kept.password)
+    configuration += "".join(f"{name} = {value}\n" for name, value in more.items())
     (home / "rabbitmq.conf").write_text(configuration, encoding="utf-8")
     (home / "env.conf").touch()
     (home / "advanced.config").write_text("[].\n", encoding="utf-8")

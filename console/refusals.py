@@ -1,11 +1,14 @@
 """What Odoo or the rules said no to is listed until a person settles it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from console import context
-from console.output import AsJson, as_json, facts, nothing, plain, table, text
+from console.output import FAILED, NOTHING, AsJson, as_json, facts, leave, money, nothing, plain, table, text
+from ledger import RefusalState
+from workers.refused import Again, Told, find, tell
+from workers.refused import retry as try_again
 
 group = typer.Typer(help="What the business must decide.", no_args_is_help=True)
 Key = Annotated[str, typer.Argument(help="The key of a refusal, as `refusals list` shows it.", show_default=False)]
@@ -13,30 +16,78 @@ Key = Annotated[str, typer.Argument(help="The key of a refusal, as `refusals lis
 
 @group.command("list")
 def list_(
+    state: Annotated[RefusalState, typer.Option(help="Those that wait, or those that were settled.")] = (
+        RefusalState.OPEN
+    ),
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the latest first.")] = 50,
     json: AsJson = False,
 ) -> None:
-    """List the refusals that wait for a person."""
+    """List the refusals that wait for a person: who decides, since when, what is at risk, and Odoo's words."""
+    policies = context.policies()
     with context.ledger() as ledger:
-        found = ledger.refusals.page(limit=limit).items
+        found = [tell(ledger, policies, one) for one in ledger.refusals.page(limit=limit, state=state).items]
     if json:
-        as_json(found)
-    else:
-        columns = ("id", "task", "what", "why", "count", "last_at")
-        table(columns, ([getattr(one, column) for column in columns] for one in found), right={"count"})
+        as_json([_told(one) for one in found])
+        return
+    columns = ("id", "decides", "since", "count", "hours", "money", "task", "why")
+    table(columns, map(_row, found), right={"count", "hours", "money"})
+
+
+def _told(one: Told) -> dict[str, Any]:
+    known = {
+        "decides": one.decides or None,
+        "control": one.control or None,
+        "record": None if one.record is None else str(one.record),
+        "hours_at_risk": None if one.case is None else one.case.hours,
+        "money_at_risk": None if one.case is None else one.case.money,
+    }
+    return {**plain(one.entry), **known}
+
+
+def _row(one: Told) -> tuple[Any, ...]:
+    at_risk = (None, None) if one.case is None else (one.case.hours, money(one.case.money))
+    entry = one.entry
+    return (entry.id, one.decides or None, entry.first_at, entry.count, *at_risk, entry.task, entry.why)
 
 
 @group.command()
 def show(key: Key, json: AsJson = False) -> None:
     """Show one refusal with the change that was refused."""
+    policies = context.policies()
     with context.ledger() as ledger:
-        entry = ledger.refusals.get(key)
-    if entry is None:
+        found = find(ledger, policies, key)
+    if found is None:
         nothing(f"no refusal has the key {key}")
     if json:
-        as_json(entry)
+        as_json(_told(found))
     else:
-        facts(plain(entry).items())
+        facts(plain(_told(found)).items())
+
+
+@group.command()
+def retry(
+    key: Key,
+    note: Annotated[str, typer.Option(help="What was mended, for the audit trail.", show_default=False)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be tried.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Try what was refused once more, as the bot; when Odoo takes it the refusal is closed."""
+    context.why(note)
+    if dry_run:
+        with context.ledger() as ledger:
+            entry = ledger.refusals.get(key)
+        if entry is None or entry.state is not RefusalState.OPEN:
+            nothing(f"no open refusal has the key {key}")
+        text(f"would try again: {entry.task}, {entry.what}")
+        return
+    with context.fleet("odoo") as fleet:
+        again = try_again(fleet, key, who=context.who(), note=note)
+    if json:
+        as_json(again)
+    else:
+        text(f"{key}: {again.ending}{f': {again.why}' if again.why else ''}")
+    if again.ending not in (Again.DONE, Again.SENT):
+        leave(NOTHING if again.ending is Again.NOT_OPEN else FAILED)
 
 
 @group.command()

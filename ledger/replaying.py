@@ -92,7 +92,7 @@ local function failed(id, its_round, print)
   add('failed', 1)
   if its_round ~= get('round') then return add('spared', 1) end
   set('last_failed', id)
-  if get('returned') == '' and print and redis.call('SISMEMBER', PRINTS, print) == 1 then set('returned', id) end
+  if get('returned') == '' and print and redis.call('HEXISTS', PRINTS, print) == 1 then set('returned', id) end
 end
 """
 
@@ -120,7 +120,7 @@ for i = 1, #out, 2 do
 end
 set('waiting', waiting)
 if get('state') ~= 'running' and is_idle() then redis.call('ZREM', RUNNING, ID) end
-return {redis.call('HGETALL', R), redis.call('ZCARD', TODO), redis.call('HLEN', OUT), redis.call('SMEMBERS', PRINTS)}
+return {redis.call('HGETALL', R), redis.call('ZCARD', TODO), redis.call('HLEN', OUT), redis.call('HKEYS', PRINTS)}
 """
 )
 

@@ -118,17 +118,16 @@ end
 """
 )
 
-# id, letters...
+# id, now, letters...; until it is created it is one that ended now, so that what nobody finishes is forgotten
 _ADD = (
     KEPT
     + """
-for i = 2, #ARGV do
+for i = 3, #ARGV do
   local at, state, print = unpack(redis.call('HMGET', key(ARGV[i]), 'first_at', 'state', 'fingerprint'))
   redis.call('ZADD', TODO, at or 0, ARGV[i])
-  if state == 'dead' then redis.call('SADD', PRINTS, print) end
+  if state == 'dead' then redis.call('HSET', PRINTS, print, 1) end
 end
-redis.call('EXPIRE', TODO, 86400)
-redis.call('EXPIRE', PRINTS, 86400)
+redis.call('ZADD', ENDED, ARGV[2], ID)
 return redis.call('ZCARD', TODO)
 """
 )
@@ -138,8 +137,7 @@ _CREATE = (
     KEPT
     + """
 local now, who, note, facts = unpack(ARGV, 2, 5)
-redis.call('PERSIST', TODO)
-redis.call('PERSIST', PRINTS)
+redis.call('ZREM', ENDED, ID)
 redis.call('HSET', R, 'id', ID, 'who', who, 'note', note, unpack(ARGV, 6))
 redis.call('ZADD', P .. ':replays', now, ID)
 redis.call('ZADD', RUNNING, now, ID)
@@ -239,7 +237,7 @@ class Replays:
         wanted = iter(ids)
         with self._store.reach(self._key(name)) as client:
             while chunk := [text(id_) for id_ in itertools.islice(wanted, 500)]:
-                total = int(self._add(keys=[self._store.prefix], args=[name, *chunk]))
+                total = int(self._add(keys=[self._store.prefix], args=[name, now, *chunk]))
             if not total:
                 raise Mistake("there is nothing to replay: no letter was chosen")
             facts = json.dumps({"letters": total, "what": what, "rate": rate, "careful": careful})
@@ -326,7 +324,7 @@ class Replays:
         """Ask for three things of each: its hash, how many are out, and its fingerprints."""
         pipe = client.pipeline(transaction=False)
         for key in map(self._key, names):
-            pipe.hgetall(key).hlen(f"{key}:out").smembers(f"{key}:fingerprints")
+            pipe.hgetall(key).hlen(f"{key}:out").hkeys(f"{key}:fingerprints")
         found: list[Any] = pipe.execute()
         return found
 

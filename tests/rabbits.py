@@ -1,6 +1,8 @@
 """A private RabbitMQ node for tests; one that is missing skips on a laptop and fails in CI."""
 
+import contextlib
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +26,16 @@ def own_node(tmp_path: Path) -> Iterator[RabbitNode]:
     need_rabbitmq()
     with serving(tmp_path / "rabbit") as node:
         yield node
+
+
+@contextlib.contextmanager
+def vhost(node: RabbitNode) -> Iterator[str]:
+    """Give the address of a virtual host that is empty, and gone afterwards."""
+    name = f"test-{uuid.uuid4()}"
+    node.ctl("add_vhost", name)
+    node.ctl("set_permissions", "-p", name, "purser", ".*", ".*", ".*")
+    yield f"{node.url.removesuffix('//')}/{name}"
+    node.ctl("delete_vhost", name)
 
 
 def need_rabbitmq() -> None:

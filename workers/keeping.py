@@ -17,16 +17,7 @@ from workers.broker.envelope import write_envelope
 from workers.broker.keeper import Working, held_of
 from workers.broker.redis_queue import Inbound
 from workers.fleet import Fleet
-from workers.letters import (
-    UNREADABLE,
-    attempts_of,
-    body_bytes,
-    covers_of,
-    letter,
-    slot_of,
-    subjects_of,
-    with_attempt,
-)
+from workers.letters import UNREADABLE, attempts_of, body_bytes, covers_of, letter, slot_of, subjects_of, with_attempt
 from workers.messages import headers_of, hold_on, queue_of, settled, values_of
 
 log = structlog.get_logger(__name__)

@@ -16,6 +16,7 @@ from purser.retry import Retry as TryAgain
 from workers.endings import Later, SetAside
 from workers.fleet import Fleet
 from workers.keeping import somebody_has_it
+from workers.refused import as_change
 from workers.replay import part_of
 from workers.request import FleetRequest
 
@@ -100,7 +101,15 @@ class FleetTask(Task):
         now = fleet.now()
         message = str(self.request.id)
         fleet.ledger.refusals.add(
-            RefusalEntry(id=message, task=self.name, what=message, why=reason, first_at=now, last_at=now)
+            RefusalEntry(
+                id=message,
+                task=self.name,
+                what=message,
+                why=reason,
+                change=as_change(self.name, kwargs),
+                first_at=now,
+                last_at=now,
+            )
         )
         somebody_has_it(fleet.ledger, kwargs)
 

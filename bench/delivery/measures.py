@@ -237,8 +237,8 @@ def idle(floor: Floor, sizes: Sizes) -> Group:
         title="A worker that has nothing to do, and one message",
         text=(
             f"A message takes from the push on the queue to the answer that its task has written to Redis; there are "
-            f"{sizes.answers} for each, at random moments. On one queue a worker of ours waits in Redis; with "
-            f"several it waits on one at a time. CPU is that of the main process over {sizes.idle:g} s before."
+            f"{sizes.answers} for each, at random moments. A worker of ours waits in Redis, at all its queues at "
+            f"once. CPU is that of the main process over {sizes.idle:g} s before."
         ),
         figures=[*against_stock(p50), *against_stock(p99), *cpu],
     )

@@ -1,17 +1,16 @@
 """The servers of the drill can be killed, filled up and looked into, whichever kind they are."""
 
+import base64
 import contextlib
 import os
 import signal
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import redis
 from kombu.connection import Connection
-from kombu.messaging import Producer
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -22,6 +21,14 @@ from console.embedded import claim as claim_redis
 from console.rabbit import RabbitNode
 from console.rabbit import serving as serving_rabbit
 from console.supervisor import Command
+from workers.broker.envelope import read_envelope
+
+HEARTBEAT = 2
+"""Seconds between signs of life that the RabbitMQ of the drill asks for: shorter than ours, and the shorter wish
+counts. Who is silent for two to three times as long is dead to it, about as soon as a lease ends on Redis."""
+
+LARGEST = 128 * 2**20
+"""Bytes of a message that it takes at most: its default before RabbitMQ 4."""
 
 HELD = ("unacked", "purser:broker:held:*")
 """Hashes in which messages in flight stand: kombu's own, and those of our workers."""
@@ -139,17 +146,21 @@ class RabbitBroker:
         return sum(int(depth) for name, depth in depths.items() if name in (*QUEUES, "purser.dead"))
 
     def push(self, queue: str, raw: bytes) -> None:
-        """Put bytes on a queue as anybody with an AMQP client could."""
+        """Put bytes on a queue as anybody with an AMQP client could; an envelope is sent as the message in it."""
+        envelope, problem = read_envelope(raw)
         make: Any = Connection
-        produce: Any = Producer
-        with make(self.url) as connection:
-            produce(connection.default_channel).publish(
-                raw,
+        with make(self.url, transport_options={"confirm_publish": True}) as connection:
+            if problem:
+                channel = connection.default_channel
+                told = channel.prepare_message(raw, properties={"delivery_mode": 2})
+                channel.basic_publish(told, exchange="", routing_key=queue)
+                return
+            connection.Producer().publish(
+                base64.b64decode(envelope["body"]),
                 routing_key=queue,
-                exchange="",
-                content_type="application/octet-stream",
-                content_encoding="binary",
-                message_id=str(uuid.uuid4()),
+                content_type=envelope["content-type"],
+                content_encoding=envelope["content-encoding"],
+                headers=envelope["headers"],
                 delivery_mode=2,
             )
 
@@ -158,7 +169,8 @@ class RabbitBroker:
 def claimed(against: Against, home: Path, pid: Callable[[str], int]) -> Iterator["RedisNode | RabbitBroker"]:
     """Give the broker of a directory. Redis runs under the supervisor, RabbitMQ is started here."""
     if against == "rabbitmq":
-        with serving_rabbit(home / "broker") as node:
+        told = {"heartbeat": str(HEARTBEAT), "max_message_size": str(LARGEST)}
+        with serving_rabbit(home / "broker", told) as node:
             yield RabbitBroker(node)
         return
     with claimed_redis(home / "broker", "broker", pid) as node:

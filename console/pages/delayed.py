@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from config.queues import QUEUES
@@ -10,6 +11,7 @@ from console.pages import words
 from console.pages.handler import PageHandler
 from ledger import Delayed, Kind, Ledger, Page
 from purser.errors import Mistake
+from workers.keeping import cancel
 
 LIMIT = 50
 _FILTER = ("task", "queue", "kind")
@@ -80,7 +82,7 @@ class ListPage(PageHandler):
         if act not in ("now", "cancel"):
             raise Mistake(f"act={act!r} is neither now nor cancel")
         ids = await self.aside(matching, self.ledger, wanted) if self.word("all") else self.chosen()
-        work = self.ledger.delayed.now if act == "now" else self.ledger.delayed.cancel
+        work = self.ledger.delayed.now if act == "now" else partial(cancel, self.ledger)
         changed = await self.aside(work, ids, who=self.person.name, note=note)
         done = "due now" if act == "now" else "cancelled: kept as discarded letters"
         said = f"{count(len(changed), 'message')} {done}."

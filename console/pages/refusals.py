@@ -1,30 +1,15 @@
 """What Odoo or the rules said no to, kept apart from failures: who must decide, since when, and what is at risk."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from config.policies import Policies
 from console.pages import words
 from console.pages.handler import PageHandler
-from ledger import Ledger, RefusalEntry, RefusalState
-from purser.cases import CaseKey, CaseMemory
+from ledger import Ledger, RefusalState
 from purser.errors import Mistake
-from purser.model import Ref
+from workers.refused import Told, find, retry, tell
 
 LIMIT = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A refusal with what is known about it beside Odoo's words."""
-
-    entry: RefusalEntry
-    decides: str
-    """The role that answers for it; '' where nobody is named."""
-    control: str
-    case: CaseMemory | None
-    record: Ref | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,34 +25,6 @@ def look(ledger: Ledger, policies: Policies, state: RefusalState, after: str | N
     """Read a page of refusals."""
     page = ledger.refusals.page(after=after, limit=LIMIT, state=state)
     return View(tuple(tell(ledger, policies, one) for one in page.items), page.next, ledger.refusals.count())
-
-
-def tell(ledger: Ledger, policies: Policies, entry: RefusalEntry) -> Told:
-    """Add who decides, which case it is about, and its record."""
-    rung = CaseKey.parse_rung(entry.id)
-    if rung is None:
-        return Told(entry, "", "", None, _record(entry.change))
-    key = rung[0]
-    policy = policies.controls.get(key.control)
-    case = ledger.cases.among(key.control, [key]).get(key)
-    return Told(entry, "" if policy is None else policy.control.owner, key.control, case, key.subject)
-
-
-def find(ledger: Ledger, policies: Policies, key: str) -> Told | None:
-    """Read one."""
-    entry = ledger.refusals.get(key)
-    return None if entry is None else tell(ledger, policies, entry)
-
-
-def _record(change: Mapping[str, Any]) -> Ref | None:
-    for name in ("ref", "on"):
-        told = change.get(name)
-        if isinstance(told, Mapping):
-            try:
-                return Ref(str(told["model"]), int(told["id"]))
-            except (KeyError, TypeError, ValueError):
-                return None
-    return None
 
 
 class ListPage(PageHandler):
@@ -97,7 +54,11 @@ class EntryPage(PageHandler):
         self.show("refusal.html", told=told, change=change, RefusalState=RefusalState, clean=self.clean)
 
     async def post(self) -> None:
-        """Close it."""
+        """Close it, or try it again."""
         key, note = self.word("key"), self.note()
+        if self.word("act") == "retry":
+            again = await self.aside(retry, self.fleet, key, who=self.person.name, note=note)
+            self.go("/refusals", f"Tried again: {again.ending}. {self.clean.text(again.why)}".rstrip())
+            return
         closed = await self.aside(self.ledger.refusals.close, key, who=self.person.name, note=note)
         self.go("/refusals", "Closed." if closed else "Nothing was closed: somebody settled it already.")

@@ -25,8 +25,8 @@ class Broker(Protocol):
     def messages(self) -> list[dict[str, Any]]:
         """Give what waits and what is in flight."""
 
-    def in_flight(self) -> list[bytes]:
-        """Give what workers hold."""
+    def held(self) -> int:
+        """Count what workers hold."""
 
     def is_quiet(self) -> bool:
         """Say whether nothing waits and nothing is in flight."""
@@ -54,15 +54,18 @@ class RedisBroker:
 
     def messages(self) -> list[dict[str, Any]]:
         waiting = [raw for queue in QUEUES for raw in self._client.lrange(queue, 0, -1)]
-        return [json.loads(raw) for raw in (*waiting, *self.in_flight())]
+        return [json.loads(raw) for raw in (*waiting, *self._in_flight())]
 
-    def in_flight(self) -> list[bytes]:
+    def held(self) -> int:
+        return len(self._in_flight())
+
+    def _in_flight(self) -> list[bytes]:
         client: Any = self._client
         records = [raw for key in client.scan_iter(f"{HELD}*") for raw in client.hvals(key)]
         return [record.split(b":", 3)[3][int(record.split(b":", 3)[2]) :] for record in records]
 
     def is_quiet(self) -> bool:
-        return not any(map(self.depth, QUEUES)) and not self.in_flight()
+        return not any(map(self.depth, QUEUES)) and not self.held()
 
     def close(self) -> None:
         self._client.close()
@@ -74,7 +77,7 @@ class RabbitBroker:
     def __init__(self, url: str) -> None:
         self.url = url
         self.ctl: Any = None
-        """Set to `RabbitNode.ctl` by a test that asks for what is in flight."""
+        """Set to `RabbitNode.ctl` by a test that asks for what workers hold."""
 
     def depth(self, queue: str) -> int:
         with _connect(self.url) as connection:
@@ -100,13 +103,17 @@ class RabbitBroker:
     def messages(self) -> list[dict[str, Any]]:
         raise NotImplementedError("RabbitMQ shows no message without delivering it")
 
-    def in_flight(self) -> list[bytes]:
-        raise NotImplementedError("RabbitMQ shows no message without delivering it")
+    def held(self) -> int:
+        return sum(self._counted("messages_unacknowledged").values())
 
     def is_quiet(self) -> bool:
-        told = self.ctl("list_queues", "-p", self._vhost, "name", "messages", "--no-table-headers")
-        counts = dict(line.split("\t") for line in told.splitlines() if "\t" in line)
-        return not any(int(counts.get(queue, 0)) for queue in (*QUEUES, rabbit.DEAD))
+        counts = self._counted("messages")
+        return not any(counts.get(queue, 0) for queue in (*QUEUES, rabbit.DEAD))
+
+    def _counted(self, what: str) -> dict[str, int]:
+        told = self.ctl("list_queues", "-p", self._vhost, "name", what, "--no-table-headers")
+        lines = [line.split("\t") for line in told.splitlines() if "\t" in line]
+        return {name: int(count) for name, count in lines}
 
     @property
     def _vhost(self) -> str:

@@ -99,9 +99,9 @@ class RunningFleet:
         later = [json.loads(entry.payload) for entry in parked if entry is not None]
         return [message["headers"] for message in (*self.broker.messages(), *later)]
 
-    def in_flight(self) -> list[bytes]:
-        """Give what workers hold."""
-        return self.broker.in_flight()
+    def held(self) -> int:
+        """Count what workers hold."""
+        return self.broker.held()
 
     def quiet(self) -> bool:
         """Say whether nothing waits, nothing is in flight, and nothing is to come later."""

@@ -5,6 +5,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,14 @@ from console.embedded import serving
 from ledger import Ledger
 from odoo_client.twin import Twin
 from tests.e2e.conftest import Start
+from tests.e2e.poison import APP as POISONED
+from tests.e2e.poison import Poison
 from tests.e2e.running import RunningFleet, running, write_policies
 from tests.e2e.test_fleet import message, outcome, win, won
 from tests.houses import House, open_house
 from tests.odoo.seeding_people import Firm
 from tests.waiting import wait_until
+from workers.task import MAX_DELIVERIES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 READ = "crm.lead/search_read"
@@ -72,6 +76,58 @@ def test_a_worker_that_dies_in_a_long_task_hands_it_on(
     fleet.kill(first)
     fleet.worker("b")
     wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=25, what="the project")
+
+
+def is_done(firm: Firm, lead: int) -> bool:
+    return outcome(firm, lead) == (1, 1, 3)
+
+
+def told_more(firm: Firm, fleet: RunningFleet) -> list[int]:
+    leads = [win(firm) for _ in range(2)]
+    for lead in leads:
+        tell(fleet, lead)
+    return leads
+
+
+def is_asked(twin: Twin, times: int) -> bool:
+    return twin.requests[READ] >= times
+
+
+def kill_whole_workers(firm: Firm, twin: Twin, fleet: RunningFleet, home: Path) -> None:
+    """Kill each worker that has begun the poison, while neighbours run in it and wait; none of them goes along.
+
+    Each time one neighbour ends beside the poison, and the next one dies in the middle of its work.
+    """
+    poison = Poison(home / "begun", trouble="too long")
+    poison.tell(fleet, "events")
+    twin.faults.delay(0.5, times=1000, only=READ)
+    neighbours = told_more(firm, fleet)
+    for number in range(MAX_DELIVERIES):
+        worker = fleet.worker(f"w{number}", "events", app=POISONED)
+        wait_until(partial(poison.is_begun, number + 1), within=30, what="the poison")
+        asked = twin.requests[READ]
+        neighbours += told_more(firm, fleet)
+        wait_until(partial(is_asked, twin, asked + 2), within=30, what="two neighbours")
+        fleet.kill(worker)
+        assert poison.begun == number + 1
+        assert not fleet.ledger.letters.count()
+    left = [one for one in neighbours if not is_done(firm, one)]
+    assert left, "killed too late to prove anything"
+    fleet.worker("last", "events", app=POISONED)
+    wait_until(lambda: fleet.ledger.letters.count() > 0, within=30, what="the letter")
+    wait_until(lambda: all(is_done(firm, one) for one in left), within=60, what="all neighbours")
+    wait_until(fleet.quiet, within=30, what="empty queues")
+    assert all(is_done(firm, one) for one in neighbours)
+    (letter,) = fleet.ledger.letters.page().items
+    assert (letter.reason, letter.queue, letter.task) == ("too many deliveries", "events", "drill.apply")
+    assert poison.begun == MAX_DELIVERIES
+
+
+@pytest.mark.timeout(240)
+def test_a_message_that_kills_whole_workers_ends_as_a_letter_and_takes_no_neighbour(
+    firm: Firm, twin: Twin, start_fleet: Start, policies: Path, tmp_path: Path
+) -> None:
+    kill_whole_workers(firm, twin, start_fleet(policies, PURSER_LEASE="2"), tmp_path)
 
 
 def test_an_odoo_that_does_not_answer_in_time_is_asked_again(

@@ -116,8 +116,7 @@ GARBAGE = [
 
 
 def message(task: str | None, body: Any, headers: dict[str, Any] | None = None, **changed: Any) -> bytes:
-    """Build a message as a careless producer would put it on Redis."""
-
+    """Build a message as a careless producer would put it on Redis; a header that is None is left out."""
     head = {"task": task, "id": str(uuid.uuid4()), "lang": "py", **(headers or {})}
     return json.dumps(
         {
@@ -145,6 +144,9 @@ def malformed() -> list[bytes]:
         message("purser.scan", {"x": 1}),
         message("purser.scan", [1, 2]),
         message("purser.scan", good, {"id": 7}),
+        message("purser.scan", good, {"id": None}),
+        message("purser.scan", good, {"id": ""}),
+        json.dumps({**json.loads(message("purser.scan", good)), "headers": None}).encode(),
         message("purser.scan", good, {"stamped_headers": 7}),
         message("purser.scan", good, {"timelimit": ["a", "b"]}),
         message("purser.scan", good, None, **{"content-type": "application/x-python-serialize"}),

@@ -1,12 +1,7 @@
 """The fleet on RabbitMQ, killed, fed garbage, without its broker or its ledger: nothing is lost or done twice."""
 
-import os
-import signal
-import subprocess
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,12 +12,14 @@ from ledger import Ledger
 from odoo_client.twin import Twin
 from purser.errors import Transient
 from tests.e2e.brokers import RabbitBroker
+from tests.e2e.poison import APP as POISONED
+from tests.e2e.poison import CURED, Poison
 from tests.e2e.running import RunningFleet, running, write_policies
-from tests.e2e.test_delivery import AWKWARD, READ, tell
+from tests.e2e.test_delivery import AWKWARD, READ, is_done, kill_whole_workers, tell
 from tests.e2e.test_fleet import GARBAGE, activities, hire, malformed, outcome, win, won
 from tests.houses import House, open_house
 from tests.odoo.seeding_people import Firm
-from tests.rabbits import own_node, rabbit_node
+from tests.rabbits import own_node, rabbit_node, vhost
 from tests.waiting import wait_until
 from workers.broker import rabbit
 from workers.replay import Status, replay
@@ -49,16 +46,17 @@ def twin(house: House) -> Twin:
 @pytest.fixture
 def start(house: House, firm: Firm, rabbit_node: RabbitNode, redis_url: str, tmp_path: Path) -> Iterator[Start]:
     """Set up a fleet in a virtual host of its own."""
-    vhost = f"test-{uuid.uuid4()}"
-    rabbit_node.ctl("add_vhost", vhost)
-    rabbit_node.ctl("set_permissions", "-p", vhost, "purser", ".*", ".*", ".*")
-    with ExitStack() as stack:
+    with vhost(rabbit_node) as empty, ExitStack() as stack:
 
-        def begin(every: str = "every 1 hour", node: RabbitNode | None = None, **environ: str) -> RunningFleet:
+        def begin(
+            every: str = "every 1 hour", node: RabbitNode | None = None, heartbeat: int | None = None, **environ: str
+        ) -> RunningFleet:
             login, key = house.bot(firm)
+            place = empty if node is None else node.url
+            beats = "" if heartbeat is None else f"?heartbeat={heartbeat}"
             controls = {"missing_timesheets": {"tunables": {"weeks_back": 4}}}
             settings = {
-                "PURSER_BROKER_URL": f"{rabbit_node.url.removesuffix('//')}/{vhost}" if node is None else node.url,
+                "PURSER_BROKER_URL": f"{place}{beats}",
                 "PURSER_LEDGER_URL": redis_url,
                 "PURSER_ODOO_URL": house.env.url,
                 "PURSER_ODOO_DB": house.env.db,
@@ -73,7 +71,6 @@ def start(house: House, firm: Firm, rabbit_node: RabbitNode, redis_url: str, tmp
             return fleet
 
         yield begin
-    rabbit_node.ctl("delete_vhost", vhost)
 
 
 def test_no_bytes_stop_a_worker_and_all_of_them_are_kept(firm: Firm, start: Start) -> None:
@@ -110,71 +107,59 @@ def test_a_worker_killed_in_the_middle_of_hundreds_of_changes_leaves_each_once(f
     assert fleet.ledger.letters.count() == 0
 
 
-def begun_or_kept(fleet: RunningFleet, twin: Twin, left: int) -> bool:
-    return twin.faults.left < left or fleet.ledger.letters.count() > 0
-
-
-def is_done(firm: Firm, lead: int) -> bool:
-    return outcome(firm, lead) == (1, 1, 3)
-
-
-def children(process: "subprocess.Popen[bytes]") -> list[int]:
-    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    return [int(pid) for pid in path.read_text().split()]
-
-
 def test_a_message_that_kills_its_process_ends_as_a_letter_and_takes_no_neighbour(
-    firm: Firm, twin: Twin, start: Start
+    firm: Firm, twin: Twin, start: Start, tmp_path: Path
 ) -> None:
-    lead, neighbour = win(firm), win(firm)
+    neighbours = [win(firm) for _ in range(8)]
     fleet = start()
-    worker = fleet.worker()
-    begun = 0
-    twin.faults.delay(60, times=100, only=READ)
-    tell(fleet, lead)
-    while not fleet.ledger.letters.count():
-        left = twin.faults.left
-        wait_until(partial(begun_or_kept, fleet, twin, left), within=30, what="a try")
-        for child in children(worker):
-            os.kill(child, signal.SIGKILL)
-        begun += 1
-    assert begun == MAX_DELIVERIES + 1
-    twin.faults.clear()
+    twin.faults.delay(0.5, times=100, only=READ)  # they run and wait beside the poison for as long as it kills
+    poison = Poison(tmp_path / "begun", trouble="killed")
+    poison.tell(fleet, "events")
+    for neighbour in neighbours:
+        tell(fleet, neighbour)
+    worker = fleet.worker(app=POISONED)
+    wait_until(lambda: fleet.ledger.letters.count() > 0, within=60, what="the letter")
+    wait_until(lambda: all(is_done(firm, one) for one in neighbours), within=60, what="all neighbours")
+    wait_until(fleet.quiet, within=20, what="empty queues")
     (letter,) = fleet.ledger.letters.page().items
-    assert letter.reason == "too many deliveries"
-    assert letter.queue == "events"
-    tell(fleet, neighbour)
-    wait_until(lambda: outcome(firm, neighbour) == (1, 1, 3), within=30, what="the neighbour")
+    assert (letter.reason, letter.queue, letter.task) == ("too many deliveries", "events", "drill.apply")
+    assert poison.begun == MAX_DELIVERIES
     assert worker.poll() is None
     assert [one.status for one in replay(fleet.fleet, [letter.id], who="test", note="cured")] == [Status.REPLAYED]
-    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the replayed one")
+    wait_until(lambda: poison.begun > MAX_DELIVERIES, within=20, what="the replayed one")
     wait_until(fleet.quiet, within=20, what="empty queues")
+    assert fleet.ledger.letters.count() == 0
+    assert len(twin.rows("project.project", [["name", "=", CURED]], ["name"])) == 1
 
 
 def test_a_message_that_kills_whole_workers_ends_as_a_letter_and_takes_no_neighbour(
-    firm: Firm, twin: Twin, start: Start
+    firm: Firm, twin: Twin, start: Start, tmp_path: Path
 ) -> None:
-    lead, neighbours = win(firm), [win(firm) for _ in range(3)]
-    fleet = start()
-    twin.faults.delay(60, times=100, only=READ)
+    kill_whole_workers(firm, twin, start(), tmp_path)
+
+
+def test_a_task_longer_than_the_heartbeat_is_begun_once(
+    firm: Firm, twin: Twin, start: Start, rabbit_node: RabbitNode
+) -> None:
+    lead = win(firm)
+<<<<<<< HEAD
+    fleet = start(heartbeat=1)  # who is silent for three seconds is dead to the broker
+    fleet.worker("a")
+    fleet.worker("b")
+    assert "1" in rabbit_node.ctl("list_connections", "timeout").splitlines()
+=======
+    fleet = start(heartbeat=2)  # who is silent for six seconds is dead to the broker
+    fleet.worker("a")
+    fleet.worker("b")
+    assert "2" in rabbit_node.ctl("list_connections", "timeout").splitlines()
+>>>>>>> proofs
+    twin.faults.delay(8, only=READ)
+    before = twin.requests[READ]
     tell(fleet, lead)
-    worker = fleet.worker("w0", "events")
-    begun = 0
-    while not fleet.ledger.letters.count():
-        left = twin.faults.left
-        wait_until(partial(begun_or_kept, fleet, twin, left), within=30, what="a try")
-        fleet.kill(worker)
-        begun += 1
-        worker = fleet.worker(f"w{begun}", "events")
-    assert begun == MAX_DELIVERIES + 1
-    twin.faults.clear()
-    (letter,) = fleet.ledger.letters.page().items
-    assert letter.reason == "too many deliveries"
-    for neighbour in neighbours:
-        tell(fleet, neighbour)
-    for neighbour in neighbours:
-        wait_until(partial(is_done, firm, neighbour), within=30, what="a neighbour")
-    assert fleet.ledger.letters.count() == 1
+    wait_until(lambda: is_done(firm, lead), within=40, what="the project")
+    wait_until(fleet.quiet, within=20, what="empty queues")
+    assert twin.requests[READ] == before + 1
+    assert not [name for name in ("a", "b") if "onnection to broker lost" in fleet.log(name)]
 
 
 def test_a_broker_killed_under_a_running_task_loses_and_doubles_nothing(

@@ -2,20 +2,27 @@
 
 import datetime as dt
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import redis
 
+from console.rabbit import RabbitNode
 from ledger import Kind
 from odoo_client.twin import Twin
 from tests.conftest import RedisServer
+from tests.e2e.brokers import RabbitBroker
 from tests.e2e.conftest import Start
 from tests.e2e.running import RunningFleet, write_policies
 from tests.e2e.test_fleet import outcome, win, won
 from tests.houses import House, open_house
 from tests.odoo.seeding_people import Firm
+from tests.rabbits import rabbit_node, vhost
 from tests.waiting import wait_until
+
+__all__ = ["rabbit_node"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 READ = "crm.lead/search_read"
@@ -35,20 +42,33 @@ def twin(house: House) -> Twin:
 @pytest.fixture(params=["one redis"])
 def fleet(
     request: pytest.FixtureRequest, start_fleet: Start, redis_server: RedisServer, tmp_path: Path, firm: Firm
-) -> RunningFleet:
-    """Give a fleet whose broker and ledger are one Redis or, where a test asks for it, two."""
-    apart = {"PURSER_LEDGER_URL": redis_server.url_of(1)} if request.param == "two redises" else {}
-    return start_fleet(write_policies(tmp_path / "p.yaml", every="every 1 hour"), PURSER_STALLED_AFTER="2", **apart)
+) -> Iterator[RunningFleet]:
+    """Give a fleet whose broker and ledger are one Redis or, where a test asks for it, two; or one on RabbitMQ."""
+    settings = {"PURSER_STALLED_AFTER": "2"}
+    with ExitStack() as stack:
+        node: RabbitNode | None = None
+        if request.param == "two redises":
+            settings["PURSER_LEDGER_URL"] = redis_server.url_of(1)
+        elif request.param == "rabbitmq":
+            node = request.getfixturevalue("rabbit_node")
+            settings |= {"PURSER_BROKER_URL": stack.enter_context(vhost(node)), "PURSER_LEDGER_URL": redis_server.url}
+        fleet = start_fleet(write_policies(tmp_path / "p.yaml", every="every 1 hour"), **settings)
+        if isinstance(fleet.broker, RabbitBroker) and node is not None:
+            fleet.broker.ctl = node.ctl
+        stack.callback(fleet.stop)
+        yield fleet
 
 
 wherever_the_ledger_is = pytest.mark.parametrize("fleet", ["one redis", "two redises"], indirect=True)
+on_each_broker = pytest.mark.parametrize("fleet", ["one redis", "rabbitmq"], indirect=True)
+anywhere = pytest.mark.parametrize("fleet", ["one redis", "two redises", "rabbitmq"], indirect=True)
 
 
 def tell(fleet: RunningFleet, lead: int, **options: object) -> None:
     fleet.app.send_task("purser.accept", kwargs={"event": won(lead)}, queue="events", kwargsrepr="won", **options)
 
 
-@wherever_the_ledger_is
+@anywhere
 def test_a_countdown_waits_in_the_ledger_and_outlives_its_worker(fleet: RunningFleet, firm: Firm) -> None:
     lead = win(firm)
     first = fleet.worker("a")
@@ -58,7 +78,7 @@ def test_a_countdown_waits_in_the_ledger_and_outlives_its_worker(fleet: RunningF
     (waiting,) = fleet.ledger.delayed.page().items
     assert (waiting.id, waiting.kind, waiting.queue, waiting.attempt) == ("the-one", Kind.SNOOZE, "events", 0)
     assert waiting.due > fleet.fleet.now() + dt.timedelta(minutes=55)
-    assert not fleet.in_flight()
+    assert fleet.held() == 0
     fleet.worker("b")
     assert fleet.ledger.delayed.now(["the-one"], who="test", note="now") == ("the-one",)
     wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project")
@@ -79,6 +99,7 @@ def test_a_failed_try_waits_in_the_ledger_with_its_history(fleet: RunningFleet, 
     assert fleet.ledger.letters.count() == 0
 
 
+@on_each_broker
 def test_a_paused_queue_keeps_its_messages_and_goes_on_when_it_is_resumed(fleet: RunningFleet, firm: Firm) -> None:
     lead = win(firm)
     fleet.worker()
@@ -86,7 +107,7 @@ def test_a_paused_queue_keeps_its_messages_and_goes_on_when_it_is_resumed(fleet:
     wait_until(lambda: "queue paused" in fleet.log("w"), what="the worker to notice")
     tell(fleet, lead)
     wait_until(lambda: fleet.depth("events") == 1, what="the message on its queue")
-    assert not fleet.in_flight()
+    assert fleet.held() == 0
     assert outcome(firm, lead)[1] == 0
     fleet.ledger.pauses.resume("queue:events", who="test", note="seen")
     wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project")
@@ -106,7 +127,7 @@ def test_a_paused_queue_stays_paused_when_its_worker_loses_the_connection(
     assert fleet.depth("events") == 1
     fleet.ledger.pauses.pause("queue:apply", who="test", note="so that a second look is seen")
     wait_until(lambda: fleet.log("w").count("queue paused") == 3, what="a look at the pauses")
-    assert (fleet.depth("events"), fleet.in_flight(), outcome(firm, lead)[1]) == (1, [], 0)
+    assert (fleet.depth("events"), fleet.held(), outcome(firm, lead)[1]) == (1, 0, 0)
     fleet.ledger.pauses.resume("queue:events", who="test", note="seen")
     wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project")
 
@@ -138,7 +159,7 @@ def test_an_accepted_event_survives_a_broker_that_forgot_everything(fleet: Runni
     wait_until(lambda: fleet.ledger.inbox.count() == 0, what="an empty inbox")
 
 
-@wherever_the_ledger_is
+@anywhere
 def test_what_expired_or_was_revoked_is_kept(fleet: RunningFleet, firm: Firm) -> None:
     fleet.worker()
     tell(fleet, 1, expires=-5, task_id="too-late")
@@ -154,6 +175,7 @@ def test_what_expired_or_was_revoked_is_kept(fleet: RunningFleet, firm: Firm) ->
     wait_until(fleet.quiet, within=20, what="empty queues")
 
 
+@on_each_broker
 def test_a_worker_whose_main_loop_hangs_starts_anew_by_itself(
     fleet: RunningFleet, firm: Firm, tmp_path: Path
 ) -> None:

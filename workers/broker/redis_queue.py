@@ -1,13 +1,14 @@
 """Queues on Redis from which nothing gets lost: a message is taken and recorded in one step, under a lease.
 
 Stock kombu pops a message before it records it, and delivers again by the clock. This channel reserves (`scripts`),
-keeps what it holds for as long as its process lives (`keeper`), and waits without polling. The queues stay plain
-lists. Found by breaking a prototype: 127 kills, 0 of 80,000 messages lost.
+keeps what it holds for as long as its process lives (`keeper`), and waits without polling (`bells`). The queues stay
+plain lists. Found by breaking a prototype: 127 kills, 0 of 80,000 messages lost.
 """
 
 import hashlib
 import time
 from collections.abc import Collection
+from functools import cached_property
 from queue import Empty
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from workers.broker import scripts
+from workers.broker.bells import Bells
 from workers.broker.envelope import read_envelope
 from workers.broker.keeper import Keeper, LeaseLost, holder_of, is_fenced, keeper_for
 
@@ -30,9 +32,6 @@ MOST_DELIVERIES = 20
 
 BREATH = 1.0
 """Seconds to wait before asking again, where asking failed."""
-
-WAIT_SLICE = 0.05
-"""Seconds to wait on one of several queues before looking at all of them. An idle Redis ends a wait within 0.1 s."""
 
 _MANY = 2**31
 
@@ -119,9 +118,9 @@ class Reserving:
     _holder: str | None = None
     _last = 0
     _gets = 0
-    _empty = True
+    _asked = False
+    _empty = False
     _rest_until = 0.0
-    _expected: tuple[str, ...] = ()
     _no_ack: frozenset[str] = frozenset()
 
     # -------------------------------------------------------------------- the consumer --
@@ -205,6 +204,7 @@ class Reserving:
         """Close; a pending question is dropped, not waited for."""
         if self._holder is not None:
             self._in_poll = None
+            self._bells.close()
         try:
             super().close()  # type: ignore[misc]
         finally:
@@ -213,32 +213,34 @@ class Reserving:
     # ------------------------------------------------------------------ taking messages --
 
     def _brpop_start(self: Any, timeout: float | None = None) -> None:
-        """Ask for a message: wait until a list has one, then reserve. Both are sent at once, and only one is
-        sent while messages flow."""
+        """Ask for a message. Where nothing was found, wait until a bell rings, and ask then."""
+        self._asked = False
         if self._holder is None:
-            self._expected = ()
             return super()._brpop_start(timeout)  # type: ignore[misc,no-any-return]
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues or self._rests():
             return None
         keys = self._keys(queues)
-        commands = []
         if self._empty:
-            # Moving the last item of a list to where it is changes nothing, and waits until there is one.
-            self._turn = (self._turn + 1) % len(keys)
-            wait_on, wait = keys[self._turn], WAIT_SLICE if len(keys) > 1 else timeout or self.brpop_timeout
-            commands.append(("BLMOVE", wait_on, wait_on, "RIGHT", "RIGHT", wait))
-        held = f"{scripts.HELD}{self._holder}"
-        script_keys = [scripts.LEASES, held, *keys]
+            self._bells.wait(keys)
+            return None
+        script_keys = [scripts.LEASES, f"{scripts.HELD}{self._holder}", *keys]
         number = self._last + 1
-        commands.append(("EVALSHA", self.keeper.question, len(script_keys), *script_keys, self._holder, number))
+        question = ("EVALSHA", self.keeper.question, len(script_keys), *script_keys, self._holder, number)
         connection = self.client.connection
-        self._expected = tuple(command[0] for command in commands)
-        self._in_poll, self._brpop_sent_at = connection, time.monotonic()
-        connection.send_packed_command(connection.pack_commands(commands))
+        self._asked, self._in_poll, self._brpop_sent_at = True, connection, time.monotonic()
+        connection.send_command(*question)
         return None
 
-    _turn = 0
+    @cached_property
+    def _bells(self) -> Bells:
+        return Bells(self, self._rung)
+
+    def _rung(self: Any, problem: Exception | None) -> None:
+        """Ask again: a list may have something, or a bell is broken."""
+        self._empty = False
+        if problem is not None:
+            self._fail(problem)
 
     def _keys(self: Any, queues: Collection[str]) -> list[str]:
         """Give the lists of these queues, the most urgent first."""
@@ -259,14 +261,13 @@ class Reserving:
         return bool(left > 0)
 
     def _brpop_read(self: Any, **options: Any) -> bool:
-        if self._holder is None or (self._in_poll and not self._expected):  # asked before it became a holder
+        if self._holder is None or (self._in_poll and not self._asked):  # asked before it became a holder
             return bool(super()._brpop_read(**options))  # type: ignore[misc]
         if not self._in_poll:  # nothing was asked: the server has hung up
             self.client.connection.disconnect()
             raise Empty
         try:
             record = self._answer()
-            self._empty = record is None
             if record is None:
                 raise Empty
             self._last += 1
@@ -281,32 +282,30 @@ class Reserving:
             self._flush_brpop_reauth()
 
     def _answer(self: Any) -> bytes | None:
-        """Read as many answers as questions were asked; the last one counts."""
+        """Read what was answered. Only a look that found nothing is followed by waiting."""
         connection = self.client.connection
-        answers: list[Any] = []
-        for name in self._expected:
-            try:
-                answers.append(self.client.parse_response(connection, name))
-            except redis.ResponseError as error:
-                answers.append(error)
-            except BaseException:
-                self._empty = False  # the next turn connects again and asks for the same message, at once
-                connection.disconnect()
-                raise
-        last = answers[-1]
-        if isinstance(last, fault.NoScriptError):
+        try:
+            record = self.client.parse_response(connection, "EVALSHA")
+        except fault.NoScriptError:
             self.keeper.prepare()
-            return None
-        if isinstance(last, Exception) and is_fenced(last):
-            raise LeaseLost("the lease of this consumer has ended: it begins anew")
-        if last is not None and not isinstance(last, Exception):
-            return bytes(last)
-        problem = next((answer for answer in answers if isinstance(answer, Exception)), None)
-        if problem is not None:
-            log.error("no message can be taken", problem=str(problem))
-            self._rest_until = time.monotonic() + BREATH
-            connection.disconnect()  # this server may be the master no more
+        except redis.ResponseError as error:
+            if is_fenced(error):
+                raise LeaseLost("the lease of this consumer has ended: it begins anew") from error
+            self._fail(error)
+        except BaseException:
+            connection.disconnect()  # the next turn connects again and asks for the same message
+            raise
+        else:
+            self._empty = record is None
+            return None if record is None else bytes(record)
         return None
+
+    def _fail(self: Any, problem: Exception) -> None:
+        """Ask again later, on other connections: this server may be the master no more."""
+        log.error("no message can be taken", problem=str(problem))
+        self._rest_until = time.monotonic() + BREATH
+        self._bells.close()
+        self.client.connection.disconnect()
 
     def _take(self: Any, record: bytes, tag: str) -> str:
         """Hand a reserved message on; what is none becomes a letter. Give its queue."""

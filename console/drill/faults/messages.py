@@ -5,7 +5,6 @@ import json
 import uuid
 from typing import Any
 
-from console.drill.broker import RedisNode
 from console.drill.fault import fault
 from console.drill.scene import Scene
 
@@ -23,15 +22,14 @@ _GOOD: list[Any] = [[], {}, {}]
 @fault("garbage", short=True, stock=True)
 def garbage(scene: Scene) -> str:
     """Bytes that are no message, and messages of every wrong shape, arrive on a queue in the middle of good ones."""
-    is_redis = isinstance(scene.stage.broker, RedisNode)
-    raws = [*_NO_MESSAGES, *(_malformed() if is_redis else ())]  # their shape is that of messages on Redis
+    raws = [*_NO_MESSAGES, *_malformed()]
     for raw in raws:
         scene.load.push("apply", [raw])
         scene.pause(0.05)
     return f"{len(raws)} kinds of garbage"
 
 
-@fault("huge message", brokers=("redis",))
+@fault("huge message")
 def huge(scene: Scene) -> str:
     """A message of 50 MB that means nothing arrives in the middle of good ones."""
     scene.load.push("apply", [_message("purser.apply", [[], {"control": "x" * 50 * 2**20}, {}])])
@@ -45,6 +43,9 @@ def _malformed() -> list[bytes]:
         _message("purser.scan", {"x": 1}),
         _message("purser.scan", [1, 2]),
         _message("purser.scan", _GOOD, {"id": 7}),
+        _message("purser.scan", _GOOD, {"id": None}),
+        _message("purser.scan", _GOOD, {"id": ""}),
+        json.dumps({**json.loads(_message("purser.scan", _GOOD)), "headers": None}).encode(),
         _message("purser.scan", _GOOD, {"stamped_headers": 7}),
         _message("purser.scan", _GOOD, {"timelimit": ["a", "b"]}),
         _message("purser.scan", _GOOD, None, **{"content-type": "application/x-python-serialize"}),
@@ -56,7 +57,7 @@ def _malformed() -> list[bytes]:
 
 
 def _message(task: str | None, body: Any, headers: dict[str, Any] | None = None, **changed: Any) -> bytes:
-    """Build a message as a careless producer would put it on Redis."""
+    """Build a message as a careless producer would put it on Redis; a header that is None is left out."""
     head = {"task": task, "id": str(uuid.uuid4()), "lang": "py", **(headers or {})}
     return json.dumps(
         {

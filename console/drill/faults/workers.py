@@ -4,11 +4,12 @@ import contextlib
 import os
 import signal
 import time
+from functools import partial
 
 from console.drill.fault import NotBitten, Setup, fault
 from console.drill.office import slowed
 from console.drill.scene import Scene
-from console.drill.stage import LEASE, WORKERS
+from console.drill.stage import LEASE, WORKERS, Stage
 from console.output import count
 
 SHORT_LIMITS = Setup(
@@ -133,13 +134,26 @@ def _stopped(scene: Scene, name: str, number: signal.Signals) -> float:
 
 @fault("frozen worker", lasts=16, stock=True)
 def frozen(scene: Scene) -> str:
-    """A worker with all its processes is frozen (SIGSTOP) for longer than its lease, and goes on (SIGCONT)."""
-    times = 2
-    with slowed(scene.stage.office, 0.3):
+    """A worker with all its processes is frozen (SIGSTOP) until others have its work, and goes on (SIGCONT)."""
+    times, stage = 2, scene.stage
+    first, longest = stage.begun_again(), 0.0
+    with slowed(stage.office, 0.3):
         for number in range(times):
-            name = WORKERS[number % 2]
-            scene.stage.signal(name, signal.SIGSTOP, group=True)
-            scene.pause(LEASE + 3.0)
-            scene.stage.signal(name, signal.SIGCONT, group=True)
+            name, before, began = WORKERS[number % 2], stage.begun_again(), time.monotonic()
+            stage.signal(name, signal.SIGSTOP, group=True)
+            try:
+                scene.pause(LEASE + 3.0)
+                if not stage.plan.stock:  # its messages come back by the clock, and nobody says so
+                    taken = partial(_have_more, stage, before)
+                    scene.await_bite(taken, within=20, what="work of the frozen worker begun by the other one")
+            finally:
+                stage.signal(name, signal.SIGCONT, group=True)
+            longest = max(longest, time.monotonic() - began)
             scene.pause(1.0)
-    return f"{times} workers frozen for {LEASE + 3} s, the lease being {LEASE} s"
+    again = stage.begun_again() - first
+    seen = "" if stage.plan.stock else f"; {count(again, 'message')} begun again"
+    return f"{times} workers frozen for up to {longest:.0f} s{seen}"
+
+
+def _have_more(stage: Stage, before: int) -> bool:
+    return stage.begun_again() > before

@@ -20,6 +20,12 @@ class House:
     def __init__(self, client: redis.Redis) -> None:
         self.client: Any = client
 
+    @property
+    def url(self) -> str:
+        """Give the address of this broker."""
+        place = self.client.get_connection_kwargs()
+        return f"redis://{place['host']}:{place['port']}/{place.get('db') or 0}"
+
     def waiting(self, queue: str = "q") -> list[bytes]:
         """Give what waits on a queue, the next one out first."""
         return list(reversed(self.client.lrange(queue, 0, -1)))

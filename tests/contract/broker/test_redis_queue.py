@@ -470,8 +470,7 @@ def test_a_channel_that_closes_keeps_what_is_worked_on(url: str, house: House, k
 
 def test_a_cancelled_consumer_takes_nothing_more(connection: Any, house: House) -> None:
     reader = Reader(connection)
-    turn(connection)  # a question is pending
-    assert reader.channel._in_poll
+    turn_until(connection, lambda: reader.channel._empty)  # a bell is set
 
     reader.consumer.cancel()
     send(connection, "one")
@@ -484,8 +483,8 @@ def test_a_cancelled_consumer_takes_nothing_more(connection: Any, house: House) 
 
 def test_a_cancelled_consumer_gives_back_what_its_pending_question_took(connection: Any, house: House) -> None:
     reader = Reader(connection)
-    turn_until(connection, lambda: reader.channel._in_poll and "BLMOVE" in reader.channel._expected)
     send(connection, "one")
+    connection.transport.cycle.on_poll_start()  # asks, and does not read yet
     wait_until(house.held, what="the pending question to take it")
 
     reader.consumer.cancel()
@@ -497,7 +496,7 @@ def test_a_cancelled_consumer_gives_back_what_its_pending_question_took(connecti
 
 def test_what_is_left_of_a_consumer_reads_on_when_one_queue_is_cancelled(connection: Any, house: House) -> None:
     reader = Reader(connection, "q", "other")
-    turn_until(connection, lambda: reader.channel._in_poll)
+    turn_until(connection, lambda: reader.channel._empty)
 
     reader.consumer.cancel_by_queue("q")
     send(connection, "one")

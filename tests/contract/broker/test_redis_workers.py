@@ -137,6 +137,28 @@ def test_a_broker_that_is_killed_and_restarted_repeats_no_running_task(tmp_path:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_a_worker_that_only_waits_outlives_a_restart_of_its_broker(
+    tmp_path: Path, redis_server: Any, pool: str
+) -> None:
+    with (
+        own_server(tmp_path / "broker") as server,
+        crew_of(tmp_path, broker=server.url, effects=redis_server.url_of(6)) as crew,
+    ):
+        crew.effects.flushdb()
+        worker = crew.ready(pool=pool)
+
+        server.kill()
+        server.start()
+
+        crew.send(range(3))
+        crew.send(range(3, 6), queue="b")
+        wait_until(lambda: all_done(crew, 6), within=40, what="every task to be done")
+        assert worker.lives
+        left_clean(crew, server)
+
+
+@pytest.mark.slow
 def test_lost_answers_lose_nothing_and_nothing_stays_behind(crew: Crew, house: House, redis_server: Any) -> None:
     thresholds = (1, 40, 80, 120, 160)
     with standing_before(redis_server.port) as proxy:

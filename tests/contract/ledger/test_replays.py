@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -560,6 +561,18 @@ def test_a_replay_is_kept_ninety_days_after_its_end(ledger: Ledger, clock: Clock
     assert ledger.replays.get(old.id) is None
     assert [one.id for one in ledger.replays.page().items] == [running.id]
     assert ledger.replaying.running() == (running.id,)
+
+
+def test_a_replay_that_was_not_begun_to_its_end_is_forgotten(ledger: Ledger, clock: Clock) -> None:
+    def cut_off() -> Iterator[str]:
+        yield from (f"m{n}" for n in range(600))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ledger.replays.create(cut_off(), who="ada", note="n", what="all", rate=1.0)
+    assert ledger.replays.page().items == ()
+    clock.pass_(seconds=KEPT_FOR.total_seconds() + 1)
+    assert ledger.replays.forget_old() == 1
 
 
 def test_words_of_any_kind_survive(ledger: Ledger) -> None:

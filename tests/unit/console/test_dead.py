@@ -2,10 +2,13 @@
 
 import datetime as dt
 import json
+from pathlib import Path
 
 import pytest
+from typer.testing import Result
 
 from ledger import Attempt, Ledger, Letter, LetterState, fingerprint
+from tests.conftest import RedisServer
 from tests.unit.console.conftest import Purser
 
 NOW = dt.datetime.now(dt.UTC)
@@ -150,3 +153,187 @@ def test_letters_are_chosen_in_one_way(operator: Purser, choice: list[str]) -> N
     result = operator("dead", "replay", *choice, "--note", "fixed")
     assert result.exit_code == 2
     assert "say which letters" in result.stderr
+
+
+# --------------------------------------------------------------------------- chosen, settled --
+
+
+@pytest.mark.usefixtures("letters")
+def test_a_list_goes_on_where_the_page_before_ended(operator: Purser) -> None:
+    first = operator("dead", "list", "--json", "--limit", "2")
+    after = first.stderr.partition("--after ")[2].split()[0]
+    rest = operator("dead", "list", "--json", "--limit", "2", "--after", after)
+    assert ids(first.stdout) | ids(rest.stdout) == {"a-1", "a-2", "b-1"}
+    assert len(ids(rest.stdout)) == 1
+
+
+@pytest.mark.usefixtures("letters")
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [(["--text", "ANN@example"], {"a-1", "a-2", "b-1"}), (["--error", "ValueError"], {"b-1"})],
+)
+def test_text_and_error_narrow_the_list_too(operator: Purser, option: list[str], expected: set[str]) -> None:
+    assert ids(operator("dead", "list", "--json", *option).stdout) == expected
+
+
+@pytest.mark.usefixtures("letters")
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [(["--text", "x"], "too short"), (["--since", "soon"], "no moment"), (["--subject", "lead 4"], "no record")],
+)
+def test_a_wrong_filter_is_one_sentence(operator: Purser, option: list[str], words: str) -> None:
+    result = operator("dead", "list", *option)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_a_filter_is_discarded_and_restored(operator: Purser, letters: Ledger) -> None:
+    assert operator("dead", "discard", "--queue", "apply", "--note", "test data", "--dry-run").exit_code == 0
+    assert letters.letters.count() == 3
+    assert operator("dead", "discard", "--queue", "apply", "--note", "test data").exit_code == 0
+    assert letters.letters.count() == 1
+    result = operator("dead", "restore", "--queue", "apply", "--note", "it was not", "--json")
+    assert {(one["id"], one["status"]) for one in json.loads(result.stdout)} == {
+        ("a-1", "restored"),
+        ("a-2", "restored"),
+    }
+    assert letters.letters.count() == 3
+    acts = [one["action"] for one in json.loads(operator("audit", "tail", "--json").stdout)]
+    assert acts == ["dead.discard", "dead.discard", "dead.restore", "dead.restore"]
+
+
+@pytest.mark.usefixtures("letters")
+def test_what_was_not_discarded_cannot_be_restored(operator: Purser) -> None:
+    result = operator("dead", "restore", "a-1", "--note", "why")
+    assert result.exit_code == 3
+    assert "no discarded letter" in result.stderr
+
+
+# ----------------------------------------------------------------------------------- carried --
+
+
+def test_exported_letters_are_the_same_where_they_are_imported(
+    operator: Purser, letters: Ledger, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "letters.jsonl"
+    assert operator("dead", "export", "--queue", "apply", "--file", str(file)).exit_code == 0
+    assert file.stat().st_mode & 0o077 == 0
+    assert operator("dead", "export", "--file", str(file)).exit_code == 2
+    elsewhere = {"PURSER_LEDGER_URL": redis_server.url_of(3)}
+    for kept in ("2 letters would be kept, 0", "2 letters kept, 0", "0 letters kept, 2"):
+        dry = ["--dry-run"] if "would" in kept else []
+        assert kept in operator("dead", "import", str(file), "--note", "moved", *dry, **elsewhere).stderr
+    book = Ledger.connect(redis_server.url_of(3))
+    assert book.letters.get("a-1") == letters.letters.get("a-1")
+    book.close()
+
+
+def test_lines_that_are_no_letters_are_named_and_the_others_kept(operator: Purser, letters: Ledger) -> None:
+    lines = operator("dead", "export", "--group", group(letters, "b-1")).stdout
+    letters.letters.discard(["b-1"], who="t", note="t")
+    result = operator(
+        "dead", "import", "-", "--note", "moved", stdin=f"nonsense\n{{}}\n\n{lines.replace('b-1', 'b-2')}"
+    )
+    assert result.exit_code == 1
+    assert "line 1: not a JSON object" in result.stderr
+    assert "line 2: " in result.stderr
+    assert letters.letters.get("b-2") is not None
+
+
+def group(ledger: Ledger, name: str) -> str:
+    found = ledger.letters.get(name)
+    assert found is not None
+    return found.fingerprint
+
+
+# ----------------------------------------------------------------------------------- replays --
+
+
+def test_a_replay_is_begun_looked_at_and_cancelled(operator: Purser, letters: Ledger, redis_url: str) -> None:
+    broker = {"PURSER_BROKER_URL": redis_url}
+    begun = operator("dead", "replay", "--queue", "apply", "--note", "mended", "--no-wait", **broker)
+    assert begun.exit_code == 0, begun.stderr
+    name = begun.stdout.strip()
+    (listed,) = json.loads(operator("dead", "replays", "list", "--json").stdout)
+    assert (listed["id"], listed["total"], listed["state"], listed["what"]) == (name, 2, "running", "queue=apply")
+    assert operator("dead", "replays", "pause", name, "--note", "lunch").exit_code == 0
+    assert operator("dead", "replays", "pause", name, "--note", "lunch").exit_code == 2
+    assert "paused" in operator("dead", "replays", "show", name).stdout
+    assert operator("dead", "replays", "resume", name, "--note", "back").exit_code == 0
+    assert operator("dead", "replays", "cancel", name, "--note", "no").exit_code == 0
+    assert json.loads(operator("dead", "replays", "show", name, "--json").stdout)["state"] == "cancelled"
+    assert letters.letters.count() == 3
+
+
+def test_a_replay_that_is_not_there_is_nothing(operator: Purser) -> None:
+    for act in (("show", "x"), ("pause", "x", "--note", "n"), ("cancel", "x", "--note", "n")):
+        assert operator("dead", "replays", *act).exit_code == 3
+
+
+# -------------------------------------------------------------------------------------- edits --
+
+
+@pytest.fixture
+def event(ledger: Ledger) -> Letter:
+    at = NOW
+    told = {"id": "w-1", "source": "/crm", "type": "opportunity.won.v1", "data": {"opportunity_id": "x"}}
+    kept = Letter(
+        id="e-1",
+        queue="events",
+        task="purser.accept",
+        body=json.dumps([[], {"event": {"specversion": "1.0", **told}}, {}]).encode(),
+        headers={"id": "e-1", "task": "purser.accept", "lang": "py"},
+        reason="permanent failure",
+        error="Permanent",
+        message="data does not fit",
+        fingerprint="f",
+        first_at=at,
+        stored_at=at,
+    )
+    ledger.letters.store(kept)
+    return kept
+
+
+def values(opportunity: object) -> str:
+    told = {"id": "w-1", "source": "/crm", "type": "opportunity.won.v1", "data": {"opportunity_id": opportunity}}
+    return json.dumps({"event": {"specversion": "1.0", **told}})
+
+
+@pytest.mark.usefixtures("event")
+def test_an_edit_is_checked_kept_as_a_patch_and_undone(operator: Purser, ledger: Ledger, redis_url: str) -> None:
+    def edit(*args: str, stdin: str = "") -> Result:
+        return operator("dead", "edit", "e-1", "--note", "typo", *args, stdin=stdin, PURSER_BROKER_URL=redis_url)
+
+    unfit = edit("--file", "-", stdin=values("still no number"))
+    assert unfit.exit_code == 1
+    assert "opportunity_id" in unfit.stderr
+    assert edit("--file", "-", "--dry-run", stdin=values(7)).exit_code == 0
+    found = ledger.letters.get("e-1")
+    assert found is not None
+    assert not found.edits
+
+    assert edit("--file", "-", stdin=values(7)).exit_code == 0
+    shown = json.loads(operator("dead", "show", "e-1", "--json").stdout)
+    (patch,) = shown["edits"][0]["patch"]
+    assert (patch["path"], patch["before"], patch["after"]) == ("/1/event/data/opportunity_id", "x", 7)
+    assert shown["body"][1]["event"]["data"] == {"opportunity_id": 7}
+
+    assert edit("--undo").exit_code == 0
+    found = ledger.letters.get("e-1")
+    assert found is not None
+    assert found.body == found.original
+    assert len(found.edits) == 2
+
+
+@pytest.mark.usefixtures("event")
+def test_an_edit_without_a_terminal_needs_a_file(operator: Purser, redis_url: str) -> None:
+    result = operator("dead", "edit", "e-1", "--note", "typo", PURSER_BROKER_URL=redis_url)
+    assert result.exit_code == 2
+    assert "--file" in result.stderr
+
+
+@pytest.mark.usefixtures("letters")
+def test_what_may_not_be_edited_says_why(operator: Purser, redis_url: str) -> None:
+    result = operator("dead", "edit", "b-1", "--note", "n", "--file", "-", stdin="{}", PURSER_BROKER_URL=redis_url)
+    assert result.exit_code == 1
+    assert "PURSER_EDITABLE" in result.stderr

@@ -1,0 +1,107 @@
+"""Letters travel between ledgers as JSON Lines, complete: one that was imported elsewhere replays there."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from console import context
+from console.dead.choosing import DryRun, Note, chosen_by_words, in_state
+from console.dead.looking import State
+from console.output import FAILED, count, leave, progress, say
+from ledger import LetterFilter, LetterState
+from purser.errors import Mistake
+
+
+@chosen_by_words
+def export(
+    wanted: LetterFilter,
+    state: State = LetterState.DEAD,
+    file: Annotated[Path | None, typer.Option(help="Where to; without it stdout.")] = None,
+) -> None:
+    """Write letters as JSON Lines, complete, with the secrets they carry: keep the file as you keep Odoo's data."""
+    with context.ledger() as ledger, _to(file) as out:
+        chosen = in_state(wanted, state)
+        written = 0
+        with progress("written", ledger.letters.count(chosen)) as reached:
+            for told in ledger.letters.export(chosen):
+                out.write(json.dumps(told) + "\n")
+                written += 1
+                reached(written)
+    say(f"{count(written, 'letter')} written")
+
+
+def import_(
+    file: Annotated[
+        Path, typer.Argument(help="JSON Lines as `dead export` writes them; - reads stdin.", show_default=False)
+    ],
+    note: Note,
+    dry_run: DryRun = False,
+) -> None:
+    """Keep exported letters here as they were. One that is known here, or waits delayed, stays as it is."""
+    context.why(note)
+    kept = known = 0
+    problems: list[str] = []
+    with context.ledger() as ledger:
+        for number, told in _lines(file, problems):
+            try:
+                is_new = ledger.letters.get(str(told.get("id"))) is None if dry_run else ledger.letters.put(told)
+            except Mistake as error:
+                problems.append(f"line {number}: {error}")
+                continue
+            kept, known = kept + is_new, known + (not is_new)
+        if not dry_run and kept:
+            what = f"{count(kept, 'letter')} from {file.name}"
+            ledger.audit.append(who=context.who(), action="dead.import", what=what, note=note)
+    say(f"{count(kept, 'letter')} {'would be kept' if dry_run else 'kept'}, {known} known already")
+    for problem in problems:
+        say(problem)
+    if problems:
+        leave(FAILED)
+
+
+def _lines(file: Path, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(_from(file), start=1):
+        if not line.strip():
+            continue
+        try:
+            told = json.loads(line)
+        except (ValueError, RecursionError):
+            told = None
+        if isinstance(told, dict):
+            yield number, told
+        else:
+            problems.append(f"line {number}: not a JSON object")
+
+
+def _from(file: Path) -> Iterator[str]:
+    if str(file) == "-":
+        yield from sys.stdin
+        return
+    with _named(file, "read"), file.open(encoding="utf-8") as lines:
+        yield from lines
+
+
+@contextmanager
+def _to(file: Path | None) -> Iterator[TextIO]:
+    """Open what is written to, for nobody else to read; one that is there is left alone."""
+    if file is None:
+        yield sys.stdout
+        return
+    with _named(file, "written"):
+        file.touch(mode=0o600, exist_ok=False)
+        with file.open("w", encoding="utf-8") as out:
+            yield out
+
+
+@contextmanager
+def _named(file: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise Mistake(f"{file} cannot be {what}: {reason}") from None

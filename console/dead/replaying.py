@@ -1,0 +1,199 @@
+"""Letters go back to be tried with today's code: a few at once, many slowly, a canary first."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from console import context
+from console.dead.choosing import All, DryRun, Ids, Note, Yes, choose, chosen_by_words, one_way
+from console.output import (
+    FAILED,
+    AsJson,
+    as_json,
+    confirm,
+    count,
+    facts,
+    leave,
+    nothing,
+    progress,
+    say,
+    table,
+    text,
+)
+from ledger import LetterFilter, Replay, ReplayState
+from purser.errors import Mistake
+from workers import replays
+from workers.replay import Replayed, Status
+from workers.replay import replay as send_at_once
+
+group = typer.Typer(help="Replays of many letters: how far they are.", no_args_is_help=True)
+Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a replay.", show_default=False)]
+
+_LOOK_EVERY = 0.5
+_ON_ITS_WAY = (ReplayState.RUNNING, ReplayState.PAUSED)
+
+
+@chosen_by_words
+def replay(
+    note: Note,
+    wanted: LetterFilter,
+    ids: Ids = None,
+    all_: All = False,
+    rate: Annotated[float, typer.Option(min=0.1, max=500, help="Letters per second.")] = 10.0,
+    at_once: Annotated[bool, typer.Option("--at-once", help="No canary and no sample before the rest.")] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Do not wait for the end: print the replay's id.")
+    ] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    json: AsJson = False,
+) -> None:
+    """Put letters back on their queues, to be tried with today's code. One that fails again is the same letter.
+
+    Letters named by id go back at once. Those a filter chooses are sent by the workers: one first, then 5 %, then the
+    rest, at a rate, and no more when one fails as before.
+    """
+    context.why(note)
+    one_way(ids, wanted, all_)
+    with context.fleet() as fleet:
+        chosen = choose(fleet.ledger, ids, wanted)
+        if ids or dry_run:
+            _tell(send_at_once(fleet, chosen, who=context.who(), note=note, dry_run=dry_run), json=json)
+            return
+        confirm(f"Replay {count(len(chosen), 'letter')}?", unless=yes)
+        what = " ".join(f"{name}={value}" for name, value in wanted.words().items()) or "all dead letters"
+        begun = replays.start(fleet, chosen, who=context.who(), note=note, what=what, rate=rate, careful=not at_once)
+        if no_wait:
+            as_json(begun) if json else text(begun.id)
+            return
+        ended = _follow(fleet.ledger.replays.get, begun)
+    _end(ended, json=json)
+
+
+def _follow(look: Any, begun: Replay) -> Replay:
+    """Wait until a replay has ended or stopped. Ctrl-C ends the waiting, not the replay."""
+    say(f"replay {begun.id}: {count(begun.total, 'letter')}; Ctrl-C ends this command and not the replay")
+    now, told = begun, ""
+    try:
+        with progress("ended", begun.total) as reached:
+            while now.state in _ON_ITS_WAY:
+                time.sleep(_LOOK_EVERY)
+                now = look(begun.id) or now
+                reached(now.done + now.refused + now.failed + now.skipped)
+                if now.why != told:
+                    told = now.why
+                    if told:
+                        say(f"  {now.stage}: {told}")
+    except KeyboardInterrupt:
+        say(f"it goes on: `purser dead replays show {begun.id}`, or pause, resume, cancel")
+        raise typer.Exit(FAILED) from None
+    return now
+
+
+def _end(ended: Replay, *, json: bool) -> None:
+    if json:
+        as_json(ended)
+    else:
+        facts(_facts(ended))
+    if ended.state is not ReplayState.DONE or ended.failed:
+        leave(FAILED)
+
+
+def _tell(results: list[Replayed], *, json: bool) -> None:
+    if json:
+        as_json(results)
+    else:
+        table(("id", "status", "task", "queue"), ((one.id, one.status, one.task, one.queue) for one in results))
+    well = [one for one in results if one.status in (Status.REPLAYED, Status.WOULD_REPLAY)]
+    if not well and all(one.status is Status.NOT_DEAD for one in results):
+        nothing("none of these is a dead letter")
+    if len(well) < len(results):
+        say(f"{len(results) - len(well)} of {len(results)} were left as they are")
+        leave(FAILED)
+
+
+# ---------------------------------------------------------------------------------- replays --
+
+
+@group.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the newest first.")] = 50,
+    json: AsJson = False,
+) -> None:
+    """List the replays, the newest first."""
+    with context.ledger() as ledger:
+        found = ledger.replays.page(limit=limit).items
+    if json:
+        as_json(found)
+        return
+    columns = (
+        "id",
+        "created",
+        "who",
+        "state",
+        "stage",
+        "total",
+        "done",
+        "refused",
+        "failed",
+        "waiting",
+        "why",
+        "what",
+    )
+    numbers = {"total", "done", "refused", "failed", "waiting"}
+    table(columns, ([getattr(one, column) for column in columns] for one in found), right=numbers)
+
+
+@group.command()
+def show(
+    id_: Id,
+    follow: Annotated[bool, typer.Option("--follow", help="Stay until it has ended.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Show how far a replay is."""
+    with context.ledger() as ledger:
+        found = ledger.replays.get(id_)
+        if found is None:
+            nothing(f"no replay has the id {id_}")
+        if follow:
+            found = _follow(ledger.replays.get, found)
+    if json:
+        as_json(found)
+    else:
+        facts(_facts(found))
+
+
+@group.command()
+def pause(id_: Id, note: Note) -> None:
+    """Send no more of a replay's letters for now."""
+    _act("pause", "paused", id_, note)
+
+
+@group.command()
+def resume(id_: Id, note: Note) -> None:
+    """Go on with a replay that was paused or has stopped by itself. What failed is left alone."""
+    _act("resume", "goes on", id_, note)
+
+
+@group.command()
+def cancel(id_: Id, note: Note) -> None:
+    """End a replay: what was not sent stays dead."""
+    _act("cancel", "cancelled", id_, note)
+
+
+def _act(act: str, done: str, id_: str, note: str) -> None:
+    context.why(note)
+    with context.ledger() as ledger:
+        if ledger.replays.get(id_) is None:
+            nothing(f"no replay has the id {id_}")
+        if not getattr(ledger.replays, act)(id_, who=context.who(), note=note):
+            now = ledger.replays.get(id_)
+            raise Mistake(f"{id_} is {now.state if now else 'gone'}: it cannot {act}")
+    text(f"{id_}: {done}")
+
+
+def _facts(one: Replay) -> list[tuple[str, Any]]:
+    names = ("id", "state", "why", "stage", "what", "who", "note", "created", "ended", "rate", "total")
+    counts = ("sent", "done", "refused", "failed", "waiting", "skipped")
+    return [(name, getattr(one, name)) for name in (*names, *counts)]

@@ -1,0 +1,68 @@
+"""Letters are thrown away with a reason, and taken back as long as they are kept."""
+
+from console import context
+from console.dead.choosing import All, DryRun, Ids, Note, Yes, choose, chosen_by_words, one_way
+from console.output import FAILED, NOTHING, AsJson, as_json, confirm, count, leave, say, text
+from ledger import LetterFilter, LetterState
+
+
+@chosen_by_words
+def discard(
+    note: Note,
+    wanted: LetterFilter,
+    ids: Ids = None,
+    all_: All = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    json: AsJson = False,
+) -> None:
+    """Settle letters for good. Their bytes stay until retention ends: `dead restore` brings them back."""
+    context.why(note)
+    one_way(ids, wanted, all_)
+    with context.ledger() as ledger:
+        chosen = choose(ledger, ids, wanted)
+        if dry_run:
+            found = (ledger.letters.get(one) for one in chosen)
+            gone = tuple(one.id for one in found if one is not None and one.state is LetterState.DEAD)
+        else:
+            confirm(f"Discard {count(len(chosen), 'letter')}?", unless=yes or bool(ids))
+            gone = ledger.letters.discard(chosen, who=context.who(), note=note)
+    _tell(chosen, gone, "would discard" if dry_run else "discarded", "is no dead letter", json=json)
+
+
+@chosen_by_words
+def restore(
+    note: Note,
+    wanted: LetterFilter,
+    ids: Ids = None,
+    all_: All = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    json: AsJson = False,
+) -> None:
+    """Make letters dead again that were discarded, or, where ids name them, superseded."""
+    context.why(note)
+    one_way(ids, wanted, all_)
+    with context.ledger() as ledger:
+        chosen = choose(ledger, ids, wanted, state=LetterState.DISCARDED)
+        if dry_run:
+            found = (ledger.letters.get(one) for one in chosen)
+            there = (LetterState.DISCARDED, LetterState.SUPERSEDED)
+            back = tuple(one.id for one in found if one is not None and one.state in there)
+        else:
+            confirm(f"Restore {count(len(chosen), 'letter')}?", unless=yes or bool(ids))
+            back = ledger.letters.restore(chosen, who=context.who(), note=note)
+    _tell(chosen, back, "would restore" if dry_run else "restored", "is no discarded letter", json=json)
+
+
+def _tell(chosen: list[str], done: tuple[str, ...], what: str, otherwise: str, *, json: bool) -> None:
+    left = [one for one in chosen if one not in set(done)]
+    if json:
+        as_json([*({"id": one, "status": what} for one in done), *({"id": one, "status": otherwise} for one in left)])
+    else:
+        for one in done:
+            text(f"{what} {one}")
+    for one in left:
+        say(f"{one} {otherwise}: it does not exist, or somebody settled it otherwise")
+    if left:
+        leave(FAILED if done else NOTHING)
