@@ -142,17 +142,10 @@ def test_a_task_longer_than_the_heartbeat_is_begun_once(
     firm: Firm, twin: Twin, start: Start, rabbit_node: RabbitNode
 ) -> None:
     lead = win(firm)
-<<<<<<< HEAD
-    fleet = start(heartbeat=1)  # who is silent for three seconds is dead to the broker
-    fleet.worker("a")
-    fleet.worker("b")
-    assert "1" in rabbit_node.ctl("list_connections", "timeout").splitlines()
-=======
     fleet = start(heartbeat=2)  # who is silent for six seconds is dead to the broker
     fleet.worker("a")
     fleet.worker("b")
     assert "2" in rabbit_node.ctl("list_connections", "timeout").splitlines()
->>>>>>> proofs
     twin.faults.delay(8, only=READ)
     before = twin.requests[READ]
     tell(fleet, lead)
