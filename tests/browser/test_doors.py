@@ -1,7 +1,10 @@
 """No address answers without a login, nobody does more than their role, and no other site acts in their name."""
 
 import re
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +14,7 @@ from flower.urls import handlers as flowers
 from console.pages.handler import PageHandler
 from console.pages.routes import routes
 from ledger import Ledger
-from tests.browser.stage import Flower
+from tests.browser.stage import Flower, flower
 
 OURS: list[Any] = routes(None, None)  # type: ignore[arg-type]
 
@@ -158,3 +161,41 @@ def test_what_cannot_be_read_is_said_without_a_traceback(visit: httpx.Client, si
         assert answer.status_code in (400, 500), path
         assert "Traceback" not in answer.text
         assert "<h1>" in answer.text
+
+
+# ------------------------------------------------------------------------- a ledger that is away --
+
+
+@pytest.fixture
+def mute() -> Iterator[int]:
+    """Give a port that takes connections and never says a word."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(64)
+        yield silent.getsockname()[1]
+
+
+def test_a_ledger_that_is_away_is_a_page_that_says_what_to_do(environ: dict[str, str], tmp_path: Path) -> None:
+    away = {**environ, "PURSER_LEDGER_URL": "redis://:hunter2@127.0.0.1:1/0"}
+    with flower(away, tmp_path) as site:
+        for path in ("/dead", "/dead/letters", "/cases", "/runs", "/refusals", "/delayed", "/dead/replays"):
+            answer = httpx.get(site.url + path, auth=site.login("vera"), timeout=30)
+            assert answer.status_code == 503, path
+            assert "The ledger does not answer" in answer.text
+            assert "purser doctor" in answer.text
+            assert "hunter2" not in answer.text
+        assert httpx.get(f"{site.url}/workers", auth=site.login("vera"), timeout=30).status_code == 200
+
+
+def test_a_ledger_that_is_slow_freezes_no_other_page(environ: dict[str, str], mute: int, tmp_path: Path) -> None:
+    slow = {**environ, "PURSER_LEDGER_URL": f"redis://127.0.0.1:{mute}/0"}
+    with flower(slow, tmp_path) as site, ThreadPoolExecutor(2) as pool:
+        login = site.login("vera")
+        assert httpx.get(f"{site.url}/static/css/flower.css", auth=login, timeout=30).status_code == 200
+        waiting = [
+            pool.submit(httpx.get, f"{site.url}{path}", auth=login, timeout=60) for path in ("/dead", "/cases")
+        ]
+        for _ in range(5):
+            assert httpx.get(f"{site.url}/static/css/flower.css", auth=login, timeout=30).status_code == 200
+        assert not any(one.done() for one in waiting)
+        assert [one.result().status_code for one in waiting] == [503, 503]

@@ -177,6 +177,29 @@ def test_two_people_who_edit_at_once_do_not_overwrite_each_other(ledger: Ledger,
     assert [edit.who for edit in mended.edits] == ["anna"]
 
 
+def test_a_proposed_edit_counts_once_a_second_person_approves_it(ledger: Ledger, firm: Firm, enter: Enter) -> None:
+    won(ledger, "bad-1", "seven")
+    was = ledger.letters.get("bad-1")
+    assert was is not None
+    body = was.body.replace(b'"seven"', str(firm.leads[0]).encode())
+    assert ledger.letters.propose("bad-1", body=body, expects=0, who="anna", note="much money")
+    first, second = enter("anna"), enter("emil")
+    for page in (first, second):
+        page.goto("/dead/letter?id=bad-1")
+        expect(page.locator(".pp-warn")).to_contain_text("An edit waits for a second person")
+        expect(page.locator(".pp-warn tbody")).to_contain_text("/1/event/data/opportunity_id")
+    assert first.get_by_role("button", name="Approve").count() == 0
+    second.locator(".pp-warn").get_by_label("Reason").fill("as agreed")
+    second.get_by_role("button", name="Approve").click()
+    expect(second.get_by_role("status").first).to_contain_text("Edited.", timeout=MINUTE)
+    mended = ledger.letters.get("bad-1")
+    assert mended is not None
+    assert [(edit.who, edit.approved) for edit in mended.edits] == [("anna", "emil")]
+    first.locator(".pp-warn").get_by_label("Reason").fill("not any more")
+    first.get_by_role("button", name="Withdraw").click()
+    expect(first.locator("main")).to_contain_text("another edit waits here by now, or none")
+
+
 def test_an_export_is_complete_and_audited(seeded: Ledger, enter: Enter) -> None:
     page = enter("anna")
     page.goto("/dead/letters?subject=crm.lead%2F7")
