@@ -54,12 +54,12 @@ class Replaying(RuleBasedStateMachine):
     def step(self, number: int, by: str, after: float) -> None:
         self.world.step(self.now(self.replays[number % 2]), by=by, after=after)
 
-    @rule(number=pick, by=holders)
-    def die_in_a_step(self, number: int, by: str) -> None:
-        before = len(self.world.sent)
-        with self.world.dying():
+    @rule(number=pick, by=holders, before=st.booleans())
+    def die_in_a_step(self, number: int, by: str, before: bool) -> None:
+        sent = len(self.world.sent)
+        with self.world.dying(before=before):
             self.world.step(self.now(self.replays[number % 2]), by=by)
-        self.deaths += len(self.world.sent) - before
+        self.deaths += len(self.world.sent) - sent
 
     @precondition(lambda self: self.world.queue)
     @rule(many=st.integers(1, 10), ending=st.sampled_from([Ending.DONE, Ending.DONE, Ending.REFUSED]))
@@ -118,6 +118,8 @@ class Replaying(RuleBasedStateMachine):
             assert progress.stage_sent <= quota_of(replay.stage, replay.total)
             if replay.stage is Stage.CANARY and id_ not in self.resumed:
                 assert replay.sent <= 1
+            if replay.stage is not Stage.CANARY and replay.careful:
+                assert replay.sent >= 1, "no stage but the first begins with nothing tried"
             assert replay.done + replay.refused + replay.failed + replay.out <= replay.sent <= replay.total
             assert replay.sent + progress.left <= replay.total <= replay.sent + progress.left + replay.skipped
             assert replay.waiting <= replay.out

@@ -63,6 +63,7 @@ class World:
         self.waiting: dict[str, Letter] = {}
         self.is_away = False
         self.dies: BaseException | None = None
+        self.dies_before = False
         self.fleet = Fleet(SETTINGS, CATALOGUE, POLICIES, _publish, self._resend, now=lambda: self.moment)
         self.fleet.__dict__["ledger"] = self.ledger
         self.fleet.__dict__["pauses"] = PauseBoard(self.ledger.pauses, max_age=0.0)
@@ -73,6 +74,8 @@ class World:
     def _resend(self, letter: Letter) -> None:
         if self.is_away:
             raise Transient("the broker at redis://localhost did not take it")
+        if self.dies_before:
+            raise Killed
         self.queue.append(letter)
         self.sent.append(letter)
         if self.dies is not None:
@@ -176,15 +179,15 @@ class World:
             self.fleet.gate.leave(ticket, Verdict.FAILED, 0.1)
 
     @contextmanager
-    def dying(self) -> Iterator[None]:
-        """Kill whoever sends the next letter, just after it went out."""
-        self.dies = Killed()
+    def dying(self, *, before: bool = False) -> Iterator[None]:
+        """Kill whoever sends the next letter, just after it went out or just before."""
+        self.dies, self.dies_before = Killed(), before
         try:
             yield
         except Killed:
             pass
         finally:
-            self.dies = None
+            self.dies, self.dies_before = None, False
 
 
 class Killed(BaseException):

@@ -210,6 +210,18 @@ def test_a_worker_killed_just_after_sending_hands_on_and_every_letter_is_done_on
     assert world.in_state(LetterState.REPLAYED, ids) == ids
 
 
+def test_a_letter_whose_sender_died_before_it_went_out_is_sent_by_the_next(world: World) -> None:
+    replay = world.start(world.die(1))
+    with world.dying(before=True):
+        world.step(replay, by="w1")
+    assert not world.sent
+    world.pass_(seconds=LEASE.total_seconds())
+    world.step(replay, by="w2")
+    world.work()
+    ended = world.step(replay, by="w2")
+    assert (ended.state, ended.sent, ended.done) == (ReplayState.DONE, 1, 1)
+
+
 def test_a_letter_done_while_its_sender_died_is_settled_and_not_sent_again(world: World) -> None:
     replay = world.start(world.die(1))
     with world.dying():
@@ -228,9 +240,8 @@ def test_a_letter_done_while_its_sender_died_is_settled_and_not_sent_again(world
 
 def test_all_workers_away_for_long_only_delay_it(world: World) -> None:
     replay = world.start(world.die(2))
-    with world.dying():
+    with world.dying(before=True):
         world.step(replay, by="w1")
-    world.queue.clear()  # it never reached its queue
     world.pass_(hours=3)
     assert world.ledger.letters.count() == 2
     for _ in range(8):
