@@ -53,6 +53,11 @@ def minute(moment: dt.datetime) -> str:
     return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M}Z"
 
 
+def second_after(moment: dt.datetime) -> str:
+    """Give the next whole second: what was there at a moment lies before it."""
+    return (moment.replace(microsecond=0) + dt.timedelta(seconds=1)).isoformat()
+
+
 def when(moment: dt.datetime | None, now: dt.datetime) -> Markup:
     """Show a moment: how long ago, and exactly on a second look. HTML."""
     if moment is None:
