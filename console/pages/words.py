@@ -111,7 +111,7 @@ def plain(value: Any) -> str:
 def link(path: str, **words: Any) -> str:
     """Spell an address of ours; words that are empty are left out."""
     told = {name: str(value) for name, value in words.items() if value not in (None, "")}
-    return f"{path}?{urlencode(told)}" if told else path
+    return link_many(path, told)
 
 
 def below(path: str, *names: str) -> str:
@@ -158,7 +158,8 @@ def bars(numbers: Sequence[int], title: str) -> Markup:
 
 def link_many(path: str, told: Mapping[str, Any]) -> str:
     """Spell an address of ours in which a word may stand several times."""
-    return f"{path}?{urlencode({name: value for name, value in told.items() if value}, doseq=True)}"
+    given = {name: value for name, value in told.items() if value}
+    return f"{path}?{urlencode(given, doseq=True, errors='backslashreplace')}" if given else path
 
 
 def size(number: int) -> str:
