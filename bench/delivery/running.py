@@ -57,7 +57,7 @@ class Worker:
 
     def __init__(self, spec: Spec, url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self.spec, self.url, self.process, self.log = spec, url, process, log
-        self.client: Any = redis.Redis.from_url(url)
+        self.client: Any = redis.Redis.from_url(url, socket_timeout=2 * PATIENCE)
         self._forge = forge(url)
 
     def feed(self, count: int, queue: str = QUEUES[0], task: str = "bench.noop") -> None:

@@ -10,7 +10,7 @@ from config.redact import Redactor
 from console import context
 from console.dead.choosing import chosen_by_words, in_state
 from console.output import AsJson, as_json, facts, nothing, say, shown, table, text
-from ledger import Edit, Letter, LetterFilter, LetterState
+from ledger import Edit, Ledger, Letter, LetterFilter, LetterState
 
 State = Annotated[LetterState, typer.Option(help="Where they are in their life.")]
 
@@ -25,18 +25,29 @@ def list_(
 ) -> None:
     """List the dead letters, without what they carry."""
     with context.ledger() as ledger:
-        page = ledger.letters.page(in_state(wanted, state), limit=limit, after=after or None)
+        found, following = _some(ledger, in_state(wanted, state), limit, after or None)
         count = ledger.letters.count(LetterFilter(state=state))
-    told = [_label(letter) for letter in page.items]
+    told = [_label(letter) for letter in found]
     if json:
         as_json(told)
     else:
         columns = ("id", "stored_at", "task", "queue", "reason", "error", "attempts", "replays", "fingerprint")
         table(columns, ([one[column] for column in columns] for one in told), right={"attempts", "replays"})
-    if page.next is not None:
-        say(f"{len(told)} of {count} {state} letters; filters show fewer, --limit more, --after {page.next} the next")
+    if following is not None:
+        say(f"{len(told)} of {count} {state} letters; filters show fewer, --limit more, --after {following} the next")
     if not told and wanted.words():
         nothing("no dead letter matches")
+
+
+def _some(ledger: Ledger, wanted: LetterFilter, limit: int, after: str | None) -> tuple[list[Letter], str | None]:
+    """Read letters until there are enough: a page that looks into payloads may end before it is full."""
+    found: list[Letter] = []
+    while True:
+        page = ledger.letters.page(wanted, limit=limit - len(found), after=after)
+        found += page.items
+        after = page.next
+        if after is None or len(found) >= limit:
+            return found, after
 
 
 @chosen_by_words

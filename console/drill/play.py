@@ -26,6 +26,9 @@ from purser.errors import PurserError, Transient
 SETTLED = 6.0
 """Seconds for which nothing may wait anywhere before what is missing counts as lost: longer than a lease."""
 
+REAL_TAKES = 3
+"""How much longer the fleet may take where Odoo is a real one: it is slower, and on the same machine."""
+
 _LOOK_EVERY = 0.2
 _LONG = 10.0
 _AWAY = (redis.RedisError, OSError, Transient)
@@ -120,7 +123,8 @@ def _run(stage: Stage, fault: Fault, load: Load, teller: Teller) -> Result:
         verdict, recovered, last, is_quiet = _settled(stage, fault, load, teller)
         if not is_quiet:
             unfinished = len(verdict.lost)
-            waits = f"{unfinished} messages are not done after {fault.patience:g} s: {last or 'the broker is away'}"
+            patience = _patience(stage, fault)
+            waits = f"{unfinished} messages are not done after {patience:g} s: {last or 'the broker is away'}"
             problem = problem or waits
     except _IN_A_FAULT as error:
         verdict, problem = load.judged(), problem or f"{type(error).__name__}: {error}"
@@ -145,7 +149,7 @@ def _settled(stage: Stage, fault: Fault, load: Load, teller: Teller) -> tuple[Ve
 
     Gives the count, the moment, what was waited for to the last, and whether nothing waits any more.
     """
-    deadline = time.monotonic() + fault.patience
+    deadline = time.monotonic() + _patience(stage, fault)
     quiet_since, last = 0.0, None
     while True:
         stage.check_alive()
@@ -162,6 +166,10 @@ def _settled(stage: Stage, fault: Fault, load: Load, teller: Teller) -> tuple[Ve
             last = waiting or last
         teller.progress(f"{len(load.sent)} sent, {waiting or 'the broker is away'}")
         time.sleep(_LOOK_EVERY)
+
+
+def _patience(stage: Stage, fault: Fault) -> float:
+    return fault.patience * (REAL_TAKES if stage.office.twin is None else 1)
 
 
 def _waiting(stage: Stage) -> Waiting | None:
