@@ -37,6 +37,8 @@ POLICY = "; ".join(
     )
 )
 _SAID = "purser_said"
+_LONGEST_SAID = 500
+"""A browser keeps no cookie of more than about 4,000 bytes."""
 _LONGEST_NOTE = 2000
 
 
@@ -141,7 +143,7 @@ class PageHandler(BaseHandler):
 
     def go(self, address: str, said: str) -> None:
         """Send a browser on, and say there what was done."""
-        self.set_secure_cookie(_SAID, said, expires_days=None, samesite="Strict")
+        self.set_secure_cookie(_SAID, said[:_LONGEST_SAID], expires_days=None, samesite="Strict")
         self.redirect(address, status=303)
 
     def back(self, otherwise: str) -> str:

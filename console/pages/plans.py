@@ -108,6 +108,9 @@ class PlanPage(LetterHandler):
             self.set_header("Refresh", "1")
             self.show("planning.html", planned=job.planned, count=min(count, MOST))
             return
+        total = len(made.letters)
+        if total >= MOST and not ids:
+            total = await self.aside(self.ledger.letters.count, wanted)
         fate = self.word("fate")
         self.show(
             "plan.html",
@@ -121,12 +124,12 @@ class PlanPage(LetterHandler):
             place=(place := _number(self.word("from"))),
             chosen=(chosen := [one for one in made.letters if fate in ("", one.fate)]),
             limit=LIMIT,
-            most=MOST,
+            total=total,
             field_value=self._value,
             clean_text=self.clean.for_insiders().text,
             rate=RATE,
             bounds=(SLOWEST, FASTEST),
-            until=self.as_typed().get("until") or job.begun.isoformat(),
+            until=self.as_typed().get("until") or words.second_after(job.begun),
             shown=chosen[place : place + LIMIT],
         )
 

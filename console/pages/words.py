@@ -53,6 +53,11 @@ def minute(moment: dt.datetime) -> str:
     return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M}Z"
 
 
+def second_after(moment: dt.datetime) -> str:
+    """Give the next whole second: what was there at a moment lies before it."""
+    return (moment.replace(microsecond=0) + dt.timedelta(seconds=1)).isoformat()
+
+
 def when(moment: dt.datetime | None, now: dt.datetime) -> Markup:
     """Show a moment: how long ago, and exactly on a second look. HTML."""
     if moment is None:
@@ -106,7 +111,7 @@ def plain(value: Any) -> str:
 def link(path: str, **words: Any) -> str:
     """Spell an address of ours; words that are empty are left out."""
     told = {name: str(value) for name, value in words.items() if value not in (None, "")}
-    return f"{path}?{urlencode(told)}" if told else path
+    return link_many(path, told)
 
 
 def below(path: str, *names: str) -> str:
@@ -153,7 +158,8 @@ def bars(numbers: Sequence[int], title: str) -> Markup:
 
 def link_many(path: str, told: Mapping[str, Any]) -> str:
     """Spell an address of ours in which a word may stand several times."""
-    return f"{path}?{urlencode({name: value for name, value in told.items() if value}, doseq=True)}"
+    given = {name: value for name, value in told.items() if value}
+    return f"{path}?{urlencode(given, doseq=True, errors='backslashreplace')}" if given else path
 
 
 def size(number: int) -> str:

@@ -7,8 +7,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from console.demo.firm import Firm
-from ledger import Ledger, LetterFilter, LetterState, ReplayState
+from ledger import Ledger, LetterFilter, LetterState, RefusalEntry, ReplayState
 from odoo_client.twin import Twin
+from purser.changes import Note, dump_changes
+from purser.model import Ref
 from tests.browser.conftest import Enter
 from tests.browser.seeds import SECRET, event, letter
 from tests.e2e.running import RunningFleet
@@ -198,6 +200,33 @@ def test_a_proposed_edit_counts_once_a_second_person_approves_it(ledger: Ledger,
     first.locator(".pp-warn").get_by_label("Reason").fill("not any more")
     first.get_by_role("button", name="Withdraw").click()
     expect(first.locator("main")).to_contain_text("another edit waits here by now, or none")
+
+
+def test_a_refusal_is_tried_again_after_its_cause_is_mended(
+    ledger: Ledger, firm: Firm, twin: Twin, enter: Enter
+) -> None:
+    note = Note(on=Ref("crm.lead", firm.leads[1]), key=f"opportunity/{firm.leads[1]}/told", body="as agreed")
+    now = ledger.now()
+    ledger.refusals.add(
+        RefusalEntry(
+            id=note.key,
+            task="automation open-project",
+            what=note.key,
+            why="You are not allowed to create 'Message' records.",
+            change=dump_changes([note])[0],
+            first_at=now,
+            last_at=now,
+        )
+    )
+    page = enter("otto")
+    page.goto("/refusals")
+    page.get_by_role("link", name=note.key).click()
+    page.get_by_label("What was mended or decided").fill("given the right")
+    page.get_by_role("button", name="Try it again").click()
+    expect(page.get_by_role("status")).to_contain_text("Tried again: done", timeout=MINUTE)
+    assert ledger.refusals.count() == 0
+    told = twin.rows("mail.message", [["res_id", "=", firm.leads[1]], ["model", "=", "crm.lead"]], ["body"])
+    assert sum("as agreed" in str(one["body"]) for one in told) == 1
 
 
 def test_an_export_is_complete_and_audited(seeded: Ledger, enter: Enter) -> None:

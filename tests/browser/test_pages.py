@@ -124,7 +124,7 @@ def test_a_refusal_is_closed_with_what_was_decided(seeded: Ledger, enter: Enter)
     page.goto("/refusals")
     expect(page.locator("tbody")).to_contain_text("5,880.00 EUR")
     page.get_by_role("link", name="S00007 Northwind audit").click()
-    page.get_by_label("What was decided").fill("given the right")
+    page.get_by_label("What was mended or decided").fill("given the right")
     page.get_by_role("button", name="Close the refusal").click()
     expect(page.get_by_role("status")).to_have_text("Closed.")
     assert seeded.refusals.count() == 1

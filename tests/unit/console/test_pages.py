@@ -160,3 +160,8 @@ def test_no_secret_is_cut_before_it_is_known_as_one() -> None:
 def test_a_payload_of_many_values_is_cut_too() -> None:
     told = payloads.shown(body({"x": [{"n": n, "name": "y"} for n in range(200_000)]}), CLEAN)
     assert (told.is_cut, len(told.text)) == (True, payloads.MOST)
+
+
+def test_a_link_to_what_is_no_text_is_still_a_link() -> None:
+    assert words.link("/dead", correlation="\ud800") == "/dead?correlation=%5Cud800"
+    assert words.link_many("/dead/plan", {"id": ["a", "\udcff"]}) == "/dead/plan?id=a&id=%5Cudcff"
