@@ -112,7 +112,7 @@ def test_a_replayed_letter_is_back_on_its_queue_under_its_own_id(
 ) -> None:
     for name in ("a-1", "a-2"):
         ledger.letters.store(letter(name))
-    command = ("dead", "replay", "--group", "f0", "--note", "fixed in 1.2")
+    command = ("dead", "replay", "a-1", "a-2", "--note", "fixed in 1.2")
     dry = purser(*command, "--dry-run", cwd=tmp_path, PURSER_BROKER_URL=redis_url)
     assert (dry.returncode, queued(redis_url, "apply"), ledger.letters.count()) == (0, [], 2), dry.stderr
     result = purser(*command, "--json", cwd=tmp_path, PURSER_BROKER_URL=redis_url)

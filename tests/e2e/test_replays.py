@@ -1,5 +1,10 @@
 """Forty letters go back once their cause is mended: whoever dies, is paused or asks twice, each is done once."""
 
+import getpass
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +63,21 @@ def leads(fleet: RunningFleet, firm: Firm, twin: Twin) -> list[int]:
 
 def spoil(twin: Twin) -> None:
     twin.faults.answer(413, times=1000, only="crm.lead/search_read")
+
+
+def command(fleet: RunningFleet, *args: str) -> "subprocess.CompletedProcess[str]":
+    """Run `purser` as a person of the fleet would, and wait for its end."""
+    keep = {name: value for name, value in os.environ.items() if not name.startswith("PURSER_")}
+    run = "from console.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", run, *args],
+        env={**keep, **fleet.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        cwd=fleet.home,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=True,
+    )
 
 
 wherever_the_ledger_is = pytest.mark.parametrize("fleet", ["one redis", "two redises"], indirect=True)
@@ -178,9 +198,13 @@ def test_a_paused_fleet_waits_and_says_so(fleet: RunningFleet, firm: Firm, leads
 
 
 def test_two_replays_of_the_same_letters_run_each_once(fleet: RunningFleet, firm: Firm, leads: list[int]) -> None:
-    first, second = begin(fleet), begin(fleet, careful=False)
+    first = begin(fleet, rate=10.0)
     fleet.worker("a")
     fleet.worker("b")
+    told = json.loads(command(fleet, "dead", "replay", "--error", "Permanent", "--note", "me too", "--json").stdout)
+    second = fleet.ledger.replays.get(told["id"])
+    assert second is not None
+    assert (told["state"], told["what"], second.who) == ("done", "error=Permanent", getpass.getuser())
     ends = [reaches(fleet, replay, is_done, "both to end") for replay in (first, second)]
     assert sum(end.done for end in ends) == MANY
     assert sum(end.skipped for end in ends) == MANY
