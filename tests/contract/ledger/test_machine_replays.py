@@ -134,13 +134,13 @@ class Replaying(RuleBasedStateMachine):
         assert sum(count - 1 for count in parts.values()) <= self.deaths
 
     @invariant()
-    def a_letter_that_was_not_sent_is_where_it_was(self) -> None:
+    def a_letter_that_was_not_sent_is_where_it_was_or_about_to_be_sent(self) -> None:
         sent = {message.id for message in self.world.sent}
         for id_ in self.ids:
             letter = self.world.ledger.letters.get(id_)
             assert letter is not None
             if id_ not in sent:
-                assert letter.state in (LetterState.DEAD, LetterState.DISCARDED), id_
+                assert letter.state in (LetterState.DEAD, LetterState.DISCARDED, LetterState.REPLAYING), id_
 
     def teardown(self) -> None:
         """All is well again: what is resumed ends by itself, and every letter is accounted for."""
