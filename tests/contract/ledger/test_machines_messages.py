@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -543,13 +544,20 @@ def run(machine: Callable[[], RuleBasedStateMachine], runs: settings = RUNS) -> 
     run_state_machine_as_test(machine, settings=runs)  # type: ignore[arg-type] # whatever makes a machine will do
 
 
+on_a_server = pytest.mark.parametrize("client", ["server"], indirect=True)
+"""An imitation is ten times as slow, and the suite asks it all else."""
+
+
+@on_a_server
 def test_a_message_is_in_exactly_one_place_whatever_happens(client: redis.Redis) -> None:
     run(lambda: OneCopy(World(client)))
 
 
+@on_a_server
 def test_copies_of_a_message_are_never_all_gone_nor_both_delayed_and_dead(client: redis.Redis) -> None:
     run(lambda: Copies(World(client)))
 
 
+@on_a_server
 def test_an_event_is_awaited_until_it_is_done_with_whatever_happens(client: redis.Redis) -> None:
     run(lambda: Mail(client), settings(RUNS, max_examples=150))
