@@ -358,9 +358,10 @@ def test_a_question_from_before_the_lease_is_read_as_it_was_asked(connection: An
 
 def test_a_broadcast_is_acknowledged_without_ado(connection: Any, house: House) -> None:
     every = KOMBU.Queue("mine", KOMBU.Exchange("all", type="fanout"), routing_key="")
+    before = house.client.pubsub_numpat()
     reader = Reader(connection, every)
     turn(connection)
-    wait_until(lambda: house.client.pubsub_numpat() == 1, what="the subscription")
+    wait_until(lambda: house.client.pubsub_numpat() > before, what="the subscription")
     channel = connection.channel()
     channel.basic_publish(channel.prepare_message("hello"), "all", "")
 
