@@ -156,6 +156,12 @@ class Reserving:
             )
         return self._keeper
 
+    def _connparams(self: Any, asynchronous: bool = False) -> Any:
+        """Say where the server is. A channel that was closed is a lost connection: whoever uses it connects anew."""
+        if self.connection is None:
+            raise redis.ConnectionError("the connection of this channel was lost")
+        return super()._connparams(asynchronous)  # type: ignore[misc]
+
     def _own_client(self: Any) -> redis.Redis:
         """Connect apart from the channel, which closes its connections when it ends.
 

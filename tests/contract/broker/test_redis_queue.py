@@ -371,6 +371,13 @@ def test_a_broadcast_is_acknowledged_without_ado(connection: Any, house: House) 
     assert house.is_clean()
 
 
+def test_a_channel_that_was_closed_is_a_lost_connection_to_whoever_still_sends(connection: Any) -> None:
+    channel = connection.channel()
+    channel.close()
+    with pytest.raises(connection.recoverable_connection_errors):
+        channel.basic_publish(channel.prepare_message("late"), "", "q")
+
+
 # -------------------------------------------------------------------------- odd messages --
 
 
