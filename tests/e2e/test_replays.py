@@ -133,7 +133,6 @@ def test_forty_letters_of_a_mended_fault_go_back_one_then_a_few_then_the_rest(
     ]
 
 
-@wherever_the_ledger_is
 def test_a_worker_killed_in_the_middle_of_a_replay_hands_it_on(
     fleet: RunningFleet, firm: Firm, leads: list[int]
 ) -> None:
