@@ -16,7 +16,7 @@ from tests.contract.broker.proxy import standing_before
 from tests.contract.broker.servers import Server, own_server
 from tests.waiting import wait_until
 
-KILLS = 15
+KILLS = 8
 TASKS = 6000
 AT_ONCE = 4
 """How many messages a worker may hold: two processes, and one more for each."""

@@ -320,7 +320,7 @@ def project(seed: Seeder) -> Ref:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plan=plans)
 def test_what_is_foretold_of_any_list_of_changes_is_what_applying_it_does(
     client: OdooClient, seed: Seeder, project: Ref, plan: list[tuple[Any, ...]]
