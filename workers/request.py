@@ -4,6 +4,7 @@ What Celery does when a task ends is here completed: the message is kept elsewhe
 step where broker and ledger are one Redis. What cannot be kept goes back to its queue.
 """
 
+import contextlib
 import weakref
 from collections.abc import Callable, Collection
 from functools import partial
@@ -18,6 +19,7 @@ from celery.worker.request import Request
 from celery.worker.state import task_ready
 from kombu.asynchronous import get_event_loop
 
+from purser.errors import PurserError
 from workers.broker.redis_queue import BREATH, working_numbers
 from workers.endings import Later, SetAside
 from workers.keeping import park, set_aside
@@ -72,6 +74,12 @@ class FleetRequest(Request):
                 return None
             self.acknowledged = True
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+
+    def cancel(self, pool: Any, *args: Any, **kwargs: Any) -> None:
+        """Stop the task, for its message goes to others. That it did not end was not its fault: it does not count."""
+        with contextlib.suppress(PurserError):
+            self._app.fleet.ledger.deliveries.forget(str(self.id))
+        super().cancel(pool, *args, **kwargs)
 
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
         """Keep a message that is not wanted any more: an operator revoked it, or it has expired."""

@@ -8,6 +8,9 @@ from console.drill.load import Load
 from console.drill.stage import Stage
 from odoo_client.twin.faults import Faults
 
+FEW = 5
+"""So many wrong answers are a fault."""
+
 
 class Scene:
     """One fault on the stage."""
@@ -33,11 +36,11 @@ class Scene:
     def await_answers(self, faults: Faults, ordered: int, *, within: float, what: str) -> int:
         """Wait until the wrong answers that were ordered of the twin are given; say how many were.
 
-        An open breaker keeps requests from it, so a third of them is enough; the rest are taken back then.
+        An open breaker keeps requests from it, so a few of them are enough; the rest are taken back then.
         """
         self.stage.watch(lambda: faults.left == 0, within=within)
         given = ordered - faults.left
         faults.clear()
-        if given * 3 < ordered:
+        if given < min(ordered, FEW):
             raise NotBitten(f"only {given} of {ordered} given within {within:g} s: {what}")
         return given
