@@ -46,23 +46,13 @@ def ledger() -> Iterator[Ledger]:
 
 
 @contextmanager
-def reading_fleet() -> Iterator[Fleet]:
-    """Give a fleet that reads Odoo and nothing else: it has no queue to write to."""
-    fleet = Fleet.assemble(settings("odoo"), _only_reads, _only_reads)
+def reading_fleet(*also: Need) -> Iterator[Fleet]:
+    """Give a fleet that reads Odoo, and what else is needed: it has no queue to write to."""
+    fleet = Fleet.assemble(settings("odoo", *also), _only_reads, _only_reads)
     try:
         yield fleet
     finally:
         fleet.disconnect()
-
-
-@contextmanager
-def planning_fleet() -> Iterator[Fleet]:
-    """Give a fleet that reads Odoo and the ledger, and has no queue to write to."""
-    parts = Fleet.assemble(settings("odoo", "ledger"), _only_reads, _only_reads)
-    try:
-        yield parts
-    finally:
-        parts.disconnect()
 
 
 @contextmanager

@@ -208,7 +208,7 @@ class Housekeeper:
 
     # ---------------------------------------------------------------------- the worker --
 
-    def report(self, state_: str = "") -> None:
+    def report(self, word: str = "") -> None:
         """Tell the ledger that this worker lives, and what it sees."""
         now = self._fleet.now()
         self._born = self._born or now
@@ -227,7 +227,7 @@ class Housekeeper:
                 capacity=self._consumer.pool.num_processes,
                 oldest=self._ages,
                 version=version("odoo-purser"),
-                state=state_ or ("paused" if self._consumer.paused_queues else "working"),
+                state=word or ("paused" if self._consumer.paused_queues else "working"),
             )
         )
 

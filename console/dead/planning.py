@@ -26,7 +26,7 @@ def plan(
 ) -> None:
     """Say what replaying letters would do in Odoo now, without doing it: letter by letter and in sum."""
     one_way(ids, wanted, all_)
-    with context.planning_fleet() as fleet:
+    with context.reading_fleet("ledger") as fleet:
         clean = redactor_of(fleet.settings)
         chosen = choose(fleet.ledger, ids, wanted)
         in_turn = chosen if ids else chosen[::-1]  # a replay sends the oldest first
