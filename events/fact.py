@@ -6,9 +6,9 @@ import json
 import pkgutil
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from purser.errors import Mistake, Permanent
 from purser.model import Ref
@@ -18,22 +18,70 @@ MAX_BYTES = 256 * 1024
 """A fact carries ids and a few words; what is larger is no fact."""
 
 
+Id = Annotated[int, Field(gt=0)]
+"""The id of a record in Odoo."""
+
+Instant = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(dt.UTC))]
+"""A moment with its zone, kept in UTC. One without a zone is refused: nobody knows which moment it is."""
+
+
+class About(NamedTuple):
+    """What a fact is about: a model of Odoo, and the field of the fact that holds the record's id."""
+
+    model: str
+    field: str
+
+
 class Fact(BaseModel):
-    """The base of every fact: `class OpportunityWon(Fact, type="opportunity.won.v1")`. A new version, a new class."""
+    """The base of every fact. A new version is a new class; messages of the old one still run.
+
+    class OpportunityWon(Fact, type="opportunity.won.v1", about=("crm.lead", "opportunity_id"), mark="closed_at"):
+        opportunity_id: Id
+        closed_at: Instant | None = None
+
+    `mark` names the field that holds what Odoo has stored to make the fact true (when it was closed, the number of
+    the invoice). Whoever tells the fact with its mark tells it under one identity, through whichever door.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
     type: ClassVar[str]
+    about: ClassVar[About]
+    mark: ClassVar[str]
 
-    def __init_subclass__(cls, *, type: str | None = None, **kwargs: Any) -> None:  # noqa: A002
+    def __init_subclass__(
+        cls,
+        *,
+        type: str | None = None,  # noqa: A002
+        about: tuple[str, str] | None = None,
+        mark: str = "",
+        **kwargs: Any,
+    ) -> None:
         if type is not None:
-            cls.type = type
+            cls.type, cls.mark = type, mark
+        if about is not None:
+            cls.about = About(*about)
         super().__init_subclass__(**kwargs)
 
     @property
-    def record(self) -> Ref | None:
-        """Name the record that the fact is about, where it is about one: what is said of it can then be found."""
-        return None
+    def record(self) -> Ref:
+        """Name the record that the fact is about: what is said of it can then be found."""
+        return Ref(self.about.model, getattr(self, self.about.field))
+
+    @property
+    def identity(self) -> str:
+        """Name this fact: type, record and mark. Without its mark it is the fact of that record and type alone."""
+        stored = getattr(self, self.mark) if self.mark else None
+        match stored:
+            case None:
+                marked = ""
+            case dt.datetime():
+                marked = stored.astimezone(dt.UTC).strftime(
+                    "/%Y-%m-%dT%H:%M:%SZ"
+                )  # whole seconds, as Odoo tells them
+            case _:
+                marked = f"/{stored}"
+        return f"{self.type}/{self.record}{marked}"
 
 
 class CloudEvent(BaseModel):
@@ -45,15 +93,22 @@ class CloudEvent(BaseModel):
     id: Annotated[str, Field(min_length=1, max_length=200)]
     source: Annotated[str, Field(min_length=1, max_length=300)]
     type: Annotated[str, Field(min_length=1, max_length=200)]
-    time: AwareDatetime | None = None
+    time: Instant | None = None
     subject: str | None = None
     datacontenttype: str = "application/json"
     data: dict[str, Any]
 
     @classmethod
-    def wrap(cls, fact: Fact, *, id: str, source: str, time: dt.datetime) -> "CloudEvent":  # noqa: A002
-        """Put a fact in an envelope."""
-        return cls(id=id, source=source, type=fact.type, time=time, data=fact.model_dump(mode="json"))
+    def wrap(cls, fact: Fact, *, source: str, time: dt.datetime, id: str | None = None) -> "CloudEvent":  # noqa: A002
+        """Put a fact in an envelope. Without an `id` it travels under its own identity."""
+        return cls(
+            id=id or fact.identity,
+            source=source,
+            type=fact.type,
+            time=time,
+            subject=str(fact.record),
+            data=fact.model_dump(mode="json", exclude_none=True),
+        )
 
 
 def known_facts() -> Mapping[str, type[Fact]]:

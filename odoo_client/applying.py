@@ -15,7 +15,8 @@ from odoo_client.outcome import Outcome, Status
 from odoo_client.tracing import find
 from odoo_client.values import columns_of, external_id
 from odoo_client.wire import Sender, Version
-from purser.changes import Call, Change, Close, Ensure, Key, Note, Update, Values, XmlId
+from purser.changes import Call, Change, Close, Ensure, Key, Note, Perform, Update, Values, XmlId
+from purser.errors import NotApplicable
 from purser.model import Ref
 
 
@@ -55,6 +56,8 @@ class Applier:
                 return changing.close(self._client, run, archives=archives(self._client))
             case Call():
                 return [changing.call(self._client, one, self._id_of) for one in run]
+            case Perform():
+                raise NotApplicable(f"{run[0].operation}: this Odoo has no receipt action")
             case other:
                 raise TypeError(f"{type(other).__name__} is no change")
 

@@ -24,7 +24,7 @@ from odoo_client.outcome import Outcome, Status
 from odoo_client.tracing import Found, Looked
 from odoo_client.values import MODULE, external_id
 from odoo_client.wire import plain
-from purser.changes import Call, Change, Close, Ensure, Key, Link, Note, Update, Value, Values, XmlId
+from purser.changes import Call, Change, Close, Ensure, Key, Link, Note, Perform, Update, Value, Values, XmlId
 from purser.fates import Fate, FieldChange
 from purser.model import Ref
 
@@ -78,6 +78,8 @@ class Previewer:
                 preview = self._close(change)
             case Call():
                 preview = self._call(change)
+            case Perform():
+                preview = Preview(change, Fate.UNKNOWN, change.on, why="this Odoo has no receipt action")
             case other:
                 raise TypeError(f"{type(other).__name__} is no change")
         born = preview.ref is None or preview.ref.id < _UNBORN

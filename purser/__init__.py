@@ -1,8 +1,8 @@
 """The vocabulary: everything a plug-in needs, and nothing that reads or writes."""
 
-from purser.cadence import Cadence, Daily, Every, daily, hours, parse_cadence
+from purser.cadence import Cadence, Daily, Every, daily, hours, minutes, parse_cadence
 from purser.catalogue import Catalogue
-from purser.changes import Call, Change, Close, Ensure, Key, Link, Note, Update, XmlId, activity
+from purser.changes import Call, Change, Close, Ensure, Key, Link, Note, Perform, Update, XmlId, activity
 from purser.declare import Automation, Control, automation, control
 from purser.model import Exempt, Finding, Kept, Money, Period, Ref, Severity, Verdict
 from purser.reads import (
@@ -20,10 +20,12 @@ from purser.reads import (
     by,
     total,
 )
+from purser.watch import By, Watch, watch
 
 __all__ = [
     "IF_KNOWN",
     "Automation",
+    "By",
     "Cadence",
     "Call",
     "Catalogue",
@@ -46,6 +48,7 @@ __all__ = [
     "Money",
     "Named",
     "Note",
+    "Perform",
     "Period",
     "Ref",
     "Row",
@@ -54,6 +57,7 @@ __all__ = [
     "Snapshot",
     "Update",
     "Verdict",
+    "Watch",
     "Watched",
     "XmlId",
     "activity",
@@ -62,6 +66,8 @@ __all__ = [
     "control",
     "daily",
     "hours",
+    "minutes",
     "parse_cadence",
     "total",
+    "watch",
 ]

@@ -74,6 +74,11 @@ def parse_cadence(text: str) -> Cadence:
     raise ValueError(f"{text!r} is no cadence. Write 'every 15 minutes', 'every 6 hours' or 'daily 06:00 mon,thu'")
 
 
+def minutes(count: int) -> Every:
+    """Check every `count` minutes."""
+    return Every(dt.timedelta(minutes=count))
+
+
 def hours(count: int) -> Every:
     """Give a cadence of so many hours."""
     return Every(dt.timedelta(hours=count))

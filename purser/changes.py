@@ -89,6 +89,25 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Perform:
+    """A business operation is carried out once: it and its receipt, under this business key, are one transaction.
+
+    Operations are those of the receipt action (`purser odoo setup`), by name, such as `order.draft-invoice`. Where
+    one makes a record, the key names that record afterwards, as after an `Ensure`; else it names the record it is
+    done on. Without the action in this Odoo it is not applicable.
+    """
+
+    operation: str
+    on: Ref
+    key: str
+    arguments: Values = field(default_factory=dict)
+    kind: Literal["perform"] = "perform"
+
+    def __post_init__(self) -> None:
+        check_key(self.key)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Note:
     """An internal note with this business key stands on a record. `body` is plain text."""
 
@@ -112,7 +131,7 @@ class Close:
     kind: Literal["close"] = "close"
 
 
-Change = Annotated[Ensure | Update | Call | Note | Close, Field(discriminator="kind")]
+Change = Annotated[Ensure | Update | Call | Perform | Note | Close, Field(discriminator="kind")]
 
 _CHANGES: TypeAdapter[tuple[Any, ...]] = TypeAdapter(tuple[Change, ...])
 

@@ -59,6 +59,8 @@ class Scope:
     tunables: Mapping[str, Any] = field(default_factory=lambda: types.MappingProxyType({}))
     event: Any = None
     watched: Sequence[Watched] = ()
+    look: Sequence[Any] = ()
+    """For the row of a watch: the conditions that name the records to look at, joined by *and*."""
     snapshot: "Snapshot"
 
     def watched_ids(self, model: str) -> list[int]:

@@ -9,7 +9,7 @@ import structlog
 from ledger import RefusalEntry
 from odoo_client import Outcome, Status
 from purser.cases import CaseMemory
-from purser.changes import Change, Close, Ensure, Note, dump_changes
+from purser.changes import Change, Close, Ensure, Note, Perform, dump_changes
 from purser.reconcile import Step
 from workers.fleet import Fleet
 
@@ -100,6 +100,6 @@ def settle(fleet: Fleet, task: str, outcomes: Sequence[Outcome]) -> Applied:
 
 def change_key(change: Change) -> str:
     """Name a change in business words, for lists and logs."""
-    if isinstance(change, (Ensure, Note, Close)):
+    if isinstance(change, (Ensure, Note, Close, Perform)):
         return change.key
     return f"{change.kind}/{change.ref}"

@@ -141,9 +141,7 @@ def _of_event(event: Any) -> Iterator[Ref]:
         yield Ref.parse(event["subject"])
     except (KeyError, TypeError, ValueError, AttributeError):
         with contextlib.suppress(Permanent):
-            record = read_event(event)[1].record
-            if record is not None:
-                yield record
+            yield read_event(event)[1].record
 
 
 def _id(headers: Mapping[str, Any], body: bytes, *, trusted: bool) -> str:

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from ledger import Letter
 from odoo_client import OdooClient, Preview, Previewer
-from purser.changes import Call, Change, Close, Ensure, Link, Note, Update
+from purser.changes import Call, Change, Close, Ensure, Link, Note, Perform, Update
 from purser.errors import PurserError
 from purser.fates import Fate, FieldChange
 from purser.model import Money, Ref
@@ -197,7 +197,7 @@ def _model(change: Change) -> str:
     match change:
         case Ensure(model=model):
             return model
-        case Update(ref=ref) | Call(ref=ref) | Note(on=ref):
+        case Update(ref=ref) | Call(ref=ref) | Note(on=ref) | Perform(on=ref):
             return ref.model
         case Close():
             return "mail.activity"

@@ -22,7 +22,7 @@ from ledger import Claim, Outcome, RunRecord
 from odoo_client import OdooClient, narrowed_in
 from purser.cadence import Every
 from purser.cases import ENDED, AskSeen, Case, CaseKey, merge
-from purser.changes import Call, Change, Close, Ensure, Note, Update
+from purser.changes import Call, Change, Close, Ensure, Note, Perform, Update
 from purser.declare import Control
 from purser.errors import Mistake, NotApplicable, PurserError, Snooze
 from purser.model import Finding, Ref, Verdict
@@ -323,6 +323,8 @@ def _alike(change: Change) -> tuple[int, str]:
             return 3, f"{ref.model} {method}"
         case Close(feedback=feedback):
             return 4, feedback
+        case Perform(operation=operation):
+            return 5, operation
 
 
 def dump_steps(steps: Sequence[Step]) -> list[dict[str, Any]]:

@@ -1,0 +1,71 @@
+"""Facts about what is billed and what it costs: orders, invoices, payments, expenses, purchases."""
+
+import datetime as dt
+
+from pydantic import Field
+
+from events.fact import Fact, Id, Instant
+
+
+class BillingReady(Fact, type="billing.ready.v1", about=("sale.order", "order_id"), mark="cause"):
+    """An order has work on it that can be billed. Told by the fleet itself, or by whoever knows."""
+
+    order_id: Id = Field(description="The id of the sale.order.")
+    cause: str | None = Field(
+        None,
+        max_length=200,
+        description="What made it ready, such as the milestone: it tells one time from the next.",
+    )
+    until: dt.date | None = Field(None, description="The last day of time that is to be billed.")
+
+
+class InvoicePosted(Fact, type="invoice.posted.v1", about=("account.move", "invoice_id"), mark="number"):
+    """A customer owes the firm money. Odoo stores no moment of it; the number is given then, and once."""
+
+    invoice_id: Id = Field(description="The id of the account.move.")
+    number: str | None = Field(None, max_length=64, description="Its number (`name`).")
+
+
+class InvoiceDisputed(Fact, type="invoice.disputed.v1", about=("account.move", "invoice_id"), mark="number"):
+    """A customer says that an invoice is wrong, or somebody in finance blocked its payment."""
+
+    invoice_id: Id = Field(description="The id of the account.move.")
+    number: str | None = Field(None, max_length=64, description="Its number (`name`).")
+    reason: str | None = Field(None, max_length=500, description="What the customer says.")
+
+
+class PaymentReceived(Fact, type="payment.received.v1", about=("account.move", "invoice_id"), mark="state"):
+    """An invoice is paid, or partly."""
+
+    invoice_id: Id = Field(description="The id of the account.move.")
+    state: str | None = Field(None, max_length=40, description="How far it is paid (`payment_state`).")
+
+
+class PaymentMissed(Fact, type="payment.missed.v1", about=("account.move", "invoice_id"), mark="level"):
+    """The day an invoice was to be paid has passed. Each level of reminding is a fact of its own."""
+
+    invoice_id: Id = Field(description="The id of the account.move.")
+    level: int | None = Field(None, ge=1, le=9, description="The how manieth reminder is due.")
+
+
+class ExpenseSubmitted(Fact, type="expense.submitted.v1", about=("hr.expense", "expense_id"), mark="state"):
+    """An employee handed in an expense."""
+
+    expense_id: Id = Field(description="The id of the hr.expense.")
+    state: str | None = Field(None, max_length=40, description="The state that says so (`state`).")
+
+
+class ExpenseRejected(Fact, type="expense.rejected.v1", about=("hr.expense", "expense_id"), mark="state"):
+    """An approver refused an expense."""
+
+    expense_id: Id = Field(description="The id of the hr.expense.")
+    state: str | None = Field(None, max_length=40, description="The state that says so (`state`).")
+
+
+class PurchaseApproved(
+    Fact, type="purchase.approved.v1", about=("purchase.order", "purchase_id"), mark="approved_at"
+):
+    """The firm ordered something: a subcontractor may begin."""
+
+    purchase_id: Id = Field(description="The id of the purchase.order.")
+    approved_at: Instant | None = Field(None, description="When (`date_approve`).")

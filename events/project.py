@@ -1,0 +1,58 @@
+"""Facts about projects, their milestones and what customers ask beside them."""
+
+import datetime as dt
+
+from pydantic import Field
+
+from events.fact import Fact, Id, Instant
+
+
+class ProjectCreated(Fact, type="project.created.v1", about=("project.project", "project_id"), mark="created_at"):
+    """Work on an engagement can be planned."""
+
+    project_id: Id = Field(description="The id of the project.project.")
+    created_at: Instant | None = Field(None, description="When it was made (`create_date`).")
+
+
+class MilestoneApproved(
+    Fact, type="milestone.approved.v1", about=("project.milestone", "milestone_id"), mark="reached_on"
+):
+    """Somebody who may has said that a milestone is delivered, in Odoo by ticking it, elsewhere by telling it."""
+
+    milestone_id: Id = Field(description="The id of the project.milestone.")
+    reached_on: dt.date | None = Field(None, description="The day Odoo has it reached (`reached_date`).")
+    evidence: str | None = Field(
+        None,
+        max_length=500,
+        description="What proves it, in a few words or an address: a protocol, a mail, a release.",
+    )
+
+
+class ChangeRequestApproved(Fact, type="change-request.approved.v1", about=("project.task", "task_id"), mark="state"):
+    """The customer agreed to work beside the contract: a task that stands for it was approved."""
+
+    task_id: Id = Field(description="The id of the project.task that stands for the change.")
+    state: str | None = Field(None, max_length=40, description="The state that says so (`state`).")
+
+
+class TicketEscalated(Fact, type="ticket.escalated.v1", about=("helpdesk.ticket", "ticket_id"), mark="priority"):
+    """A support case became urgent. Helpdesk is an add-on: Enterprise's or OCA's."""
+
+    ticket_id: Id = Field(description="The id of the helpdesk.ticket.")
+    priority: str | None = Field(None, max_length=10, description="The priority it was raised to (`priority`).")
+
+
+class TicketResolved(Fact, type="ticket.resolved.v1", about=("helpdesk.ticket", "ticket_id"), mark="closed_at"):
+    """A support case is closed. Helpdesk is an add-on: Enterprise's or OCA's."""
+
+    ticket_id: Id = Field(description="The id of the helpdesk.ticket.")
+    closed_at: Instant | None = Field(None, description="When it was closed (`close_date`, with OCA `closed_date`).")
+
+
+class DocumentSigned(Fact, type="document.signed.v1", about=("sale.order", "order_id"), mark="document"):
+    """A statement of work came back signed, outside of Odoo's portal."""
+
+    order_id: Id = Field(description="The id of the sale.order that it belongs to.")
+    document: str | None = Field(
+        None, max_length=200, description="What tells this document from others: its number or checksum."
+    )
