@@ -20,7 +20,7 @@ from console.controls import report
 from docs.examples.ask_for_reference import ask_for_reference
 from docs.examples.ownerless_projects import RunningProject, ownerless_projects
 from docs.generate import REFERENCE, pages
-from events.fact import read_event
+from events.envelope import read_event
 from events.opportunity import OpportunityWon
 from purser import Exempt, Kept, Ref, Scope, Watched
 from purser.catalogue import Catalogue

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from events.fact import read_event
+from events.envelope import read_event
 from events.opportunity import OpportunityWon
 from tests.unit.console.conftest import Purser
 
