@@ -191,6 +191,7 @@ def test_the_readme_is_short() -> None:
         ("write-an-automation.md", "python", "ask_for_reference.py"),
         ("policies.md", "yaml", "policies.yaml"),
         ("emit-events.md", "json", "opportunity-won.json"),
+        ("emit-events.md", "py", "producers/with_celery.py"),
     ],
 )
 def test_a_page_shows_the_example_that_is_tested(page: str, language: str, example: str) -> None:

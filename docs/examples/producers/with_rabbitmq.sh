@@ -1,7 +1,7 @@
 #!/bin/sh
 # Tell the fleet an event with curl through RabbitMQ's management API:
-# `with_rabbitmq.sh http://rabbitmq:15672 VHOST <event.json`, with VHOST as in a URL (%2F for /). The user stands in .netrc,
-# or in the file that CURL_HOME names.
+# `with_rabbitmq.sh http://rabbitmq:15672 VHOST <event.json`, with VHOST as in a URL (%2F for /). The user and
+# password stand in ~/.netrc.
 set -eu
 payload=$( { printf '[['; cat; printf '],{},{}]'; } | base64 | tr -d '\n')
 id=$(cat /proc/sys/kernel/random/uuid)

@@ -71,7 +71,7 @@ def test_a_fact_says_everything_it_must(fact: type[Fact]) -> None:
 
 # ------------------------------------------------------------------------------ schemas --
 
-EARLY = dt.datetime.min.replace(year=1970)
+EARLY = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - its zone is drawn beside it
 CHARACTERS = st.characters(exclude_categories=["Cc", "Cs"])
 
 
@@ -120,17 +120,9 @@ def test_a_fact_survives_its_journey_and_keeps_its_name(told: tuple[type[Fact], 
 
 
 ODD_WORDS = [
-    "7",
-    "0",
-    "1764000000",
-    "2026-02-30",
-    "2026-11-22T09:30",
-    "2026-11-22T09:30:00",
-    "2026-11-22T24:00:00Z",
-    "2026-11-22T09:30:00+25:00",
-    "0001-01-01T00:00:00+14:00",
-    "9999-12-31T23:59:59-14:00",
-    "2026-11-22T09:30:60Z",
+    *("", " ", "0", "7", "a\nb", "x" * 121, "1764000000", "2026-02-30", "2026-11-22T09:30", "2026-11-22 09:30:00Z"),
+    *("2026-11-22T09:30:00", "2026-11-22T24:00:00Z", "2026-11-22T09:30:00+25:00", "2026-11-22T09:30:60Z"),
+    *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"),
 ]
 ODD = st.one_of(
     st.none(),
@@ -139,7 +131,7 @@ ODD = st.one_of(
     st.floats(),
     st.text(),
     st.lists(st.integers()),
-    st.sampled_from([*ODD_WORDS, "", " ", 2**31, 1e3, "2026-11-22 09:30:00Z", "a\nb", "x" * 121]),
+    st.sampled_from([*ODD_WORDS, 2**31, 1e3]),
 )
 
 
