@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from config.dead_letters import LetterPolicy, read_letters
 from config.marked import Marked, read_yaml
+from config.ownership import Ownership, read_ownership
 from config.patience import Patience, read_freezes, read_retries
 from config.queues import QUEUES
 from config.report import Report
@@ -46,6 +47,7 @@ _KEYS = (
     "retries",
     "freezes",
     "dead_letters",
+    "ownership",
 )
 _CONTROL_KEYS = ("enabled", "every", "severity", "ladder", "tunables")
 _AUTOMATION_KEYS = ("enabled", "tunables")
@@ -101,6 +103,7 @@ class Policies:
     patience: Patience = field(default_factory=Patience)
     freezes: tuple[Freeze, ...] = ()
     dead_letters: LetterPolicy = field(default_factory=LetterPolicy)
+    ownership: Ownership = field(default_factory=Ownership)
 
     def control(self, name: str) -> ControlPolicy:
         """Give the policy of a control; Mistake suggests the right name."""
@@ -137,6 +140,7 @@ class Policies:
                 **({"retries": self.patience.told()} if self.patience.told() else {}),
                 **({"freezes": [freeze.told() for freeze in self.freezes]} if self.freezes else {}),
                 **({"dead_letters": self.dead_letters.told()} if self.dead_letters.told() else {}),
+                **({"ownership": self.ownership.told()} if self.ownership.told() else {}),
             }
         )
 
@@ -196,6 +200,7 @@ def _policies(report: Report, catalogue: Catalogue, root: Marked) -> Policies:
         patience=read_retries(report, top.get("retries")),
         freezes=read_freezes(report, top.get("freezes"), _targets(catalogue)),
         dead_letters=read_letters(report, top.get("dead_letters")),
+        ownership=read_ownership(report, top.get("ownership")),
     )
     _suspect_roles(report, top.get("roles"), policies)
     return policies

@@ -9,7 +9,7 @@ import typer
 from console import context
 from console.events import load
 from console.output import AsJson, as_json, facts, say, table, text
-from events.fact import read_event
+from events.envelope import read_event
 from purser.errors import Mistake, Permanent
 from purser.fates import FieldChange
 from tasks.house import catalogue

@@ -11,14 +11,16 @@ import typer
 
 from console import context
 from console.output import AsJson, as_json, nothing, table, text
-from events.fact import CloudEvent, Fact, known_facts, read_event
+from events.contract import asyncapi, schema_of
+from events.envelope import CloudEvent, read_event
+from events.fact import Fact, known_facts
 from purser.errors import Mistake, Permanent
 from purser.words import did_you_mean
 from tasks.house import catalogue
+from workers.react import tell
 
 group = typer.Typer(help="What happened.", no_args_is_help=True)
 SOURCE = "/purser/console"
-ACCEPT = "purser.accept"
 
 
 @group.command("list")
@@ -28,6 +30,7 @@ def list_(json: AsJson = False) -> None:
     told = [
         {
             "type": name,
+            "object": fact.of.name,
             "says": (fact.__doc__ or "").strip().splitlines()[0],
             "reactions": [automation.name for automation in declared.reacting_to(fact)],
         }
@@ -36,15 +39,26 @@ def list_(json: AsJson = False) -> None:
     if json:
         as_json(told)
     else:
-        table(("type", "says", "reactions"), (one.values() for one in told))  # type: ignore[misc]
+        table(("type", "object", "says", "reactions"), (one.values() for one in told))  # type: ignore[misc]
 
 
 @group.command()
 def schema(
-    type_: Annotated[str, typer.Argument(metavar="TYPE", help="A fact, such as opportunity.won.v1.")],
+    type_: Annotated[
+        str | None, typer.Argument(metavar="[TYPE]", help="A fact, such as opportunity.won.v1, unless --all.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="The schemas of all facts, by their names.")] = False,
 ) -> None:
     """Print the JSON Schema of what an event carries as `data`."""
-    as_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **_fact(type_).model_json_schema()})
+    if (type_ is None) != all_:
+        raise Mistake("name one fact, or say --all")
+    as_json(schema_of(_fact(type_)) if type_ else {name: schema_of(fact) for name, fact in known_facts().items()})
+
+
+@group.command("asyncapi")
+def asyncapi_() -> None:
+    """Print the AsyncAPI 3 document: which events the fleet takes and gives, and through which channels."""
+    as_json(asyncapi())
 
 
 @group.command()
@@ -78,7 +92,7 @@ def emit(
         as_json(told)
         return
     with context.fleet() as fleet:
-        fleet.publish(ACCEPT, {"event": told}, label=f"{envelope.type} {envelope.id}")
+        tell(fleet, envelope)
         what = f"{envelope.type} {envelope.id}"
         fleet.ledger.audit.append(who=context.who(), action="events.emit", what=what, note=note)
     text(envelope.id)

@@ -3,7 +3,7 @@
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
@@ -28,6 +28,7 @@ _WORDS: Mapping[Any, str] = {
     str: "text",
     Path: "path",
     date: "day",
+    datetime: "moment",
 }
 
 

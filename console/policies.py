@@ -61,6 +61,7 @@ def show(file: File = None, json: AsJson = False) -> None:
                 ("second person", f"for edits above {amount} {currency}")
                 for currency, amount in policies.dead_letters.second_person_above.items()
             ),
+            *((f"tells of a {name}", owners or "Odoo alone") for name, owners in policies.ownership.told().items()),
         )
     )
     table(
@@ -128,4 +129,5 @@ def _told(policies: Policies) -> dict[str, Any]:
             "retention_days": policies.dead_letters.retention_days,
             "second_person_above": policies.dead_letters.second_person_above,
         },
+        "ownership": policies.ownership.told(),
     }

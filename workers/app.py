@@ -18,6 +18,7 @@ from schedules.beat import beat_entries
 from workers import apply, react, scan
 from workers.beat import beat_schedule
 from workers.broker import rabbit, rabbit_wire, rabbit_worker, redis_queue
+from workers.calls import OTHER_NAMES
 from workers.fleet import Fleet
 from workers.keeping import FleetInbound, store_letter
 from workers.letters import attempts_of
@@ -28,6 +29,7 @@ from workers.task import FleetTask
 ROUTES = {
     "purser.scan": "scans",
     "purser.accept": "events",
+    **dict.fromkeys(OTHER_NAMES, "events"),
     "purser.react": "events",
     "purser.apply": "apply",
 }

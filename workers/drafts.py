@@ -11,24 +11,18 @@ from typing import Any
 from kombu.serialization import loads
 from pydantic import ValidationError
 
-from events.fact import Fact, read_event
+from events.envelope import read_event
+from events.fact import Fact
 from ledger import Letter
 from purser.declare import Automation
 from purser.errors import Misconfigured, Mistake, Permanent, PurserError, Snooze, Transient
 from purser.fates import Fate
 from purser.reconcile import Step
+from workers.calls import PARAMETERS, by_name
 from workers.fleet import Fleet, home_of
 from workers.react import decide
 from workers.replay import is_message
 from workers.scan import due_slot, load_steps
-
-_PARAMETERS = {
-    "purser.scan": ("control", "release_hold"),
-    "purser.apply": ("control", "slot", "run", "steps"),
-    "purser.accept": ("event",),
-    "purser.react": ("automation", "event"),
-}
-"""What the tasks of this release take, in their order."""
 
 OF_A_CHUNK = (Fate.APPLY, Fate.UNKNOWN, Fate.CONFLICT, Fate.REFUSED, Fate.DONE)
 """The changes of a chunk end each for itself: that one would be applied is the news."""
@@ -169,13 +163,13 @@ def _values(letter: Letter) -> Mapping[str, Any]:
     """Give the arguments of a letter's task by name."""
     if not is_message(letter):
         raise _Unreadable("its bytes are no task message" + (f": {letter.message}" if letter.message else ""))
-    names = _PARAMETERS.get(letter.task)
+    names = PARAMETERS.get(letter.task)
     if names is None:
         raise _Unreadable(f"the task `{letter.task}` is not known to this release")
     try:
         body = loads(letter.body, letter.content_type, letter.content_encoding, accept=["application/json"])  # type: ignore[no-untyped-call]
         args, kwargs, _ = body
-        values = {**dict(zip(names, args, strict=False)), **kwargs}
+        values = by_name(letter.task, args, kwargs)
     except Exception as error:  # noqa: BLE001 - codecs raise anything
         raise _Unreadable(f"its body cannot be read: {type(error).__name__}") from None
     if len(args) > len(names) or not values.keys() <= set(names):

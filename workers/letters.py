@@ -7,10 +7,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from events.fact import read_event
+from events.envelope import read_event
 from ledger import Attempt, Letter, fingerprint
 from purser.errors import Permanent
 from purser.model import Ref
+from workers.calls import by_name
 
 UNREADABLE = "unreadable"
 """Why a message is set aside that is none, or not one that could be carried out."""
@@ -109,12 +110,12 @@ def subjects_of(task: str, values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def values_in(letter: Letter) -> Mapping[str, Any]:
-    """Give the keyword arguments that a letter carries; nothing readable is nothing known."""
+    """Give the values that a letter carries by name; nothing readable is nothing known."""
     try:
-        kwargs = json.loads(letter.body)[1]
-    except (ValueError, LookupError, TypeError, RecursionError):
+        args, kwargs, _ = json.loads(letter.body)
+        return by_name(letter.task, args, kwargs)
+    except (ValueError, TypeError, RecursionError):
         return {}
-    return kwargs if isinstance(kwargs, Mapping) else {}
 
 
 def subjects_in(letter: Letter) -> tuple[str, ...]:

@@ -7,12 +7,14 @@ from typing import Any
 
 import structlog
 
-from events.fact import Fact, read_event
+from config.logs import bound
+from events.envelope import CloudEvent, read_event
+from events.fact import Fact, known_facts
 from ledger import Claim
 from odoo_client import Outcome, Status
 from purser.changes import Change
 from purser.declare import Automation
-from purser.errors import Permanent, Transient
+from purser.errors import Permanent, Refusal, Transient
 from workers.apply import Applied, settle
 from workers.fleet import Fleet
 
@@ -21,14 +23,35 @@ log = structlog.get_logger(__name__)
 CLAIM_LEASE = dt.timedelta(seconds=60)
 _NAMESPACE = uuid.UUID("8d5a4b1e-6a5c-5b53-9a40-6f7b7c0d2e11")
 TRIES_ON_CONFLICT = 3
+ACCEPT = "purser.accept"
+
+
+def tell(fleet: Fleet, event: CloudEvent) -> None:
+    """Put an event on the queue of its kind, once it was read: the way of every door of ours."""
+    told = event.model_dump(mode="json", exclude_none=True)
+    fleet.publish(ACCEPT, {"event": told}, label=f"{event.type} {event.id}", queue=queue_of(event.type))
+
+
+def queue_of(event_type: str) -> str:
+    """Give the queue of an event: master data flows with the bulk, so that no flood of it delays a won deal."""
+    kind = known_facts().get(event_type)
+    return "apply" if kind is not None and kind.is_master() else "events"
 
 
 def accept(fleet: Fleet, raw: Mapping[str, Any], *, holder: str) -> tuple[str, ...]:
     """Check an event, and send one message per automation. Give the automations it was sent to.
 
-    The same (source, id) again is not sent again. It counts as seen only after every message is out.
+    The same (source, id) again is not sent again. It counts as seen only after every message is out. Refusal when the
+    policy gives the fact to another source.
     """
     envelope, fact = read_event(raw)
+    with bound(correlation=envelope.trace):
+        return _accept(fleet, envelope, fact, holder)
+
+
+def _accept(fleet: Fleet, envelope: CloudEvent, fact: Fact, holder: str) -> tuple[str, ...]:
+    if objection := fleet.policies.ownership.objection(type(fact), envelope.source):
+        raise Refusal(objection)
     claim = fleet.ledger.events.claim(envelope.source, envelope.id, holder=holder, lease=CLAIM_LEASE)
     if claim is Claim.DONE:
         log.info("event seen before", type=envelope.type, event_id=envelope.id)
@@ -50,12 +73,18 @@ def accept(fleet: Fleet, raw: Mapping[str, Any], *, holder: str) -> tuple[str, .
 
 
 def send(fleet: Fleet, automation: str, event: Mapping[str, Any]) -> None:
-    """Send one automation its event. However often this is done, the message is the same one, by its id."""
+    """Send one automation its event. However often this is done, the message is the same one, by its id.
+
+    What follows from an event that is part of a trace correlates by that trace.
+    """
     source, event_id = str(event["source"]), str(event["id"])
+    trace = str(event.get("traceparent") or "").split("-")[1:2]
     fleet.publish(
         "purser.react",
         {"automation": automation, "event": event},
         label=f"{automation}, {event['type']} {event_id}",
+        queue=queue_of(str(event["type"])),
+        **({"root_id": trace[0]} if trace else {}),
         task_id=str(uuid.uuid5(_NAMESPACE, f"{len(source)}:{source}{event_id}\n{automation}")),
     )
 

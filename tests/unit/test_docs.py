@@ -20,7 +20,7 @@ from console.controls import report
 from docs.examples.ask_for_reference import ask_for_reference
 from docs.examples.ownerless_projects import RunningProject, ownerless_projects
 from docs.generate import REFERENCE, pages
-from events.fact import read_event
+from events.envelope import read_event
 from events.opportunity import OpportunityWon
 from purser import Exempt, Kept, Ref, Scope, Watched
 from purser.catalogue import Catalogue
@@ -191,6 +191,7 @@ def test_the_readme_is_short() -> None:
         ("write-an-automation.md", "python", "ask_for_reference.py"),
         ("policies.md", "yaml", "policies.yaml"),
         ("emit-events.md", "json", "opportunity-won.json"),
+        ("emit-events.md", "py", "producers/with_celery.py"),
     ],
 )
 def test_a_page_shows_the_example_that_is_tested(page: str, language: str, example: str) -> None:

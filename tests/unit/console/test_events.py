@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from events.fact import read_event
+from events.contract import asyncapi, schema_of
+from events.envelope import read_event
+from events.fact import known_facts
 from events.opportunity import OpportunityWon
 from tests.unit.console.conftest import Purser
 
@@ -29,6 +31,18 @@ def test_a_fact_shows_its_schema(purser: Purser) -> None:
     told = json.loads(purser("events", "schema", "opportunity.won.v1").stdout)
     assert told["required"] == ["opportunity_id"]
     assert told["$schema"].endswith("2020-12/schema")
+
+
+def test_all_schemas_and_the_document_are_printed_as_they_stand_in_the_reference(purser: Purser) -> None:
+    told = json.loads(purser("events", "schema", "--all").stdout)
+    assert told.keys() == known_facts().keys()
+    assert told["invoice.posted.v1"] == schema_of(known_facts()["invoice.posted.v1"])
+    assert json.loads(purser("events", "asyncapi").stdout) == asyncapi()
+
+
+@pytest.mark.parametrize("args", [[], ["opportunity.won.v1", "--all"]])
+def test_one_schema_or_all_of_them_is_asked_for(purser: Purser, args: list[str]) -> None:
+    assert purser("events", "schema", *args).exit_code == 2
 
 
 def test_an_unknown_fact_is_nothing_that_matches(purser: Purser) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from config.policies import parse_policies
 from config.settings import Settings
-from events.fact import CloudEvent
+from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
 from ledger import Ledger, Letter, LetterFilter, LetterState
 from purser.cases import CaseKey, CaseMemory, CaseState

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from events.fact import CloudEvent
+from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
 from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.changes import Update
