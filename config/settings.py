@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 from pydantic import Field, Secret, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from config.signing import keys_in, secrets_in
 from purser.errors import Mistake
 from purser.words import did_you_mean
 
@@ -121,6 +122,10 @@ class Settings(BaseSettings):
         "purser.accept,purser.react", description="tasks whose dead letters may be edited, with commas between"
     )
 
+    outbound_secrets: SecretStr | None = Field(
+        None, description='the secrets that sign what subscriptions are sent, as JSON: {"n8n": "whsec_..."}'
+    )
+
     # ------------------------------------------------------------------------------ build --
 
     @classmethod
@@ -206,6 +211,13 @@ class Settings(BaseSettings):
         if parts.username is not None or parts.query or parts.fragment:
             raise ValueError("write the address alone, without user, password or what follows a ? or #")
         return url.rstrip("/")
+
+    @field_validator("outbound_secrets")
+    @classmethod
+    def _secrets_sign(cls, secrets: SecretStr | None) -> SecretStr | None:
+        if secrets is not None:
+            keys_in(secrets.get_secret_value())
+        return secrets
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -293,6 +305,11 @@ class Settings(BaseSettings):
         """The tasks whose dead letters may be edited."""
         return frozenset(name.strip() for name in self.editable.split(",")) - {""}
 
+    @property
+    def outbound_keys(self) -> Mapping[str, tuple[bytes, ...]]:
+        """The keys that sign what goes out, by the name a subscription gives its secret; the newest first."""
+        return {} if self.outbound_secrets is None else keys_in(self.outbound_secrets.get_secret_value())
+
     def to_environ(self) -> dict[str, str]:
         """Give the variables that load these settings again in a child process, secrets included."""
         values = ((name, getattr(self, name)) for name in type(self).model_fields)
@@ -308,6 +325,9 @@ class Settings(BaseSettings):
                 yield from (urlsplit(url).password or "" for url in value.get_secret_value().split(";"))
             elif isinstance(value, SecretStr):
                 yield value.get_secret_value()
+        if self.outbound_secrets is not None:
+            for several in secrets_in(self.outbound_secrets.get_secret_value()).values():
+                yield from several
 
 
 def mask_url(url: str) -> str:

@@ -17,12 +17,14 @@ from ledger.home import Home
 from ledger.inbox import Inbox, InboxEntry
 from ledger.letter import Attempt, Letter, LetterGroup, LetterState
 from ledger.letters import Letters
+from ledger.outbound import Next, Outbound, SwitchedOff, Turn
 from ledger.pages import Page
 from ledger.pauses import Pause, PauseBoard, Pauses
 from ledger.refusals import RefusalEntry, Refusals, RefusalState
 from ledger.replaying import LeftOver, Progress, Took
 from ledger.replays import Ending, Replay, ReplayState, Stage
 from ledger.runs import Outcome, RunRecord, Runs
+from ledger.sendings import Sending, Sendings, Sent, Tally
 from ledger.settled import Settled
 from ledger.slots import Claim, Slots
 from purser.gate import Verdict, Wait
@@ -60,6 +62,8 @@ __all__ = [
     "LetterState",
     "Letters",
     "Member",
+    "Next",
+    "Outbound",
     "Outcome",
     "Page",
     "Patched",
@@ -75,11 +79,17 @@ __all__ = [
     "RunRecord",
     "Runs",
     "SeenEvents",
+    "Sending",
+    "Sendings",
+    "Sent",
     "Settled",
     "Slots",
     "Stage",
+    "SwitchedOff",
+    "Tally",
     "Ticket",
     "Took",
+    "Turn",
     "Verdict",
     "Wait",
     "fingerprint",

@@ -21,11 +21,13 @@ from ledger.health import Health, health_of
 from ledger.home import Home
 from ledger.inbox import Inbox
 from ledger.letters import Letters
+from ledger.outbound import Outbound
 from ledger.pauses import Pauses
 from ledger.refusals import Refusals
 from ledger.replaying import Replaying
 from ledger.replays import Replays
 from ledger.runs import Runs
+from ledger.sendings import Sendings
 from ledger.slots import Slots
 from ledger.store import Store
 from purser.errors import Mistake
@@ -54,6 +56,8 @@ class Ledger:
         self.events = SeenEvents(self._store)
         self.inbox = Inbox(self._store)
         self.deliveries = Deliveries(self._store)
+        self.outbound = Outbound(self._store)
+        self.sendings = Sendings(self._store)
         self.refusals = Refusals(self._store)
         self.audit = Audit(self._store)
         self.home = Home(self._store)
@@ -79,9 +83,9 @@ class Ledger:
             raise Mistake(f"PURSER_LEDGER_URL: {error}. Write redis://, rediss://, unix:// or sentinel://") from error
         return cls(client, prefix=prefix, now=now)
 
-    def gate(self, name: str, bounds: Bounds | None = None) -> Gate:
-        """Give the gate before an Odoo, shared by all who name it alike."""
-        return Gate(self._store, name, bounds, now=self._now)
+    def gate(self, name: str, bounds: Bounds | None = None, *, who: str = "Odoo") -> Gate:
+        """Give the gate before an Odoo or another side, shared by all who name it alike."""
+        return Gate(self._store, name, bounds, now=self._now, who=who)
 
     def now(self) -> dt.datetime:
         """Give the present by the clock that all workers share."""

@@ -158,14 +158,15 @@ def test_a_child_process_can_load_the_same_settings() -> None:
 @pytest.mark.parametrize("name", Settings.file_names())
 def test_each_secret_may_stand_in_a_file(name: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
-    secret.write_text("redis://:from-file@localhost/1\n")
     variable = name.removesuffix("_FILE")
+    told = '{"n8n": "whsec_' + "QUJD" * 8 + '"}' if "SECRETS" in name else "redis://:from-file@localhost/1"
+    secret.write_text(f"{told}\n")
     environ = {**COMPLETE, name: str(secret)}
     environ.pop(variable, None)
     if variable.endswith("_API_KEY"):
         environ[variable.replace("_API_KEY", "_LOGIN")] = "bot"
     loaded = Settings.load(environ=environ).to_environ()
-    assert loaded[variable] == "redis://:from-file@localhost/1"
+    assert loaded[variable] == told
 
 
 def test_every_secret_has_a_file_form_and_nothing_else_has() -> None:
@@ -174,6 +175,7 @@ def test_every_secret_has_a_file_form_and_nothing_else_has() -> None:
         "PURSER_LEDGER_URL_FILE",
         "PURSER_SENTRY_DSN_FILE",
         "PURSER_FLOWER_PASSWORD_FILE",
+        "PURSER_OUTBOUND_SECRETS_FILE",
     }
     assert mistakes(environ={"PURSER_ODOO_DB_FILE": "x"})[0].startswith("PURSER_ODOO_DB_FILE is unknown")
 
