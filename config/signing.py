@@ -1,53 +1,43 @@
-"""Secrets that sign events over HTTP, by name. Several under one name count at once, so that one can be replaced."""
+"""Signing secrets by the name of who signs. Several under one name count at once, so that one can be replaced."""
 
-import json
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from events.signature import read_secret
+from events.signature import PREFIX, read_secret
 from purser.errors import Mistake
-from purser.words import is_wire_name
 
-MOST = 5
-"""So many may count at once under one name: a rotation takes two."""
+MOST_SECRETS = 5
+"""So many may count at once under one name: an exchange takes two."""
 
 
-def secrets_in(text: str) -> Mapping[str, tuple[str, ...]]:
-    """Read `{"name": "whsec_...", "other": ["whsec_new", "whsec_old"]}`; the first of several is the newest.
+def read_keys(text: str) -> Mapping[str, tuple[bytes, ...]]:
+    """Read `crm whsec_new whsec_old; billing whsec_...`, one entry a line or with `;` between; `#` begins a remark.
 
-    ValueError says what is wrong. No value stands in a message.
+    Gives the keys of each name, in their order. Mistake names an entry by its number: whatever stands in it may be a
+    secret.
     """
+    lines = [line.partition("#")[0].split() for line in re.split(r"[\n;]", text)]
+    entries = [_entry(number, words) for number, words in enumerate([words for words in lines if words], start=1)]
+    if not entries:
+        raise Mistake(f"nobody is named: write a name and its secrets, such as `n8n {PREFIX}...`")
+    if len(dict(entries)) < len(entries):
+        raise Mistake("the same name stands there twice: write all its secrets behind it once")
+    return MappingProxyType(dict(entries))
+
+
+def secrets_in(text: str) -> tuple[str, ...]:
+    """Give every secret in such a text, for whoever keeps them out of logs."""
+    return tuple(word for word in re.split(r"[\s;]+", text) if word.startswith(PREFIX))
+
+
+def _entry(number: int, words: list[str]) -> tuple[str, tuple[bytes, ...]]:
+    name, *secrets = words
+    if name.startswith(PREFIX):
+        raise Mistake(f"entry {number} begins with a secret: the name stands first, as in `n8n {PREFIX}...`")
+    if not 1 <= len(secrets) <= MOST_SECRETS:
+        raise Mistake(f"entry {number} has {len(secrets)} secrets: 1 to {MOST_SECRETS} stand behind the name")
     try:
-        told = json.loads(text, object_pairs_hook=_once)
-    except (json.JSONDecodeError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
-        raise ValueError('write JSON: {"name": "whsec_..."}, or a list of secrets where several count')
-    return MappingProxyType({name: _several(name, one) for name, one in told.items()})
-
-
-def keys_in(text: str) -> Mapping[str, tuple[bytes, ...]]:
-    """Give the keys behind the secrets of each name."""
-    return MappingProxyType({name: tuple(map(read_secret, several)) for name, several in secrets_in(text).items()})
-
-
-def _several(name: str, told: object) -> tuple[str, ...]:
-    if not is_wire_name(name):
-        raise ValueError("a name is lower-case words with hyphens, such as `n8n`, and one of these is not")
-    given = told if isinstance(told, list) else [told]
-    found = tuple(one for one in given if isinstance(one, str))
-    if not 1 <= len(found) <= MOST or len(found) < len(given):
-        raise ValueError(f"`{name}`: write one secret as a text, or a list of at most {MOST}")
-    for one in found:
-        try:
-            read_secret(one)
-        except Mistake as error:
-            raise ValueError(f"`{name}`: {error}") from None
-    return found
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    told = dict(pairs)
-    if len(told) < len(pairs):
-        raise ValueError("a name stands there twice: give it a list of its secrets")
-    return told
+        return name, tuple(map(read_secret, secrets))
+    except Mistake as error:
+        raise Mistake(f"entry {number}: {error}") from None

@@ -9,7 +9,7 @@ import structlog
 
 from config.logs import bound
 from events.envelope import CloudEvent, read_event
-from events.fact import Fact, known_facts
+from events.fact import Fact
 from ledger import Claim
 from odoo_client import Outcome, Status
 from purser.changes import Change
@@ -19,24 +19,12 @@ from workers import outbound
 from workers.apply import Applied, settle
 from workers.fleet import Fleet
 from workers.reactions import Reaction
+from workers.telling import queue_of
 
 log = structlog.get_logger(__name__)
 
 CLAIM_LEASE = dt.timedelta(seconds=60)
 TRIES_ON_CONFLICT = 3
-ACCEPT = "purser.accept"
-
-
-def tell(fleet: Fleet, event: CloudEvent) -> None:
-    """Put an event on the queue of its kind, once it was read: the way of every door of ours."""
-    told = event.model_dump(mode="json", exclude_none=True)
-    fleet.publish(ACCEPT, {"event": told}, label=f"{event.type} {event.id}", queue=queue_of(event.type))
-
-
-def queue_of(event_type: str) -> str:
-    """Give the queue of an event: master data flows with the bulk, so that no flood of it delays a won deal."""
-    kind = known_facts().get(event_type)
-    return "apply" if kind is not None and kind.is_master() else "events"
 
 
 def accept(fleet: Fleet, raw: Mapping[str, Any], *, holder: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import itertools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,7 @@ def start(redis_url: str, tmp_path: Path) -> Iterator[Any]:
             "PURSER_ODOO_LOGIN": "none",
             "PURSER_ODOO_API_KEY": "none",
             "PURSER_POLICIES": str(policies),
-            "PURSER_OUTBOUND_SECRETS": json.dumps({"n8n": SECRET}),
+            "PURSER_OUTBOUND_SECRETS": f"n8n {SECRET}",
             "PURSER_LEASE": "3",
             "PURSER_HEARTBEAT": "0.5",
         }

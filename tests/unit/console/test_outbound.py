@@ -36,7 +36,7 @@ def desk(purser: Purser, receiver: Receiver, redis_url: str) -> Purser:
     settings = {
         "PURSER_BROKER_URL": redis_url,
         "PURSER_POLICIES": "firm.yaml",
-        "PURSER_OUTBOUND_SECRETS": json.dumps({"n8n": SECRET}),
+        "PURSER_OUTBOUND_SECRETS": f"n8n {SECRET}",
     }
 
     def run(*args: str, stdin: str = "", **environ: str) -> object:
@@ -160,10 +160,10 @@ def test_a_subscription_can_be_paused_and_a_misspelt_one_is_caught(desk: Purser,
 
 def test_the_check_of_a_policy_knows_which_secrets_there_are(desk: Purser) -> None:
     assert desk("policies", "check").exit_code == 0
-    wrong = desk("policies", "check", PURSER_OUTBOUND_SECRETS=json.dumps({"n8m": SECRET}))
+    wrong = desk("policies", "check", PURSER_OUTBOUND_SECRETS=f"n8m {SECRET}")
     assert wrong.exit_code == 4
     assert "holds no secret `n8n`. Did you mean `n8m`?" in wrong.stdout
-    told = json.loads(desk("policies", "check", "--json", PURSER_OUTBOUND_SECRETS=json.dumps({"x": SECRET})).stdout)
+    told = json.loads(desk("policies", "check", "--json", PURSER_OUTBOUND_SECRETS=f"x {SECRET}").stdout)
     assert (told["ok"], len(told["problems"])) == (False, 1)
     unknown = desk("policies", "check", PURSER_OUTBOUND_SECRETS="")
     assert (unknown.exit_code, "is not known" in unknown.stderr) == (0, True)

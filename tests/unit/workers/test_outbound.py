@@ -2,7 +2,6 @@
 
 import datetime as dt
 import itertools
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +28,7 @@ CATALOGUE = catalogue()
 SETTINGS = Settings.load(
     environ={
         "PURSER_LEDGER_URL": "redis://localhost",
-        "PURSER_OUTBOUND_SECRETS": json.dumps({"n8n": SECRET}),
+        "PURSER_OUTBOUND_SECRETS": f"n8n {SECRET}",
     }
 )
 _numbers = itertools.count()
