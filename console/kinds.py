@@ -9,6 +9,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from pydantic import AwareDatetime
+
 
 def kind(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     """Say in words what a value may be."""
@@ -29,6 +31,7 @@ _WORDS: Mapping[Any, str] = {
     Path: "path",
     date: "day",
     datetime: "moment",
+    AwareDatetime: "moment",
 }
 
 

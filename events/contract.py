@@ -33,7 +33,8 @@ def _schema(fact: type[Fact]) -> dict[str, Any]:
 def example_of(fact: type[Fact]) -> dict[str, Any]:
     """Give an event of this fact as it may be sent."""
     properties = fact.model_json_schema()["properties"]
-    told = fact.model_validate({name: one["examples"][0] for name, one in properties.items() if "examples" in one})
+    examples = {name: (one | one.get("anyOf", [{}])[0]).get("examples") for name, one in properties.items()}
+    told = fact.model_validate({name: some[0] for name, some in examples.items() if some})
     return {
         "specversion": "1.0",
         "id": told.identity,

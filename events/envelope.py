@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.config import JsonDict
 
 from events.fact import Fact, known_facts
 from events.values import Instant
@@ -52,11 +53,11 @@ def _attribute(most: int, says: str) -> Any:
     return Field(min_length=1, max_length=most, description=says)
 
 
-Attribute = Annotated[str, AfterValidator(_is_text)]
+READABLE = AfterValidator(_is_text)
 MediaType = Annotated[str, Field(max_length=100, json_schema_extra={"pattern": _JSON}), AfterValidator(_is_json)]
 Trace = Annotated[str, Field(max_length=55, json_schema_extra={"pattern": _TRACE}), AfterValidator(_is_trace)]
 
-_EXTENSIONS = {
+_EXTENSIONS: JsonDict = {
     "propertyNames": {"pattern": _NAME},
     "additionalProperties": {
         "description": "An extension.",
@@ -80,13 +81,13 @@ class CloudEvent(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", json_schema_extra=_EXTENSIONS)
 
     specversion: Literal["1.0"] = Field("1.0", description="The version of CloudEvents.")
-    id: Annotated[Attribute, _attribute(200, "Which event of its source this is. Told again, it is the same.")]
-    source: Annotated[Attribute, _attribute(300, "Who says so, such as /crm/website.")]
-    type: Annotated[Attribute, _attribute(200, "The fact, with its version.")]
+    id: Annotated[str, _attribute(200, "Which event of its source this is. Told again, it is the same."), READABLE]
+    source: Annotated[str, _attribute(300, "Who says so, such as /crm/website."), READABLE]
+    type: Annotated[str, _attribute(200, "The fact, with its version."), READABLE]
     time: Instant | None = Field(None, description="When it happened.")
-    subject: Annotated[Attribute, _attribute(300, "The record it is about, such as crm.lead/42.")] | None = None
+    subject: Annotated[str, _attribute(300, "The record it is about, such as crm.lead/42."), READABLE] | None = None
     datacontenttype: MediaType | None = Field("application/json", description="What data is: JSON.")
-    dataschema: Annotated[Attribute, _attribute(300, "Where the schema of data stands.")] | None = None
+    dataschema: Annotated[str, _attribute(300, "Where the schema of data stands."), READABLE] | None = None
     traceparent: Trace | None = Field(None, description="The trace it is part of, as W3C Trace Context writes it.")
     data: dict[str, Any] = Field(description="What the fact says.")
 

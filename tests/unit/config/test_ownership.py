@@ -15,7 +15,7 @@ def policies(text: str) -> Policies:
     return parse_policies(Catalogue.of([]), f"version: 1\n{text}", source="firm.yaml")
 
 
-OWNED = policies("ownership:\n  customer: [/crm]\n  resource: [urn:hr:, /hr/payroll]").ownership
+OWNED = policies('ownership:\n  customer: [/crm]\n  resource: ["urn:hr:", /hr/payroll]').ownership
 
 
 @pytest.mark.parametrize("source", ["/crm", "/crm/website", "/crm#1", "/odoo", "/odoo/firm"])

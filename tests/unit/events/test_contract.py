@@ -3,11 +3,12 @@
 import datetime as dt
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -140,11 +141,9 @@ def test_a_schema_takes_what_its_model_takes(told: tuple[type[Fact], dict[str, A
     kind, data = told
     names = st.sampled_from([*kind.model_fields, "other"])
     data = {**data, **more.draw(st.dictionaries(names, ODD, min_size=1, max_size=2))}
-    try:
+    with suppress(ValidationError):
         kind.model_validate(data)
-    except ValidationError:
-        assume(False)
-    assert SCHEMAS[kind.type].is_valid(json.loads(json.dumps(data)))
+        assert SCHEMAS[kind.type].is_valid(json.loads(json.dumps(data)))
 
 
 def test_an_instant_is_kept_in_utc_and_one_without_a_zone_is_refused() -> None:
@@ -170,7 +169,7 @@ class WonSecond(Fact, type="opportunity.won.v2", about=("crm.lead", "opportunity
 
 
 def test_a_new_version_is_a_new_class_and_messages_of_the_old_one_still_run() -> None:
-    both = {**FACTS, WonSecond.type: WonSecond}
+    both: dict[str, type[Fact]] = {**FACTS, WonSecond.type: WonSecond}
     old = CloudEvent.wrap(OpportunityWon(opportunity_id=7), source="/crm", time=NOW).model_dump(mode="json")
     new = {**old, "type": "opportunity.won.v2", "data": {"opportunity_id": 7, "won_at": "2026-11-22T09:30:00Z"}}
     assert type(read_event(old, facts=both)[1]) is OpportunityWon
