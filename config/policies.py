@@ -22,6 +22,7 @@ from config.ownership import Ownership, read_ownership
 from config.patience import Patience, read_freezes, read_retries
 from config.queues import QUEUES
 from config.report import Report
+from config.subscriptions import Subscription, read_subscriptions
 from purser.cadence import Cadence, Freeze, parse_cadence
 from purser.cases import Rung
 from purser.catalogue import Catalogue
@@ -48,6 +49,7 @@ _KEYS = (
     "freezes",
     "dead_letters",
     "ownership",
+    "subscriptions",
 )
 _CONTROL_KEYS = ("enabled", "every", "severity", "ladder", "tunables")
 _AUTOMATION_KEYS = ("enabled", "tunables")
@@ -104,6 +106,7 @@ class Policies:
     freezes: tuple[Freeze, ...] = ()
     dead_letters: LetterPolicy = field(default_factory=LetterPolicy)
     ownership: Ownership = field(default_factory=Ownership)
+    subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
 
     def control(self, name: str) -> ControlPolicy:
         """Give the policy of a control; Mistake suggests the right name."""
@@ -113,12 +116,16 @@ class Policies:
         """Give the policy of an automation; Mistake suggests the right name."""
         return _named("automation", name, self.automations)
 
+    def subscription(self, name: str) -> Subscription:
+        """Give a subscription; Mistake suggests the right name."""
+        return _named("subscription", name, self.subscriptions)
+
     def cadences(self) -> dict[str, Cadence]:
         """Give how often each enabled control is checked."""
         return {name: policy.every for name, policy in self.controls.items() if policy.enabled}
 
     def retry(self, task: str, error: BaseException | type[BaseException]) -> RetryPolicy:
-        """Give how a failure of a task (`scan`, `apply`, `accept`, `react`) is tried again."""
+        """Give how a failure of a task (`scan`, `apply`, `accept`, `react`, `deliver`) is tried again."""
         return self.patience.of(task, error if isinstance(error, type) else type(error))
 
     def unstaffed(self) -> tuple[str, ...]:
@@ -141,6 +148,11 @@ class Policies:
                 **({"freezes": [freeze.told() for freeze in self.freezes]} if self.freezes else {}),
                 **({"dead_letters": self.dead_letters.told()} if self.dead_letters.told() else {}),
                 **({"ownership": self.ownership.told()} if self.ownership.told() else {}),
+                **(
+                    {"subscriptions": {name: one.told() for name, one in self.subscriptions.items()}}
+                    if self.subscriptions
+                    else {}
+                ),
             }
         )
 
@@ -185,6 +197,7 @@ def _policies(report: Report, catalogue: Catalogue, root: Marked) -> Policies:
     roles = _roles(report, catalogue, top.get("roles"))
     controls = _entries(report, top.get("controls"), "controls", catalogue.controls)
     automations = _entries(report, top.get("automations"), "automations", catalogue.automations)
+    subscriptions = read_subscriptions(report, top.get("subscriptions"))
     policies = Policies(
         source=report.source,
         version=report.read(top.get("version"), "version", _version, _VERSION),
@@ -198,21 +211,23 @@ def _policies(report: Report, catalogue: Catalogue, root: Marked) -> Policies:
             {name: _automation(report, one, automations.get(name)) for name, one in catalogue.automations.items()}
         ),
         patience=read_retries(report, top.get("retries")),
-        freezes=read_freezes(report, top.get("freezes"), _targets(catalogue)),
+        freezes=read_freezes(report, top.get("freezes"), _targets(catalogue, subscriptions)),
         dead_letters=read_letters(report, top.get("dead_letters")),
         ownership=read_ownership(report, top.get("ownership")),
+        subscriptions=subscriptions,
     )
     _suspect_roles(report, top.get("roles"), policies)
     return policies
 
 
-def _targets(catalogue: Catalogue) -> frozenset[str]:
+def _targets(catalogue: Catalogue, subscriptions: Collection[str]) -> frozenset[str]:
     return frozenset(
         {
             "all",
             *(f"queue:{queue}" for queue in QUEUES),
             *(f"control:{name}" for name in catalogue.controls),
             *(f"automation:{name}" for name in catalogue.automations),
+            *(f"subscription:{name}" for name in subscriptions),
         }
     )
 

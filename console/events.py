@@ -17,7 +17,7 @@ from events.fact import Fact, known_facts
 from purser.errors import Mistake, Permanent
 from purser.words import did_you_mean
 from tasks.house import catalogue
-from workers.react import tell
+from workers.telling import send
 
 group = typer.Typer(help="What happened.", no_args_is_help=True)
 SOURCE = "/purser/console"
@@ -92,7 +92,7 @@ def emit(
         as_json(told)
         return
     with context.fleet() as fleet:
-        tell(fleet, envelope)
+        send(fleet, envelope)
         what = f"{envelope.type} {envelope.id}"
         fleet.ledger.audit.append(who=context.who(), action="events.emit", what=what, note=note)
     text(envelope.id)

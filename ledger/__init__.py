@@ -14,15 +14,18 @@ from ledger.graves import Grave
 from ledger.health import Health
 from ledger.held import Held
 from ledger.home import Home
+from ledger.hooks import HookRule, HookTokens
 from ledger.inbox import Inbox, InboxEntry
 from ledger.letter import Attempt, Letter, LetterGroup, LetterState
 from ledger.letters import Letters
+from ledger.outbound import Next, Outbound, SwitchedOff, Turn
 from ledger.pages import Page
 from ledger.pauses import Pause, PauseBoard, Pauses
 from ledger.refusals import RefusalEntry, Refusals, RefusalState
 from ledger.replaying import LeftOver, Progress, Took
 from ledger.replays import Ending, Replay, ReplayState, Stage
 from ledger.runs import Outcome, RunRecord, Runs
+from ledger.sendings import Sending, Sendings, Sent, Tally
 from ledger.settled import Settled
 from ledger.slots import Claim, Slots
 from purser.gate import Verdict, Wait
@@ -49,6 +52,8 @@ __all__ = [
     "Heard",
     "Held",
     "Home",
+    "HookRule",
+    "HookTokens",
     "Inbox",
     "InboxEntry",
     "Kind",
@@ -60,6 +65,8 @@ __all__ = [
     "LetterState",
     "Letters",
     "Member",
+    "Next",
+    "Outbound",
     "Outcome",
     "Page",
     "Patched",
@@ -75,11 +82,17 @@ __all__ = [
     "RunRecord",
     "Runs",
     "SeenEvents",
+    "Sending",
+    "Sendings",
+    "Sent",
     "Settled",
     "Slots",
     "Stage",
+    "SwitchedOff",
+    "Tally",
     "Ticket",
     "Took",
+    "Turn",
     "Verdict",
     "Wait",
     "fingerprint",

@@ -15,7 +15,7 @@ from config.sentry import setup_sentry
 from config.settings import Settings
 from purser.errors import Permanent
 from schedules.beat import beat_entries
-from workers import apply, react, scan
+from workers import apply, outbound, react, scan
 from workers.beat import beat_schedule
 from workers.broker import rabbit, rabbit_wire, rabbit_worker, redis_queue
 from workers.calls import OTHER_NAMES
@@ -32,6 +32,7 @@ ROUTES = {
     **dict.fromkeys(OTHER_NAMES, "events"),
     "purser.react": "events",
     "purser.apply": "apply",
+    "purser.deliver": "outbound",
 }
 
 
@@ -137,6 +138,11 @@ def _register(app: celery.Celery) -> None:
     def react_task(self: Any, automation: str, event: dict[str, Any]) -> dict[str, Any]:
         done = react.react(fleet, automation, event)
         return {"automation": automation, "done": done.done, "already": done.already, "refused": done.refused}
+
+    @app.task(bind=True, name="purser.deliver")
+    def deliver_task(self: Any, subscription: str, event: dict[str, Any]) -> dict[str, Any]:
+        sent = outbound.deliver(fleet, subscription, event, attempt=(self.request.retries or 0) + 1)
+        return {"subscription": subscription, "outcome": sent}
 
 
 def batch_of(settings: Settings, request: Any) -> int:

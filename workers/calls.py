@@ -13,6 +13,7 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "purser.apply": ("control", "slot", "run", "steps"),
         "purser.accept": ("event",),
         "purser.react": ("automation", "event"),
+        "purser.deliver": ("subscription", "event"),
     }
 )
 """What the tasks of this release take, in their order."""

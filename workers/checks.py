@@ -55,6 +55,8 @@ def check_all(settings: Settings, policies: Callable[[], Policies]) -> Iterator[
         yield broker(settings)
     if settings.ledger_url is not None:
         yield from ledger(settings)
+    if values is not None and values.subscriptions:
+        yield from subscriptions(settings, values)
     if all((settings.odoo_url, settings.odoo_db)):
         yield from _odoo(settings, declared, values)
 
@@ -121,6 +123,28 @@ def ledger(settings: Settings) -> Iterator[Check]:
         again = f", next try {gate.until:%H:%M:%S}Z" if gate.until else ""
         found = f"{gate.breaker} after {gate.failures} failures in a row{again}"
         yield Check("breaker", Level.WARN, found, "see why Odoo fails; calls go on by themselves once it answers")
+
+
+def subscriptions(settings: Settings, policies: Policies) -> Iterator[Check]:
+    """Can what goes out be signed, and does anybody take it?"""
+    unsigned = sorted({one.secret for one in policies.subscriptions.values()} - settings.outbound_keys.keys())
+    off: list[str] = []
+    if settings.ledger_url is not None:
+        book = Ledger.connect(settings.ledger)
+        try:
+            off = sorted(book.outbound.switched_off().keys() & policies.subscriptions.keys())
+        except PurserError:
+            pass  # the ledger has a check of its own
+        finally:
+            book.close()
+    if unsigned:
+        found = f"PURSER_OUTBOUND_SECRETS holds no secret {', '.join(unsigned)}"
+        yield Check("subscriptions", Level.FAIL, found, "add it: nothing is sent unsigned")
+    if off:
+        found = f"switched off, for the receiver wants no more: {', '.join(off)}"
+        yield Check("subscriptions", Level.WARN, found, "ask the receiver, then `purser outbound enable NAME`")
+    if not unsigned and not off:
+        yield Check("subscriptions", Level.OK, f"{len(policies.subscriptions)} can be signed; `purser outbound list`")
 
 
 def judge_ledger(health: Health) -> Iterator[Check]:

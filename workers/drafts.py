@@ -67,6 +67,7 @@ class Drafter:
             "purser.apply": self._apply,
             "purser.accept": self._accept,
             "purser.react": self._react,
+            "purser.deliver": self._deliver,
         }
 
     def draft(self, letter: Letter) -> Draft:
@@ -129,6 +130,16 @@ class Drafter:
         steps = [step for one in reacting for step in self._decided(one, fact)]
         why = f"it is accepted, and goes to {', '.join(one.name for one in reacting)}"
         return Draft(letter=letter, steps=tuple(steps), gravest=OF_A_DECISION, decided=True, why=why)
+
+    def _deliver(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+        """What goes out changes nothing in Odoo."""
+        name = _text(values, "subscription")
+        one = self._fleet.policies.subscription(name)
+        if not one.enabled or name in self._fleet.ledger.outbound.switched_off():
+            return Draft(
+                letter=letter, fate=Fate.UNKNOWN, why=f"subscription `{name}` is switched off: it is left out"
+            )
+        return Draft(letter=letter, fate=Fate.APPLY, why=f"it is sent to `{name}` at {one.place}")
 
     def _decided(self, automation: Automation, fact: Fact) -> tuple[Step, ...]:
         if self.away is not None:

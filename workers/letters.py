@@ -102,7 +102,7 @@ def subjects_of(task: str, values: Mapping[str, Any]) -> tuple[str, ...]:
         case "purser.apply":
             steps = values.get("steps")
             found = [ref for step in (steps if isinstance(steps, list) else ()) for ref in _of_step(step)]
-        case "purser.accept" | "purser.react":
+        case "purser.accept" | "purser.react" | "purser.deliver":
             found = list(_of_event(values.get("event")))
         case _:
             found = []

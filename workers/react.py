@@ -1,7 +1,7 @@
-"""An event is accepted once; each automation reacts on a message of its own, so siblings cannot poison each other."""
+"""An event is accepted once; each automation and each subscription gets a message of its own, so that none can poison
+another."""
 
 import datetime as dt
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,37 +9,26 @@ import structlog
 
 from config.logs import bound
 from events.envelope import CloudEvent, read_event
-from events.fact import Fact, known_facts
+from events.fact import Fact
 from ledger import Claim
 from odoo_client import Outcome, Status
 from purser.changes import Change
 from purser.declare import Automation
 from purser.errors import Permanent, Refusal, Transient
+from workers import outbound
 from workers.apply import Applied, settle
 from workers.fleet import Fleet
+from workers.reactions import Reaction
+from workers.telling import queue_of
 
 log = structlog.get_logger(__name__)
 
 CLAIM_LEASE = dt.timedelta(seconds=60)
-_NAMESPACE = uuid.UUID("8d5a4b1e-6a5c-5b53-9a40-6f7b7c0d2e11")
 TRIES_ON_CONFLICT = 3
-ACCEPT = "purser.accept"
-
-
-def tell(fleet: Fleet, event: CloudEvent) -> None:
-    """Put an event on the queue of its kind, once it was read: the way of every door of ours."""
-    told = event.model_dump(mode="json", exclude_none=True)
-    fleet.publish(ACCEPT, {"event": told}, label=f"{event.type} {event.id}", queue=queue_of(event.type))
-
-
-def queue_of(event_type: str) -> str:
-    """Give the queue of an event: master data flows with the bulk, so that no flood of it delays a won deal."""
-    kind = known_facts().get(event_type)
-    return "apply" if kind is not None and kind.is_master() else "events"
 
 
 def accept(fleet: Fleet, raw: Mapping[str, Any], *, holder: str) -> tuple[str, ...]:
-    """Check an event, and send one message per automation. Give the automations it was sent to.
+    """Check an event, and send one message per automation and subscription. Give the names of these reactions.
 
     The same (source, id) again is not sent again. It counts as seen only after every message is out. Refusal when the
     policy gives the fact to another source.
@@ -62,31 +51,35 @@ def _accept(fleet: Fleet, envelope: CloudEvent, fact: Fact, holder: str) -> tupl
         a.name for a in fleet.catalogue.reacting_to(type(fact)) if fleet.policies.automation(a.name).enabled
     )
     told = envelope.model_dump(mode="json", exclude_none=True)
+    subscribed = outbound.subscribed(fleet, envelope, fact)
+    names += tuple(one.name for one in subscribed)
     fleet.ledger.inbox.accept(
         envelope.source, envelope.id, told, names, again_after=dt.timedelta(seconds=fleet.settings.stalled_after)
     )
+    outbound.line_up(fleet, subscribed, told)
     for name in names:
         send(fleet, name, told)
     fleet.ledger.events.mark(envelope.source, envelope.id)
-    log.info("event accepted", type=envelope.type, event_id=envelope.id, automations=names)
+    log.info("event accepted", type=envelope.type, event_id=envelope.id, reactions=names)
     return names
 
 
-def send(fleet: Fleet, automation: str, event: Mapping[str, Any]) -> None:
-    """Send one automation its event. However often this is done, the message is the same one, by its id.
+def send(fleet: Fleet, name: str, event: Mapping[str, Any]) -> None:
+    """Send one reaction its event. However often this is done, the message is the same one, by its id.
 
     What follows from an event that is part of a trace correlates by that trace.
     """
-    source, event_id = str(event["source"]), str(event["id"])
+    reaction = Reaction(str(event["source"]), str(event["id"]), name)
+    label = f"{name}, {event['type']} {reaction.event_id}"
     trace = str(event.get("traceparent") or "").split("-")[1:2]
-    fleet.publish(
-        "purser.react",
-        {"automation": automation, "event": event},
-        label=f"{automation}, {event['type']} {event_id}",
-        queue=queue_of(str(event["type"])),
-        **({"root_id": trace[0]} if trace else {}),
-        task_id=str(uuid.uuid5(_NAMESPACE, f"{len(source)}:{source}{event_id}\n{automation}")),
-    )
+    same: dict[str, Any] = {"label": label, "task_id": reaction.message_id}
+    if trace:
+        same["root_id"] = trace[0]
+    if reaction.subscription:
+        fleet.publish("purser.deliver", {"subscription": reaction.subscription, "event": event}, **same)
+    else:
+        queue = queue_of(str(event["type"]))
+        fleet.publish("purser.react", {"automation": name, "event": event}, queue=queue, **same)
 
 
 def decide(fleet: Fleet, automation: Automation, fact: Fact) -> tuple[Change, ...]:

@@ -112,7 +112,7 @@ def test_every_command_that_is_named_exists_with_its_options(page: Path) -> None
 
 
 def test_a_command_or_option_that_does_not_exist_is_noticed() -> None:
-    text = "`purser cases lost` and `purser dead replay --everything`\n```\npurser outbound list # soon\n```\n"
+    text = "`purser cases lost` and `purser dead replay --everything`\n```\npurser outbound shout # soon\n```\n"
     assert [bool(complaint(words)) for words in commands(text)] == [True, True, True]
 
 
@@ -192,6 +192,8 @@ def test_the_readme_is_short() -> None:
         ("policies.md", "yaml", "policies.yaml"),
         ("emit-events.md", "json", "opportunity-won.json"),
         ("emit-events.md", "py", "producers/with_celery.py"),
+        ("subscriptions.md", "python", "receive_events.py"),
+        ("subscriptions.md", "js", "receive_events.mjs"),
     ],
 )
 def test_a_page_shows_the_example_that_is_tested(page: str, language: str, example: str) -> None:

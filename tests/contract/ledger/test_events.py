@@ -58,3 +58,10 @@ def test_marking_one_event_marks_no_other(client: redis.Redis, pairs: list[tuple
 
     assert ledger.events.seen(*marked)
     assert not ledger.events.seen(*other)
+
+
+def test_many_events_are_asked_for_at_once(ledger: Ledger) -> None:
+    ledger.events.mark("odoo", "e1")
+
+    assert ledger.events.known([("odoo", "e1"), ("odoo", "e2"), ("crm", "e1")]) == (True, False, False)
+    assert ledger.events.known([]) == ()

@@ -170,6 +170,7 @@ def test_the_example_in_the_house_view_fits_what_ships() -> None:
         "freezes:",
         "dead_letters:",
         "ownership:",
+        "subscriptions:",
     ]
     policies = parse_policies(Catalogue.of(declared), "\n".join(["version: 1", *shown]), source="the example")
     assert policies.control("missing-timesheets").ladder[-1] == Rung("pmo", 3)

@@ -1,0 +1,208 @@
+"""What the gateway has answered for is accepted once, whatever becomes of the broker meanwhile."""
+
+import base64
+import contextlib
+import datetime as dt
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from console.embedded import serving
+from events.signature import read_secret, sign
+from tests.e2e.running import RunningFleet, running
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+SECRET = f"whsec_{base64.b64encode(b'crm' * 10).decode()}"
+SINGLES, BATCHES, SIZE = 1000, 90, 100
+EVENTS = SINGLES + BATCHES * SIZE
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def environment(broker_url: str) -> dict[str, str]:
+    """An Odoo that is not there: of these events the fleet has nothing to do but accept them."""
+    return {
+        "PURSER_BROKER_URL": broker_url,
+        "PURSER_ODOO_URL": "http://127.0.0.1:9",
+        "PURSER_ODOO_DB": "nowhere",
+        "PURSER_ODOO_LOGIN": "nobody",
+        "PURSER_ODOO_API_KEY": "opens nothing",
+        "PURSER_GATEWAY_SECRETS": f"/crm {SECRET}",
+        "PURSER_GATEWAY_PORT": "0",
+        "PURSER_GATEWAY_RATE": "100000",
+        "PURSER_LEASE": "3",
+        "PURSER_HEARTBEAT": "0.5",
+    }
+
+
+class Gateway:
+    """`purser gateway` as a process."""
+
+    def __init__(self, environ: Mapping[str, str], home: Path) -> None:
+        self.log = home / "gateway.log"
+        keep = {k: v for k, v in os.environ.items() if not k.startswith("PURSER_")}
+        with self.log.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", "from console.cli import main; main()", "gateway"],
+                env={**keep, **environ, "PURSER_LOG_FORMAT": "json", "PYTHONPATH": str(ROOT)},
+                cwd=home,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        found = wait_until(self._address, within=30, what="the gateway to listen")
+        assert found is not None
+        self.url = found[1]
+
+    def _address(self) -> re.Match[str] | None:
+        assert self.process.poll() is None, self.log.read_text()
+        return re.search(r'"the gateway listens".*"address": "([^"]+)"', self.log.read_text())
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(timeout=20)
+
+
+@contextlib.contextmanager
+def listening(environ: Mapping[str, str], home: Path) -> Iterator[Gateway]:
+    gateway = Gateway(environ, home)
+    try:
+        yield gateway
+    finally:
+        if gateway.process.poll() is None:
+            gateway.process.kill()
+            gateway.process.wait()
+
+
+def event(number: int) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": f"e-{number}",
+        "source": "/crm",
+        "type": "ticket.resolved.v1",
+        "time": "2026-11-22T09:30:00Z",
+        "data": {"ticket_id": number + 1},
+    }
+
+
+def requests() -> list[tuple[str, bytes]]:
+    """Give every event, alone or in a batch."""
+    alone = [("application/cloudevents+json", json.dumps(event(n)).encode()) for n in range(SINGLES)]
+    batches = [
+        (
+            "application/cloudevents-batch+json",
+            json.dumps([event(n) for n in range(start, start + SIZE)]).encode(),
+        )
+        for start in range(SINGLES, EVENTS, SIZE)
+    ]
+    return [*alone[::2], *batches, *alone[1::2]]
+
+
+class Sender:
+    """Sends as a careful service would: the same again until it is answered for."""
+
+    def __init__(self, url: str) -> None:
+        self.refused: dict[int, int] = {}
+        self.answered = 0
+        self._client = httpx.Client(base_url=url, timeout=30)
+        self._pause = threading.Event()
+
+    def send(self, numbered: tuple[int, tuple[str, bytes]]) -> None:
+        number, (kind, body) = numbered
+        key = read_secret(SECRET)
+        while True:
+            headers = sign(key, id=f"msg-{number}", moment=dt.datetime.now(dt.UTC), body=body)
+            answer = self._client.post("/events", content=body, headers={"content-type": kind, **headers})
+            if answer.status_code == 202:
+                self.answered += 1
+                return
+            self.refused[answer.status_code] = self.refused.get(answer.status_code, 0) + 1
+            assert answer.status_code == 503, answer.text
+            self._pause.wait(0.3)
+
+
+def test_ten_thousand_events_with_the_broker_restarted_are_each_accepted_once(tmp_path: Path) -> None:
+    home = tmp_path / "broker"
+    with contextlib.ExitStack() as everything, contextlib.ExitStack() as server:
+        url = server.enter_context(serving(home)).url
+        fleet = everything.enter_context(running(environment(url), tmp_path))
+        gateway = everything.enter_context(listening(environment(url), tmp_path))
+        worker = fleet.worker(queues="events")
+        sender = Sender(gateway.url)
+        with ThreadPoolExecutor(8) as pool:
+            sent = [pool.submit(sender.send, one) for one in enumerate(requests())]
+            wait_until(lambda: sender.answered > len(sent) // 2, within=60, what="half of the events")
+            server.close()
+            wait_until(lambda: sender.refused, what="an answer that the broker is away")
+            everything.enter_context(serving(home))
+            for one in sent:
+                one.result()
+        wait_until(lambda: accepted(fleet) >= EVENTS, within=60, what="every event to be accepted")
+        wait_until(fleet.quiet, within=20, what="empty queues")
+
+        assert worker.poll() is None
+        assert fleet.ledger.letters.count() == 0
+        names = [("/crm", f"e-{number}") for number in range(EVENTS)]
+        assert sum(fleet.ledger.events.known(names)) == EVENTS
+        told = re.findall(r"event accepted.*event_id=(e-\d+)", re.sub(r"\x1b\[[0-9;]*m", "", fleet.log("w")))
+        assert len(told) == len(set(told)) == EVENTS
+        known = sender._client.post("/events", **again(requests()[0]))
+        assert (known.status_code, known.json()["known"]) == (202, True)
+        assert gateway.stop() == 0
+        assert "e-1" not in gateway.log.read_text()
+        fleet.stop()
+
+
+def again(request: tuple[str, bytes]) -> dict[str, Any]:
+    kind, body = request
+    signed = sign(read_secret(SECRET), id="again", moment=dt.datetime.now(dt.UTC), body=body)
+    return {"content": body, "headers": {"content-type": kind, **signed}}
+
+
+def accepted(fleet: RunningFleet) -> int:
+    return fleet.log("w").count("event accepted")
+
+
+def test_a_gateway_that_is_told_to_stop_answers_what_it_has_begun(redis_url: str, tmp_path: Path) -> None:
+    with listening(environment(redis_url), tmp_path) as gateway:
+        body = json.dumps(event(1)).encode()
+        headers = {
+            **sign(read_secret(SECRET), id="m", moment=dt.datetime.now(dt.UTC), body=body),
+            "content-type": "application/cloudevents+json",
+        }
+        asked, half = threading.Event(), threading.Event()
+
+        def slowly() -> Iterator[bytes]:
+            yield body[:10]
+            asked.set()
+            assert half.wait(20)
+            yield body[10:]
+
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(httpx.post, f"{gateway.url}/events", content=slowly(), headers=headers, timeout=30)
+            assert asked.wait(20)
+            os.kill(gateway.process.pid, signal.SIGTERM)
+            wait_until(lambda: refuses(gateway.url), what="nobody new to be let in")
+            half.set()
+            assert answer.result().status_code == 202
+        assert gateway.process.wait(timeout=20) == 0
+
+
+def refuses(url: str) -> bool:
+    with contextlib.suppress(httpx.HTTPStatusError):
+        try:
+            httpx.get(f"{url}/health/live", timeout=5)
+        except httpx.TransportError:
+            return True
+    return False
