@@ -111,6 +111,11 @@ class CloudEvent(BaseModel):
         )
 
 
+def odoo_source(db: str) -> str:
+    """Give the source of what is read from an Odoo database: the same through whichever door somebody looked."""
+    return f"/odoo/{db}"
+
+
 def known_facts() -> Mapping[str, type[Fact]]:
     """Give every fact by its name on the wire: each class in a module of this package."""
     import events
