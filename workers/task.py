@@ -116,7 +116,9 @@ class FleetTask(Task):
 
 def concerns(queue: str, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
     """Name what could be paused or frozen and would hold a message with these values back."""
-    named = [f"{kind}:{kwargs[kind]}" for kind in ("control", "automation") if isinstance(kwargs.get(kind), str)]
+    named = [
+        f"{kind}:{kwargs[kind]}" for kind in ("control", "automation", "watch") if isinstance(kwargs.get(kind), str)
+    ]
     return ("all", f"queue:{queue}", *named)
 
 
