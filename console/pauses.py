@@ -1,4 +1,4 @@
-"""An operator holds work back and lets it go on: all of it, a queue, a control or an automation."""
+"""An operator holds work back and lets it go on: all of it, a queue, a control, an automation or a watch."""
 
 import datetime as dt
 import re
@@ -18,7 +18,7 @@ from tasks.house import catalogue
 
 Target = Annotated[
     str,
-    typer.Argument(help="all, queue:NAME, control:NAME or automation:NAME.", show_default=False),
+    typer.Argument(help="all, queue:NAME, control:NAME, automation:NAME or watch:NAME.", show_default=False),
 ]
 Note = Annotated[str, typer.Option(help="Why, for the audit trail.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
@@ -111,6 +111,8 @@ def _known(kind: str) -> Collection[str]:
             return catalogue().controls
         case "automation":
             return catalogue().automations
+        case "watch":
+            return catalogue().watches
         case _:
             return ()
 
