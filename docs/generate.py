@@ -19,6 +19,7 @@ from console.cli import app
 from console.kinds import kind
 from events.fact import Fact, known_facts
 from purser.declare import Automation, Control, Tunable
+from purser.watch import By, Watch
 from tasks.house import catalogue
 
 REFERENCE = Path(__file__).with_name("reference")
@@ -133,7 +134,7 @@ def _file(module: str) -> str:
     return module.replace(".", "/") + ".py"
 
 
-def _tunables(declared: Control | Automation) -> Iterator[str]:
+def _tunables(declared: Control | Automation | Watch) -> Iterator[str]:
     if not declared.tunables:
         yield "No tunables."
         return
@@ -149,7 +150,7 @@ def _value_of(tunable: Tunable) -> str:
 
 
 def events() -> Iterator[str]:
-    """Every fact that can be told, and what follows from it."""
+    """Every fact that can be told, who tells it, and what follows from it."""
     declared = catalogue()
     yield from ("# Events and automations", "")
     yield "An event is a CloudEvent 1.0 whose `data` is one of these facts. How to send one:"
@@ -169,6 +170,8 @@ def events() -> Iterator[str]:
                 for field, info in fact.model_fields.items()
             ),
         )
+        watches = [f"[`{watch.name}`](#{watch.name})" for watch in declared.telling(fact)]
+        yield from ("", f"Identity: `{_identity(fact)}`. Watches: " + (", ".join(watches) or "none") + ".")
         yield from ("", "Automations: " + (", ".join(reactions) or "none"), "", "```json", _schema(fact), "```")
     yield from ("", "# Automations")
     for automation in declared.automations.values():
@@ -178,6 +181,41 @@ def events() -> Iterator[str]:
         yield f"File: [`{_file(automation.source)}`](../../{_file(automation.source)})."
         yield ""
         yield from _tunables(automation)
+
+    yield from ("", "# Watches", "", _ABOUT_WATCHES)
+    for watch in declared.watches.values():
+        yield from ("", f"## {watch.name}", "", f"**{watch.rule}**", "")
+        yield from _table(("", ""), _about(watch))
+        yield ""
+        yield from _tunables(watch)
+
+
+_ABOUT_WATCHES = """
+What is looked at in Odoo, by webhook and by the change feed. A policy may set `enabled`, `every` and `tunables`: see
+[watch Odoo](../how-to/watch-odoo.md).
+""".strip()
+
+
+def _about(watch: Watch) -> Iterator[tuple[str, str]]:
+    asks = {
+        By.WRITING: "for what was written to",
+        By.TIME: "for all that is due, each time: there is no backfill",
+    }
+    yield "looks at", f"`{watch.model}`"
+    yield "tells", ", ".join(f"[`{fact.type}`](#{_anchor(fact.type)})" for fact in watch.tells)
+    yield "the feed asks", f"{watch.every}, {asks[watch.by]}"
+    yield "history", "told by a backfill only" if watch.stamped else "told when its record is written to again"
+    yield "file", f"[`{_file(watch.source)}`](../../{_file(watch.source)})"
+
+
+def _anchor(heading: str) -> str:
+    return heading.replace(".", "")
+
+
+def _identity(fact: type[Fact]) -> str:
+    """Spell the identity of a fact by its fields."""
+    fields = [f"{{{name}}}" for name in (fact.about.field, fact.mark) if name]
+    return "/".join((fact.type, fact.about.model, *fields))
 
 
 def _first(fact: type[Fact]) -> str:
