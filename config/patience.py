@@ -13,7 +13,7 @@ from purser.errors import Conflict, PurserError, Throttled, Transient, UnknownOu
 from purser.retry import RetryPolicy
 from purser.words import did_you_mean
 
-TASKS = ("scan", "apply", "accept", "react", "deliver")
+TASKS = ("scan", "apply", "accept", "react", "look", "feed", "deliver")
 ANY = "*"
 RETRIED: Mapping[str, type[PurserError]] = MappingProxyType(
     {

@@ -30,6 +30,7 @@ from purser.declare import Automation, Control, Tunable
 from purser.errors import Mistake
 from purser.model import Severity
 from purser.retry import RetryPolicy
+from purser.watch import Watch
 from purser.words import did_you_mean, is_wire_name
 
 HOUSE_VIEW = Path(__file__).with_name("policies.yaml")
@@ -45,6 +46,7 @@ _KEYS = (
     "roles",
     "controls",
     "automations",
+    "watches",
     "retries",
     "freezes",
     "dead_letters",
@@ -53,6 +55,7 @@ _KEYS = (
 )
 _CONTROL_KEYS = ("enabled", "every", "severity", "ladder", "tunables")
 _AUTOMATION_KEYS = ("enabled", "tunables")
+_WATCH_KEYS = ("enabled", "every", "tunables")
 _RUNG_KEYS = ("ask", "after")
 
 T = TypeVar("T")
@@ -90,6 +93,22 @@ class AutomationPolicy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WatchPolicy:
+    """How this firm runs one watch."""
+
+    watch: Watch
+    enabled: bool
+    every: Cadence
+    tunables: Mapping[str, Any]
+
+    @property
+    def is_house_view(self) -> bool:
+        """Say whether the firm left everything as it is declared."""
+        house = {name: tunable.default for name, tunable in self.watch.tunables.items()}
+        return self.enabled and self.every == self.watch.every and dict(self.tunables) == house
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Policies:
     """The values of one firm, complete: what its file leaves out is filled in from the declarations."""
 
@@ -102,6 +121,7 @@ class Policies:
     """The Odoo logins of each role; a role that answers for a control and has nobody is there, and empty."""
     controls: Mapping[str, ControlPolicy]
     automations: Mapping[str, AutomationPolicy]
+    watches: Mapping[str, WatchPolicy] = field(default_factory=dict)
     patience: Patience = field(default_factory=Patience)
     freezes: tuple[Freeze, ...] = ()
     dead_letters: LetterPolicy = field(default_factory=LetterPolicy)
@@ -120,12 +140,20 @@ class Policies:
         """Give a subscription; Mistake suggests the right name."""
         return _named("subscription", name, self.subscriptions)
 
+    def watch(self, name: str) -> WatchPolicy:
+        """Give the policy of a watch; Mistake suggests the right name."""
+        return _named("watch", name, self.watches)
+
+    def feeds(self) -> dict[str, Cadence]:
+        """Give how often the change feed asks for each enabled watch."""
+        return {name: policy.every for name, policy in self.watches.items() if policy.enabled}
+
     def cadences(self) -> dict[str, Cadence]:
         """Give how often each enabled control is checked."""
         return {name: policy.every for name, policy in self.controls.items() if policy.enabled}
 
     def retry(self, task: str, error: BaseException | type[BaseException]) -> RetryPolicy:
-        """Give how a failure of a task (`scan`, `apply`, `accept`, `react`, `deliver`) is tried again."""
+        """Give how a failure of a task (`scan`, `apply`, `accept`, `react`, ...) is tried again."""
         return self.patience.of(task, error if isinstance(error, type) else type(error))
 
     def unstaffed(self) -> tuple[str, ...]:
@@ -136,6 +164,11 @@ class Policies:
     @property
     def hash(self) -> str:
         """A short name for all these values, stable over order, comments and spelling of the file."""
+        watches = {
+            name: [policy.enabled, str(policy.every), policy.tunables]
+            for name, policy in self.watches.items()
+            if not policy.is_house_view
+        }
         return _hash(
             {
                 "version": self.version,
@@ -144,6 +177,7 @@ class Policies:
                 "roles": self.roles,
                 "controls": {name: policy._values() for name, policy in self.controls.items()},
                 "automations": {name: [policy.enabled, policy.tunables] for name, policy in self.automations.items()},
+                **({"watches": watches} if watches else {}),
                 **({"retries": self.patience.told()} if self.patience.told() else {}),
                 **({"freezes": [freeze.told() for freeze in self.freezes]} if self.freezes else {}),
                 **({"dead_letters": self.dead_letters.told()} if self.dead_letters.told() else {}),
@@ -198,6 +232,7 @@ def _policies(report: Report, catalogue: Catalogue, root: Marked) -> Policies:
     controls = _entries(report, top.get("controls"), "controls", catalogue.controls)
     automations = _entries(report, top.get("automations"), "automations", catalogue.automations)
     subscriptions = read_subscriptions(report, top.get("subscriptions"))
+    watches = _entries(report, top.get("watches"), "watches", catalogue.watches)
     policies = Policies(
         source=report.source,
         version=report.read(top.get("version"), "version", _version, _VERSION),
@@ -209,6 +244,9 @@ def _policies(report: Report, catalogue: Catalogue, root: Marked) -> Policies:
         ),
         automations=MappingProxyType(
             {name: _automation(report, one, automations.get(name)) for name, one in catalogue.automations.items()}
+        ),
+        watches=MappingProxyType(
+            {name: _watch(report, one, watches.get(name)) for name, one in catalogue.watches.items()}
         ),
         patience=read_retries(report, top.get("retries")),
         freezes=read_freezes(report, top.get("freezes"), _targets(catalogue, subscriptions)),
@@ -228,6 +266,7 @@ def _targets(catalogue: Catalogue, subscriptions: Collection[str]) -> frozenset[
             *(f"control:{name}" for name in catalogue.controls),
             *(f"automation:{name}" for name in catalogue.automations),
             *(f"subscription:{name}" for name in subscriptions),
+            *(f"watch:{name}" for name in catalogue.watches),
         }
     )
 
@@ -284,6 +323,17 @@ def _automation(report: Report, automation: Automation, at: Marked | None) -> Au
     )
 
 
+def _watch(report: Report, watch: Watch, at: Marked | None) -> WatchPolicy:
+    what = f"`{watch.name}`"
+    given = {} if at is None else report.mapping(at, what, _WATCH_KEYS)
+    return WatchPolicy(
+        watch=watch,
+        enabled=report.read(given.get("enabled"), f"{what}: enabled", _switch, True),
+        every=report.read(given.get("every"), f"{what}: every", _cadence, watch.every),
+        tunables=_tunables(report, watch, given.get("tunables")),
+    )
+
+
 def _ladder(report: Report, control: Control, at: Marked | None, roles: Roles) -> tuple[Rung, ...]:
     house = tuple(Rung(ask, PATIENCE if n else 0) for n, ask in enumerate((*control.asks, control.owner)))
     if at is None:
@@ -308,7 +358,7 @@ def _rung(report: Report, what: str, number: int, at: Marked, audiences: Collect
     )
 
 
-def _tunables(report: Report, declared: Control | Automation, at: Marked | None) -> Mapping[str, Any]:
+def _tunables(report: Report, declared: Control | Automation | Watch, at: Marked | None) -> Mapping[str, Any]:
     what = f"`{declared.name}`: tunables"
     given = {} if at is None else report.mapping(at, what, declared.tunables)
     return MappingProxyType(

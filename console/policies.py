@@ -91,6 +91,13 @@ def show(file: File = None, json: AsJson = False) -> None:
     )
     table(("automation", "enabled"), ((name, one.enabled) for name, one in policies.automations.items()))
     table(
+        ("watch", "enabled", "every", "tunables"),
+        (
+            (name, one.enabled, one.every, [f"{key}={value}" for key, value in one.tunables.items()])
+            for name, one in policies.watches.items()
+        ),
+    )
+    table(
         ("subscription", "enabled", "to", "events", "where", "secret", "private"),
         (
             (one.name, one.enabled, one.place, one.events, one.where, one.secret, one.allow_private)
@@ -150,6 +157,10 @@ def _told(policies: Policies) -> dict[str, Any]:
         },
         "automations": {
             name: {"enabled": one.enabled, "tunables": one.tunables} for name, one in policies.automations.items()
+        },
+        "watches": {
+            name: {"enabled": one.enabled, "every": str(one.every), "tunables": one.tunables}
+            for name, one in policies.watches.items()
         },
         "retries": [dict(zip(_RETRY, row, strict=True)) for row in _retries(policies)],
         "freezes": [dict(zip(_FREEZE, one.told(), strict=True)) for one in policies.freezes],

@@ -22,6 +22,7 @@ from events.contract import asyncapi, envelope_schema, example_of, schema_of
 from events.fact import Fact, known_facts
 from events.objects import OBJECTS, BusinessObject
 from purser.declare import Automation, Control, Tunable
+from purser.watch import By, Watch
 from tasks.house import catalogue
 
 REFERENCE = Path(__file__).with_name("reference")
@@ -151,7 +152,7 @@ def _file(module: str) -> str:
     return module.replace(".", "/") + ".py"
 
 
-def _tunables(declared: Control | Automation) -> Iterator[str]:
+def _tunables(declared: Control | Automation | Watch) -> Iterator[str]:
     if not declared.tunables:
         yield "No tunables."
         return
@@ -215,7 +216,12 @@ def events() -> Iterator[str]:
                 for field, info in fact.model_fields.items()
             ),
         )
-        yield from ("", f"Automations: {_reactions(fact)}. [JSON Schema]({CONTRACT}/{name}.json).", "")
+        watches = ", ".join(f"[`{watch.name}`](#{watch.name})" for watch in catalogue().telling(fact)) or "none"
+        yield from (
+            "",
+            f"Watches: {watches}. Automations: {_reactions(fact)}. [JSON Schema]({CONTRACT}/{name}.json).",
+            "",
+        )
         yield from ("```json", json.dumps(example_of(fact), indent=2), "```")
     declared = catalogue()
     yield from ("", "# Automations")
@@ -226,6 +232,31 @@ def events() -> Iterator[str]:
         yield f"File: [`{_file(automation.source)}`](../../{_file(automation.source)})."
         yield ""
         yield from _tunables(automation)
+
+    yield from ("", "# Watches", "", _ABOUT_WATCHES)
+    for watch in declared.watches.values():
+        yield from ("", f"## {watch.name}", "", f"**{watch.rule}**", "")
+        yield from _table(("", ""), _about(watch))
+        yield ""
+        yield from _tunables(watch)
+
+
+_ABOUT_WATCHES = """
+What is looked at in Odoo, by webhook and by the change feed. A policy may set `enabled`, `every` and `tunables`: see
+[watch Odoo](../how-to/watch-odoo.md).
+""".strip()
+
+
+def _about(watch: Watch) -> Iterator[tuple[str, str]]:
+    asks = {
+        By.WRITING: "for what was written to",
+        By.TIME: "for all that is due, each time: there is no backfill",
+    }
+    yield "looks at", f"`{watch.model}`"
+    yield "tells", ", ".join(f"[`{fact.type}`](#{slug(fact.type)})" for fact in watch.tells)
+    yield "the feed asks", f"{watch.every}, {asks[watch.by]}"
+    yield "history", "told by a backfill only" if watch.stamped else "told when its record is written to again"
+    yield "file", f"[`{_file(watch.source)}`](../../{_file(watch.source)})"
 
 
 def _object(one: BusinessObject) -> tuple[str, str, str, str]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from events.objects import OBJECTS, BusinessObject, object_of
+from events.objects import OBJECTS, ODOO, BusinessObject, object_of
 from purser.errors import Mistake
 from purser.model import Ref
 
@@ -81,6 +81,11 @@ class Fact(BaseModel):
             case _:
                 marked = f"/{stored}"
         return f"{self.type}/{self.record}{marked}"
+
+
+def odoo_source(db: str) -> str:
+    """Give the source of what is read from an Odoo database: the same through whichever door somebody looked."""
+    return f"{ODOO}/{db}"
 
 
 @cache

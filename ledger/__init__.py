@@ -4,6 +4,7 @@ from ledger.audit import Audit, AuditEntry
 from ledger.book import Ledger
 from ledger.cases import Cases
 from ledger.crew import Crew, Heard, Member
+from ledger.cursors import Cursor, Cursors
 from ledger.delayed import Delayed, DelayedSet, Kind
 from ledger.edits import ABSENT, Edit, Patched
 from ledger.events import SeenEvents
@@ -41,6 +42,8 @@ __all__ = [
     "Cases",
     "Claim",
     "Crew",
+    "Cursor",
+    "Cursors",
     "Delayed",
     "DelayedSet",
     "Edit",

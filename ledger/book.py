@@ -13,6 +13,7 @@ from ledger.audit import Audit
 from ledger.cases import Cases
 from ledger.clock import Now
 from ledger.crew import Crew
+from ledger.cursors import Cursors
 from ledger.delayed import DelayedSet
 from ledger.deliveries import Deliveries
 from ledger.events import SeenEvents
@@ -65,6 +66,7 @@ class Ledger:
         self.hooks = HookTokens(self._store)
         self.pauses = Pauses(self._store)
         self.crew = Crew(self._store)
+        self.cursors = Cursors(self._store)
 
     @classmethod
     def connect(cls, url: str, *, prefix: str = "purser", now: Now | None = None) -> "Ledger":

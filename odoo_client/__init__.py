@@ -6,6 +6,7 @@ from odoo_client.gate import Gate, Pass
 from odoo_client.narrowing import NARROWINGS, narrowed_in
 from odoo_client.outcome import Outcome, Status
 from odoo_client.preview import Preview, Previewer
+from odoo_client.reading import Sight
 
 __all__ = [
     "NARROWINGS",
@@ -20,6 +21,7 @@ __all__ = [
     "Ping",
     "Preview",
     "Previewer",
+    "Sight",
     "Status",
     "connect",
     "narrowed_in",

@@ -92,7 +92,7 @@ def control(
             severity=severity,
             owner=owner,
             asks=tuple(asks),
-            tunables=_tunables(where, function, positional=1),
+            tunables=tunables_of(where, function, positional=1),
             scan=function,
             source=function.__module__,
         )
@@ -110,7 +110,7 @@ def automation(name: str, *, on: type[Any], reads: Sequence[Read] = ()) -> Calla
             rule=_rule(where, function),
             on=on,
             reads=_reads(where, reads),
-            tunables=_tunables(where, function, positional=2),
+            tunables=tunables_of(where, function, positional=2),
             react=function,
             source=function.__module__,
         )
@@ -139,18 +139,20 @@ def _rule(where: str, function: Callable[..., Any]) -> str:
 
 def _reads(where: str, reads: Sequence[Read]) -> tuple[Read, ...]:
     for read in reads:
-        if not _is_read(read):
+        if not is_read(read):
             raise Mistake(f'{where}: reads holds {read!r}, which is no Row or Group with a model="..."')
     if len(set(reads)) != len(reads):
         raise Mistake(f"{where}: reads names the same class twice")
     return tuple(reads)
 
 
-def _is_read(read: object) -> bool:
+def is_read(read: object) -> bool:
+    """Say whether this can be read: a Row or Group with a model."""
     return isinstance(read, type) and issubclass(read, (Row, Group)) and hasattr(read, "model")
 
 
-def _tunables(where: str, function: Callable[..., Any], *, positional: int) -> Mapping[str, Tunable]:
+def tunables_of(where: str, function: Callable[..., Any], *, positional: int) -> Mapping[str, Tunable]:
+    """Read the tunables of a declared function: its keyword-only parameters."""
     hints = typing.get_type_hints(function, include_extras=True)
     found: dict[str, Tunable] = {}
     parameters = list(inspect.signature(function).parameters.values())

@@ -11,6 +11,8 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "purser.scan": ("control", "release_hold"),
         "purser.apply": ("control", "slot", "run", "steps"),
+        "purser.feed": ("watch",),
+        "purser.look": ("model", "id"),
         "purser.accept": ("event",),
         "purser.react": ("automation", "event"),
         "purser.deliver": ("subscription", "event"),

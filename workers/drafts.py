@@ -65,6 +65,8 @@ class Drafter:
         self._readers: Mapping[str, Callable[[Letter, Mapping[str, Any]], Draft]] = {
             "purser.scan": self._scan,
             "purser.apply": self._apply,
+            "purser.feed": self._feed,
+            "purser.look": self._look,
             "purser.accept": self._accept,
             "purser.react": self._react,
             "purser.deliver": self._deliver,
@@ -90,6 +92,23 @@ class Drafter:
         if last is not None and last >= due:
             return Draft(letter=letter, fate=Fate.SUPERSEDED, why=f"the scan of {last.isoformat()} is done")
         why = f"the scan of {due.isoformat()} runs and decides anew: {policy.control.rule}"
+        return Draft(letter=letter, fate=Fate.APPLY, why=why)
+
+    def _feed(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+        policy = self._fleet.policies.watch(_text(values, "watch"))
+        if not policy.enabled:
+            why = f"watch `{policy.watch.name}` is switched off in the policy"
+            return Draft(letter=letter, fate=Fate.UNKNOWN, why=why)
+        return Draft(
+            letter=letter, fate=Fate.APPLY, why=f"the feed goes on from where it stands: {policy.watch.rule}"
+        )
+
+    def _look(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+        model = _text(values, "model")
+        names = [watch.name for watch in self._fleet.catalogue.looking_at(model)]
+        if not names:
+            return Draft(letter=letter, fate=Fate.UNKNOWN, why=f"no watch looks at `{model}`")
+        why = f"the record is read again, and told is what it amounts to by then ({', '.join(names)})"
         return Draft(letter=letter, fate=Fate.APPLY, why=why)
 
     def _apply(self, letter: Letter, values: Mapping[str, Any]) -> Draft:

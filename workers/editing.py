@@ -223,6 +223,15 @@ class _Accept(_Values):
     event: dict[str, Any]
 
 
+class _Feed(_Values):
+    watch: str
+
+
+class _Look(_Values):
+    model: str
+    id: int
+
+
 class _React(_Values):
     automation: str
     event: dict[str, Any]
@@ -248,6 +257,18 @@ def _accept(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
     yield from _event(values)
 
 
+def _feed(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
+    yield from _fits(_Feed, values)
+    yield from _is_known(fleet.policies.watch, values.get("watch"))
+
+
+def _look(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
+    yield from _fits(_Look, values)
+    model = values.get("model")
+    if isinstance(model, str) and not any(True for _ in fleet.catalogue.looking_at(model)):
+        yield f"model: no watch looks at `{model}`"
+
+
 def _react(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
     yield from _fits(_React, values)
     yield from _is_known(fleet.catalogue.automation, values.get("automation"))
@@ -265,6 +286,8 @@ def _react(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
 _READERS: Mapping[str, Callable[[Fleet, Mapping[str, Any]], Iterator[str]]] = {
     "purser.scan": _scan,
     "purser.apply": _apply,
+    "purser.feed": _feed,
+    "purser.look": _look,
     "purser.accept": _accept,
     "purser.react": _react,
 }

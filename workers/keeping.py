@@ -57,7 +57,7 @@ def store_letter(fleet: Fleet, message: Any, *, reason: str, error: str, text: s
         slot=slot_of(values) if covers else None,
     )
     held = hold_on(message)
-    kept = fleet.ledger.letters.store(stored, settles=held, only_latest=covers.startswith("scan/"))
+    kept = fleet.ledger.letters.store(stored, settles=held, only_latest=covers.startswith(("scan/", "feed/")))
     if held is not None and not kept:
         log.warning("no letter: the message went to somebody else meanwhile", id=stored.id)
         return

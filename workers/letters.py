@@ -90,10 +90,10 @@ def letter(
 
 
 def covers_of(task: str, values: Mapping[str, Any]) -> str:
-    """Name the work of a task that the next scan of its control does again; '' where none does."""
-    control = values.get("control")
-    kind = {"purser.scan": "scan", "purser.apply": "apply"}.get(task)
-    return f"{kind}/{control}" if kind and isinstance(control, str) else ""
+    """Name the work of a task that the next scan of its control (or feed of its watch) does again, '' if none."""
+    kind = {"purser.scan": "scan", "purser.apply": "apply", "purser.feed": "feed"}.get(task)
+    name = values.get("watch" if kind == "feed" else "control")
+    return f"{kind}/{name}" if kind and isinstance(name, str) else ""
 
 
 def subjects_of(task: str, values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -102,6 +102,8 @@ def subjects_of(task: str, values: Mapping[str, Any]) -> tuple[str, ...]:
         case "purser.apply":
             steps = values.get("steps")
             found = [ref for step in (steps if isinstance(steps, list) else ()) for ref in _of_step(step)]
+        case "purser.look":
+            found = list(_of_step({"change": {"ref": values}}))
         case "purser.accept" | "purser.react" | "purser.deliver":
             found = list(_of_event(values.get("event")))
         case _:

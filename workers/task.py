@@ -118,7 +118,7 @@ class FleetTask(Task):
 
 def concerns(queue: str, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
     """Name what could be paused or frozen and would hold a message with these values back."""
-    kinds = ("control", "automation", "subscription")
+    kinds = ("control", "automation", "watch", "subscription")
     named = [f"{kind}:{kwargs[kind]}" for kind in kinds if isinstance(kwargs.get(kind), str)]
     return ("all", f"queue:{queue}", *named)
 

@@ -48,10 +48,10 @@ def send(fleet: Fleet, event: CloudEvent, *, at_once: bool = False) -> None:
     )
 
 
-def look(fleet: Fleet, record: Ref, *, at_once: bool = False) -> None:
+def look(fleet: Fleet, record: Ref, *, at_once: bool = False, **options: Any) -> None:
     """Have somebody look at a record: it may have become a fact."""
     values = {"model": record.model, "id": record.id}
-    _publish(fleet, LOOK, values, label=f"look {record}", queue="events", at_once=at_once)
+    _publish(fleet, LOOK, values, label=str(record), queue="events", at_once=at_once, **options)
 
 
 def queue_of(event_type: str) -> str:

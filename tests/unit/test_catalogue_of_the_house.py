@@ -13,6 +13,7 @@ def test_the_house_declares_its_controls_and_automations() -> None:
     found = catalogue()
     assert set(found.controls) >= {"missing-timesheets", "unbilled-work", "stale-drafts"}
     assert set(found.automations) >= {"open-project"}
+    assert set(found.watches) >= {"opportunities", "invoices", "leaves"}
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from config.policies import parse_policies
+from config.policies import load_policies, parse_policies
 from config.settings import Role
-from ledger import Health
+from ledger import Cursor, Health
 from purser import Catalogue, Domain, Row, Scope, Severity, daily
 from purser.declare import Control
+from tasks.house import catalogue
 from tests.unit.console.conftest import Purser
-from workers.checks import Level, judge_count, judge_expiry, judge_ledger, rights_needed
+from workers.checks import Level, judge_count, judge_expiry, judge_feeds, judge_ledger, rights_needed
 
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 WELL = Health(
@@ -167,3 +168,18 @@ def test_a_wrong_policy_is_one_of_the_findings(purser: Purser) -> None:
     (check,) = [one for one in json.loads(result.stdout) if one["name"] == "policies"]
     assert check["level"] == "fail"
     assert "Did you mean `roles`?" in check["found"]
+
+
+def test_a_feed_that_falls_behind_is_told_and_what_is_not_applicable_is_not_waited_for() -> None:
+    policies = load_policies(catalogue())
+    now = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
+
+    def cursor(name: str, minutes: int, lacks: str = "") -> Cursor:
+        done = now - dt.timedelta(minutes=minutes)
+        return Cursor(name=f"feed/{name}", started=done, done=done, at=now, lacks=lacks)
+
+    (fine,) = judge_feeds(policies, [cursor("opportunities", 6), cursor("tickets", 999, "no model")], now)
+    assert (fine.level, fine.found) == (Level.OK, "2 watches asked in time")
+    (late,) = judge_feeds(policies, [cursor("opportunities", 6), cursor("leaves", 90)], now)
+    assert (late.level, late.found) == (Level.WARN, "behind: leaves 90 min")
+    assert list(judge_feeds(policies, [], now)) == []
