@@ -6,20 +6,20 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
 
-from console.rabbit import RabbitNode, serving
+from console.rabbit import RabbitNode
 from tests.conftest import _service_is_missing
 from tests.e2e.running import RunningFleet, running
-from tests.rabbits import need_rabbitmq, vhost
+from tests.rabbits import vhost
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 PRODUCERS = Path(__file__).resolve().parents[2] / "docs" / "examples" / "producers"
 SAYS = "What nobody but Odoo may read"
 PROGRAMS = {".py": sys.executable, ".mjs": "node", ".sh": "sh"}
@@ -96,21 +96,13 @@ def test_every_producer_for_redis_is_understood(redis_url: str, tmp_path: Path) 
         )
 
 
-@pytest.fixture
-def managed_node(tmp_path: Path) -> Iterator[RabbitNode]:
-    """Run a node that has the management API."""
-    need_rabbitmq()
-    with serving(tmp_path / "rabbit", management=True) as node:
-        yield node
-
-
-def test_every_producer_for_rabbitmq_is_understood(managed_node: RabbitNode, redis_url: str, tmp_path: Path) -> None:
-    parts = urlsplit(managed_node.url)
+def test_every_producer_for_rabbitmq_is_understood(rabbit_node: RabbitNode, redis_url: str, tmp_path: Path) -> None:
+    parts = urlsplit(rabbit_node.url)
     netrc = tmp_path / ".netrc"
     netrc.write_text(f"machine 127.0.0.1 login {parts.username} password {parts.password}\n")
     netrc.chmod(0o600)
     with (
-        vhost(managed_node) as url,
+        vhost(rabbit_node) as url,
         running(settings(PURSER_BROKER_URL=url, PURSER_LEDGER_URL=redis_url), tmp_path) as fleet,
     ):
         name = urlsplit(url).path[1:]
@@ -121,11 +113,11 @@ def test_every_producer_for_rabbitmq_is_understood(managed_node: RabbitNode, red
                 "with_celery.py": (),
                 "with_kombu.py": (),
                 "with_node_rabbitmq.mjs": (),
-                "with_rabbitmq.sh": (managed_node.management, name),
+                "with_rabbitmq.sh": (rabbit_node.management, name),
             },
             {
                 "BROKER_URL": url,
-                "RABBITMQ_URL": managed_node.management.replace("//", f"//{login}@"),
+                "RABBITMQ_URL": rabbit_node.management.replace("//", f"//{login}@"),
                 "RABBITMQ_VHOST": name,
                 "HOME": str(tmp_path),
             },

@@ -19,13 +19,13 @@ from tests.e2e.test_delivery import AWKWARD, READ, is_done, kill_whole_workers, 
 from tests.e2e.test_fleet import GARBAGE, activities, hire, malformed, outcome, win, won
 from tests.houses import House, open_house
 from tests.odoo.seeding_people import Firm
-from tests.rabbits import own_node, rabbit_node, vhost
+from tests.rabbits import own_node, vhost
 from tests.waiting import wait_until
 from workers.broker import rabbit
 from workers.replay import Status, replay
 from workers.task import MAX_DELIVERIES
 
-__all__ = ["own_node", "rabbit_node"]
+__all__ = ["own_node"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 Start = Callable[..., RunningFleet]
