@@ -9,7 +9,7 @@ import pytest
 
 from config.policies import parse_policies
 from config.settings import Role
-from ledger import Health
+from ledger import Health, Ledger
 from purser import Catalogue, Domain, Row, Scope, Severity, daily
 from purser.declare import Control
 from tests.unit.console.conftest import Purser
@@ -167,3 +167,17 @@ def test_a_wrong_policy_is_one_of_the_findings(purser: Purser) -> None:
     (check,) = [one for one in json.loads(result.stdout) if one["name"] == "policies"]
     assert check["level"] == "fail"
     assert "Did you mean `roles`?" in check["found"]
+
+
+def test_a_subscription_that_cannot_be_signed_or_is_switched_off_is_told(operator: Purser, ledger: Ledger) -> None:
+    entry = "{to: 'https://x.example/y', events: [invoice.*], secret: n8n}"
+    Path("firm.yaml").write_text(f"version: 1\nsubscriptions:\n  n8n: {entry}\n")
+    secrets = json.dumps({"n8n": "whsec_" + "QUJD" * 8})
+
+    def told(**environ: str) -> list[tuple[str, str]]:
+        checks = json.loads(operator("doctor", "--json", PURSER_POLICIES="firm.yaml", **environ).stdout)
+        return [(one["level"], one["found"]) for one in checks if one["name"] == "subscriptions"]
+
+    assert told(PURSER_OUTBOUND_SECRETS=secrets) == [("ok", "1 can be signed; `purser outbound list`")]
+    ledger.outbound.switch_off("n8n", why="410")
+    assert [level for level, _ in told()] == ["fail", "warn"]
