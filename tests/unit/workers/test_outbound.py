@@ -1,82 +1,27 @@
 """A subscription gets each event it wants, in the order of its subject; where it does not, it is seen why."""
 
 import datetime as dt
-import itertools
 import json
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-import fakeredis
 import pytest
-from kombu import Message
+from kombu.message import Message
 
-from config.policies import parse_policies
-from config.settings import Settings
-from events.billing import InvoicePosted, PaymentMissed
+from events.billing import PaymentMissed
 from events.fact import CloudEvent
-from ledger import Breaker, Kind, Ledger, Letter, LetterFilter, PauseBoard, Sent
+from ledger import Breaker, Kind, Letter, LetterFilter, Sent
 from purser.errors import Misconfigured, Mistake, Permanent, Refusal, Snooze, Throttled, Transient
 from purser.fates import Fate
-from tasks.house import catalogue
-from tests.receivers import SECRET, Receiver, answer, receiving
+from tests.receivers import Receiver, answer, receiving
+from tests.unit.workers.delivering import START, WANTS, Desk, posted
 from workers import outbound, react
 from workers.drafts import Drafter
-from workers.fleet import Fleet
 from workers.keeping import cancel, park, somebody_has_it, store_letter
 from workers.reactions import Reaction, of_subscription
 from workers.resending import Again, Found, Way, find, send_kept
 from workers.task import concerns
-
-START = dt.datetime.now(dt.UTC).replace(microsecond=0)
-"""The official package verifies by the clock of this machine."""
-CATALOGUE = catalogue()
-SETTINGS = Settings.load(
-    environ={
-        "PURSER_LEDGER_URL": "redis://localhost",
-        "PURSER_OUTBOUND_SECRETS": json.dumps({"n8n": SECRET}),
-    }
-)
-_numbers = itertools.count()
-WANTS = "allow_private: true, events: [invoice.*, payment.missed.v1]"
-
-
-class Desk:
-    """A fleet without processes: what is published lies on a list until it is worked on."""
-
-    def __init__(self, subscriptions: str) -> None:
-        self.moment = START
-        self.queue: list[tuple[str, dict[str, Any], str]] = []
-        policies = parse_policies(CATALOGUE, f"version: 1\nsubscriptions:\n{subscriptions}", source="x")
-        self.fleet = Fleet(SETTINGS, CATALOGUE, policies, self._publish, lambda _: None, now=self.now)
-        client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
-        self.ledger = Ledger(client, prefix=f"desk{next(_numbers)}", now=self.now)
-        self.fleet.__dict__["ledger"] = self.ledger
-        self.fleet.__dict__["pauses"] = PauseBoard(self.ledger.pauses, max_age=0.0)
-
-    def now(self) -> dt.datetime:
-        return self.moment
-
-    def _publish(self, task: str, kwargs: dict[str, Any], *, label: str, **options: Any) -> None:
-        self.queue.append((task, kwargs, options["task_id"]))
-
-    def accept(self, event: dict[str, Any]) -> tuple[str, ...]:
-        self.moment += dt.timedelta(milliseconds=1)
-        return react.accept(self.fleet, event, holder="m")
-
-    def deliver(self, event: dict[str, Any], name: str = "n8n", *, attempt: int = 1) -> Sent:
-        self.moment += dt.timedelta(milliseconds=1)
-        return outbound.deliver(self.fleet, name, event, attempt=attempt)
-
-    def last(self, name: str = "n8n") -> tuple[Any, ...]:
-        one = self.ledger.sendings.latest(name, limit=1)[0]
-        return one.outcome, one.status, one.attempt
-
-
-def posted(number: int = 1, *, invoice: int = 7, minute: int = 0) -> dict[str, Any]:
-    fact = InvoicePosted(invoice_id=invoice, number=f"INV/{number}")
-    envelope = CloudEvent.wrap(fact, source="/odoo", time=START + dt.timedelta(minutes=minute))
-    return envelope.model_dump(mode="json", exclude_none=True)
 
 
 @pytest.fixture
@@ -339,7 +284,7 @@ def message(event: dict[str, Any], *, attempt: int = 1) -> Any:
     """Give the message of an event as a broker delivers it."""
     id_ = Reaction("/odoo", event["id"], of_subscription("n8n")).message_id
     kwargs = {"subscription": "n8n", "event": event}
-    return Message(
+    return Message(  # type: ignore[no-untyped-call]
         body=json.dumps([[], kwargs, {}]),
         content_type="application/json",
         content_encoding="utf-8",
