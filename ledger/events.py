@@ -52,13 +52,19 @@ class SeenEvents:
         with self._store.reach(key) as client:
             return bool(client.exists(key))
 
-    def seen_of(self, events: Sequence[tuple[str, str]]) -> tuple[bool, ...]:
-        """Say of each event, by source and id, whether it was marked in the last thirty days, all in one question."""
-        with self._store.reach(self._store.key("event", "seen")) as client:
+    def known(self, events: Sequence[tuple[str, str]], *, prolong: bool = True) -> tuple[bool, ...]:
+        """Say of each event, by source and id, whether it was marked: all in one round trip.
+
+        Whoever asks still meets it, so those that were are remembered for another thirty days (`prolong`).
+        """
+        if not events:
+            return ()
+        with self._store.reach("the events that were seen") as client:
             pipe = client.pipeline(transaction=False)
             for source, event_id in events:
-                pipe.exists(self._mark(source, event_id))
-            return tuple(map(bool, pipe.execute())) if events else ()
+                mark = self._mark(source, event_id)
+                _ = pipe.expire(mark, KEPT_FOR) if prolong else pipe.exists(mark)
+            return tuple(bool(found) for found in pipe.execute())
 
     def release(self, source: str, event_id: str, *, holder: str) -> bool:
         """Give an event back unmarked; False when `holder` does not hold it."""

@@ -23,7 +23,7 @@ def tell(fleet: Fleet, told: Sequence[tuple[CloudEvent, Fact]]) -> tuple[bool, .
     them again doubles none.
     """
     names = [(envelope.source, envelope.id) for envelope, _ in told]
-    seen = dict(zip(names, fleet.ledger.events.seen_of(names), strict=True))
+    seen = dict(zip(names, fleet.ledger.events.known(names), strict=True))
     known = []
     for name, (envelope, fact) in zip(names, told, strict=True):
         known.append(seen[name])

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ SECRET = f"whsec_{base64.b64encode(b'crm' * 10).decode()}"
 SINGLES, BATCHES, SIZE = 1000, 90, 100
 EVENTS = SINGLES + BATCHES * SIZE
 ROOT = Path(__file__).resolve().parents[2]
+GUIDE = ROOT / "docs" / "how-to" / "http.md"
 
 
 def environment(broker_url: str) -> dict[str, str]:
@@ -182,35 +184,68 @@ def again(request: tuple[str, bytes]) -> dict[str, Any]:
     return {"content": body, "headers": {"content-type": kind, **signed}}
 
 
-def test_a_gateway_that_is_told_to_stop_answers_what_it_has_begun(redis_url: str, tmp_path: Path) -> None:
+def test_every_language_of_the_guide_is_let_in_and_a_stop_answers_what_was_begun(
+    redis_url: str, tmp_path: Path
+) -> None:
     with listening(environment(redis_url), tmp_path) as gateway:
-        body = json.dumps(event(1)).encode()
-        headers = {
-            **sign(read_secret(SECRET), id="m", moment=dt.datetime.now(dt.UTC), body=body),
-            "content-type": "application/cloudevents+json",
-        }
-        asked, half = threading.Event(), threading.Event()
-
-        def slowly() -> Iterator[bytes]:
-            yield body[:10]
-            asked.set()
-            assert half.wait(20)
-            yield body[10:]
-
-        with ThreadPoolExecutor(1) as pool:
-            answer = pool.submit(httpx.post, f"{gateway.url}/events", content=slowly(), headers=headers, timeout=30)
-            assert asked.wait(20)
-            os.kill(gateway.process.pid, signal.SIGTERM)
-            wait_until(lambda: refuses(gateway.url), what="nobody new to be let in")
-            half.set()
-            assert answer.result().status_code == 202
+        told = [run_example(gateway.url, language) for language in ("sh", "python", "js")]
+        assert [(one["source"], one["id"], one["known"]) for one in told] == [
+            ("/crm", "deal-4711-won", False),
+            ("/crm", "e-1", False),
+            ("/crm", "e-2", False),
+        ]
+        with redis.Redis.from_url(redis_url) as client:
+            assert client.llen("events") == 3
+        stop_in_mid_request(gateway)
         assert gateway.process.wait(timeout=20) == 0
 
 
+def run_example(url: str, language: str) -> dict[str, Any]:
+    """Send an event as the guide shows it for a language; give the answer."""
+    (shown,) = re.findall(rf"^```{language}\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    command = {
+        "sh": ["/bin/sh", "-c", shown],
+        "python": [sys.executable, "-c", f"{shown}\nprint(json.dumps(send({event(1)!r})))"],
+        "js": [
+            *("node", "--input-type=module", "-e"),
+            f"{shown}\nconsole.log(JSON.stringify(await send({json.dumps(event(2))})))",
+        ],
+    }[language]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not on the PATH")
+    env = {"PATH": os.environ["PATH"], "SECRET": SECRET, "GATEWAY": url}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def stop_in_mid_request(gateway: Gateway) -> None:
+    """Tell a gateway to stop while half of a request is there, and send the other half once nobody new is let in."""
+    body = json.dumps(event(3)).encode()
+    headers = {
+        **sign(read_secret(SECRET), id="m", moment=dt.datetime.now(dt.UTC), body=body),
+        "content-type": "application/cloudevents+json",
+    }
+    half_sent, goes_on = threading.Event(), threading.Event()
+
+    def slowly() -> Iterator[bytes]:
+        yield body[:10]
+        half_sent.set()
+        assert goes_on.wait(20)
+        yield body[10:]
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(httpx.post, f"{gateway.url}/events", content=slowly(), headers=headers, timeout=30)
+        assert half_sent.wait(20)
+        os.kill(gateway.process.pid, signal.SIGTERM)
+        wait_until(lambda: refuses(gateway.url), what="nobody new to be let in")
+        goes_on.set()
+        assert answer.result().status_code == 202
+
+
 def refuses(url: str) -> bool:
-    with contextlib.suppress(httpx.HTTPStatusError):
-        try:
-            httpx.get(f"{url}/health/live", timeout=5)
-        except httpx.TransportError:
-            return True
+    try:
+        httpx.get(f"{url}/health/live", timeout=5)
+    except httpx.TransportError:
+        return True
     return False
