@@ -155,18 +155,18 @@ def subscriptions(settings: Settings, policies: Policies) -> Iterator[Check]:
 def judge_feeds(policies: Policies, cursors: Iterable[Cursor], now: dt.datetime) -> Iterator[Check]:
     """Does the change feed keep up? One that never asked is no news: beat may not have run yet."""
     asked = {cursor.name: cursor for cursor in cursors}
-    feeds = {name: cursor for name in policies.feeds() if (cursor := asked.get(feed_name(name))) is not None}
+    feeds = {name: cursor for name in policies.feeds() if (cursor := asked.get(feed_name(name))) and not cursor.lacks}
     late = {
         name: now - cursor.done
         for name, cursor in feeds.items()
-        if not cursor.lacks and now - cursor.done > FEED_PATIENCE + 2 * _step(policies.watch(name).every)
+        if now - cursor.done > FEED_PATIENCE + 2 * _step(policies.watch(name).every)
     }
     if late:
         found = ", ".join(f"{name} {age.total_seconds() / 60:.0f} min" for name, age in sorted(late.items()))
         advice = "see that beat and a worker of queue `scans` run, and `purser pauses`"
         yield Check("change feed", Level.WARN, f"behind: {found}", advice)
     elif feeds:
-        yield Check("change feed", Level.OK, f"{len(feeds)} watches asked in time")
+        yield Check("change feed", Level.OK, f"in time, watches: {len(feeds)}")
 
 
 FEED_PATIENCE = dt.timedelta(minutes=10)
