@@ -33,6 +33,7 @@ connections."""
 def build(settings: Settings) -> FastAPI:
     """Build the gateway of these settings, on a fleet of its own."""
     celery = build_fleet(settings)
+    celery.conf.task_send_sent_event = False  # it costs as much as the message; workers tell Flower what they receive
     return doors(celery.fleet, ask_broker=partial(depth_of(celery), "events"))
 
 

@@ -3,12 +3,15 @@
 from odoo_client.client import OdooClient, connect
 from odoo_client.door import Api, Door, FieldInfo, Me, Ping
 from odoo_client.gate import Gate, Pass
+from odoo_client.importing import BATCH
 from odoo_client.narrowing import NARROWINGS, narrowed_in
 from odoo_client.outcome import Outcome, Status
 from odoo_client.preview import Preview, Previewer
 from odoo_client.reading import Sight
+from odoo_client.receipts import touches_money
 
 __all__ = [
+    "BATCH",
     "NARROWINGS",
     "Api",
     "Door",
@@ -25,4 +28,5 @@ __all__ = [
     "Status",
     "connect",
     "narrowed_in",
+    "touches_money",
 ]

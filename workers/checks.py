@@ -155,18 +155,18 @@ def subscriptions(settings: Settings, policies: Policies) -> Iterator[Check]:
 def judge_feeds(policies: Policies, cursors: Iterable[Cursor], now: dt.datetime) -> Iterator[Check]:
     """Does the change feed keep up? One that never asked is no news: beat may not have run yet."""
     asked = {cursor.name: cursor for cursor in cursors}
-    feeds = {name: cursor for name in policies.feeds() if (cursor := asked.get(feed_name(name))) is not None}
+    feeds = {name: cursor for name in policies.feeds() if (cursor := asked.get(feed_name(name))) and not cursor.lacks}
     late = {
         name: now - cursor.done
         for name, cursor in feeds.items()
-        if not cursor.lacks and now - cursor.done > FEED_PATIENCE + 2 * _step(policies.watch(name).every)
+        if now - cursor.done > FEED_PATIENCE + 2 * _step(policies.watch(name).every)
     }
     if late:
         found = ", ".join(f"{name} {age.total_seconds() / 60:.0f} min" for name, age in sorted(late.items()))
         advice = "see that beat and a worker of queue `scans` run, and `purser pauses`"
         yield Check("change feed", Level.WARN, f"behind: {found}", advice)
     elif feeds:
-        yield Check("change feed", Level.OK, f"{len(feeds)} watches asked in time")
+        yield Check("change feed", Level.OK, f"in time, watches: {len(feeds)}")
 
 
 FEED_PATIENCE = dt.timedelta(minutes=10)
@@ -235,7 +235,7 @@ def _odoo(settings: Settings, declared: Catalogue, policies: Policies | None) ->
         for roles, login in _logins(settings).items():
             client = connect(door(settings, roles[0]))
             clients.append(client)
-            yield from _enter(client, roles, login, bots)
+            yield from enter(client, roles, login, bots)
         yield from shared_bots(settings)
         for bot in bots:
             yield from _asked(f"key of {bot}", partial(key_expiry, bot, utc_now()))
@@ -270,7 +270,7 @@ def _logins(settings: Settings) -> Mapping[tuple[Role, ...], str]:
     return {tuple(roles): login for login, roles in by_login.items()}
 
 
-def _enter(client: OdooClient, roles: tuple[Role, ...], login: str, bots: list[Bot]) -> Iterator[Check]:
+def enter(client: OdooClient, roles: tuple[Role, ...], login: str, bots: list[Bot]) -> Iterator[Check]:
     """Can each bot come in? Who can is added to `bots`."""
     name = f"Odoo as {login}"
     ping = client.ping()

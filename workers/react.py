@@ -16,7 +16,7 @@ from purser.changes import Change
 from purser.declare import Automation
 from purser.errors import Permanent, Refusal, Transient
 from workers import outbound
-from workers.apply import Applied, settle
+from workers.apply import Applied, carry_out, change_key, settle
 from workers.fleet import Fleet
 from workers.reactions import Reaction
 from workers.telling import queue_of
@@ -90,17 +90,23 @@ def decide(fleet: Fleet, automation: Automation, fact: Fact) -> tuple[Change, ..
 
 
 def react(fleet: Fleet, name: str, raw: Mapping[str, Any]) -> Applied:
-    """Let one automation react to an event. A conflict is decided again at once, a few times."""
+    """Let one automation react to an event. A conflict is decided again at once, a few times.
+
+    A conflict beside a refusal hangs on it, such as the tasks of a project that was refused: all of it is refused.
+    """
     automation = fleet.catalogue.automation(name)
     envelope, fact = read_event(raw)
     if type(fact) is not automation.on:
         raise Permanent(f"automation `{name}` reacts to {automation.on.type}, not to {envelope.type}")
     outcomes: tuple[Outcome, ...] = ()
     for _ in range(TRIES_ON_CONFLICT):
-        outcomes = fleet.change.apply(decide(fleet, automation, fact))
+        outcomes = carry_out(fleet, decide(fleet, automation, fact))
         if all(outcome.status is not Status.CONFLICT for outcome in outcomes):
             applied = settle(fleet, f"automation {name}", outcomes)
             fleet.ledger.inbox.done(envelope.source, envelope.id, name)
             return applied
+    for outcome in outcomes:
+        if outcome.status is Status.REFUSED:
+            raise Refusal(f"{change_key(outcome.change)}: {outcome.reason}")
     conflict = next(outcome for outcome in outcomes if outcome.status is Status.CONFLICT)
     raise Transient(f"automation `{name}`: still in conflict after {TRIES_ON_CONFLICT} tries: {conflict.reason}")

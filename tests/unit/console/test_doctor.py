@@ -9,7 +9,7 @@ import pytest
 
 from config.policies import load_policies, parse_policies
 from config.settings import Role
-from ledger import Cursor, Health
+from ledger import Cursor, Health, Ledger
 from purser import Catalogue, Domain, Row, Scope, Severity, daily
 from purser.declare import Control
 from tasks.house import catalogue
@@ -179,7 +179,21 @@ def test_a_feed_that_falls_behind_is_told_and_what_is_not_applicable_is_not_wait
         return Cursor(name=f"feed/{name}", started=done, done=done, at=now, lacks=lacks)
 
     (fine,) = judge_feeds(policies, [cursor("opportunities", 6), cursor("tickets", 999, "no model")], now)
-    assert (fine.level, fine.found) == (Level.OK, "2 watches asked in time")
+    assert (fine.level, fine.found) == (Level.OK, "in time, watches: 1")
     (late,) = judge_feeds(policies, [cursor("opportunities", 6), cursor("leaves", 90)], now)
     assert (late.level, late.found) == (Level.WARN, "behind: leaves 90 min")
     assert list(judge_feeds(policies, [], now)) == []
+
+
+def test_a_subscription_that_cannot_be_signed_or_is_switched_off_is_told(operator: Purser, ledger: Ledger) -> None:
+    entry = "{to: 'https://x.example/y', events: [invoice.*], secret: n8n}"
+    Path("firm.yaml").write_text(f"version: 1\nsubscriptions:\n  n8n: {entry}\n")
+    secrets = "n8n whsec_" + "QUJD" * 8
+
+    def told(**environ: str) -> list[tuple[str, str]]:
+        checks = json.loads(operator("doctor", "--json", PURSER_POLICIES="firm.yaml", **environ).stdout)
+        return [(one["level"], one["found"]) for one in checks if one["name"] == "subscriptions"]
+
+    assert told(PURSER_OUTBOUND_SECRETS=secrets) == [("ok", "1 can be signed; `purser outbound list`")]
+    ledger.outbound.switch_off("n8n", why="410")
+    assert [level for level, _ in told()] == ["fail", "warn"]

@@ -8,6 +8,8 @@ from events.envelope import read_event
 from tests.unit.gateway.desk import BATCH, CRM, OLD, PLAIN, SHOP, Desk, event, signed
 from workers.telling import ACCEPT, message_id
 
+TRACE = f"00-{'4' * 32}-{'2' * 16}-01"
+
 
 def test_an_event_is_answered_once_the_broker_has_it(desk: Desk) -> None:
     answer = desk.send(event())
@@ -27,13 +29,13 @@ def test_an_envelope_may_come_as_a_cloudevent_or_as_plain_json(desk: Desk, kind:
 def test_an_event_may_have_its_envelope_in_headers(desk: Desk) -> None:
     body = b'{"opportunity_id": 42}'
     headers = {"ce-specversion": "1.0", "ce-id": "d%C3%A9al%20%22", "ce-source": "/crm", "ce-subject": "crm.lead/42"}
-    headers |= {"ce-type": "opportunity.won.v1", "ce-time": "2026-11-22T09:30:00Z", "ce-traceparent": "00-1-2-01"}
+    headers |= {"ce-type": "opportunity.won.v1", "ce-time": "2026-11-22T09:30:00Z", "ce-traceparent": TRACE}
 
     answer = desk.post("/events", body, {**signed(body, id="d%C3%A9al%20%22", content_type=PLAIN), **headers})
 
     assert answer.status_code == 202
     (told,) = desk.told
-    assert told == event(id='déal "', subject="crm.lead/42", traceparent="00-1-2-01", datacontenttype=PLAIN)
+    assert told == event(id='déal "', subject="crm.lead/42", traceparent=TRACE, datacontenttype=PLAIN)
 
 
 def test_in_headers_the_id_is_the_one_that_is_signed(desk: Desk) -> None:

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purser.errors import Conflict, Misconfigured, Permanent, Refusal, Snooze, Throttled, Transient, UnknownOutcome
+from purser.errors import (
+    Conflict,
+    Misconfigured,
+    NotApplicable,
+    Permanent,
+    Refusal,
+    Snooze,
+    Throttled,
+    Transient,
+    UnknownOutcome,
+)
 from purser.retry import DeadLetter, Overtaken, Refused, Retry, RetryPolicy, Snoozed, decide
 
 POLICY = RetryPolicy(attempts=4, base=1.0, cap=10.0)
@@ -35,8 +45,9 @@ def test_a_permanent_or_unforeseen_error_spends_no_retries(error: Exception) -> 
     assert decide(POLICY, error, attempt=1, rng=longest) == DeadLetter("permanent failure")
 
 
-def test_a_refusal_is_for_a_person_and_never_tried_again() -> None:
-    assert decide(POLICY, Refusal("no"), attempt=1, rng=longest) == Refused("no")
+@pytest.mark.parametrize("error", [Refusal("no"), NotApplicable("no")])
+def test_what_people_must_settle_is_theirs_and_never_tried_again(error: Exception) -> None:
+    assert decide(POLICY, error, attempt=1, rng=longest) == Refused("no")
 
 
 def test_patience_that_was_asked_for_is_kept_and_never_cut_by_the_cap() -> None:
@@ -48,6 +59,19 @@ def test_patience_that_was_asked_for_is_kept_and_never_cut_by_the_cap() -> None:
 def test_a_senseless_wish_for_patience_has_an_end() -> None:
     decision = decide(POLICY, Throttled("slow", retry_after=1e9), attempt=1, rng=shortest)
     assert decision == Retry(6 * 3600.0)
+
+
+def test_waits_that_are_named_one_by_one_are_kept_and_the_last_one_stays() -> None:
+    policy = RetryPolicy(attempts=5, waits=(5.0, 300.0))
+    shorter = [decide(policy, Transient("x"), attempt=n, rng=shortest) for n in (1, 2, 3, 4)]
+    longer = [decide(policy, Transient("x"), attempt=n, rng=longest) for n in (1, 2)]
+    assert shorter == [Retry(5.0), Retry(300.0), Retry(300.0), Retry(300.0)]
+    assert longer == [Retry(5.5), Retry(330.0)]
+    assert decide(policy, Transient("x"), attempt=5, rng=longest) == DeadLetter("attempts spent")
+    asked = decide(policy, Throttled("x", retry_after=60), attempt=2, rng=shortest)
+    assert asked == Retry(60.0), "a server that says when is asked again then, sooner or later than usual"
+    with pytest.raises(ValueError, match="longer than nothing"):
+        RetryPolicy(waits=(0.0,))
 
 
 @given(st.integers(1, 200), st.integers(0, 2**32), st.floats(0, 6 * 3600))

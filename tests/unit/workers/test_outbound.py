@@ -1,76 +1,27 @@
 """A subscription gets each event it wants, in the order of its subject; where it does not, it is seen why."""
 
 import datetime as dt
-import itertools
+import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
-import fakeredis
 import pytest
+from kombu.message import Message
 
-from config.policies import parse_policies
-from config.settings import Settings
-from events.billing import InvoicePosted, PaymentMissed
+from events.billing import PaymentMissed
 from events.envelope import CloudEvent
-from ledger import Breaker, Ledger, PauseBoard, Sent
+from ledger import Breaker, Kind, Letter, LetterFilter, Sent
 from purser.errors import Misconfigured, Mistake, Permanent, Refusal, Snooze, Throttled, Transient
-from tasks.house import catalogue
-from tests.receivers import SECRET, Receiver, answer, receiving
+from purser.fates import Fate
+from tests.receivers import Receiver, answer, receiving
+from tests.unit.workers.delivering import START, WANTS, Desk, posted
 from workers import outbound, react
-from workers.fleet import Fleet
-from workers.keeping import somebody_has_it
+from workers.drafts import Drafter
+from workers.keeping import cancel, park, somebody_has_it, store_letter
 from workers.reactions import Reaction, of_subscription
 from workers.resending import Again, Found, Way, find, send_kept
-
-START = dt.datetime.now(dt.UTC).replace(microsecond=0)
-"""The official package verifies by the clock of this machine."""
-CATALOGUE = catalogue()
-SETTINGS = Settings.load(
-    environ={
-        "PURSER_LEDGER_URL": "redis://localhost",
-        "PURSER_OUTBOUND_SECRETS": f"n8n {SECRET}",
-    }
-)
-_numbers = itertools.count()
-WANTS = "allow_private: true, events: [invoice.*, payment.missed.v1]"
-
-
-class Desk:
-    """A fleet without processes: what is published lies on a list until it is worked on."""
-
-    def __init__(self, subscriptions: str) -> None:
-        self.moment = START
-        self.queue: list[tuple[str, dict[str, Any], str]] = []
-        policies = parse_policies(CATALOGUE, f"version: 1\nsubscriptions:\n{subscriptions}", source="x")
-        self.fleet = Fleet(SETTINGS, CATALOGUE, policies, self._publish, lambda _: None, now=self.now)
-        client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
-        self.ledger = Ledger(client, prefix=f"desk{next(_numbers)}", now=self.now)
-        self.fleet.__dict__["ledger"] = self.ledger
-        self.fleet.__dict__["pauses"] = PauseBoard(self.ledger.pauses, max_age=0.0)
-
-    def now(self) -> dt.datetime:
-        return self.moment
-
-    def _publish(self, task: str, kwargs: dict[str, Any], *, label: str, **options: Any) -> None:
-        self.queue.append((task, kwargs, options["task_id"]))
-
-    def accept(self, event: dict[str, Any]) -> tuple[str, ...]:
-        self.moment += dt.timedelta(milliseconds=1)
-        return react.accept(self.fleet, event, holder="m")
-
-    def deliver(self, event: dict[str, Any], name: str = "n8n", *, attempt: int = 1) -> Sent:
-        self.moment += dt.timedelta(milliseconds=1)
-        return outbound.deliver(self.fleet, name, event, attempt=attempt)
-
-    def last(self, name: str = "n8n") -> tuple[Any, ...]:
-        one = self.ledger.sendings.latest(name, limit=1)[0]
-        return one.outcome, one.status, one.attempt
-
-
-def posted(number: int = 1, *, invoice: int = 7, minute: int = 0) -> dict[str, Any]:
-    fact = InvoicePosted(invoice_id=invoice, number=f"INV/{number}")
-    envelope = CloudEvent.wrap(fact, source="/odoo", time=START + dt.timedelta(minutes=minute))
-    return envelope.model_dump(mode="json", exclude_none=True)
+from workers.task import concerns
 
 
 @pytest.fixture
@@ -324,3 +275,85 @@ def test_a_test_goes_past_queue_line_and_gate_and_is_written_down(desk: Desk, re
     assert receiver.events()[-1]["type"] == "purser.test.v1"
     assert desk.last() == (Sent.DELIVERED, 200, 0)
     assert desk.ledger.sendings.tally("n8n").delivered == 0
+
+
+# -------------------------------------------------------------------- how a message ends --
+
+
+def message(event: dict[str, Any], *, attempt: int = 1) -> Any:
+    """Give the message of an event as a broker delivers it."""
+    id_ = Reaction("/odoo", event["id"], of_subscription("n8n")).message_id
+    kwargs = {"subscription": "n8n", "event": event}
+    return Message(  # type: ignore[no-untyped-call]
+        body=json.dumps([[], kwargs, {}]),
+        content_type="application/json",
+        content_encoding="utf-8",
+        headers={"id": id_, "task": "purser.deliver", "lang": "py", "retries": attempt - 1},
+        properties={},
+        delivery_info={"routing_key": "outbound"},
+        channel=SimpleNamespace(basic_ack=lambda *_, **__: None, no_ack_consumers=None),
+        delivery_tag="1",
+        accept={"application/json"},
+    )
+
+
+def test_a_message_that_waits_or_dies_says_so_to_those_behind_it(desk: Desk) -> None:
+    first, second = posted(1), posted(2)
+    for event in (first, second):
+        desk.accept(event)
+    park(desk.fleet, message(first), kind=Kind.RETRY, after=300, why="the receiver answered HTTP 500")
+    with pytest.raises(Snooze) as held:
+        desk.deliver(second)
+    assert held.value.after == pytest.approx(300, abs=1)
+    park(desk.fleet, message(second), kind=Kind.SNOOZE, after=held.value.after, why=held.value.why)
+
+    store_letter(desk.fleet, message(first), reason="attempts spent", error="Transient", text="HTTP 500")
+
+    (due,) = [one for one in desk.ledger.delayed.page().items if one.kind is Kind.SNOOZE]
+    assert due.due <= desk.moment, "it is woken, and need not sleep out what it was told"
+    assert desk.deliver(second) is Sent.DELIVERED
+    (letter,) = desk.ledger.letters.page(LetterFilter(task="purser.deliver")).items
+    assert letter.subjects == ("account.move/7",)
+    (found,) = find(desk.fleet, desk.fleet.policies.subscription("n8n"))
+    assert (found.way, found.letter, found.event_id) == (Way.LETTER, letter.id, first["id"])
+
+
+def test_one_that_is_cancelled_frees_the_line(desk: Desk) -> None:
+    first, second = posted(1), posted(2)
+    for event in (first, second):
+        desk.accept(event)
+    park(desk.fleet, message(first), kind=Kind.RETRY, after=300, why="x")
+    (waiting,) = desk.ledger.delayed.page().items
+    assert cancel(desk.ledger, [waiting.id], who="ada", note="not wanted") == (waiting.id,)
+    assert desk.deliver(second) is Sent.DELIVERED
+
+
+def test_what_is_lost_by_the_broker_is_sent_again(desk: Desk) -> None:
+    desk.accept(posted())
+    lost = desk.queue.pop()
+    desk.moment += dt.timedelta(minutes=11)
+    for entry in desk.ledger.inbox.lend_stalled():
+        for name in entry.pending:
+            react.send(desk.fleet, name, entry.event)
+    assert desk.queue == [lost]
+
+
+def test_a_plan_says_where_a_letter_would_go(desk: Desk) -> None:
+    values = {"subscription": "n8n", "event": posted()}
+    body = json.dumps([[], values, {}]).encode()
+    given = {"id": "m1", "task": "purser.deliver", "queue": "outbound", "body": body, "reason": "attempts spent"}
+    letter = Letter(headers={"id": "m1"}, fingerprint="f", first_at=START, stored_at=START, **given)  # type: ignore[arg-type]
+    drafter = Drafter(desk.fleet)
+    assert (drafter.draft(letter).fate, "it is sent to `n8n` at http://127" in drafter.draft(letter).why) == (
+        Fate.APPLY,
+        True,
+    )
+    desk.ledger.outbound.switch_off("n8n", why="410")
+    assert drafter.draft(letter).fate is Fate.UNKNOWN
+
+
+def test_a_paused_subscription_holds_back_its_messages_and_no_others(desk: Desk) -> None:
+    desk.ledger.pauses.pause("subscription:n8n", who="ada", note="maintenance")
+    with pytest.raises(Snooze, match="paused: subscription:n8n"):
+        desk.fleet.may_begin(concerns("outbound", {"subscription": "n8n", "event": {}}))
+    desk.fleet.may_begin(concerns("outbound", {"subscription": "bi", "event": {}}))
