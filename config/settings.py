@@ -18,13 +18,14 @@ from purser.words import did_you_mean
 T = TypeVar("T")
 
 PREFIX = "PURSER_"
-Need = Literal["broker", "ledger", "odoo", "flower"]
+Need = Literal["broker", "ledger", "odoo", "address", "flower"]
 """What a command is going to use; each has settings that must be there."""
 
 _NEEDS: Mapping[Need, tuple[str, ...]] = {
     "broker": ("broker_url",),
     "ledger": ("ledger_url",),
     "odoo": ("odoo_url", "odoo_db", "odoo_login", "odoo_api_key"),
+    "address": ("odoo_url", "odoo_db"),
     "flower": ("flower_user", "flower_password"),
 }
 _BROKERS = ("redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps")
@@ -83,8 +84,16 @@ class Settings(BaseSettings):
     odoo_change_api_key: SecretStr | None = Field(None, description="the API key of the changing bot")
     odoo_billing_login: str | None = Field(None, description="a bot of its own for what touches money")
     odoo_billing_api_key: SecretStr | None = Field(None, description="the API key of the billing bot")
+    odoo_admin_login: str | None = Field(
+        None, description="an administrator, for `purser odoo setup` alone: give it to no worker"
+    )
+    odoo_admin_api_key: SecretStr | None = Field(None, description="the API key of that administrator")
     odoo_api: Literal["auto", "json2", "odoorpc"] = Field("auto", description="how to talk to Odoo")
     odoo_timeout: float = Field(60.0, gt=0, allow_inf_nan=False, description="seconds to wait for an answer of Odoo")
+
+    gateway_url: str | None = Field(
+        None, description="the address under which Odoo reaches the gateway, such as https://purser.example.com"
+    )
 
     policies: Path | None = Field(None, description="the firm's policy file; without it the house view counts")
 
@@ -195,7 +204,7 @@ class Settings(BaseSettings):
                 )
         return self
 
-    @field_validator("odoo_url")
+    @field_validator("odoo_url", "gateway_url")
     @classmethod
     def _plain_address(cls, url: str | None) -> str | None:
         if url is None:

@@ -14,6 +14,7 @@ from ledger.graves import Grave
 from ledger.health import Health
 from ledger.held import Held
 from ledger.home import Home
+from ledger.hooks import HookRule, HookTokens
 from ledger.inbox import Inbox, InboxEntry
 from ledger.letter import Attempt, Letter, LetterGroup, LetterState
 from ledger.letters import Letters
@@ -49,6 +50,8 @@ __all__ = [
     "Heard",
     "Held",
     "Home",
+    "HookRule",
+    "HookTokens",
     "Inbox",
     "InboxEntry",
     "Kind",

@@ -19,6 +19,7 @@ from ledger.events import SeenEvents
 from ledger.gate import Bounds, Gate
 from ledger.health import Health, health_of
 from ledger.home import Home
+from ledger.hooks import HookTokens
 from ledger.inbox import Inbox
 from ledger.letters import Letters
 from ledger.pauses import Pauses
@@ -57,6 +58,7 @@ class Ledger:
         self.refusals = Refusals(self._store)
         self.audit = Audit(self._store)
         self.home = Home(self._store)
+        self.hooks = HookTokens(self._store)
         self.pauses = Pauses(self._store)
         self.crew = Crew(self._store)
 

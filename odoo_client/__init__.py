@@ -3,11 +3,14 @@
 from odoo_client.client import OdooClient, connect
 from odoo_client.door import Api, Door, FieldInfo, Me, Ping
 from odoo_client.gate import Gate, Pass
+from odoo_client.importing import BATCH
 from odoo_client.narrowing import NARROWINGS, narrowed_in
 from odoo_client.outcome import Outcome, Status
 from odoo_client.preview import Preview, Previewer
+from odoo_client.receipts import touches_money
 
 __all__ = [
+    "BATCH",
     "NARROWINGS",
     "Api",
     "Door",
@@ -23,4 +26,5 @@ __all__ = [
     "Status",
     "connect",
     "narrowed_in",
+    "touches_money",
 ]

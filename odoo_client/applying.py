@@ -12,16 +12,18 @@ from odoo_client.door import FieldInfo
 from odoo_client.importing import Batch, Loaded, Rejected, Result
 from odoo_client.judging import ACTIVITY, MESSAGE, nowhere
 from odoo_client.outcome import Outcome, Status
+from odoo_client.receipts import Receipts, Task
 from odoo_client.tracing import find
-from odoo_client.values import columns_of, external_id
+from odoo_client.values import Unresolved, columns_of, external_id, json_of
 from odoo_client.wire import Sender, Version
 from purser.changes import Call, Change, Close, Ensure, Key, Note, Perform, Update, Values, XmlId
-from purser.errors import NotApplicable
 from purser.model import Ref
 
 
 class Writer(Sender, Protocol):
     """What applying needs of a client."""
+
+    receipts: Receipts
 
     def fields(self, model: str) -> Mapping[str, FieldInfo] | None:
         """Give a model's fields, or None."""
@@ -57,7 +59,7 @@ class Applier:
             case Call():
                 return [changing.call(self._client, one, self._id_of) for one in run]
             case Perform():
-                raise NotApplicable(f"{run[0].operation}: this Odoo has no receipt action")
+                return self._perform(run)
             case other:
                 raise TypeError(f"{type(other).__name__} is no change")
 
@@ -128,6 +130,24 @@ class Applier:
             case Rejected():
                 return Outcome(change, Status.CONFLICT if result.dangling else Status.REFUSED, reason=result.reason)
 
+    # ------------------------------------------------------------------------- perform --
+
+    def _perform(self, run: Sequence[Perform]) -> list[Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        tasks: dict[int, Task] = {}
+        for index, change in enumerate(run):
+            try:
+                arguments = json_of(change.arguments, self._id_of)
+            except Unresolved as name:
+                outcomes[index] = Outcome(change, Status.CONFLICT, change.on, f"{name}: not there (yet)")
+                continue
+            tasks[index] = Task(key=change.key, operation=change.operation, id=change.on.id, arguments=arguments)
+        for index, result in zip(tasks, self._client.receipts.perform(list(tasks.values())), strict=True):
+            outcomes[index] = Outcome(run[index], result.status, result.ref, result.reason)
+            if result.ref is not None:
+                self._known[external_id(run[index].key)] = result.ref
+        return [outcomes[index] for index in range(len(run))]
+
     # --------------------------------------------------------------------------- names --
 
     def _id_of(self, named: Key | XmlId) -> int | None:
@@ -172,10 +192,11 @@ def _as_html(text: str) -> str:
 
 
 def _runs(changes: Sequence[Change], batch: int) -> Iterator[list[Change]]:
-    """Cut the list where kind or model changes, before a record is updated again, and after `batch` changes."""
+    """Cut the list where kind or model changes, before what builds on the same run, and after `batch` changes."""
     run: list[Change] = []
     for change in changes:
         twice = isinstance(change, Update) and _touches(run, change.ref)
+        twice = twice or (isinstance(change, Perform) and _waits(run, change))
         if run and (twice or len(run) == batch or _sort(change) != _sort(run[-1])):
             yield run
             run = []
@@ -196,3 +217,9 @@ def _sort(change: Change) -> tuple[str, str]:
 
 def _touches(run: Sequence[Change], ref: Ref) -> bool:
     return any(isinstance(one, Update) and one.ref == ref for one in run)
+
+
+def _waits(run: Sequence[Change], change: Perform) -> bool:
+    """Say whether an operation takes what another of the run makes."""
+    named = {value.key for value in change.arguments.values() if isinstance(value, Key)}
+    return any(isinstance(one, Perform) and one.key in named for one in run)

@@ -15,8 +15,9 @@ from odoo_client.importing import BATCH
 from odoo_client.json2 import Json2, ask_version, http_of
 from odoo_client.outcome import Outcome
 from odoo_client.preview import Preview, Previewer
+from odoo_client.receipts import Receipts
 from odoo_client.wire import Request, Transport, Version
-from purser.changes import Call, Change, Close, Ensure, Note, Update
+from purser.changes import Call, Change, Close, Ensure, Note, Perform, Update
 from purser.model import Ref
 from purser.reads import Read, Snapshot, Watched
 
@@ -38,6 +39,8 @@ class OdooClient:
         """RPC calls sent so far, pages included, signing in aside."""
         self.pages = 0
         """How many of them were second or later pages."""
+        self.receipts = Receipts(self)
+        """The receipt action, as this user finds it."""
         self._transport = transport
         self._version: Version | None = None
         self._doorman = None if gate is None else Doorman(gate, timeout=door.read_timeout)
@@ -159,6 +162,10 @@ class OdooClient:
 
     def call(self, *changes: Call) -> tuple[Outcome, ...]:
         """Run business methods whose guard holds."""
+        return self.apply(changes)
+
+    def perform(self, *changes: Perform) -> tuple[Outcome, ...]:
+        """Carry out business operations together with their receipts."""
         return self.apply(changes)
 
     def note(self, *changes: Note) -> tuple[Outcome, ...]:

@@ -86,7 +86,7 @@ def kind_of(request: Request) -> str:
     """
     if request.reads:
         return ""
-    records = len(request.arguments.get("data") or request.ids or ())
+    records = len(request.arguments.get("data") or request.context.get("purser_changes") or request.ids or ())
     size = next((bound for bound in (1, 10, 100) if records <= bound), 1000)
     return f"{request.model}.{request.method}/{size}"
 

@@ -13,10 +13,11 @@ from odoo_client.capabilities import archives, may_all
 from odoo_client.door import FieldInfo, Me
 from odoo_client.faults import Denied, Missing, NoSuchModel
 from odoo_client.judging import ACTIVITY, MESSAGE, open_by
+from odoo_client.receipts import Receipts
 from odoo_client.tracing import Found, Looked, external_ids, find, look
 from odoo_client.values import MODULE, external_id
 from odoo_client.wire import Request, Sender, Version
-from purser.changes import Call, Change, Close, Ensure, Key, Link, Note, Update, Value, Values, XmlId
+from purser.changes import Call, Change, Close, Ensure, Key, Link, Note, Perform, Update, Value, Values, XmlId
 from purser.model import Ref
 
 AT_ONCE = 1000
@@ -32,6 +33,7 @@ class Reader(Sender, Protocol):
     """What knowing needs of a client."""
 
     pages: int
+    receipts: Receipts
 
     def fields(self, model: str) -> Mapping[str, FieldInfo] | None:
         """Give a model's fields, or None."""
@@ -65,6 +67,7 @@ class Known:
         self._rows: dict[Ref, dict[str, Any]] = {}
         self._writable: dict[Ref, bool] = {}
         self._rights: dict[tuple[str, str], bool] = {}
+        self._lacking: str | None = None
 
     # ----------------------------------------------------------------------- what is known --
 
@@ -102,6 +105,12 @@ class Known:
         """Say whether done activities are kept."""
         return archives(self._client)
 
+    def lacking_receipts(self) -> str:
+        """Say why no operation can be performed here, '' where it can."""
+        if self._lacking is None:
+            self._lacking = self._client.receipts.lacking()
+        return self._lacking
+
     def is_me(self, user: Ref) -> bool:
         """Say whether a user is the one we come in as."""
         return user.id == self._client.whoami().uid
@@ -114,6 +123,7 @@ class Known:
         standing = list(self._standing(changes))
         self._learn_presence(ref for ref, _ in standing)
         self._learn_presence(link.ref for one in changes for link in _values(one) if isinstance(link, Link))
+        self._learn_presence(one.on for one in changes if isinstance(one, Perform))
         self._learn_writable({ref for ref, _ in standing} | {ref for one in changes for ref in _touched(one)})
         self._search(ACTIVITY, "res_model", {ref for ref, key in standing if key.model == ACTIVITY})
         self._search(MESSAGE, "model", {ref for ref, key in standing if key.model == MESSAGE})
@@ -303,6 +313,9 @@ def _names(change: Change) -> Iterator[str]:
             held = [change.values]
         case Note():
             yield external_id(change.key)
+        case Perform():
+            yield external_id(change.key)
+            held = [change.arguments]
         case Update():
             held = [change.values, change.expect]
         case Call():

@@ -21,6 +21,7 @@ from odoo_client.judging import (
 )
 from odoo_client.known import Known, Presence, Reader
 from odoo_client.outcome import Outcome, Status
+from odoo_client.receipts import OPERATIONS
 from odoo_client.tracing import Found, Looked
 from odoo_client.values import MODULE, external_id
 from odoo_client.wire import plain
@@ -79,7 +80,7 @@ class Previewer:
             case Call():
                 preview = self._call(change)
             case Perform():
-                preview = Preview(change, Fate.UNKNOWN, change.on, why="this Odoo has no receipt action")
+                preview = self._perform(change)
             case other:
                 raise TypeError(f"{type(other).__name__} is no change")
         born = preview.ref is None or preview.ref.id < _UNBORN
@@ -120,7 +121,7 @@ class Previewer:
         self._make(MESSAGE, change.key)
         return Preview(change, Fate.APPLY, fields=(FieldChange("body", None, change.body),))
 
-    def _there(self, change: Ensure | Note, model: str, key: str) -> Preview | None:
+    def _there(self, change: Ensure | Note | Perform, model: str, key: str) -> Preview | None:
         """Say so when the record stands already; one that this user may not see stands as well."""
         found = self._found(external_id(key))
         if found is None:
@@ -189,6 +190,23 @@ class Previewer:
             return Preview(change, Fate.DONE, change.ref)
         self._called.append(change)
         return Preview(change, Fate.APPLY, change.ref, why=f"{change.method} runs, for {_held(change.guard)}")
+
+    def _perform(self, change: Perform) -> Preview:
+        operation = OPERATIONS.get(change.operation)
+        if operation is None:
+            return Preview(change, Fate.UNKNOWN, change.on, why=f"{change.operation} is no operation")
+        there = self._there(change, operation.makes, change.key)
+        if there is not None:
+            return there
+        if lacking := self._known.lacking_receipts():
+            return Preview(change, Fate.UNKNOWN, change.on, why=lacking)
+        for name, value in change.arguments.items():
+            if isinstance(value, Key) and self._ref(value) is None:
+                return Preview(change, Fate.CONFLICT, why=f"{name}: {value.key} is not there (yet)")
+        if self._known.presence(change.on) is Presence.GONE:
+            return Preview(change, Fate.REFUSED, change.on, why="the record does not exist any more")
+        self._make(operation.makes, change.key)
+        return Preview(change, Fate.APPLY, change.on, _new(change.arguments), f"{change.operation} is carried out")
 
     def _looked(self, ref: Ref) -> Looked:
         looked = self._known.looked(ref)

@@ -1,13 +1,14 @@
 """Carry out a chunk of a scan's changes, so that doing it again adds nothing, and remember what came of it."""
 
 import datetime as dt
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
 from ledger import RefusalEntry
-from odoo_client import Outcome, Status
+from odoo_client import BATCH, Outcome, Status, touches_money
 from purser.cases import CaseMemory
 from purser.changes import Change, Close, Ensure, Note, Perform, dump_changes
 from purser.reconcile import Step
@@ -57,8 +58,17 @@ def _superseded(fleet: Fleet, control: str, slot: dt.datetime) -> bool:
 
 def _carry_out(fleet: Fleet, steps: Sequence[Step], batch: int) -> list[tuple[Step, Outcome]]:
     changing = [step for step in steps if step.change is not None]
-    outcomes = fleet.change.apply([step.change for step in changing if step.change is not None], batch)
+    outcomes = carry_out(fleet, [step.change for step in changing if step.change is not None], batch)
     return list(zip(changing, outcomes, strict=True))
+
+
+def carry_out(fleet: Fleet, changes: Sequence[Change], batch: int = BATCH) -> tuple[Outcome, ...]:
+    """Carry changes out in order, each as the bot that has the rights for it; one outcome each."""
+    done: list[Outcome] = []
+    for is_billing, run in itertools.groupby(changes, touches_money):
+        bot = fleet.billing if is_billing else fleet.change
+        done += bot.apply(list(run), batch)
+    return tuple(done)
 
 
 def _learnt(step: Step, outcome: Outcome) -> CaseMemory | None:

@@ -181,7 +181,7 @@ def _odoo(settings: Settings, declared: Catalogue, policies: Policies | None) ->
         for roles, login in _logins(settings).items():
             client = connect(door(settings, roles[0]))
             clients.append(client)
-            yield from _enter(client, roles, login, bots)
+            yield from enter(client, roles, login, bots)
         yield from shared_bots(settings)
         for bot in bots:
             yield from _asked(f"key of {bot}", partial(key_expiry, bot, utc_now()))
@@ -216,7 +216,7 @@ def _logins(settings: Settings) -> Mapping[tuple[Role, ...], str]:
     return {tuple(roles): login for login, roles in by_login.items()}
 
 
-def _enter(client: OdooClient, roles: tuple[Role, ...], login: str, bots: list[Bot]) -> Iterator[Check]:
+def enter(client: OdooClient, roles: tuple[Role, ...], login: str, bots: list[Bot]) -> Iterator[Check]:
     """Can each bot come in? Who can is added to `bots`."""
     name = f"Odoo as {login}"
     ping = client.ping()

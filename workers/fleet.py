@@ -74,6 +74,12 @@ class Fleet:
         return connect(door(self.settings, Role.CHANGE), self._before_odoo())
 
     @cached_property
+    def billing(self) -> OdooClient:
+        """The bot that carries out what touches money; the one that writes, where it has no user of its own."""
+        access = door(self.settings, Role.BILLING)
+        return self.change if access == self.change.door else connect(access, self._before_odoo())
+
+    @cached_property
     def gate(self) -> Gate:
         """What decides, for all workers together, when this Odoo may be called."""
         return self.ledger.gate(home_of(self.settings))
@@ -128,7 +134,7 @@ class Fleet:
         """Close what was opened; a forked child calls it before it opens its own."""
         for name in ("pauses", "gate"):
             self.__dict__.pop(name, None)
-        for name in ("audit", "change", "ledger"):
+        for name in ("audit", "billing", "change", "ledger"):
             opened = self.__dict__.pop(name, None)
             if opened is not None:
                 opened.close()

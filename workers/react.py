@@ -13,8 +13,8 @@ from ledger import Claim
 from odoo_client import Outcome, Status
 from purser.changes import KINDS, Change
 from purser.declare import Automation
-from purser.errors import Permanent, Transient
-from workers.apply import Applied, settle
+from purser.errors import Permanent, Refusal, Transient
+from workers.apply import Applied, carry_out, change_key, settle
 from workers.fleet import Fleet
 
 log = structlog.get_logger(__name__)
@@ -109,6 +109,7 @@ def react(fleet: Fleet, name: str, raw: Mapping[str, Any]) -> Applied:
 
     What follows is told when all changes are there, and before the reaction counts as done: whoever dies in between
     reacts again, and tells it again.
+    A conflict beside a refusal hangs on it, such as the tasks of a project that was refused: all of it is refused.
     """
     automation = fleet.catalogue.automation(name)
     envelope, fact = read_event(raw)
@@ -117,12 +118,15 @@ def react(fleet: Fleet, name: str, raw: Mapping[str, Any]) -> Applied:
     outcomes: tuple[Outcome, ...] = ()
     for _ in range(TRIES_ON_CONFLICT):
         decision = decide(fleet, automation, fact)
-        outcomes = fleet.change.apply(decision.changes)
+        outcomes = carry_out(fleet, decision.changes)
         if all(outcome.status is not Status.CONFLICT for outcome in outcomes):
             applied = settle(fleet, f"automation {name}", outcomes)
             for news in decision.facts if not applied.refused else ():
                 tell(fleet, news)
             fleet.ledger.inbox.done(envelope.source, envelope.id, name)
             return applied
+    for outcome in outcomes:
+        if outcome.status is Status.REFUSED:
+            raise Refusal(f"{change_key(outcome.change)}: {outcome.reason}")
     conflict = next(outcome for outcome in outcomes if outcome.status is Status.CONFLICT)
     raise Transient(f"automation `{name}`: still in conflict after {TRIES_ON_CONFLICT} tries: {conflict.reason}")

@@ -14,7 +14,7 @@ from odoo_client import Status
 from purser.cases import CaseKey, CaseMemory
 from purser.changes import load_changes
 from purser.model import Ref
-from workers.apply import settle
+from workers.apply import carry_out, settle
 from workers.fleet import Fleet
 
 log = structlog.get_logger(__name__)
@@ -123,7 +123,7 @@ def _reapplied(fleet: Fleet, entry: RefusalEntry) -> Retried:
         changes = load_changes([dict(entry.change)])
     except ValidationError:
         return Retried(entry.id, Again.NOT_KEPT, "this release cannot read what was refused; the next scan tries it")
-    outcomes = fleet.change.apply(changes)
+    outcomes = carry_out(fleet, changes)
     settle(fleet, entry.task, outcomes)  # one that is refused again stands there with Odoo's newest words
     outcome = outcomes[0]
     match outcome.status:

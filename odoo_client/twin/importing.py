@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from odoo_client.twin import writing
 from odoo_client.twin.refusals import Unknown, Wire, Wrong
-from odoo_client.twin.schema import MANY, NUMBERS, Field
+from odoo_client.twin.schema import NUMBERS, Field
 
 if TYPE_CHECKING:
     from odoo_client.twin.records import Records
@@ -49,7 +49,7 @@ def _column(records: "Records", model: str, name: str) -> tuple[Field | None, st
     field = records.model(model).fields.get(head)
     if field is None and name != ".id":
         raise Wrong(f"Invalid field name {name!r}")
-    if field is None or field.type in MANY:
+    if field is None or field.type == "one2many" or (field.type == "many2many" and kind != ".id"):
         raise Unknown(f"the column {name!r}")
     return field, kind
 
@@ -83,6 +83,8 @@ def _cell(records: "Records", field: Field | None, kind: str, cell: Any) -> Any:
     text = "" if cell is None or cell is False else str(cell)
     if field is None:
         return text
+    if field.type == "many2many":
+        return [[6, 0, [_linked(records, field, kind, part) for part in text.split(",") if part]]]
     if not text:
         return field.empty
     if field.type == "many2one":

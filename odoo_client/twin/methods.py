@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from odoo_client.twin import grouping, importing, rights, writing
+from odoo_client.twin import grouping, importing, receipts, rights, writing
 from odoo_client.twin.records import Records
 from odoo_client.twin.refusals import Missing, NotAllowed, NotPossible, Unknown, Wrong
 from odoo_client.twin.store import Row
@@ -137,4 +137,5 @@ METHODS: dict[str, Callable[..., Any]] = {
     "res.users/has_group": _has_group,
     "ir.model.data/check_object_reference": _check_object_reference,
     "mail.activity/action_feedback": _action_feedback,
+    "ir.actions.server/run": receipts.run,
 }

@@ -85,8 +85,8 @@ class Schema:
     """What every new database holds: model, external id, values."""
 
     def closure(self, groups: set[str]) -> set[str]:
-        """Add what `groups` imply."""
-        more = {one for name in groups for one in self.groups[name].implies} - groups
+        """Add what `groups` imply. A group that was made here implies nothing."""
+        more = {one for name in groups & self.groups.keys() for one in self.groups[name].implies} - groups
         return self.closure(groups | more) if more else groups
 
 

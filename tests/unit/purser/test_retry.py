@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purser.errors import Conflict, Misconfigured, Permanent, Refusal, Snooze, Throttled, Transient, UnknownOutcome
+from purser.errors import (
+    Conflict,
+    Misconfigured,
+    NotApplicable,
+    Permanent,
+    Refusal,
+    Snooze,
+    Throttled,
+    Transient,
+    UnknownOutcome,
+)
 from purser.retry import DeadLetter, Overtaken, Refused, Retry, RetryPolicy, Snoozed, decide
 
 POLICY = RetryPolicy(attempts=4, base=1.0, cap=10.0)
@@ -35,8 +45,9 @@ def test_a_permanent_or_unforeseen_error_spends_no_retries(error: Exception) -> 
     assert decide(POLICY, error, attempt=1, rng=longest) == DeadLetter("permanent failure")
 
 
-def test_a_refusal_is_for_a_person_and_never_tried_again() -> None:
-    assert decide(POLICY, Refusal("no"), attempt=1, rng=longest) == Refused("no")
+@pytest.mark.parametrize("error", [Refusal("no"), NotApplicable("no")])
+def test_what_people_must_settle_is_theirs_and_never_tried_again(error: Exception) -> None:
+    assert decide(POLICY, error, attempt=1, rng=longest) == Refused("no")
 
 
 def test_patience_that_was_asked_for_is_kept_and_never_cut_by_the_cap() -> None:

@@ -7,7 +7,7 @@ import celery
 import pytest
 
 from ledger import Ending, Kind
-from purser.errors import PurserError, Refusal, Snooze, Transient
+from purser.errors import NotApplicable, PurserError, Refusal, Snooze, Transient
 from tests.unit.workers.replaying import World
 from workers.endings import Later
 from workers.replay import PART_OF
@@ -66,7 +66,9 @@ def test_it_tells_that_its_work_is_done(run: Run, told: Told) -> None:
     assert told.calls == [("r1", "m1", 3, Ending.DONE)]
 
 
-@pytest.mark.parametrize("end", [{"done": 3, "refused": 1}, Refusal("the order is locked")])
+@pytest.mark.parametrize(
+    "end", [{"done": 3, "refused": 1}, Refusal("the order is locked"), NotApplicable("Odoo is not set up")]
+)
 def test_it_tells_that_something_was_refused(run: Run, told: Told, end: object) -> None:
     run(end, **MARKED)
     assert told.calls == [("r1", "m1", 3, Ending.REFUSED)]

@@ -1,0 +1,51 @@
+"""What the receipt action can do, by name: the same list that stands in its text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from purser.changes import Change, Perform
+from purser.errors import Permanent
+from purser.words import did_you_mean
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Operation:
+    """One business operation."""
+
+    on: str
+    """The model it is done on."""
+    makes: str
+    """The model of the record that its key names afterwards."""
+    prefixes: tuple[str, ...]
+    """How its keys begin."""
+    touches_money: bool = False
+    """It is the billing bot's."""
+
+
+OPERATIONS: Mapping[str, Operation] = MappingProxyType(
+    {
+        "milestone.reach": Operation(on="project.milestone", makes="project.milestone", prefixes=("milestone/",)),
+        "order.draft-invoice": Operation(
+            on="sale.order", makes="account.move", prefixes=("order/",), touches_money=True
+        ),
+        "project.from-template": Operation(
+            on="project.project", makes="project.project", prefixes=("opportunity/", "order/")
+        ),
+    }
+)
+
+
+def operation(name: str) -> Operation:
+    """Give an operation by name; Permanent where there is none of this name."""
+    found = OPERATIONS.get(name)
+    if found is None:
+        raise Permanent(f"`{name}` is no operation of the receipt action.{did_you_mean(name, OPERATIONS)}")
+    return found
+
+
+def touches_money(change: Change) -> bool:
+    """Say whether a change is for the billing bot to carry out."""
+    return (
+        isinstance(change, Perform) and change.operation in OPERATIONS and OPERATIONS[change.operation].touches_money
+    )

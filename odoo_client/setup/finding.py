@@ -1,0 +1,140 @@
+"""What of the set-up is in Odoo already is read, as an administrator sees it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from odoo_client.client import OdooClient
+from odoo_client.setup.hooks import Rule
+from odoo_client.setup.plan import Found, Known
+from odoo_client.setup.wanted import MODULE, Dialect, Named, OfField, OfModel, Shipped, Wanted
+from odoo_client.wire import Request
+from purser.errors import NotApplicable
+
+OLDEST = (17, 0)
+"""Webhook actions are Odoo's own since then. Older ones are served by the change feed alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Our external ids as they stand: name, model and record."""
+
+    name: str
+    model: str
+    id: int
+
+
+class Finder:
+    """Reads what there is, as an administrator."""
+
+    def __init__(self, admin: OdooClient) -> None:
+        self._admin = admin
+
+    def dialect(self, rules: Sequence[Rule]) -> Dialect:
+        """Learn how this Odoo names things; NotApplicable where it is too old, or the user no administrator."""
+        version = self._admin.version()
+        if version < OLDEST:
+            raise NotApplicable(
+                f"Odoo {version[0]} has no webhook actions: they came with {OLDEST[0]}; the change feed needs none"
+            )
+        if not self._admin.has_group("base.group_system"):
+            raise NotApplicable(f"{self._admin.door.login} is no administrator: set-up takes base.group_system")
+        users, groups = self._fields("res.users"), self._fields("res.groups")
+        has_rules = self._admin.fields("base.automation") is not None
+        return Dialect(
+            groups="group_ids" if "group_ids" in users else "groups_id",
+            has_key_duration="api_key_duration" in groups,
+            has_rules=has_rules,
+            companies=tuple(row["id"] for row in self._search("res.company", [], ["id"])),
+            models={rule.model: self._fields(rule.model) for rule in rules if has_rules and self._has(rule.model)},
+        )
+
+    def standing(self) -> tuple[Looked, ...]:
+        """Give everything that bears an external id of ours."""
+        rows = self._search("ir.model.data", [["module", "=", MODULE]], ["name", "model", "res_id"])
+        return tuple(Looked(row["name"], row["model"], row["res_id"]) for row in rows)
+
+    def urls(self) -> dict[str, str]:
+        """Give where our webhooks post to, by the name of their rule."""
+        hooks = {one.id: one.name for one in self.standing() if one.name.startswith("hook_")}
+        rows = self._search("ir.actions.server", [["id", "in", sorted(hooks)]], ["webhook_url"]) if hooks else []
+        return {hooks[row["id"]].removeprefix("hook_"): row["webhook_url"] or "" for row in rows}
+
+    def known(self, wanted: Sequence[Wanted]) -> Known:
+        """Look for everything that is wanted, and for what it names."""
+        return Known(records=self.records(wanted), ids=self._ids(wanted))
+
+    def records(self, wanted: Sequence[Wanted]) -> dict[str, Found]:
+        """Read what stands of these, by name: a call for each model."""
+        standing = {one.name: one.id for one in self.standing()}
+        logins = {one.login for one in wanted if one.login and one.name not in standing}
+        users = self._search("res.users", [["login", "in", sorted(logins)]], ["login"]) if logins else []
+        by_login = {row["login"]: row["id"] for row in users}
+        found: dict[str, Found] = {}
+        by_model: dict[str, list[Wanted]] = defaultdict(list)
+        for one in wanted:
+            by_model[one.model].append(one)
+        for model, those in by_model.items():
+            ids = {one.name: id_ for one in those if (id_ := standing.get(one.name) or by_login.get(one.login))}
+            rows = self._rows(model, ids.values(), {name for one in those for name in one.values})
+            for name, id_ in ids.items():
+                if id_ in rows:
+                    found[name] = Found(id=id_, values=rows[id_], is_ours=name in standing)
+        return found
+
+    def _rows(self, model: str, ids: Iterable[int], fields: Iterable[str]) -> dict[int, dict[str, Any]]:
+        """Read records; of a user all groups count, those that others imply too."""
+        implied = {"all_group_ids"} & self._fields(model)
+        asked = [["id", "in", sorted(ids)]]
+        rows = self._search(model, asked, sorted({*fields, *implied})) if asked[0][2] else []
+        for row in rows:
+            if implied:
+                row["group_ids"] = row["all_group_ids"]
+        return {row["id"]: row for row in rows}
+
+    # ---------------------------------------------------------------------------- names --
+
+    def _ids(self, wanted: Iterable[Wanted]) -> Mapping[Named, int | None]:
+        """Find the ids behind names: a call for each kind of name."""
+        wishes = [wish for one in wanted for wish in (*one.values.values(), *one.once.values())]
+        named = [one for wish in wishes for one in (wish if isinstance(wish, tuple) else (wish,))]
+        return {
+            **self._shipped([one for one in named if isinstance(one, Shipped)]),
+            **self._models([one for one in named if isinstance(one, OfModel)]),
+            **self._of_fields([one for one in named if isinstance(one, OfField)]),
+        }
+
+    def _shipped(self, named: Sequence[Shipped]) -> dict[Named, int | None]:
+        parts = [one.name.partition(".") for one in named]
+        domain = [["module", "in", sorted({p[0] for p in parts})], ["name", "in", sorted({p[2] for p in parts})]]
+        rows = self._search("ir.model.data", domain, ["module", "name", "res_id"])
+        return {Shipped(f"{row['module']}.{row['name']}"): row["res_id"] for row in rows}
+
+    def _models(self, named: Sequence[OfModel]) -> dict[Named, int | None]:
+        rows = self._search("ir.model", [["model", "in", sorted({one.model for one in named})]], ["model"])
+        return {OfModel(row["model"]): row["id"] for row in rows}
+
+    def _of_fields(self, named: Sequence[OfField]) -> dict[Named, int | None]:
+        if not named:
+            return {}
+        models, names = {one.model for one in named}, {one.field for one in named}
+        domain = [["model", "in", sorted(models)], ["name", "in", sorted(names)]]
+        rows = self._search("ir.model.fields", domain, ["model", "name"])
+        return {OfField(row["model"], row["name"]): row["id"] for row in rows}
+
+    # ------------------------------------------------------------------------------ reads --
+
+    def _has(self, model: str) -> bool:
+        return self._admin.fields(model) is not None
+
+    def _fields(self, model: str) -> frozenset[str]:
+        return frozenset(self._admin.fields(model) or ())
+
+    def _search(self, model: str, domain: list[Any], fields: Sequence[str]) -> list[dict[str, Any]]:
+        arguments = {"domain": domain, "fields": list(fields), "load": ""}
+        request = Request(
+            model=model, method="search_read", arguments=arguments, context={"active_test": False}, reads=True
+        )
+        found: list[dict[str, Any]] = self._admin.send(request)
+        return found

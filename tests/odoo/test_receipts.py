@@ -1,0 +1,215 @@
+"""On a real Odoo 19: drafts are made once by a bot that cannot post, and the action does nothing beyond its list."""
+
+import dataclasses
+import datetime as dt
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from odoo_client import Door, OdooClient, Outcome, Status, connect, setup
+from odoo_client.faults import Denied
+from odoo_client.receipts import VERSION, Task
+from odoo_client.wire import Request
+from purser import Link, Perform, Ref
+from purser.errors import PurserError, Transient
+from tests.conftest import OdooEnv
+from tests.odoo.seeding_sales import UNITS, Seeder
+
+_NUMBERS = itertools.count(1)
+Enter = Callable[..., OdooClient]
+
+
+@pytest.fixture
+def enter(odoo: OdooClient, odoo_env: OdooEnv, firm: Seeder) -> Iterator[Enter]:
+    """Set up the receipt action, and make users of the group that may run it."""
+    dialect = setup.Finder(odoo).dialect(())
+    setup.carry_out(odoo, setup.wanted(dialect, bots=(), key_days=365, hooks={}, rules=()))
+    opened: list[OdooClient] = []
+
+    def one(*groups: str) -> OdooClient:
+        login, key = firm.bot("base.group_user", f"{setup.MODULE}.{setup.GROUP}", *groups)
+        opened.append(connect(Door(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)))
+        return opened[-1]
+
+    yield one
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture
+def billing(enter: Enter) -> OdooClient:
+    return enter("sales_team.group_sale_salesman_all_leads")
+
+
+def draft(order: int, *, named: str = "", **arguments: Any) -> Perform:
+    key = named or f"order/{order}/invoice/{next(_NUMBERS)}"
+    return Perform(operation="order.draft-invoice", on=Ref("sale.order", order), key=key, arguments=arguments)
+
+
+def one(outcomes: tuple[Outcome, ...]) -> Outcome:
+    (outcome,) = outcomes
+    return outcome
+
+
+def invoices(firm: Seeder, order: int) -> list[int]:
+    found: list[int] = firm.read("sale.order", order, "invoice_ids")["invoice_ids"]
+    return found
+
+
+def delivered(firm: Seeder, units: int = 4) -> int:
+    line = {"product_id": firm.product("delivery", "manual", unit=UNITS), "product_uom_qty": 10, "price_unit": 100}
+    order = firm.order(line)
+    firm.write("sale.order.line", firm.lines(order)[0]["id"], qty_delivered=units)
+    return order
+
+
+def test_a_draft_is_made_once_and_the_bot_that_makes_it_cannot_post(billing: OdooClient, firm: Seeder) -> None:
+    order = delivered(firm)
+    change = draft(order)
+    first = one(billing.perform(change))
+    assert first.status is Status.DONE, first.reason
+    assert first.ref is not None
+    move = firm.read("account.move", first.ref.id, "state", "move_type", "amount_untaxed")
+    assert (move["state"], move["move_type"], move["amount_untaxed"]) == ("draft", "out_invoice", 400.0)
+
+    again = one(billing.perform(change))
+    assert (again.status, again.ref) == (Status.ALREADY, first.ref)
+    other = one(billing.perform(draft(order)))
+    assert (other.status, "has a draft invoice already" in other.reason) == (Status.REFUSED, True)
+    assert invoices(firm, order) == [first.ref.id]
+
+    with pytest.raises(Denied):
+        billing.send(Request(model="account.move", method="action_post", ids=(first.ref.id,)))
+    values = {"vals": {"state": "posted"}}
+    with pytest.raises(Denied):
+        billing.send(Request(model="account.move", method="write", ids=(first.ref.id,), arguments=values))
+    assert firm.read("account.move", first.ref.id, "state")["state"] == "draft"
+
+    firm.post(first.ref.id)
+    nothing = one(billing.perform(draft(order)))
+    assert (nothing.status, "nothing to invoice" in nothing.reason) == (Status.REFUSED, True)
+    assert one(billing.perform(change)).status is Status.ALREADY
+
+
+def test_only_time_until_the_given_day_is_billed(billing: OdooClient, firm: Seeder) -> None:
+    order = firm.order({"product_id": firm.product("delivery"), "product_uom_qty": 40, "price_unit": 100})
+    line = firm.lines(order)[0]
+    firm.log(line, "2026-10-02", 8)
+    firm.log(line, "2026-11-02", 4)
+    outcome = one(billing.perform(draft(order, until=dt.date(2026, 10, 31))))
+    assert outcome.status is Status.DONE, outcome.reason
+    assert outcome.ref is not None
+    assert firm.read("account.move", outcome.ref.id, "amount_untaxed")["amount_untaxed"] == 800.0
+
+
+def test_orders_that_cannot_be_billed_are_refused_beside_one_that_can(billing: OdooClient, firm: Seeder) -> None:
+    quotation = firm.quotation({"product_id": firm.product("delivery", "manual", unit=UNITS), "product_uom_qty": 1})
+    fresh, due = delivered(firm, units=0), delivered(firm)
+    outcomes = billing.perform(draft(quotation), draft(due), draft(fresh))
+    assert [one.status for one in outcomes] == [Status.REFUSED, Status.DONE, Status.REFUSED]
+    assert "is not a confirmed order" in outcomes[0].reason
+    assert len(invoices(firm, due)) == 1
+
+
+def test_two_who_bill_an_order_at_one_moment_make_one_draft(
+    billing: OdooClient, odoo_env: OdooEnv, firm: Seeder
+) -> None:
+    order = delivered(firm)
+    change, start, found = draft(order), threading.Barrier(3), list[Outcome]()
+
+    def work() -> None:
+        with connect(dataclasses.replace(billing.door)) as client:
+            client.receipts.check()
+            start.wait(30)
+            while True:
+                try:
+                    found.append(one(client.perform(change)))
+                except Transient:
+                    continue
+                return
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcome.status for outcome in found) == [Status.ALREADY, Status.ALREADY, Status.DONE]
+    assert len(invoices(firm, order)) == 1
+
+
+def test_a_right_that_the_bot_lacks_is_a_refusal(enter: Enter, firm: Seeder) -> None:
+    plain = enter("sales_team.group_sale_salesman")  # own documents only
+    outcome = one(plain.perform(draft(delivered(firm))))
+    assert outcome.status is Status.REFUSED
+    assert outcome.reason
+
+
+def test_the_action_does_nothing_beyond_its_list(billing: OdooClient, odoo: OdooClient, firm: Seeder) -> None:
+    order = delivered(firm)
+    strange = one(billing.perform(draft(order, named=f"case/{order}/x")))
+    assert (strange.status, "its keys begin with order/" in strange.reason) == (Status.REFUSED, True)
+    more = one(billing.perform(draft(order, force=True)))
+    assert (more.status, "does not take force" in more.reason) == (Status.REFUSED, True)
+
+    (action,) = [one.id for one in setup.standing(odoo) if one.name == setup.ACTION]
+    change = {"key": f"order/{order}/x", "operation": "order.confirm", "id": order, "arguments": {}}
+
+    def run(client: OdooClient, **context: Any) -> Any:
+        return client.send(Request(model="ir.actions.server", method="run", ids=(action,), context=context))["infos"]
+
+    told = run(billing, purser_version=VERSION, purser_changes=[change])["results"]
+    assert (told[0][1], "not among the operations" in told[0][4]) == ("refused", True)
+    other = run(billing, purser_version=VERSION + 1, purser_changes=[change])
+    assert other == {"version": VERSION, "results": []}
+    assert invoices(firm, order) == []
+
+    login, key = firm.bot("base.group_user", "sales_team.group_sale_salesman_all_leads")
+    with connect(dataclasses.replace(billing.door, login=login, api_key=key)) as stranger:
+        with pytest.raises(Denied):
+            run(stranger, purser_version=VERSION, purser_changes=[])
+        values = {"vals": {"code": "raise UserError('mine')"}}
+        with pytest.raises(PurserError):
+            stranger.send(Request(model="ir.actions.server", method="write", ids=(action,), arguments=values))
+
+
+def test_roles_of_a_template_are_filled_and_its_order_line_is_linked(enter: Enter, firm: Seeder) -> None:
+    manager = enter("project.group_project_manager", "sales_team.group_sale_salesman_all_leads")
+    role = firm.create("project.role", name=f"Designer {firm.tag}")
+    template = firm.create("project.project", name=f"Template {firm.tag}", is_template=True)
+    firm.create("project.task", name="Design", project_id=template, role_ids=[[6, 0, [role]]])
+    order = firm.order({"product_id": firm.product("delivery", "manual"), "product_uom_qty": 8, "price_unit": 100})
+    line = Ref("sale.order.line", firm.lines(order)[0]["id"])
+    outcome = one(
+        manager.perform(
+            Perform(
+                operation="project.from-template",
+                on=Ref("project.project", template),
+                key=f"order/{order}/project",
+                arguments={
+                    "name": f"Work {firm.tag}",
+                    "partner_id": Link(Ref("res.partner", firm.customer)),
+                    "sale_line_id": Link(line),
+                    f"role/{role}": Link(Ref("res.users", firm.salesperson)),
+                    "date_start": dt.date(2026, 3, 2),
+                    "date": dt.date(2026, 6, 30),
+                },
+            )
+        )
+    )
+    assert outcome.status is Status.DONE, outcome.reason
+    assert outcome.ref is not None
+    project = firm.read("project.project", outcome.ref.id, "sale_line_id", "date_start", "date", "partner_id")
+    assert (project["sale_line_id"], project["date_start"], project["date"]) == (line.id, "2026-03-02", "2026-06-30")
+    tasks = firm.call(
+        "project.task", "search_read", domain=[["project_id", "=", outcome.ref.id]], fields=["user_ids"], load=""
+    )
+    assert [task["user_ids"] for task in tasks] == [[firm.salesperson]]
+
+
+def test_what_is_asked_and_what_stands_in_odoo_speak_alike(billing: OdooClient) -> None:
+    assert billing.receipts.check() == VERSION
+    with pytest.raises(PurserError):
+        billing.receipts.perform([Task(key="order/1/x", operation="order.confirm", id=1)])

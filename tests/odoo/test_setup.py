@@ -1,0 +1,191 @@
+"""On a real Odoo 19: set-up makes what is wanted once, hooks arrive, people's changes stay, and all of it can go."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from odoo_client import Door, OdooClient, connect, setup
+from odoo_client.faults import Denied
+from odoo_client.setup import RULES, Bot, Do
+from odoo_client.wire import Request
+from purser.errors import NotApplicable
+from tests.conftest import OdooEnv
+from tests.odoo.seeding_sales import Seeder
+from tests.unit.odoo_client.canned import Answer, Asked, Canned
+from workers.checks import Level
+from workers.setup import Site, digest_of
+
+TRIED = ("opportunities", "milestones")
+"""Each rule takes Odoo a moment to make; the others differ by name only."""
+
+
+@dataclass
+class Rule:
+    rule: str
+    digests: tuple[str, ...]
+    heard: int = 0
+
+
+@dataclass
+class Gateway:
+    """Stands for the gateway and its tokens: it counts who posts with a token it knows."""
+
+    kept: dict[str, Rule] = field(default_factory=dict)
+    told: list[tuple[str, str, int]] = field(default_factory=list)
+
+    def add(self, rule: str, digest: str, models: Any) -> None:
+        before = self.kept.setdefault(rule, Rule(rule, ()))
+        before.digests = (digest, *(one for one in before.digests if one != digest))[:2]
+
+    def rules(self) -> list[Rule]:
+        return [Rule(one.rule, one.digests, one.heard) for one in self.kept.values()]
+
+    def drop(self, rule: str) -> int:
+        return len(self.kept.pop(rule, Rule("", ())).digests)
+
+    def hear(self, asked: Asked) -> Answer:
+        token = setup.token_in(asked.path)
+        for rule in self.kept.values():
+            if digest_of(token) in rule.digests:
+                body = json.loads(asked.body)
+                rule.heard += 1
+                self.told.append((rule.rule, body["_model"], body["_id"]))
+                return Answer(202)
+        return Answer(404)
+
+
+@pytest.fixture
+def gateway() -> Gateway:
+    return Gateway()
+
+
+@pytest.fixture
+def listener(gateway: Gateway) -> Iterator[str]:
+    with Canned(gateway.hear) as server:
+        yield server.url
+
+
+@pytest.fixture
+def site(odoo: OdooClient, gateway: Gateway, listener: str, firm: Seeder) -> Iterator[Site]:
+    """Give an Odoo in which nothing is set up, and leave it so."""
+    setup.remove(odoo, setup.standing(odoo))
+    rules = tuple(rule for rule in RULES if rule.name in TRIED)
+    bots = (Bot(login=f"purser-billing-{firm.tag}", roles=("billing",)),)
+    found = Site(admin=odoo, bots=bots, rules=rules, gateway=listener, tokens=gateway, key_days=30)
+    yield found
+    found.remove(found.standing())
+
+
+def levels(site: Site, **options: bool) -> dict[str, Level]:
+    return {one.name: one.level for one in site.check(**options)}
+
+
+def named(site: Site, name: str) -> int:
+    (found,) = (one.id for one in site.standing() if one.name == name)
+    return found
+
+
+def test_setting_up_makes_all_of_it_once_and_what_happens_in_odoo_arrives(
+    site: Site, gateway: Gateway, firm: Seeder, odoo_env: OdooEnv, tmp_path: Path
+) -> None:
+    assert {item.do for item in site.foresee()} == {Do.MAKE}
+    assert (site.standing(), gateway.kept) == ((), {})
+
+    made = site.carry_out()
+    assert {item.do for item in made} == {Do.MAKE}
+    assert {one.name for one in site.standing()} == {item.wanted.name for item in made}
+    assert {item.do for item in site.carry_out()} == {Do.KEEP}
+    assert set(levels(site).values()) == {Level.OK}
+
+    lead = firm.create("crm.lead", name=f"Deal {firm.tag}", type="opportunity")
+    gateway.told.clear()
+    firm.call("crm.lead", "action_set_won", ids=[lead])
+    assert ("opportunities", "crm.lead", lead) in gateway.told
+    gateway.told.clear()
+    firm.write("crm.lead", lead, description="not news")
+    assert gateway.told == []
+
+    project = firm.create("project.project", name=f"P {firm.tag}")
+    milestone = firm.create("project.milestone", name="M", project_id=project)
+    firm.write("project.milestone", milestone, is_reached=True)
+    assert gateway.told == [("milestones", "project.milestone", milestone)]
+    assert set(levels(site, hook=True).values()) == {Level.OK}
+
+    (path,) = site.make_keys(tmp_path / "keys", [site.bots[0].login])
+    assert path.stat().st_mode & 0o777 == 0o600
+    door = Door(url=odoo_env.url, db=odoo_env.db, login=site.bots[0].login, api_key=path.read_text().strip())
+    with connect(door) as bot:
+        assert bot.receipts.lacking() == ""
+        assert bot.may("sale.order", "write")
+        assert not bot.may("account.move", "write")
+        assert not any(bot.has_group(g) for g in ("base.group_system", "account.group_account_invoice"))
+    assert {one.name for one in site.standing()} == {item.wanted.name for item in made}
+
+
+def test_what_people_change_is_told_and_left_and_what_was_taken_is_made_again(
+    site: Site, gateway: Gateway, firm: Seeder
+) -> None:
+    site.carry_out()
+    firm.write("base.automation", named(site, "rule_milestones"), active=False)
+    firm.write("ir.actions.server", named(site, setup.ACTION), code="action = {}")
+    firm.call("ir.actions.server", "unlink", ids=[named(site, "hook_opportunities")])
+    found = {item.wanted.name: item.do for item in site.foresee() if item.do is not Do.KEEP}
+    expected = {"rule_milestones": Do.CHANGED, setup.ACTION: Do.CHANGED, "hook_opportunities": Do.MAKE}
+    assert found == expected
+    assert list(levels(site).values()).count(Level.FAIL) == 3
+
+    site.carry_out()
+    assert {item.do for item in site.foresee()} == {Do.KEEP, Do.CHANGED}
+    assert firm.read("ir.actions.server", named(site, setup.ACTION), "code")["code"] == "action = {}"
+    with pytest.raises(NotApplicable, match="--force"):
+        _in_the_group(site)
+    site.carry_out(force=True)
+    assert {item.do for item in site.foresee()} == {Do.KEEP}
+
+    before = setup.Finder(site.admin).urls()
+    site.carry_out(rotate=True)
+    after = setup.Finder(site.admin).urls()
+    assert all(before[name] != after[name] for name in TRIED)
+    digests = [hashlib.sha256(setup.token_in(urls["milestones"]).encode()).hexdigest() for urls in (after, before)]
+    assert list(gateway.kept["milestones"].digests) == digests
+    assert set(levels(site, hook=True).values()) == {Level.OK}
+
+    gateway.kept.clear()  # a ledger that forgot
+    assert list(levels(site).values()).count(Level.FAIL) == 2
+    assert {item.do for item in site.carry_out()} == {Do.KEEP}
+    assert set(levels(site).values()) == {Level.OK}
+
+
+def _in_the_group(site: Site) -> None:
+    """Ask the action as a member of its group."""
+    me = site.admin.whoami().uid
+    vals = {"group_ids": [[4, named(site, setup.GROUP)]]}
+    site.admin.send(Request(model="res.users", method="write", ids=(me,), arguments={"vals": vals}))
+    site.admin.receipts.check()
+
+
+def test_taking_it_away_takes_exactly_that(site: Site, gateway: Gateway, firm: Seeder) -> None:
+    rules = firm.call("base.automation", "search_count", domain=[])
+    actions = firm.call("ir.actions.server", "search_count", domain=[])
+    site.carry_out()
+    site.remove(site.standing())
+    assert (site.standing(), gateway.kept) == ((), {})
+    assert firm.call("base.automation", "search_count", domain=[]) == rules
+    assert firm.call("ir.actions.server", "search_count", domain=[]) == actions
+    login = [["login", "=", site.bots[0].login]]
+    users = firm.call("res.users", "search_read", domain=login, fields=["active"], context={"active_test": False})
+    assert [one["active"] for one in users] == [False]
+
+
+def test_who_is_no_administrator_sets_nothing_up(odoo_env: OdooEnv, firm: Seeder) -> None:
+    login, key = firm.bot("base.group_user")
+    with connect(Door(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as plain:
+        with pytest.raises(NotApplicable, match="no administrator"):
+            Site(admin=plain, bots=(), rules=()).carry_out()
+        with pytest.raises(Denied):
+            setup.standing(plain)

@@ -1,0 +1,215 @@
+"""What set-up would do is a comparison of values: nothing is asked, nothing is written."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from odoo_client import receipts
+from odoo_client.receipts.performing import marked
+from odoo_client.setup import Bot, Do, Hook, Item, plan, wanted
+from odoo_client.setup.hooks import RULES, address, masked, token_in
+from odoo_client.setup.plan import Found, Known
+from odoo_client.setup.wanted import Dialect, Ids, Marked, Named, OfField, OfModel, Ours, Shipped, Wanted
+
+TOKEN = "a" * 43
+URL = address("https://gw.example.com/", TOKEN)
+MILESTONES = next(rule for rule in RULES if rule.name == "milestones")
+DIALECT = Dialect(companies=(1,), models={"project.milestone": frozenset({"is_reached", "name"})})
+BOTS = (Bot(login="purser-bot", roles=("audit", "change")),)
+
+
+def all_of(hook: Hook | None = None, dialect: Dialect = DIALECT) -> tuple[Wanted, ...]:
+    hooks = {"milestones": hook or Hook(url=URL)}
+    return wanted(dialect, bots=BOTS, key_days=365, hooks=hooks, rules=[MILESTONES])
+
+
+def as_made(items: tuple[Wanted, ...]) -> Known:
+    """Give an Odoo in which all of it stands as wanted. Ids are numbered from 100; `account` is not installed."""
+    ids: dict[Named, int | None] = {}
+    records = {one.name: Found(id=100 + place, values={}) for place, one in enumerate(items)}
+    for one in items:
+        for wish in one.values.values():
+            for named in wish if isinstance(wish, tuple) else (wish,):
+                if isinstance(named, Shipped | OfModel | OfField) and "account" not in str(named):
+                    ids.setdefault(named, len(ids) + 1)
+    known = Known(records=records, ids=ids)
+    for one in items:
+        values = {name: stored(wish, known) for name, wish in one.values.items()}
+        records[one.name] = dataclasses.replace(records[one.name], values=values)
+    return known
+
+
+def stored(wish: Any, known: Known) -> Any:
+    match wish:
+        case Marked():
+            return marked(known.id_of(wish.action) or 0)
+        case Hook():
+            return wish.url
+        case Ids():
+            return list(wish.ids)
+        case tuple():
+            return [id_ for named in wish if (id_ := known.id_of(named))]
+        case str() | bool() | float():
+            return wish
+        case named:
+            return known.id_of(named)
+
+
+def edited(known: Known, name: str, *, is_ours: bool = True, **values: Any) -> Known:
+    found = known.records[name]
+    changed = Found(id=found.id, values={**found.values, **values}, is_ours=is_ours)
+    return Known(records={**known.records, name: changed}, ids=known.ids)
+
+
+def without(known: Known, *names: str) -> Known:
+    return Known(records={name: one for name, one in known.records.items() if name not in names}, ids=known.ids)
+
+
+def dos(items: tuple[Item, ...]) -> dict[str, Do]:
+    return {item.wanted.name: item.do for item in items}
+
+
+def only(items: tuple[Item, ...]) -> Item:
+    """Give the one that is not as it should be."""
+    (item,) = (item for item in items if item.do is not Do.KEEP)
+    return item
+
+
+def test_in_an_empty_odoo_everything_is_made_in_an_order_in_which_it_can_be() -> None:
+    items = plan(all_of(), Known(records={}, ids={Shipped("base.group_user"): 1}))
+    assert set(dos(items).values()) == {Do.MAKE}
+    seen: set[str] = set()
+    for item in items:
+        wishes = [wish for wish in item.wanted.values.values() if not isinstance(wish, Marked)]
+        named = [one for wish in wishes for one in (wish if isinstance(wish, tuple) else (wish,))]
+        assert {one.name for one in named if isinstance(one, Ours)} <= seen
+        seen.add(item.wanted.name)
+
+
+def test_where_everything_stands_nothing_is_to_be_done() -> None:
+    items = all_of()
+    assert set(dos(plan(items, as_made(items))).values()) == {Do.KEEP}
+    assert set(dos(plan(items, as_made(items), force=True)).values()) == {Do.KEEP}
+
+
+def test_what_is_gone_is_made_again_and_names_what_is_there() -> None:
+    items = all_of()
+    item = only(plan(items, without(as_made(items), "hook_milestones")))
+    assert (item.wanted.name, item.do, item.values["webhook_url"]) == ("hook_milestones", Do.MAKE, URL)
+    assert item.values["base_automation_id"] == as_made(items).records["rule_milestones"].id
+
+
+def test_what_people_changed_is_told_and_left_unless_forced() -> None:
+    items = all_of()
+    known = edited(as_made(items), "rule_milestones", active=False, filter_domain="[]")
+    item = only(plan(items, known))
+    assert (item.do, item.values) == (Do.CHANGED, {})
+    assert {(one.field, one.now) for one in item.differences} == {("active", "False"), ("filter_domain", "[]")}
+    forced = only(plan(items, known, force=True))
+    assert (forced.do, forced.values) == (Do.MEND, {"active": True, "filter_domain": MILESTONES.domain})
+
+
+def test_an_edited_receipt_action_is_told_by_digest_and_an_outgrown_one_is_mended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    items = all_of()
+    known = edited(as_made(items), "receipt_action", code="VERSION = 0")
+    item = only(plan(items, known))
+    assert item.do is Do.CHANGED
+    assert item.differences[0].then == f"sha256 {receipts.digest(receipts.action_text())[:12]}"
+    monkeypatch.setitem(receipts.EARLIER, hashlib.sha256(b"VERSION = 0").hexdigest(), 0)
+    assert only(plan(items, known)).values == {"code": receipts.action_text()}
+
+
+@pytest.mark.parametrize("code", [receipts.action_text() + "\n", receipts.action_text().replace("\n", "\r\n")])
+def test_white_space_around_a_text_is_no_difference(code: str) -> None:
+    items = all_of()
+    assert set(dos(plan(items, edited(as_made(items), "receipt_action", code=code))).values()) == {Do.KEEP}
+
+
+def test_a_new_token_is_written_without_force_and_shown_to_nobody() -> None:
+    items = all_of(Hook(url=address("https://gw.example.com", "b" * 43), is_new=True))
+    item = only(plan(items, as_made(all_of())))
+    assert (item.do, set(item.values)) == (Do.MEND, {"webhook_url"})
+    assert TOKEN not in str(item.differences)
+    assert "b" * 43 not in str(item.differences)
+
+
+def test_an_address_that_people_changed_is_left() -> None:
+    items = all_of()
+    item = only(plan(items, edited(as_made(items), "hook_milestones", webhook_url="https://elsewhere.example.com")))
+    assert (item.do, item.differences[0].now) == (Do.CHANGED, "https://elsewhere.example.com")
+
+
+def test_a_mark_that_was_not_written_yet_is_written() -> None:
+    items = all_of()
+    known = edited(as_made(items), "group_bot", comment=False)
+    assert only(plan(items, known)).values == {"comment": marked(known.records["receipt_action"].id)}
+
+
+# --------------------------------------------------------------------------------- bots --
+
+
+def groups(known: Known, *names: Named) -> list[int]:
+    return [id_ for name in names if (id_ := known.id_of(name))]
+
+
+def test_a_bot_is_put_into_our_group_and_loses_none() -> None:
+    items = all_of()
+    known = as_made(items)
+    others = [*groups(known, Shipped("base.group_user")), 999]
+    item = only(plan(items, edited(known, "bot_audit_change", group_ids=others)))
+    assert item.values == {"group_ids": [[4, known.id_of(Ours("group_bot"))]]}
+    assert item.do is Do.MEND
+
+
+def test_a_group_that_people_took_from_a_bot_is_told_and_left() -> None:
+    items = all_of()
+    known = as_made(items)
+    left = groups(known, Shipped("base.group_user"), Ours("group_bot"))
+    item = only(plan(items, edited(known, "bot_audit_change", group_ids=left)))
+    assert (item.do, item.values) == (Do.CHANGED, {})
+    assert "project.group_project_manager" in item.differences[0].then
+
+
+def test_of_somebodys_user_only_the_membership_of_our_group_is_ours() -> None:
+    items = all_of()
+    known = as_made(items)
+    mine = groups(known, Ours("group_bot"))
+    theirs = edited(known, "bot_audit_change", is_ours=False, group_ids=mine)
+    assert set(dos(plan(items, theirs, force=True)).values()) == {Do.KEEP}
+    stranger = edited(known, "bot_audit_change", is_ours=False, group_ids=[999])
+    assert only(plan(items, stranger, force=True)).values == {"group_ids": [[4, mine[0]]]}
+
+
+# -------------------------------------------------------------------------------- rules --
+
+
+@pytest.mark.parametrize(
+    ("hooks", "dialect", "why"),
+    [({}, DIALECT, "PURSER_GATEWAY_URL"), ({"milestones": Hook(url=URL)}, Dialect(), "no project.milestone")],
+)
+def test_a_rule_that_cannot_be_says_why(hooks: Mapping[str, Hook], dialect: Dialect, why: str) -> None:
+    found = wanted(dialect, bots=(), key_days=1, hooks=hooks, rules=[MILESTONES])
+    (lacking,) = (item for item in plan(found, Known(records={}, ids={})) if item.do is Do.LACKS)
+    assert why in lacking.wanted.lacks
+
+
+def test_a_rule_is_about_fields_that_this_odoo_has() -> None:
+    won = RULES[0]
+    assert won.fields_for({"active", "stage_id"}) == ("stage_id", "active")
+    assert won.domain_for({"active", "stage_id"}) == won.instead
+    assert won.domain_for({"won_status"}) == won.domain
+
+
+def test_a_token_is_read_from_an_address_and_masked_in_it() -> None:
+    assert (token_in(URL), masked(URL)) == (TOKEN, "https://gw.example.com/hooks/odoo/***")
+    assert [token_in(other) for other in ("", "https://gw.example.com/hooks/odoo/short", f"{URL}/more")] == [""] * 3
+
+
+def test_up_to_18_groups_have_another_name() -> None:
+    (bot,) = (one for one in all_of(dialect=dataclasses.replace(DIALECT, groups="groups_id")) if one.login)
+    assert "groups_id" in bot.values
