@@ -107,14 +107,13 @@ def _wordless(text: str) -> str:
 
 
 def won(stage: Stage) -> Scene:
-    """An opportunity is won; in a real Odoo there is a template for what was sold."""
+    """An opportunity is won, and there is a template for what was sold."""
     name, customer = stage.name("Deal"), stage.name("Customer")
     service = stage.name("Audit")
     tag = stage.create("crm.tag", name=service)
-    if stage.is_real:
-        template = stage.create("project.project", name=service, is_template=True, allow_milestones=True)
-        stage.create("project.task", name="Interviews", project_id=template)
-        stage.create("project.milestone", name="Report", project_id=template)
+    template = stage.create("project.project", name=service, is_template=True, allow_milestones=True)
+    stage.create("project.task", name="Interviews", project_id=template)
+    stage.create("project.milestone", name="Report", project_id=template)
     own = {"partner_name": customer, "user_id": stage.seeder.salesperson, "type": "opportunity"}
     lead = stage.create("crm.lead", name=name, tag_ids=[[6, 0, [tag]]], **own)
     is_won = stage.rows("crm.stage", [["is_won", "=", True]], "id")[0]["id"]
