@@ -12,6 +12,9 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
+from amqp.exceptions import PreconditionFailed
+from kombu.connection import Connection
+from kombu.entity import Queue
 
 from console.rabbit import RabbitNode
 from tests.conftest import _service_is_missing
@@ -122,3 +125,7 @@ def test_every_producer_for_rabbitmq_is_understood(rabbit_node: RabbitNode, redi
                 "HOME": str(tmp_path),
             },
         )
+        connect: Any = Connection
+        make: Any = Queue
+        with connect(url) as connection, pytest.raises(PreconditionFailed):  # why a client must not declare by itself
+            make("events")(connection.channel()).declare()
