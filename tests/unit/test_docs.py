@@ -22,7 +22,7 @@ from docs.examples.ownerless_projects import RunningProject, ownerless_projects
 from docs.generate import REFERENCE, pages
 from events.envelope import read_event
 from events.opportunity import OpportunityWon
-from purser import Exempt, Kept, Ref, Scope, Watched
+from purser import Ensure, Exempt, Kept, Ref, Scope, Watched
 from purser.catalogue import Catalogue
 from purser.testing import judge, snapshot
 from tasks.house import catalogue
