@@ -171,13 +171,16 @@ def _pattern(value: object, types: Collection[str]) -> str:
 def _where(report: Report, at: Marked | None, what: str, events: tuple[str, ...]) -> Mapping[str, Wanted]:
     if at is None:
         return MappingProxyType({})
-    known = {
-        name
-        for type_, fact in known_facts().items()
-        if any(_covers(pattern, type_) for pattern in events)
-        for name in fact.model_fields
+    fields = {
+        pattern: [fact.model_fields.keys() for type_, fact in known_facts().items() if _covers(pattern, type_)]
+        for pattern in events
+        if pattern
     }
+    known = {name for several in fields.values() for names in several for name in names}
     entries = report.mapping(at, what, known or None)
+    for pattern, several in fields.items():
+        if not any(entries.keys() <= names for names in several):
+            report.add(at, f"{what}: no event of `{pattern}` has all of {', '.join(entries)}, so none would fit")
     return MappingProxyType({name: report.read(one, f"{what}: {name}", _values, ()) for name, one in entries.items()})
 
 

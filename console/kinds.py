@@ -45,6 +45,8 @@ def _name(annotation: Any) -> str:
         return " or ".join(dict.fromkeys(_name(part) for part in parts if part is not type(None)))
     if origin is tuple:
         return f"list of {_name(parts[0])}"
+    if origin is Mapping:
+        return f"{_name(parts[1])} by {_name(parts[0])}"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return ", ".join(f"`{one.value}`" for one in annotation)
     return _WORDS.get(annotation, "secret" if annotation.__name__ == "SecretStr" else "address")

@@ -228,7 +228,9 @@ def events() -> Iterator[str]:
     for automation in declared.automations.values():
         reads = ", ".join(f"`{model}`" for model in sorted({read.model for read in automation.reads}))
         yield from ("", f"## {automation.name}", "", f"**{automation.rule}**", "")
-        yield f"On `{automation.on.type}`. Reads {reads or 'nothing'}."
+        yield from _more(automation.source, automation.react)
+        tells = ", ".join(f"`{fact.type}`" for fact in automation.tells)
+        yield f"On `{automation.on.type}`. Reads {reads or 'nothing'}." + (f" May tell {tells}." if tells else "")
         yield f"File: [`{_file(automation.source)}`](../../{_file(automation.source)})."
         yield ""
         yield from _tunables(automation)
@@ -385,7 +387,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator
 
 
 def _default(value: object, *, plain: str = "-") -> str:
-    if value is None or value is False or value in ("", ()):
+    if value is None or value is False or value in ("", (), {}):
         return "false" if value is False and plain else plain
     if value is True:
         return "true"

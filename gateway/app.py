@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from config.settings import Settings
@@ -28,6 +29,10 @@ from workers.sending import depth_of
 EVENT_HANDS, HOOK_HANDS = 6, 3
 """Threads for each door: a flood of events leaves those of the hooks alone. All of them share the broker's ten
 connections."""
+
+
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""What FastAPI would tell of a request holds its path, and with it the token of a hook."""
 
 
 def build(settings: Settings) -> FastAPI:
@@ -62,6 +67,7 @@ def doors(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
         lifespan=living,
     )
     app.include_router(hooks.routes())

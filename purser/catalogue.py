@@ -33,6 +33,7 @@ class Catalogue:
                     _add("automation", automations, one)
                 case Watch():
                     _add("watch", watches, one)
+        _check_ends(automations.values())
         return cls(MappingProxyType(controls), MappingProxyType(automations), MappingProxyType(watches))
 
     def control(self, name: str) -> Control:
@@ -67,6 +68,23 @@ class Catalogue:
     def reacting_to(self, fact: type[Any]) -> Iterator[Automation]:
         """Give the automations that react to a fact."""
         return (a for a in self.automations.values() if a.on is fact)
+
+
+def _check_ends(automations: Iterable[Automation]) -> None:
+    """Raise Mistake when facts that automations tell could lead to each other without end."""
+    follows: dict[Any, set[Any]] = {}
+    for one in automations:
+        follows.setdefault(one.on, set()).update(one.tells)
+    for start in follows:
+        reached: set[Any] = set()
+        left = [start]
+        while left:
+            for fact in follows.get(left.pop(), set()) - reached:
+                reached.add(fact)
+                left.append(fact)
+        if start in reached:
+            named = ", ".join(sorted(one.name for one in automations if one.on is start))
+            raise Mistake(f"automations tell facts in a circle: {start.type} leads to itself, by way of {named}")
 
 
 def _add(kind: str, known: dict[str, Any], one: Control | Automation | Watch) -> None:

@@ -5,17 +5,33 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from purser.cadence import Cadence
 from purser.changes import Change
 from purser.errors import Mistake
-from purser.model import Severity, Verdict
+from purser.model import Ref, Severity, Verdict
 from purser.reads import Group, Read, Row, Snapshot
 from purser.words import did_you_mean, is_wire_name
 
 Scan = Callable[..., Iterator[Verdict]]
-React = Callable[..., Iterator[Change]]
+
+
+class News(Protocol):
+    """A fact that follows from another, as an automation gives it: an instance of a class of `events`."""
+
+    type: ClassVar[str]
+
+    @property
+    def record(self) -> Ref:
+        """Name the record that the fact is about."""
+
+    @property
+    def identity(self) -> str:
+        """Name the fact: told again, it is the same one."""
+
+
+React = Callable[..., Iterator[Change | News]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +76,13 @@ class Automation:
     on: type[Any]
     """The fact it reacts to, a class of `events`."""
     reads: tuple[Read, ...]
+    tells: tuple[type[Any], ...] = ()
+    """The facts that may follow once its changes are carried out, classes of `events`."""
     tunables: Mapping[str, Tunable]
     react: React = field(repr=False)
     source: str
 
-    def __call__(self, event: Any, snapshot: Snapshot, **tunables: Any) -> Iterator[Change]:
+    def __call__(self, event: Any, snapshot: Snapshot, **tunables: Any) -> Iterator[Change | News]:
         """Decide, exactly as the undecorated function would."""
         return self.react(event, snapshot, **tunables)
 
@@ -100,8 +118,13 @@ def control(
     return declare
 
 
-def automation(name: str, *, on: type[Any], reads: Sequence[Read] = ()) -> Callable[[React], Automation]:
-    """Declare an automation: a function from an event and a snapshot to changes."""
+def automation(
+    name: str, *, on: type[Any], reads: Sequence[Read] = (), tells: Sequence[type[Any]] = ()
+) -> Callable[[React], Automation]:
+    """Declare an automation: a function from an event and a snapshot to changes, and to facts that follow from them.
+
+    Missing data, or whatever else a person must settle first, is `raise Refusal(...)`: nothing is changed then.
+    """
 
     def declare(function: React) -> Automation:
         where = f"automation {name!r}"
@@ -110,6 +133,7 @@ def automation(name: str, *, on: type[Any], reads: Sequence[Read] = ()) -> Calla
             rule=_rule(where, function),
             on=on,
             reads=_reads(where, reads),
+            tells=tuple(tells),
             tunables=tunables_of(where, function, positional=2),
             react=function,
             source=function.__module__,

@@ -355,6 +355,11 @@ _PUBLIC = {"hr.employee": "it sees public profiles only: no tags and no departur
 
 _CHANGES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "open-project": (("res.partner", "create"), ("crm.lead", "write"), ("project.project", "create")),
+    "reach-milestone": (("project.milestone", "write"), ("sale.order", "write")),
+    "draft-invoice": (("sale.order", "write"),),
+    "follow-up-invoice": (("sale.order", "write"), ("res.partner", "write")),
+    "review-account": (("sale.order", "write"), ("res.partner", "write")),
+    "ask-about-leave": (("project.task", "write"),),
 }
 """What automations of the house create and write; others are found out when they run."""
 

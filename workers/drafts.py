@@ -15,12 +15,12 @@ from events.envelope import read_event
 from events.fact import Fact
 from ledger import Letter
 from purser.declare import Automation
-from purser.errors import Misconfigured, Mistake, Permanent, PurserError, Snooze, Transient
+from purser.errors import Misconfigured, Mistake, Permanent, PurserError, Refusal, Snooze, Transient
 from purser.fates import Fate
 from purser.reconcile import Step
 from workers.calls import PARAMETERS, by_name
 from workers.fleet import Fleet, home_of
-from workers.react import decide
+from workers.react import Decision, decide
 from workers.replay import is_message
 from workers.scan import due_slot, load_steps
 
@@ -132,8 +132,7 @@ class Drafter:
         envelope, fact = _event(values)
         if type(fact) is not automation.on:
             raise _Unreadable(f"`{automation.name}` reacts to {automation.on.type}, not to {envelope.type}")
-        steps = self._decided(automation, fact)
-        return Draft(letter=letter, steps=steps, gravest=OF_A_DECISION, decided=True)
+        return self._decided(letter, [automation], fact)
 
     def _accept(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
         envelope, fact = _event(values)
@@ -146,9 +145,8 @@ class Drafter:
         ]
         if not reacting:
             return Draft(letter=letter, fate=Fate.APPLY, why="it is accepted, and no automation reacts to it")
-        steps = [step for one in reacting for step in self._decided(one, fact)]
         why = f"it is accepted, and goes to {', '.join(one.name for one in reacting)}"
-        return Draft(letter=letter, steps=tuple(steps), gravest=OF_A_DECISION, decided=True, why=why)
+        return self._decided(letter, reacting, fact, why)
 
     def _deliver(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
         """What goes out changes nothing in Odoo."""
@@ -160,11 +158,28 @@ class Drafter:
             )
         return Draft(letter=letter, fate=Fate.APPLY, why=f"it is sent to `{name}` at {one.place}")
 
-    def _decided(self, automation: Automation, fact: Fact) -> tuple[Step, ...]:
+    def _decided(self, letter: Letter, reacting: Sequence[Automation], fact: Fact, why: str = "") -> Draft:
+        """Draft what automations decide. A fact that is told in turn is named, and counts where nothing changes."""
+        try:
+            decisions = [self._decide(one, fact) for one in reacting]
+        except Refusal as no:
+            return Draft(letter=letter, fate=Fate.REFUSED, why=str(no), decided=True)
+        steps = tuple(Step(change, None) for one in decisions for change in one.changes)
+        told = [f"tells {news.type}" for one in decisions for news in one.facts]
+        return Draft(
+            letter=letter,
+            fate=Fate.APPLY if told and not steps else None,
+            steps=steps,
+            gravest=OF_A_DECISION,
+            decided=True,
+            why="; ".join(filter(None, (why, *told))),
+        )
+
+    def _decide(self, automation: Automation, fact: Fact) -> Decision:
         if self.away is not None:
             raise self.away
         try:
-            return tuple(Step(change, None) for change in decide(self._fleet, automation, fact))
+            return decide(self._fleet, automation, fact)
         except AWAY as error:
             self.away = error
             raise

@@ -246,7 +246,7 @@ def write_down(
             source=reaction.source,
             event_id=reaction.event_id,
             type=str(raw.get("type")),
-            subject=str(raw.get("subject") or ""),
+            subject=str(raw.get("subject") or "")[:200],
             at=fleet.now(),
             attempt=attempt,
             outcome=ending.sent,

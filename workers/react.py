@@ -3,6 +3,7 @@ another."""
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -12,19 +13,28 @@ from events.envelope import CloudEvent, read_event
 from events.fact import Fact
 from ledger import Claim
 from odoo_client import Outcome, Status
-from purser.changes import Change
+from purser.changes import KINDS, Change
 from purser.declare import Automation
 from purser.errors import Permanent, Refusal, Transient
-from workers import outbound
+from workers import outbound, telling
 from workers.apply import Applied, carry_out, change_key, settle
 from workers.fleet import Fleet
 from workers.reactions import Reaction
-from workers.telling import queue_of
 
 log = structlog.get_logger(__name__)
 
 CLAIM_LEASE = dt.timedelta(seconds=60)
 TRIES_ON_CONFLICT = 3
+SOURCE = "/purser"
+"""Who tells what follows from the fleet's own reactions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an automation decided: the changes to carry out, and the facts that are told once they are."""
+
+    changes: tuple[Change, ...] = ()
+    facts: tuple[Fact, ...] = ()
 
 
 def accept(fleet: Fleet, raw: Mapping[str, Any], *, holder: str) -> tuple[str, ...]:
@@ -78,20 +88,39 @@ def send(fleet: Fleet, name: str, event: Mapping[str, Any]) -> None:
     if reaction.subscription:
         fleet.publish("purser.deliver", {"subscription": reaction.subscription, "event": event}, **same)
     else:
-        queue = queue_of(str(event["type"]))
+        queue = telling.queue_of(str(event["type"]))
         fleet.publish("purser.react", {"automation": name, "event": event}, queue=queue, **same)
 
 
-def decide(fleet: Fleet, automation: Automation, fact: Fact) -> tuple[Change, ...]:
-    """Read Odoo and let an automation decide. Reads only."""
+def tell(fleet: Fleet, fact: Fact) -> None:
+    """Tell a fact that follows from a reaction. Told again it is the same event, in the same message."""
+    told = CloudEvent.wrap(fact, source=SOURCE, time=fleet.now())
+    telling.send(fleet, told)
+    log.info("event told", type=told.type, event_id=told.id)
+
+
+def decide(fleet: Fleet, automation: Automation, fact: Fact) -> Decision:
+    """Read Odoo and let an automation decide. Reads only; raises Refusal where a person must settle something."""
     tunables = fleet.policies.automation(automation.name).tunables
     snapshot = fleet.audit.snapshot(automation.reads, as_of=fleet.now(), event=fact, tunables=tunables)
-    return tuple(automation(fact, snapshot, **tunables))
+    changes: list[Change] = []
+    facts: list[Fact] = []
+    for one in automation(fact, snapshot, **tunables):
+        if isinstance(one, KINDS):
+            changes.append(one)
+        elif isinstance(one, Fact) and isinstance(one, automation.tells):
+            facts.append(one)
+        else:
+            said = one.type if isinstance(one, Fact) else type(one).__name__
+            raise Permanent(f"automation `{automation.name}` tells {said}, which its `tells` does not name")
+    return Decision(tuple(changes), tuple(facts))
 
 
 def react(fleet: Fleet, name: str, raw: Mapping[str, Any]) -> Applied:
     """Let one automation react to an event. A conflict is decided again at once, a few times.
 
+    What follows is told when all changes are there, and before the reaction counts as done: whoever dies in between
+    reacts again, and tells it again.
     A conflict beside a refusal hangs on it, such as the tasks of a project that was refused: all of it is refused.
     """
     automation = fleet.catalogue.automation(name)
@@ -100,9 +129,12 @@ def react(fleet: Fleet, name: str, raw: Mapping[str, Any]) -> Applied:
         raise Permanent(f"automation `{name}` reacts to {automation.on.type}, not to {envelope.type}")
     outcomes: tuple[Outcome, ...] = ()
     for _ in range(TRIES_ON_CONFLICT):
-        outcomes = carry_out(fleet, decide(fleet, automation, fact))
+        decision = decide(fleet, automation, fact)
+        outcomes = carry_out(fleet, decision.changes)
         if all(outcome.status is not Status.CONFLICT for outcome in outcomes):
             applied = settle(fleet, f"automation {name}", outcomes)
+            for news in decision.facts if not applied.refused else ():
+                tell(fleet, news)
             fleet.ledger.inbox.done(envelope.source, envelope.id, name)
             return applied
     for outcome in outcomes:

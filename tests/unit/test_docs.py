@@ -22,7 +22,7 @@ from docs.examples.ownerless_projects import RunningProject, ownerless_projects
 from docs.generate import REFERENCE, pages
 from events.envelope import read_event
 from events.opportunity import OpportunityWon
-from purser import Exempt, Kept, Ref, Scope, Watched
+from purser import Ensure, Exempt, Kept, Ref, Scope, Watched
 from purser.catalogue import Catalogue
 from purser.testing import judge, snapshot
 from tasks.house import catalogue
@@ -289,5 +289,6 @@ def test_the_example_automation_asks_the_salesperson_once() -> None:
     lead = ask_for_reference.reads[0].model_validate({"id": 42, "name": "Deal", "won_status": "won", "user_id": 5})
     given = snapshot(AS_OF, lead)
     (change,) = ask_for_reference(OpportunityWon(opportunity_id=42), given, **MappingProxyType({"weeks": 2}))
-    assert (change.kind, getattr(change, "key", "")) == ("ensure", "opportunity/42/reference")
-    assert getattr(change, "values", {})["date_deadline"] == dt.date(2026, 12, 6)
+    assert isinstance(change, Ensure)
+    assert (change.kind, change.key) == ("ensure", "opportunity/42/reference")
+    assert change.values["date_deadline"] == dt.date(2026, 12, 6)

@@ -94,6 +94,11 @@ def test_every_field_of_a_filter_must_have_one_of_its_values(where: str, data: d
         ({"events": "[invioce.*]"}, 5, "Did you mean `invoice.*`?"),
         ({"events": "[invoice*]"}, 5, "is no type of event"),
         ({"where": "{numbr: 7}"}, 7, "Did you mean `number`?"),
+        (
+            {"events": "[invoice.*, payment.missed.v1]", "where": "{level: 2}"},
+            7,
+            "no event of `invoice.*` has all of level",
+        ),
         ({"where": "{number: []}"}, 7, "the list is empty"),
         ({"where": "{number: {a: 1}}"}, 7, "write a value"),
         ({"secret": SECRET}, 6, "this is a secret itself"),

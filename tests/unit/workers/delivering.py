@@ -27,6 +27,7 @@ _SETTINGS = Settings.load(
     }
 )
 _numbers = itertools.count()
+_CLIENT = fakeredis.FakeRedis(server=fakeredis.FakeServer())
 
 
 class Desk:
@@ -37,8 +38,7 @@ class Desk:
         self.queue: list[tuple[str, dict[str, Any], str]] = []
         policies = parse_policies(_CATALOGUE, f"version: 1\nsubscriptions:\n{subscriptions}", source="x")
         self.fleet = Fleet(_SETTINGS, _CATALOGUE, policies, self._publish, lambda _: None, now=self.now)
-        client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
-        self.ledger = Ledger(client, prefix=f"desk{next(_numbers)}", now=self.now)
+        self.ledger = Ledger(_CLIENT, prefix=f"desk{next(_numbers)}", now=self.now)
         self.fleet.__dict__["ledger"] = self.ledger
         self.fleet.__dict__["pauses"] = PauseBoard(self.ledger.pauses, max_age=0.0)
 
