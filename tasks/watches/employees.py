@@ -12,6 +12,7 @@ from pydantic import Field
 
 from events.fact import Fact
 from events.people import EmployeeChanged, EmployeeDeparted
+from events.values import fingerprint
 from purser import IF_KNOWN, Domain, Row, Scope, minutes, watch
 
 
@@ -20,6 +21,9 @@ class Employment(Row, model="hr.version", optional=True):
 
     employee_id: int | None = None
     since: dt.date | None = Field(None, alias="date_version")
+    department_id: int | None = None
+    job_id: int | None = None
+    resource_calendar_id: int | None = None
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain:
@@ -43,7 +47,9 @@ class ArchivedEmployee(Row, model="hr.employee", optional=True, active_test=Fals
 def employments(row: Employment, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
     """Somebody has another department, job or calendar from a day on."""
     if row.employee_id:
-        yield EmployeeChanged(employee_id=row.employee_id, since=row.since)
+        place = {"department": row.department_id, "job": row.job_id, "calendar": row.resource_calendar_id}
+        state = fingerprint({"since": row.since, **place})
+        yield EmployeeChanged(employee_id=row.employee_id, state=state, since=row.since)
 
 
 @watch("departures", row=ArchivedEmployee, tells=(EmployeeDeparted,), every=minutes(15), stamped=False)
