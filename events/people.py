@@ -42,7 +42,7 @@ class LeaveCancelled(Fact, type="leave.cancelled.v1", about=("hr.leave", "leave_
 
 
 class EmployeeChanged(Fact, type="employee.changed.v1", about=("hr.employee", "employee_id"), mark="state"):
-    """Somebody has another department, manager, job or calendar. Odoo stores no mark that all of these move."""
+    """Somebody has another department, job or calendar. Odoo stores no mark that each of these moves."""
 
     employee_id: Id = Field(description="The id of the hr.employee.")
     state: Word | None = Field(

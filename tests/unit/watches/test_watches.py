@@ -14,7 +14,6 @@ from tasks.house import catalogue
 NOON = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
 WATCHES = catalogue().watches
 
-EMPLOYMENT = {"since": dt.date(2026, 12, 1), "department": None, "job": None, "calendar": None}
 CARD = {
     **dict.fromkeys(("email", "phone", "vat", "street", "zip", "city")),
     "name": "Acme",
@@ -101,8 +100,8 @@ TOLD: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ),
     (
         "employments",
-        {"employee_id": 5, "date_version": "2026-12-01"},
-        (f"employee.changed.v1/hr.employee/5/{fingerprint(EMPLOYMENT)}",),
+        {"employee_id": 5, "date_version": "2026-12-01", "department_id": 3},
+        ("employee.changed.v1/hr.employee/5/570c6b01a6adc8e4",),
     ),
     (
         "customers",
@@ -146,6 +145,12 @@ def test_a_record_amounts_to_these_facts_and_no_others(
     name: str, stored: dict[str, Any], identities: tuple[str, ...]
 ) -> None:
     assert told(WATCHES[name], stored) == identities
+
+
+def test_another_department_in_the_same_span_is_another_fact() -> None:
+    span = {"employee_id": 5, "date_version": "2026-12-01"}
+    moves = [told(WATCHES["employments"], {**span, "department_id": one}) for one in (3, 4, 3)]
+    assert moves[0] == moves[2] != moves[1]
 
 
 def test_every_watch_and_every_fact_it_may_tell_is_among_the_examples() -> None:

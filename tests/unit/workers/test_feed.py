@@ -232,7 +232,7 @@ def test_a_look_at_what_is_gone_or_history_tells_nothing(fleet: Fleet, office: O
 
 @pytest.mark.parametrize(
     ("model", "id_", "said"),
-    [("res.partner", 1, "no watch looks at"), ("crm.lead", 0, "id"), ("crm.lead", "7", "id")],
+    [("res.country", 1, "no watch looks at"), ("crm.lead", 0, "id"), ("crm.lead", "7", "id")],
 )
 def test_a_look_that_makes_no_sense_is_for_an_engineer(fleet: Fleet, model: str, id_: Any, said: str) -> None:
     with pytest.raises(Permanent, match=said):
