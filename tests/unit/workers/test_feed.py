@@ -336,7 +336,7 @@ STRETCHES = st.builds(
 
 
 @given(history=st.lists(STRETCHES, min_size=5, max_size=9), page=st.integers(1, 3), pages=st.integers(1, 3))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_however_writes_are_cut_into_runs_with_kills_each_fact_is_told_and_accepted_once(
     redis_url: str, history: list[Stretch], page: int, pages: int
 ) -> None:
