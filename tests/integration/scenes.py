@@ -195,12 +195,16 @@ def approved(stage: Stage) -> Scene:
             reached = stage.seeder.read("project.milestone", milestone, "is_reached")["is_reached"]
             stage.seeder.write("sale.order.line", line, qty_delivered=4 if reached else 0)
 
+    def by_hand() -> None:
+        stage.seeder.write("project.milestone", milestone, is_reached=False)
+        computes()
+
     return Scene(
         told=(MilestoneApproved(milestone_id=milestone, evidence="Protocol signed"),),
         desks=(("project.milestone", milestone), ("sale.order", order)),
         more=more,
         computes=computes,
-        by_hand=lambda: stage.seeder.write("project.milestone", milestone, is_reached=False),
+        by_hand=by_hand,
     )
 
 
