@@ -14,6 +14,7 @@ from tests.conftest import OdooEnv
 from tests.e2e.conftest import Start
 from tests.e2e.gateways import listening
 from tests.e2e.running import write_policies
+from tests.houses import House, open_house
 from tests.odoo.seeding_people import Firm
 from tests.waiting import wait_until
 from workers.setup import Site, admin_door
@@ -22,6 +23,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 SECRET = f"whsec_{base64.b64encode(b'of this test' * 3).decode()}"
 WATCH = "opportunities"
+
+
+@pytest.fixture
+def house(request: pytest.FixtureRequest) -> House:
+    """Only a real Odoo posts to anybody."""
+    return open_house(request, "real")
 
 
 @pytest.fixture
