@@ -18,6 +18,7 @@ from purser.errors import Mistake, Permanent, Transient
 from tests.unit.workers.feeding import START, Killed, Office, fleet_of
 from workers import backfill, feed, react, telling, watching
 from workers.fleet import Fleet
+from workers.task import concerns
 from workers.watching import OVERLAP, REMEMBERED, feed_name
 
 MINUTE = dt.timedelta(minutes=1)
@@ -203,6 +204,23 @@ def test_a_watch_that_is_switched_off_is_not_asked(office: Office, ledger: Ledge
     assert watching.look(fleet, "crm.lead", 1) == 0
     assert office.sent == []
     assert DEALS not in fleet.policies.feeds()
+
+
+def test_a_feed_that_fails_is_tried_until_its_next_slot_and_is_held_back_by_the_name_of_its_watch(
+    fleet: Fleet, office: Office
+) -> None:
+    left = fleet.seconds_left("purser.feed", {"watch": DEALS})
+    assert left is not None
+    assert 0 < left <= 300
+    assert fleet.seconds_left("purser.feed", {"watch": "gone"}) is None
+    assert concerns("scans", {"watch": DEALS}) == ("all", "queue:scans", "watch:opportunities")
+    office.moment += 5 * MINUTE
+    office.steps_left = 0
+    with pytest.raises(Killed):
+        feed.run_slot(fleet, DEALS, holder="a message")
+    office.steps_left = None
+    assert feed.run_slot(fleet, DEALS, holder="another").reason == "busy"
+    assert feed.run_slot(fleet, DEALS, holder="a message").is_done, "its own message enters again"
 
 
 # ---------------------------------------------------------------------------------- a look --
