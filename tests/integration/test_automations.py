@@ -4,9 +4,11 @@ import datetime as dt
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from config.settings import Settings
 from events.envelope import CloudEvent
@@ -72,21 +74,28 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def twin_world(request: pytest.FixtureRequest, redis_server: RedisServer) -> Iterator[World]:
+def twin_world(
+    request: pytest.FixtureRequest, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
     """Give the twin, with a bot that has the documented rights, and its fleet."""
-    with _world(open_house(request, "twin"), redis_server.url_of(7)) as made:
+    with _world(open_house(request, "twin"), redis_server.url_of(7), tmp_path_factory.mktemp("twin")) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def odoo_world(request: pytest.FixtureRequest, odoo_env: OdooEnv, redis_server: RedisServer) -> Iterator[World]:
+def odoo_world(
+    request: pytest.FixtureRequest,
+    odoo_env: OdooEnv,
+    redis_server: RedisServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[World]:
     """Give the same of a real Odoo."""
-    with _world(open_house(request, "real"), redis_server.url_of(8)) as made:
+    with _world(open_house(request, "real"), redis_server.url_of(8), tmp_path_factory.mktemp("odoo")) as made:
         yield made
 
 
 @contextmanager
-def _world(house: House, redis_url: str) -> Iterator[World]:
+def _world(house: House, redis_url: str, folder: Path) -> Iterator[World]:
     with ExitStack() as stack:
         firm = stack.enter_context(Firm(house.env))
         seeder = Seeder(house.env)
@@ -100,12 +109,24 @@ def _world(house: House, redis_url: str) -> Iterator[World]:
             "PURSER_ODOO_API_KEY": key,
         }
         settings = Settings.load(need={"broker", "ledger", "odoo"}, environ=environ)
-        fleet = Calm(settings, None, dt.datetime.now(dt.UTC))
+        stage = Stage(seeder, firm, is_real=house.twin is None)
+        fleet = Calm(settings, _policies(stage, folder), dt.datetime.now(dt.UTC))
         stack.callback(fleet.fleet.disconnect)
         _set_up(house, login)
-        made = World(Stage(seeder, firm, is_real=house.twin is None), fleet)
+        made = World(stage, fleet)
         stack.callback(made.cradle.close)
         yield made
+
+
+def _policies(stage: Stage, folder: Path) -> Path | None:
+    """Name who plays a role; the twin knows no roles."""
+    if not stage.is_real:
+        return None
+    role, login = stage.name("Consultant"), stage.seeder.read("res.users", stage.seeder.salesperson, "login")["login"]
+    stage.role = stage.create("project.role", name=role)
+    told = {"version": 1, "automations": {"open-project": {"tunables": {"roles": {role: login}}}}}
+    (folder / "policies.yaml").write_text(yaml.safe_dump(told))
+    return folder / "policies.yaml"
 
 
 def _set_up(house: House, bot: str) -> None:
