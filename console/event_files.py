@@ -26,7 +26,8 @@ def read_batch(text: str, *, name: str) -> Batch | None:
     try:
         whole = json.loads(text)
     except (ValueError, RecursionError):
-        return _batch(list(_lines(text)), name, "line") if len(text.strip().splitlines()) > 1 else None
+        lines = list(_lines(text))
+        return _batch(lines, name, "line") if any(_is_object(line) for _, line in lines) else None
     if isinstance(whole, list):
         return _batch([(n, json.dumps(one)) for n, one in enumerate(whole, 1)], name, "event")
     return None
@@ -46,6 +47,13 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             yield number, line
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _batch(raw: Sequence[tuple[int, str]], name: str, unit: str) -> Batch:

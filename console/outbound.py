@@ -78,7 +78,8 @@ def _told(fleet: Fleet, one: Subscription) -> dict[str, Any]:
     tally = ledger.sendings.tally(one.name)
     latest = ledger.sendings.latest(one.name, limit=_JUDGED)
     gate = gate_of(ledger, one.name).state()
-    median, slow = _quantiles([sending.seconds for sending in latest if sending.outcome is Sent.DELIVERED])
+    arrived = [sending for sending in latest if sending.outcome is Sent.DELIVERED and sending.attempt]
+    median, slow = _quantiles([sending.seconds for sending in arrived])
     return {
         "name": one.name,
         "to": one.place,

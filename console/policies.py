@@ -45,6 +45,9 @@ def check(file: File = None, json: AsJson = False) -> None:
     if json:
         return
     text(f"{policies.source}: in order, {len(policies.controls)} controls, hash {policies.hash}")
+    for one in policies.subscriptions.values():
+        if one.to.startswith("http:") and not one.allow_private:
+            say(f"subscription `{one.name}`: over http anybody on the way can read what is sent: use https")
     for role in unstaffed:
         say(f"role `{role}` is on a ladder and nobody fills it: name Odoo logins under `roles: {role}:`")
 

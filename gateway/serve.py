@@ -37,7 +37,7 @@ def main() -> None:
 
 def serve(settings: Settings) -> None:
     """Listen where the settings say."""
-    with _listening(settings.gateway_host, settings.gateway_port) as listener:
+    with listening(settings.gateway_host, settings.gateway_port) as listener:
         config = uvicorn.Config(
             build(settings),
             log_config=None,
@@ -59,13 +59,23 @@ def serve(settings: Settings) -> None:
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
+    """Bind a socket, or raise Mistake.
+
+    It says that it is TCP: asyncio lets only those send at once. Others keep the end of an answer back until its
+    beginning is confirmed, for 40 ms each time.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        what = f"the gateway cannot listen on {host}:{port}: {error.strerror}"
+        listener.bind((host, port))
+        listener.listen(2048)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        what = f"the gateway cannot listen on {host}:{port}: {getattr(error, 'strerror', error)}"
         raise Mistake(f"{what}. Choose another PURSER_GATEWAY_HOST or PURSER_GATEWAY_PORT") from None
+    return listener
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

@@ -60,10 +60,23 @@ _PLACES = """
 local P = KEYS[1]
 local LINES, WAITS, OFF = P .. ':outbound:lines', P .. ':outbound:waits', P .. ':outbound:off'
 
-local function line_of(id) return redis.call('HGET', LINES, id) end
+-- its line, the digest of its event, and what the inbox waits for: it is in its line as long as that is so
+local function told_of(id)
+  return string.match(redis.call('HGET', LINES, id) or '', '^(%S+) (%S+) (.*)$')
+end
 local function key(line) return P .. ':outbound:line:' .. line end
 local function pending(name) return P .. ':outbound:pending:' .. name end
 local function kept(event) return P .. ':outbound:event:' .. event end
+local function is_awaited(id)
+  local _, event, awaited = told_of(id)
+  return event and redis.call('HEXISTS', P .. ':inbox:' .. event .. ':todo', awaited) == 1
+end
+local function leave(id, line)
+  redis.call('ZREM', key(line), id)
+  redis.call('ZREM', pending(string.match(line, '^[^:]*')), id)
+  redis.call('HDEL', WAITS, id)
+  redis.call('HDEL', LINES, id)
+end
 local function whole(number) return string.format('%.0f', number) end
 """
 
@@ -73,11 +86,11 @@ _JOIN = (
     + """
 local id, line, name, at, now, event, awaited = unpack(ARGV)
 if redis.call('HEXISTS', P .. ':inbox:' .. event .. ':todo', awaited) == 0 then return 0 end
-if line_of(id) then return 1 end
+if told_of(id) then return 1 end
 local place = tonumber(at)
 while redis.call('ZCOUNT', key(line), whole(place), whole(place)) > 0 do place = place + 1 end
 redis.call('ZADD', key(line), whole(place), id)
-redis.call('HSET', LINES, id, line)
+redis.call('HSET', LINES, id, line .. ' ' .. event .. ' ' .. awaited)
 redis.call('ZADD', pending(name), now, id)
 return 1
 """
@@ -90,9 +103,13 @@ _TURN = (
 local id, event, name = unpack(ARGV)
 if redis.call('HEXISTS', kept(event), '>' .. name) == 1 then return {'done', ''} end
 if redis.call('HEXISTS', OFF, name) == 1 then return {'off', ''} end
-local line = line_of(id)
+local line = told_of(id)
 local head = line and redis.call('ZRANGE', key(line), 0, 0)[1]
-if head and head ~= id then return {'wait', redis.call('HGET', WAITS, head) or ''} end
+while head and head ~= id do
+  if is_awaited(head) then return {'wait', redis.call('HGET', WAITS, head) or ''} end
+  leave(head, line)
+  head = redis.call('ZRANGE', key(line), 0, 0)[1]
+end
 redis.call('HDEL', WAITS, id)
 return {'go', ''}
 """
@@ -103,12 +120,9 @@ _LEAVE = (
     _PLACES
     + """
 local id = ARGV[1]
-local line = line_of(id)
+local line = told_of(id)
 if not line then return '' end
-redis.call('ZREM', key(line), id)
-redis.call('ZREM', pending(string.match(line, '^[^:]*')), id)
-redis.call('HDEL', WAITS, id)
-redis.call('HDEL', LINES, id)
+leave(id, line)
 return redis.call('ZRANGE', key(line), 0, 0)[1] or ''
 """
 )
@@ -117,7 +131,7 @@ return redis.call('ZRANGE', key(line), 0, 0)[1] or ''
 _PARKED = (
     _PLACES
     + """
-if line_of(ARGV[1]) then redis.call('HSET', WAITS, ARGV[1], ARGV[2]) end
+if told_of(ARGV[1]) then redis.call('HSET', WAITS, ARGV[1], ARGV[2]) end
 return 1
 """
 )

@@ -134,7 +134,7 @@ def _carry(
     begun = time.monotonic()
     found = _posted(fleet, subscription, reaction, raw, keys)
     ending = judged(found)
-    seconds = time.monotonic() - begun
+    seconds = found.seconds if isinstance(found, Answer) else time.monotonic() - begun
     if ending.sent is Sent.DELIVERED:
         fleet.ledger.outbound.delivered(reaction.source, reaction.event_id, subscription=subscription.name)
     gate.leave(ticket, ending.verdict, seconds, ending.retry_after)
@@ -215,7 +215,8 @@ def try_out(fleet: Fleet, subscription: Subscription) -> tuple[Judged, float, st
     reaction = Reaction(event["source"], event["id"], of_subscription(subscription.name))
     begun = time.monotonic()
     found = _posted(fleet, subscription, reaction, event, keys_of(fleet, subscription), reads=ANSWER_HOLDS)
-    ending, seconds = judged(found), time.monotonic() - begun
+    ending = judged(found)
+    seconds = found.seconds if isinstance(found, Answer) else time.monotonic() - begun
     write_down(fleet, reaction, event, ending, attempt=0, seconds=seconds)
     return ending, seconds, found.text if isinstance(found, Answer) else ""
 

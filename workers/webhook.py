@@ -87,10 +87,11 @@ def post(
     headers = headers_for(message_id, body, keys, now=now)
     url = httpx.URL(subscription.to)
     port = url.port or {"http": 80, "https": 443}[url.scheme]
+    authorities = trusted or _authorities()
     begun = time.monotonic()
     numbers = checked(url.host, port, allow_private=subscription.allow_private, resolve=resolve)
     left = max(0.1, deadline - (time.monotonic() - begun))
-    sending = _Sending(url, headers, body, reads, trusted or _authorities(), begun)
+    sending = _Sending(url, headers, body, reads, authorities, begun)
     try:
         return asyncio.run(sending.within(left, numbers[:_MOST_NUMBERS]))
     except TimeoutError:

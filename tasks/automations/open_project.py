@@ -2,7 +2,8 @@
 
 The project is made from the template of the type of service that was sold: a project template whose name, or one of
 whose tags, is a tag or the sales team of the opportunity. `templates` names another template for a type of service.
-Without such a template the project is an empty one.
+Without such a template the project is an empty one. The tasks of a template may name roles; `roles` says who plays
+which (name of the role, login), and they get the tasks. Odoo forgets a role that nobody plays.
 """
 
 import datetime as dt
@@ -15,7 +16,7 @@ from purser import Change, Ensure, Key, Link, Perform, Ref, Snapshot, Update, ac
 from purser.changes import Values
 from purser.errors import Refusal
 from tasks.rows.crm import LeadTag, WonLead, service_types
-from tasks.rows.projects import ProjectTemplate, TemplateTag
+from tasks.rows.projects import ProjectRole, ProjectTemplate, RolePlayer, TemplateTag
 
 Detail = Literal["email", "phone", "salesperson", "company"]
 
@@ -27,12 +28,15 @@ KICK_OFF = (
 """Key, summary and days until the deadline of each kick-off activity."""
 
 
-@automation("open-project", on=OpportunityWon, reads=(WonLead, LeadTag, TemplateTag, ProjectTemplate))
+@automation(
+    "open-project", on=OpportunityWon, reads=(WonLead, LeadTag, TemplateTag, ProjectTemplate, ProjectRole, RolePlayer)
+)
 def open_project(
     event: OpportunityWon,
     snapshot: Snapshot,
     *,
     templates: Mapping[str, str] = MappingProxyType({}),
+    roles: Mapping[str, str] = MappingProxyType({}),
     mandatory: tuple[Detail, ...] = (),
 ) -> Iterator[Change]:
     """A won opportunity has a customer, a project and kick-off activities."""
@@ -59,7 +63,12 @@ def open_project(
         )
         yield Update(ref=lead.ref, expect={"partner_id": None}, values={"partner_id": customer})
     project = Key("project.project", f"{base}/project")
-    yield _project(project, _template(lead, snapshot, templates), _values(lead, customer))
+    template, values = _template(lead, snapshot, templates), _values(lead, customer)
+    if template is None:
+        yield Ensure(model=project.model, key=project.key, values={**values, "user_id": None})
+    else:
+        arguments = {**values, **_players(snapshot, roles)}
+        yield Perform(operation="project.from-template", on=template.ref, key=project.key, arguments=arguments)
     for key, summary, days in KICK_OFF:
         yield activity(
             key=f"{base}/kick-off/{key}",
@@ -99,10 +108,11 @@ def _template(lead: WonLead, snapshot: Snapshot, templates: Mapping[str, str]) -
     return None
 
 
-def _project(project: Key, template: ProjectTemplate | None, values: Values) -> Change:
-    if template is None:
-        return Ensure(model=project.model, key=project.key, values={**values, "user_id": None})
-    return Perform(operation="project.from-template", on=template.ref, key=project.key, arguments=values)
+def _players(snapshot: Snapshot, roles: Mapping[str, str]) -> Values:
+    """Give who plays which role, as far as both are there."""
+    users = {user.login: user.ref for user in snapshot.rows(RolePlayer)}
+    found = [role for role in snapshot.rows(ProjectRole) if roles.get(role.name) in users]
+    return {f"role/{role.id}": Link(users[roles[role.name]]) for role in found}
 
 
 def _values(lead: WonLead, customer: Key | Link) -> Values:

@@ -116,6 +116,30 @@ class TemplateTag(Row, model="project.tags", optional=True):
         return [("name", "in", sorted(set(wanted.values())))] if wanted else None
 
 
+class ProjectRole(Row, model="project.role", optional=True):
+    """A part that somebody plays in a project, as the tasks of a template name it (since Odoo 19)."""
+
+    name: str
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain | None:
+        """Read those for which the policy names somebody."""
+        roles = sorted(scope.tunables["roles"])
+        return [("name", "in", roles)] if roles else None
+
+
+class RolePlayer(Row, model="res.users"):
+    """A colleague whom the policy names, by login, for a role."""
+
+    login: str
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain | None:
+        """Read those that are named."""
+        logins = sorted(set(scope.tunables["roles"].values()))
+        return [("login", "in", logins), ("share", "=", False)] if logins else None
+
+
 class ProjectTemplate(Row, model="project.project", optional=True):
     """A project that others are made from, for a type of service (since Odoo 19)."""
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from structlog.testing import capture_logs
 
 from console.embedded import serving
 from events.signature import read_secret, sign
+from tests.e2e.gateways import ROOT, Gateway, listening
 from tests.e2e.running import RunningFleet, running
 from tests.waiting import wait_until
 from workers import react
@@ -33,7 +34,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 SECRET = f"whsec_{base64.b64encode(b'crm' * 10).decode()}"
 SINGLES, BATCHES, SIZE = 500, 95, 100
 EVENTS = SINGLES + BATCHES * SIZE
-ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "how-to" / "http.md"
 
 
@@ -51,44 +51,6 @@ def environment(broker_url: str) -> dict[str, str]:
         "PURSER_LEASE": "3",
         "PURSER_HEARTBEAT": "0.5",
     }
-
-
-class Gateway:
-    """`purser gateway` as a process."""
-
-    def __init__(self, environ: Mapping[str, str], home: Path) -> None:
-        self.log = home / "gateway.log"
-        keep = {k: v for k, v in os.environ.items() if not k.startswith("PURSER_")}
-        with self.log.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", "from console.cli import main; main()", "gateway"],
-                env={**keep, **environ, "PURSER_LOG_FORMAT": "json", "PYTHONPATH": str(ROOT)},
-                cwd=home,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-            )
-        found = wait_until(self._address, within=30, what="the gateway to listen")
-        assert found is not None
-        self.url = found[1]
-
-    def _address(self) -> re.Match[str] | None:
-        assert self.process.poll() is None, self.log.read_text()
-        return re.search(r'"the gateway listens".*"address": "([^"]+)"', self.log.read_text())
-
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.process.wait(timeout=20)
-
-
-@contextlib.contextmanager
-def listening(environ: Mapping[str, str], home: Path) -> Iterator[Gateway]:
-    gateway = Gateway(environ, home)
-    try:
-        yield gateway
-    finally:
-        if gateway.process.poll() is None:
-            gateway.process.kill()
-            gateway.process.wait()
 
 
 def event(number: int) -> dict[str, Any]:

@@ -100,6 +100,10 @@ def test_receiver_and_worker_killed_and_back_lose_nothing_and_keep_the_order(sta
         assert len(set(ids)) == 20, "whoever gets an event twice can tell by its id"
         assert len(ids) - 20 <= 2, f"{len(ids) - 20} doubles: only what was under way at a kill may come twice"
 
+    logged = fleet.log("w") + fleet.log("w2")
+    assert "event accepted" in logged
+    assert not any(secret in logged for secret in ("key=token", SECRET, 'INV/001"')), "a log told a secret or a body"
+
     # The other receiver wanted no more: asked once or twice, then left alone, and a person is told.
     assert 1 <= len(gone.heard) <= 2
     assert fleet.ledger.refusals.count() == len(gone.heard)

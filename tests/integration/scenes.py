@@ -45,6 +45,8 @@ class Stage:
     seeder: Seeder
     firm: Firm
     is_real: bool
+    role: int | None = None
+    """A role in projects that the policy gives to the salesperson."""
     made: int = field(default=0)
 
     def name(self, word: str) -> str:
@@ -112,7 +114,8 @@ def won(stage: Stage) -> Scene:
     service = stage.name("Audit")
     tag = stage.create("crm.tag", name=service)
     template = stage.create("project.project", name=service, is_template=True, allow_milestones=True)
-    stage.create("project.task", name="Interviews", project_id=template)
+    played = {"role_ids": [[6, 0, [stage.role]]]} if stage.role else {}
+    stage.create("project.task", name="Interviews", project_id=template, **played)
     stage.create("project.milestone", name="Report", project_id=template)
     own = {"partner_name": customer, "user_id": stage.seeder.salesperson, "type": "opportunity"}
     lead = stage.create("crm.lead", name=name, tag_ids=[[6, 0, [tag]]], **own)
@@ -126,7 +129,8 @@ def won(stage: Stage) -> Scene:
         partner = stage.seeder.read("crm.lead", lead, "partner_id")["partner_id"]
         known = stage.rows("res.partner", [["name", "=", customer]], "id", "is_company")
         ids = [id_ for _, id_ in projects()]
-        tasks = [row["name"] for row in stage.rows("project.task", [["project_id", "in", ids]], "name")]
+        found = stage.rows("project.task", [["project_id", "in", ids]], "name", "user_ids")
+        tasks = [(row["name"], row["user_ids"]) for row in found]
         steps = [row["name"] for row in stage.rows("project.milestone", [["project_id", "in", ids]], "name")]
         owned = [
             row["partner_id"] == partner for row in stage.rows("project.project", [["id", "in", ids]], "partner_id")
@@ -195,12 +199,16 @@ def approved(stage: Stage) -> Scene:
             reached = stage.seeder.read("project.milestone", milestone, "is_reached")["is_reached"]
             stage.seeder.write("sale.order.line", line, qty_delivered=4 if reached else 0)
 
+    def by_hand() -> None:
+        stage.seeder.write("project.milestone", milestone, is_reached=False)
+        computes()
+
     return Scene(
         told=(MilestoneApproved(milestone_id=milestone, evidence="Protocol signed"),),
         desks=(("project.milestone", milestone), ("sale.order", order)),
         more=more,
         computes=computes,
-        by_hand=lambda: stage.seeder.write("project.milestone", milestone, is_reached=False),
+        by_hand=by_hand,
     )
 
 

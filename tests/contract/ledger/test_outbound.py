@@ -1,15 +1,19 @@
 """No later event of a subject goes out before an earlier one, and what was delivered is remembered and logged."""
 
 import datetime as dt
+import random
 from typing import Any
 
 import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ledger import Kind, Ledger, Next, Sending, Sent, Tally, Turn
 from ledger.outbound import KEPT_FOR
 from ledger.sendings import KEPT_FOR as LOGGED_FOR
 from purser.errors import Permanent
-from tests.contract.ledger.making import START, Clock, delayed, key_ending
+from tests.contract.ledger.making import START, Clock, delayed, fresh, key_ending
 
 TEN = dt.timedelta(minutes=10)
 FIRST, GO = "subscription:n8n", Turn(Next.GO)
@@ -99,6 +103,37 @@ def test_only_what_the_inbox_waits_for_stands_in_a_line(ledger: Ledger) -> None:
     assert ledger.outbound.join("a", awaited=FIRST, **again) is False  # type: ignore[arg-type]
     accept(ledger, "b")
     assert goes(ledger, "a", "b") == ["a", "b"], "what is in no line waits for nobody and holds up nobody"
+
+
+def test_one_that_the_inbox_has_forgotten_blocks_nobody(ledger: Ledger) -> None:
+    for id_ in ("a", "b", "c"):
+        accept(ledger, id_)
+    ledger.inbox.done("crm", "a", FIRST)  # and who did it was killed before it could leave
+    assert turn(ledger, "c") == Turn(Next.WAIT)
+    assert goes(ledger, "b", "c") == ["b"]
+    assert ledger.outbound.pending("n8n")[0] == 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5)), max_size=12), st.randoms(use_true_random=False))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_comes_when_each_subject_goes_out_in_its_order(
+    client: redis.Redis, told: list[tuple[int, int]], chance: random.Random
+) -> None:
+    ledger = fresh(client)
+    for number, (subject, minute) in enumerate(told):
+        accept(ledger, f"{number:02}", subject=str(subject), minute=minute)
+    left, gone = [f"{number:02}" for number in range(len(told))], []
+    while left:
+        ready = goes(ledger, *left)
+        assert len(ready) == len({told[int(id_)][0] for id_ in left}), "one of each subject may go"
+        gone.append(chance.choice(ready))
+        left.remove(gone[-1])
+        ledger.outbound.leave(gone[-1])
+        ledger.inbox.done("crm", gone[-1], FIRST)
+    for subject in range(3):
+        of_subject = [(told[int(id_)][1], id_) for id_ in gone if told[int(id_)][0] == subject]
+        assert of_subject == sorted(of_subject)
+    assert ledger.outbound.pending("n8n") == (0, None)
 
 
 def test_leaving_twice_or_without_having_been_there_changes_nothing(ledger: Ledger) -> None:

@@ -11,7 +11,7 @@ from purser.errors import Refusal
 from purser.testing import snapshot
 from tasks.automations.open_project import open_project
 from tasks.rows.crm import LeadTag, WonLead
-from tasks.rows.projects import ProjectTemplate, TemplateTag
+from tasks.rows.projects import ProjectRole, ProjectTemplate, RolePlayer, TemplateTag
 
 AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
 EVENT = OpportunityWon(opportunity_id=42)
@@ -81,6 +81,15 @@ def test_the_policy_may_name_another_template_for_a_service() -> None:
     made = project(lead(), AUDIT, template(72, "Blueprint"), templates={"Audit": "Blueprint"})
     assert isinstance(made, Perform)
     assert made.on.id == 72
+
+
+def test_roles_of_the_template_are_played_by_whom_the_policy_names() -> None:
+    roles = ProjectRole(id=6, name="Consultant"), ProjectRole(id=7, name="Auditor")
+    named = {"Consultant": "mara", "Auditor": "nobody"}
+    made = project(lead(), template(71, "Europe"), *roles, RolePlayer(id=51, login="mara"), roles=named)
+    assert isinstance(made, Perform)
+    assert made.arguments["role/6"] == Link(Ref("res.users", 51))
+    assert "role/7" not in made.arguments
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,8 @@ def test_a_list_of_events_is_a_file_of_several_and_a_single_one_may_be_laid_out_
     assert "2 would be sent" in result.stdout
     result = purser("events", "emit", "--file", "-", "--dry-run", stdin=json.dumps(WON, indent=2))
     assert json.loads(result.stdout)["id"] == "w-1"
+    result = purser("events", "emit", "--file", "-", "--dry-run", stdin=json.dumps(WON, indent=2)[:-3])
+    assert result.stderr == "purser: the event is not JSON: JSONDecodeError\n"
 
 
 # ------------------------------------------------------------------------------- watches --

@@ -169,6 +169,13 @@ def test_the_check_of_a_policy_knows_which_secrets_there_are(desk: Purser) -> No
     assert (unknown.exit_code, "is not known" in unknown.stderr) == (0, True)
 
 
+def test_http_over_the_open_net_is_a_word_to_the_wise(purser: Purser) -> None:
+    entry = "{to: 'http://x.example/y', events: [invoice.*], secret: n8n}"
+    Path("firm.yaml").write_text(f"version: 1\nsubscriptions:\n  n8n: {entry}\n")
+    result = purser("policies", "check", "--file", "firm.yaml")
+    assert (result.exit_code, "use https" in result.stderr) == (0, True)
+
+
 def test_what_counts_is_shown_without_what_follows_the_host(desk: Purser, receiver: Receiver) -> None:
     for words in (("policies", "show"), ("policies", "show", "--json")):
         shown = desk(*words).stdout

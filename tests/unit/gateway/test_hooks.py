@@ -42,7 +42,7 @@ def test_a_hook_has_somebody_look_at_the_record_and_hands_on_nothing_else(desk: 
 
     assert (answer.status_code, answer.json()) == (202, {})
     ((task, kwargs, label, options),) = desk.sent
-    assert (task, kwargs, label) == ("purser.look", {"model": "crm.lead", "id": 42}, "look crm.lead/42")
+    assert (task, kwargs, label) == ("purser.look", {"model": "crm.lead", "id": 42}, "crm.lead/42")
     assert options["queue"] == "events"
 
 

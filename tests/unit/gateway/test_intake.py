@@ -16,7 +16,7 @@ def test_an_event_is_answered_once_the_broker_has_it(desk: Desk) -> None:
 
     assert (answer.status_code, answer.json()) == (202, {"source": "/crm", "id": "deal-42", "known": False})
     ((task, kwargs, label, options),) = desk.sent
-    assert (task, label) == ("purser.accept", "opportunity.won.v1 crm.lead/42")
+    assert (task, label) == ("purser.accept", "opportunity.won.v1 deal-42")
     assert read_event(kwargs["event"]) == read_event(event())
     assert (options["queue"], options["task_id"]) == ("events", message_id(ACCEPT, "/crm", "deal-42"))
 

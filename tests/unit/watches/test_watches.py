@@ -6,12 +6,19 @@ from typing import Any
 import pytest
 
 from events.fact import known_facts
+from events.values import fingerprint
 from purser import By, Scope, Snapshot, Watch
 from purser.reads import Row
 from tasks.house import catalogue
 
 NOON = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
 WATCHES = catalogue().watches
+
+CARD = {
+    **dict.fromkeys(("email", "phone", "vat", "street", "zip", "city")),
+    "name": "Acme",
+    "country_id": 57,
+}
 
 TOLD: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     (
@@ -95,6 +102,11 @@ TOLD: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
         "employments",
         {"employee_id": 5, "date_version": "2026-12-01", "department_id": 3},
         ("employee.changed.v1/hr.employee/5/570c6b01a6adc8e4",),
+    ),
+    (
+        "customers",
+        {"name": "Acme", "email": False, "country_id": 57},
+        (f"customer.changed.v1/res.partner/7/{fingerprint(CARD)}",),
     ),
     (
         "departures",

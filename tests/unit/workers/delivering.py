@@ -11,7 +11,7 @@ from config.settings import Settings
 from events.billing import InvoicePosted
 from events.envelope import CloudEvent
 from ledger import Ledger, PauseBoard, Sent
-from tasks.house import catalogue
+from purser.catalogue import Catalogue
 from tests.receivers import SECRET
 from workers import outbound, react
 from workers.fleet import Fleet
@@ -19,7 +19,7 @@ from workers.fleet import Fleet
 START = dt.datetime.now(dt.UTC).replace(microsecond=0)
 """The official package verifies by the clock of this machine."""
 WANTS = "allow_private: true, events: [invoice.*, payment.missed.v1]"
-_CATALOGUE = catalogue()
+_CATALOGUE = Catalogue.of(())
 _SETTINGS = Settings.load(
     environ={
         "PURSER_LEDGER_URL": "redis://localhost",
