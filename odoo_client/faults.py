@@ -80,8 +80,11 @@ _CUT = 300
 
 
 def brief(text: str) -> str:
-    """Give the first line of a server's text, cut short: what follows may be a traceback or a row's values."""
-    lines = str(text).strip().splitlines()
+    """Give the first line of a server's text, cut short: what follows may be a traceback or a row's values.
+
+    Code that runs in a server action has its errors told within a text, where a new line is two characters.
+    """
+    lines = str(text).strip().replace("\\n", "\n").splitlines()
     return lines[0].strip()[:_CUT] if lines else ""
 
 
@@ -91,7 +94,10 @@ def prose(text: str) -> str:
 
 
 def is_lost_race(text: str) -> bool:
-    """Say whether a message of `load` hides a race that was lost: the same call again finds the winner's record."""
+    """Say whether a message hides a race that was lost: the same call again finds the winner's record.
+
+    `load` tells it in a message, and code in a server action in a ValueError around the database's own.
+    """
     return _LOST_RACE.search(text) is not None
 
 
@@ -105,7 +111,7 @@ def is_dangling(text: str) -> bool:
 
 def from_exception(name: str, message: str, request: Request) -> PurserError:
     """Translate an exception of the server, by its class name."""
-    if name in _RACES:
+    if name in _RACES or (name == "builtins.ValueError" and is_lost_race(message)):
         return Contention(f"{request}: another transaction was in the way ({_short(name)})")
     if name in _NOT_LET_IN:
         return Misconfigured(f"{request}: Odoo does not accept the API key: renew it, or check login and database")

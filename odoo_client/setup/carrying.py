@@ -1,43 +1,43 @@
 """What the plan says is made in Odoo, each record with its external id in one call, and taken away by that id."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from odoo_client import importing
 from odoo_client.client import OdooClient
 from odoo_client.importing import Batch, Loaded
-from odoo_client.setup.finding import Finder, Looked
+from odoo_client.setup.finding import CONTACT, Finder, Looked
 from odoo_client.setup.plan import Do, Found, Item, Known, plan
 from odoo_client.setup.wanted import MODULE, Wanted
 from odoo_client.wire import Request
 from purser.errors import Refusal
 
 _QUIET = {"no_reset_password": True, "mail_create_nosubscribe": True, "tracking_disable": True}
-_LAST = ("base.automation", "ir.actions.server", "res.groups", "res.users")
-"""In this order things are taken away: who is named by another goes after it."""
+_ORDER = ("ir.actions.server", "base.automation", "res.groups", "res.users")
+"""In this order things are taken away: what names another goes before it."""
 
 
 def carry_out(admin: OdooClient, wanted: Sequence[Wanted], *, force: bool = False) -> tuple[Item, ...]:
-    """See that everything wanted stands; give what was done with each. Killed half way, it is run again."""
+    """See that everything wanted stands; give what was done with each. Killed half way, it is run again.
+
+    Records of a model are made in one call: at each new rule all workers of Odoo load their models anew.
+    """
     finder = Finder(admin)
     ids, records = finder.known(wanted).ids, finder.records(wanted)
     done: list[Item] = []
-    for one in wanted:
-        item = _judged(one, Known(records=records, ids=ids), force=force)
-        if item.do is Do.MAKE:
-            id_ = _load(admin, one, item.values)
-            records[one.name] = Found(id=id_, values=item.values)
+    for _, run in itertools.groupby(wanted, lambda one: one.model):
+        items = plan(list(run), Known(records=records, ids=ids), force=force)
+        make = [item for item in items if item.do is Do.MAKE]
+        for item, id_ in zip(make, _load(admin, make), strict=True):
+            records[item.wanted.name] = Found(id=id_, values=item.values)
+        for item in items:
+            _mend(admin, item)
+        done += items
+    late = [item.wanted for item in done if item.do is Do.MAKE and _is_late(item)]
+    for item in plan(late, Known(records=records, ids=ids), force=force):
         _mend(admin, item)
-        done.append(item)
-    made = [item.wanted for item in done if item.do is Do.MAKE and _is_late(item)]
-    for one in made:
-        _mend(admin, _judged(one, Known(records=records, ids=ids), force=force))
     return tuple(done)
-
-
-def _judged(one: Wanted, known: Known, *, force: bool) -> Item:
-    (item,) = plan([one], known, force=force)
-    return item
 
 
 def _is_late(item: Item) -> bool:
@@ -58,14 +58,19 @@ def _commands(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _load(admin: OdooClient, one: Wanted, values: Mapping[str, Any]) -> int:
-    """Make a record and its external id at once, so that none is ever left without a name."""
-    cells = dict(_cell(name, value) for name, value in values.items())
-    row = [f"{MODULE}.{one.name}", *cells.values()]
-    (made,) = importing.load(admin, Batch(model=one.model, columns=("id", *cells), rows=[row], context=_QUIET))
-    if not isinstance(made, Loaded):
-        raise Refusal(f"{one.what} could not be made: {made.reason}")
-    return made.id
+def _load(admin: OdooClient, items: Sequence[Item]) -> list[int]:
+    """Make records of one model, each and its external id at once, so that none is ever left without a name."""
+    made: list[int] = []
+    cells = [dict(_cell(name, value) for name, value in item.values.items()) for item in items]
+    for columns, run in itertools.groupby(zip(items, cells, strict=True), lambda pair: tuple(pair[1])):
+        rows = [(item, [f"{MODULE}.{item.wanted.name}", *row.values()]) for item, row in run]
+        model = rows[0][0].wanted.model
+        batch = Batch(model=model, columns=("id", *columns), rows=[row for _, row in rows], context=_QUIET)
+        for (item, _), result in zip(rows, importing.load(admin, batch), strict=True):
+            if not isinstance(result, Loaded):
+                raise Refusal(f"{item.wanted.what} could not be made: {result.reason}")
+            made.append(result.id)
+    return made
 
 
 def _cell(name: str, value: Any) -> tuple[str, str]:
@@ -86,21 +91,23 @@ def _cell(name: str, value: Any) -> tuple[str, str]:
 def standing(admin: OdooClient) -> tuple[Looked, ...]:
     """Give what stands of ours, in the order in which it is taken away."""
     found = Finder(admin).standing()
-    order = {model: place for place, model in enumerate(_LAST)}
+    order = {model: place for place, model in enumerate(_ORDER)}
     return tuple(sorted(found, key=lambda one: (order.get(one.model, -1), one.name)))
 
 
 def remove(admin: OdooClient, looked: Sequence[Looked]) -> None:
-    """Take records away. Users are archived, for what they wrote is theirs; their external id goes."""
-    for one in looked:
-        if one.model == "res.users":
-            _send(admin, one.model, "write", [one.id], vals={"active": False})
-            names = _send(admin, "ir.model.data", "search", domain=[["module", "=", MODULE], ["name", "=", one.name]])
-            _send(admin, "ir.model.data", "unlink", names)
-            continue
-        there = _send(admin, one.model, "search", domain=[["id", "=", one.id]], active_test=False)
-        if there:
-            _send(admin, one.model, "unlink", there)
+    """Take records away, and their external ids. Users are archived, for what they wrote is theirs."""
+    for model, run in itertools.groupby(looked, lambda one: one.model):
+        those = list(run)
+        ids = [one.id for one in those]
+        if model == "res.users":
+            _send(admin, model, "write", ids, vals={"active": False})
+        elif there := _send(admin, model, "search", domain=[["id", "in", ids]], active_test=False):
+            _send(admin, model, "unlink", there)
+        names = [name for one in those for name in (one.name, f"{one.name}_{CONTACT.replace('.', '_')}")]
+        left = _send(admin, "ir.model.data", "search", domain=[["module", "=", MODULE], ["name", "in", names]])
+        if left:
+            _send(admin, "ir.model.data", "unlink", left)
 
 
 # ------------------------------------------------------------------------------------ keys --
@@ -121,8 +128,15 @@ def make_key(admin: OdooClient, login: str, *, days: int) -> str:
     if not user:
         raise Refusal(f"there is no user {login}: `purser odoo setup` makes it")
     one = Wanted(name="make_key", model="ir.actions.server", what="action that makes a key")
-    values = {"name": "Purser: make a key", "model_id": model[0], "state": "code", "code": _KEY, groups: [system]}
-    action = Looked(one.name, one.model, _load(admin, one, values))
+    values: dict[str, Any] = {
+        "name": "Purser: make a key",
+        "model_id": model[0],
+        "state": "code",
+        "code": _KEY,
+        groups: [system],
+    }
+    (id_,) = _load(admin, [Item(wanted=one, do=Do.MAKE, values=values)])
+    action = Looked(one.name, one.model, id_)
     try:
         context = {"purser_user": user[0], "purser_days": days}
         request = Request(model="ir.actions.server", method="run", ids=(action.id,), context=context)

@@ -15,6 +15,9 @@ from purser.errors import NotApplicable
 OLDEST = (17, 0)
 """Webhook actions are Odoo's own since then. Older ones are served by the change feed alone."""
 
+CONTACT = "res.partner"
+"""Odoo names the contact of a user after it; it comes and goes with the user."""
+
 
 @dataclass(frozen=True, slots=True)
 class Looked:
@@ -53,7 +56,7 @@ class Finder:
     def standing(self) -> tuple[Looked, ...]:
         """Give everything that bears an external id of ours."""
         rows = self._search("ir.model.data", [["module", "=", MODULE]], ["name", "model", "res_id"])
-        return tuple(Looked(row["name"], row["model"], row["res_id"]) for row in rows)
+        return tuple(Looked(row["name"], row["model"], row["res_id"]) for row in rows if row["model"] != CONTACT)
 
     def urls(self) -> dict[str, str]:
         """Give where our webhooks post to, by the name of their rule."""

@@ -129,7 +129,10 @@ def wanted(
 
     `hooks` says where each rule posts to. Without an address there is no rule: nobody would listen.
     """
-    return (*_receipts(dialect, key_days), *_bots(dialect, bots), *_rules(dialect, hooks, rules))
+    rules_there = tuple(_rules(dialect, hooks, rules))
+    made = {one.name for one in rules_there if not one.lacks}
+    webhooks = (_hook(rule, hooks[rule.name]) for rule in rules if f"rule_{rule.name}" in made)
+    return (*_receipts(dialect, key_days), *_bots(dialect, bots), *rules_there, *webhooks)
 
 
 def _receipts(dialect: Dialect, key_days: int) -> Iterator[Wanted]:
@@ -192,11 +195,9 @@ def _rules(dialect: Dialect, hooks: Mapping[str, Hook], rules: Sequence[Rule]) -
                 "active": True,
             },
         )
-        more: dict[str, Wish] = {"usage": "base_automation", "base_automation_id": Ours(f"rule_{rule.name}")}
-        yield _hook(rule, hook, more)
 
 
-def _hook(rule: Rule, hook: Hook, more: Mapping[str, Wish]) -> Wanted:
+def _hook(rule: Rule, hook: Hook) -> Wanted:
     return Wanted(
         name=f"hook_{rule.name}",
         model="ir.actions.server",
@@ -206,7 +207,8 @@ def _hook(rule: Rule, hook: Hook, more: Mapping[str, Wish]) -> Wanted:
             "model_id": OfModel(rule.model),
             "state": "webhook",
             "webhook_url": hook,
-            **more,
+            "usage": "base_automation",
+            "base_automation_id": Ours(f"rule_{rule.name}"),
         },
         rule=rule,
     )

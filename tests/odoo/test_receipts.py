@@ -179,7 +179,7 @@ def test_roles_of_a_template_are_filled_and_its_order_line_is_linked(enter: Ente
     manager = enter("project.group_project_manager", "sales_team.group_sale_salesman_all_leads")
     role = firm.create("project.role", name=f"Designer {firm.tag}")
     template = firm.create("project.project", name=f"Template {firm.tag}", is_template=True)
-    firm.create("project.task", name="Design", project_id=template, role_ids=[[6, 0, [role]]])
+    firm.create("project.task", name="Design", project_id=template, user_ids=[], role_ids=[[6, 0, [role]]])
     order = firm.order({"product_id": firm.product("delivery", "manual"), "product_uom_qty": 8, "price_unit": 100})
     line = Ref("sale.order.line", firm.lines(order)[0]["id"])
     outcome = one(

@@ -90,9 +90,15 @@ def named(site: Site, name: str) -> int:
     return found
 
 
-def test_setting_up_makes_all_of_it_once_and_what_happens_in_odoo_arrives(
+def counted(firm: Seeder) -> list[int]:
+    models = ("base.automation", "ir.actions.server", "res.groups", "ir.model.data")
+    return [firm.call(model, "search_count", domain=[], context={"active_test": False}) for model in models]
+
+
+def test_setting_up_makes_all_of_it_once_and_taking_it_away_takes_exactly_that(
     site: Site, gateway: Gateway, firm: Seeder, odoo_env: OdooEnv, tmp_path: Path
 ) -> None:
+    before = counted(firm)
     assert {item.do for item in site.foresee()} == {Do.MAKE}
     assert (site.standing(), gateway.kept) == ((), {})
 
@@ -125,6 +131,12 @@ def test_setting_up_makes_all_of_it_once_and_what_happens_in_odoo_arrives(
         assert not bot.may("account.move", "write")
         assert not any(bot.has_group(g) for g in ("base.group_system", "account.group_account_invoice"))
     assert {one.name for one in site.standing()} == {item.wanted.name for item in made}
+
+    site.remove(site.standing())
+    assert (site.standing(), gateway.kept, counted(firm)) == ((), {}, before)
+    login = [["login", "=", site.bots[0].login]]
+    users = firm.call("res.users", "search_read", domain=login, fields=["active"], context={"active_test": False})
+    assert [one["active"] for one in users] == [False]
 
 
 def test_what_people_change_is_told_and_left_and_what_was_taken_is_made_again(
@@ -167,19 +179,6 @@ def _in_the_group(site: Site) -> None:
     vals = {"group_ids": [[4, named(site, setup.GROUP)]]}
     site.admin.send(Request(model="res.users", method="write", ids=(me,), arguments={"vals": vals}))
     site.admin.receipts.check()
-
-
-def test_taking_it_away_takes_exactly_that(site: Site, gateway: Gateway, firm: Seeder) -> None:
-    rules = firm.call("base.automation", "search_count", domain=[])
-    actions = firm.call("ir.actions.server", "search_count", domain=[])
-    site.carry_out()
-    site.remove(site.standing())
-    assert (site.standing(), gateway.kept) == ((), {})
-    assert firm.call("base.automation", "search_count", domain=[]) == rules
-    assert firm.call("ir.actions.server", "search_count", domain=[]) == actions
-    login = [["login", "=", site.bots[0].login]]
-    users = firm.call("res.users", "search_read", domain=login, fields=["active"], context={"active_test": False})
-    assert [one["active"] for one in users] == [False]
 
 
 def test_who_is_no_administrator_sets_nothing_up(odoo_env: OdooEnv, firm: Seeder) -> None:
