@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -55,12 +54,8 @@ def start(house: House, firm: Firm, rabbit_node: RabbitNode, redis_url: str, tmp
             login, key = house.bot(firm)
             place = empty if node is None else node.url
             beats = "" if heartbeat is None else f"?heartbeat={heartbeat}"
-<<<<<<< HEAD
             weeks: dict[str, object] = {"tunables": {"weeks_back": 4}}
             policies = write_policies(tmp_path / "p.yaml", every=every, missing_timesheets=weeks)
-=======
-            controls: dict[str, Any] = {"missing_timesheets": {"tunables": {"weeks_back": 4}}}
->>>>>>> contract
             settings = {
                 "PURSER_BROKER_URL": f"{place}{beats}",
                 "PURSER_LEDGER_URL": redis_url,
