@@ -20,15 +20,20 @@ class Rule:
     domain: str
     instead: str = ""
     """The domain for an Odoo that lacks a field of `domain`. Those were read about, not tried."""
+    instead_fields: tuple[str, ...] = ()
+    """The fields for it."""
 
     def domain_for(self, known: Set[str]) -> str:
         """Give the domain for an Odoo with these fields."""
-        named = set(re.findall(r"\('(\w+)", self.domain))
-        return self.instead if self.instead and not named <= known else self.domain
+        return self.instead if self._is_older(known) else self.domain
 
     def fields_for(self, known: Set[str]) -> tuple[str, ...]:
         """Give those of its fields that this Odoo has."""
-        return tuple(name for name in self.fields if name in known)
+        fields = self.instead_fields if self._is_older(known) else self.fields
+        return tuple(name for name in fields if name in known)
+
+    def _is_older(self, known: Set[str]) -> bool:
+        return bool(self.instead) and not set(re.findall(r"\('(\w+)", self.domain)) <= known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,9 +49,10 @@ RULES = (
         name="opportunities",
         model="crm.lead",
         title="opportunity won or lost",
-        fields=("won_status", "stage_id", "active", "probability"),
+        fields=("won_status",),
         domain="[('won_status', 'in', ['won', 'lost'])]",
         instead="['|', ('active', '=', False), ('stage_id.is_won', '=', True)]",
+        instead_fields=("stage_id", "active"),
     ),
     Rule(
         name="orders",

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -55,7 +54,8 @@ def start(house: House, firm: Firm, rabbit_node: RabbitNode, redis_url: str, tmp
             login, key = house.bot(firm)
             place = empty if node is None else node.url
             beats = "" if heartbeat is None else f"?heartbeat={heartbeat}"
-            controls: dict[str, Any] = {"missing_timesheets": {"tunables": {"weeks_back": 4}}}
+            weeks: dict[str, object] = {"tunables": {"weeks_back": 4}}
+            policies = write_policies(tmp_path / "p.yaml", every=every, missing_timesheets=weeks)
             settings = {
                 "PURSER_BROKER_URL": f"{place}{beats}",
                 "PURSER_LEDGER_URL": redis_url,
@@ -63,7 +63,7 @@ def start(house: House, firm: Firm, rabbit_node: RabbitNode, redis_url: str, tmp
                 "PURSER_ODOO_DB": house.env.db,
                 "PURSER_ODOO_LOGIN": login,
                 "PURSER_ODOO_API_KEY": key,
-                "PURSER_POLICIES": str(write_policies(tmp_path / "p.yaml", every=every, **controls)),
+                "PURSER_POLICIES": str(policies),
                 **environ,
             }
             fleet = stack.enter_context(running(settings, tmp_path))

@@ -199,10 +199,9 @@ def test_a_rule_that_cannot_be_says_why(hooks: Mapping[str, Hook], dialect: Dial
 
 
 def test_a_rule_is_about_fields_that_this_odoo_has() -> None:
-    won = RULES[0]
-    assert won.fields_for({"active", "stage_id"}) == ("stage_id", "active")
-    assert won.domain_for({"active", "stage_id"}) == won.instead
-    assert won.domain_for({"won_status"}) == won.domain
+    won, older, newer = RULES[0], {"active", "stage_id"}, {"active", "stage_id", "won_status"}
+    assert (won.fields_for(older), won.domain_for(older)) == (("stage_id", "active"), won.instead)
+    assert (won.fields_for(newer), won.domain_for(newer)) == (("won_status",), won.domain)
 
 
 def test_a_token_is_read_from_an_address_and_masked_in_it() -> None:

@@ -10,6 +10,7 @@ from ledger import Ending, Kind
 from purser.errors import NotApplicable, PurserError, Refusal, Snooze, Transient
 from tests.unit.workers.replaying import World
 from workers.endings import Later
+from workers.refused import Again, retry
 from workers.replay import PART_OF
 from workers.task import FleetTask
 
@@ -37,9 +38,13 @@ def told() -> Told:
 
 
 @pytest.fixture
-def run(told: Told) -> Run:
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def run(told: Told, world: World) -> Run:
     """Give what runs a task that ends so, under these headers."""
-    world = World()
     world.ledger.__dict__["replaying"] = told
 
     def run_one(end: object, **headers: str) -> Any:
@@ -72,6 +77,17 @@ def test_it_tells_that_its_work_is_done(run: Run, told: Told) -> None:
 def test_it_tells_that_something_was_refused(run: Run, told: Told, end: object) -> None:
     run(end, **MARKED)
     assert told.calls == [("r1", "m1", 3, Ending.REFUSED)]
+
+
+def test_what_odoo_is_not_set_up_for_waits_in_the_list_and_can_be_sent_again(run: Run, world: World) -> None:
+    run(NotApplicable("this Odoo has no receipt action: run `purser odoo setup`"))
+    (entry,) = world.ledger.refusals.page().items
+    assert (entry.id, "purser odoo setup" in entry.why) == ("m1", True)
+    sent: list[str] = []
+    world.fleet.publish = lambda task, kwargs, *, label, **options: sent.append(f"{task} {options['task_id']}")
+    assert retry(world.fleet, "m1", who="ada", note="set up").ending is Again.SENT
+    assert sent == ["purser.test m1"]
+    assert world.ledger.refusals.page().items == ()
 
 
 def test_a_message_of_no_replay_tells_nobody(run: Run, told: Told) -> None:
