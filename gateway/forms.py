@@ -109,22 +109,10 @@ def _checked(raw: Any) -> tuple[CloudEvent, Fact]:
     if not isinstance(raw, dict):
         raise Permanent("an event is an object")
     envelope, fact = read_event(raw)
-    for name in ("id", "source", "type", "subject"):
-        if any(_is_control(letter) for letter in getattr(envelope, name) or ""):
-            raise Permanent(f"{name}: it holds a control character")
-    for name, value in (envelope.model_extra or {}).items():
-        if not (name.isascii() and name.isalnum() and name == name.lower() and len(name) <= 20):
-            raise Permanent("an extension attribute has a name other than 1 to 20 of a-z and 0-9")
-        if not isinstance(value, (str, int)):
-            raise Permanent(f"{name}: an extension attribute is a text, a whole number, true or false")
     size = len(json.dumps(raw))
     if size > MAX_BYTES:
         raise Permanent(f"the event has {size} bytes; {MAX_BYTES} are allowed: send ids, not documents")
     return envelope, fact
-
-
-def _is_control(letter: str) -> bool:
-    return letter < " " or "\x7f" <= letter <= "\x9f"
 
 
 def _wrong(places: list[Place]) -> Problem:
