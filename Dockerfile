@@ -19,6 +19,7 @@ COPY odoo_client/ odoo_client/
 COPY ledger/ ledger/
 COPY config/ config/
 COPY workers/ workers/
+COPY gateway/ gateway/
 COPY console/ console/
 RUN python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /src/dist . \
     && python -m pip --python /opt/purser/bin/python install --no-cache-dir --no-deps --no-index /src/dist/*.whl

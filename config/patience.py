@@ -1,7 +1,7 @@
 """How long a firm's fleet waits: which failure of which task is tried again how often, and what stands still when."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -13,7 +13,7 @@ from purser.errors import Conflict, PurserError, Throttled, Transient, UnknownOu
 from purser.retry import RetryPolicy
 from purser.words import did_you_mean
 
-TASKS = ("scan", "apply", "accept", "react")
+TASKS = ("scan", "apply", "accept", "react", "look", "feed", "deliver")
 ANY = "*"
 RETRIED: Mapping[str, type[PurserError]] = MappingProxyType(
     {
@@ -32,6 +32,10 @@ _HOUSE_BY_ERROR: Mapping[str, Mapping[str, float]] = MappingProxyType(
         Throttled.__name__: {"attempts": 30},
     }
 )
+_HOUSE_BY_TASK: Mapping[str, tuple[float, ...]] = MappingProxyType(
+    {"deliver": (5.0, 5 * 60.0, 30 * 60.0, 2 * 3600.0, 5 * 3600.0, 10 * 3600.0)}
+)
+"""The waits of a task that does not double them: a receiver is tried over most of a day, and not hammered."""
 _UNITS = {"s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?([a-z]*?)s?")
 
@@ -57,14 +61,25 @@ class Patience:
         that before what is said of every task, and the house view fills in the rest. A subclass of an error is
         covered by what is said of the error."""
         names = [kind.__name__ for kind in reversed(error.__mro__) if kind.__name__ in RETRIED]
-        said: list[Given] = [_HOUSE_BY_ERROR.get(name, {}) for name in names]
+        house = _merged(_HOUSE_BY_ERROR.get(name, {}) for name in names)
+        said: list[Given] = []
         for scope in (ANY, task):
             said.append(self.by_task.get(scope, {}))
             said += [self.by_error.get((scope, name), {}) for name in names]
-        merged: dict[str, float] = {}
-        for one in said:
-            merged |= one
-        return _policy(merged)
+        firm = _merged(said)
+        waits = _HOUSE_BY_TASK.get(task, ())
+        if waits and not {"base", "cap"} & firm.keys():
+            attempts = {"attempts": len(waits) + 1.0} | house | firm
+            return replace(HOUSE, attempts=int(attempts["attempts"]), base=waits[0], cap=waits[-1], waits=waits)
+        return _policy(house | firm)
+
+
+def _merged(said: Iterable[Given]) -> dict[str, float]:
+    """Give all that is said, the later word where two say something of the same."""
+    merged: dict[str, float] = {}
+    for one in said:
+        merged |= one
+    return merged
 
 
 def _policy(given: Given) -> RetryPolicy:

@@ -18,9 +18,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from config.dead_letters import LetterPolicy, read_letters
 from config.marked import Marked, read_yaml
+from config.ownership import Ownership, read_ownership
 from config.patience import Patience, read_freezes, read_retries
 from config.queues import QUEUES
 from config.report import Report
+from config.subscriptions import Subscription, read_subscriptions
 from purser.cadence import Cadence, Freeze, parse_cadence
 from purser.cases import Rung
 from purser.catalogue import Catalogue
@@ -28,6 +30,7 @@ from purser.declare import Automation, Control, Tunable
 from purser.errors import Mistake
 from purser.model import Severity
 from purser.retry import RetryPolicy
+from purser.watch import Watch
 from purser.words import did_you_mean, is_wire_name
 
 HOUSE_VIEW = Path(__file__).with_name("policies.yaml")
@@ -43,12 +46,16 @@ _KEYS = (
     "roles",
     "controls",
     "automations",
+    "watches",
     "retries",
     "freezes",
     "dead_letters",
+    "ownership",
+    "subscriptions",
 )
 _CONTROL_KEYS = ("enabled", "every", "severity", "ladder", "tunables")
 _AUTOMATION_KEYS = ("enabled", "tunables")
+_WATCH_KEYS = ("enabled", "every", "tunables")
 _RUNG_KEYS = ("ask", "after")
 
 T = TypeVar("T")
@@ -86,6 +93,22 @@ class AutomationPolicy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WatchPolicy:
+    """How this firm runs one watch."""
+
+    watch: Watch
+    enabled: bool
+    every: Cadence
+    tunables: Mapping[str, Any]
+
+    @property
+    def is_house_view(self) -> bool:
+        """Say whether the firm left everything as it is declared."""
+        house = {name: tunable.default for name, tunable in self.watch.tunables.items()}
+        return self.enabled and self.every == self.watch.every and dict(self.tunables) == house
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Policies:
     """The values of one firm, complete: what its file leaves out is filled in from the declarations."""
 
@@ -98,9 +121,12 @@ class Policies:
     """The Odoo logins of each role; a role that answers for a control and has nobody is there, and empty."""
     controls: Mapping[str, ControlPolicy]
     automations: Mapping[str, AutomationPolicy]
+    watches: Mapping[str, WatchPolicy] = field(default_factory=dict)
     patience: Patience = field(default_factory=Patience)
     freezes: tuple[Freeze, ...] = ()
     dead_letters: LetterPolicy = field(default_factory=LetterPolicy)
+    ownership: Ownership = field(default_factory=Ownership)
+    subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
 
     def control(self, name: str) -> ControlPolicy:
         """Give the policy of a control; Mistake suggests the right name."""
@@ -110,12 +136,24 @@ class Policies:
         """Give the policy of an automation; Mistake suggests the right name."""
         return _named("automation", name, self.automations)
 
+    def subscription(self, name: str) -> Subscription:
+        """Give a subscription; Mistake suggests the right name."""
+        return _named("subscription", name, self.subscriptions)
+
+    def watch(self, name: str) -> WatchPolicy:
+        """Give the policy of a watch; Mistake suggests the right name."""
+        return _named("watch", name, self.watches)
+
+    def feeds(self) -> dict[str, Cadence]:
+        """Give how often the change feed asks for each enabled watch."""
+        return {name: policy.every for name, policy in self.watches.items() if policy.enabled}
+
     def cadences(self) -> dict[str, Cadence]:
         """Give how often each enabled control is checked."""
         return {name: policy.every for name, policy in self.controls.items() if policy.enabled}
 
     def retry(self, task: str, error: BaseException | type[BaseException]) -> RetryPolicy:
-        """Give how a failure of a task (`scan`, `apply`, `accept`, `react`) is tried again."""
+        """Give how a failure of a task (`scan`, `apply`, `accept`, `react`, ...) is tried again."""
         return self.patience.of(task, error if isinstance(error, type) else type(error))
 
     def unstaffed(self) -> tuple[str, ...]:
@@ -126,6 +164,11 @@ class Policies:
     @property
     def hash(self) -> str:
         """A short name for all these values, stable over order, comments and spelling of the file."""
+        watches = {
+            name: [policy.enabled, str(policy.every), policy.tunables]
+            for name, policy in self.watches.items()
+            if not policy.is_house_view
+        }
         return _hash(
             {
                 "version": self.version,
@@ -134,9 +177,16 @@ class Policies:
                 "roles": self.roles,
                 "controls": {name: policy._values() for name, policy in self.controls.items()},
                 "automations": {name: [policy.enabled, policy.tunables] for name, policy in self.automations.items()},
+                **({"watches": watches} if watches else {}),
                 **({"retries": self.patience.told()} if self.patience.told() else {}),
                 **({"freezes": [freeze.told() for freeze in self.freezes]} if self.freezes else {}),
                 **({"dead_letters": self.dead_letters.told()} if self.dead_letters.told() else {}),
+                **({"ownership": self.ownership.told()} if self.ownership.told() else {}),
+                **(
+                    {"subscriptions": {name: one.told() for name, one in self.subscriptions.items()}}
+                    if self.subscriptions
+                    else {}
+                ),
             }
         )
 
@@ -181,6 +231,8 @@ def _policies(report: Report, catalogue: Catalogue, root: Marked) -> Policies:
     roles = _roles(report, catalogue, top.get("roles"))
     controls = _entries(report, top.get("controls"), "controls", catalogue.controls)
     automations = _entries(report, top.get("automations"), "automations", catalogue.automations)
+    subscriptions = read_subscriptions(report, top.get("subscriptions"))
+    watches = _entries(report, top.get("watches"), "watches", catalogue.watches)
     policies = Policies(
         source=report.source,
         version=report.read(top.get("version"), "version", _version, _VERSION),
@@ -193,21 +245,28 @@ def _policies(report: Report, catalogue: Catalogue, root: Marked) -> Policies:
         automations=MappingProxyType(
             {name: _automation(report, one, automations.get(name)) for name, one in catalogue.automations.items()}
         ),
+        watches=MappingProxyType(
+            {name: _watch(report, one, watches.get(name)) for name, one in catalogue.watches.items()}
+        ),
         patience=read_retries(report, top.get("retries")),
-        freezes=read_freezes(report, top.get("freezes"), _targets(catalogue)),
+        freezes=read_freezes(report, top.get("freezes"), _targets(catalogue, subscriptions)),
         dead_letters=read_letters(report, top.get("dead_letters")),
+        ownership=read_ownership(report, top.get("ownership")),
+        subscriptions=subscriptions,
     )
     _suspect_roles(report, top.get("roles"), policies)
     return policies
 
 
-def _targets(catalogue: Catalogue) -> frozenset[str]:
+def _targets(catalogue: Catalogue, subscriptions: Collection[str]) -> frozenset[str]:
     return frozenset(
         {
             "all",
             *(f"queue:{queue}" for queue in QUEUES),
             *(f"control:{name}" for name in catalogue.controls),
             *(f"automation:{name}" for name in catalogue.automations),
+            *(f"subscription:{name}" for name in subscriptions),
+            *(f"watch:{name}" for name in catalogue.watches),
         }
     )
 
@@ -264,6 +323,17 @@ def _automation(report: Report, automation: Automation, at: Marked | None) -> Au
     )
 
 
+def _watch(report: Report, watch: Watch, at: Marked | None) -> WatchPolicy:
+    what = f"`{watch.name}`"
+    given = {} if at is None else report.mapping(at, what, _WATCH_KEYS)
+    return WatchPolicy(
+        watch=watch,
+        enabled=report.read(given.get("enabled"), f"{what}: enabled", _switch, True),
+        every=report.read(given.get("every"), f"{what}: every", _cadence, watch.every),
+        tunables=_tunables(report, watch, given.get("tunables")),
+    )
+
+
 def _ladder(report: Report, control: Control, at: Marked | None, roles: Roles) -> tuple[Rung, ...]:
     house = tuple(Rung(ask, PATIENCE if n else 0) for n, ask in enumerate((*control.asks, control.owner)))
     if at is None:
@@ -288,7 +358,7 @@ def _rung(report: Report, what: str, number: int, at: Marked, audiences: Collect
     )
 
 
-def _tunables(report: Report, declared: Control | Automation, at: Marked | None) -> Mapping[str, Any]:
+def _tunables(report: Report, declared: Control | Automation | Watch, at: Marked | None) -> Mapping[str, Any]:
     what = f"`{declared.name}`: tunables"
     given = {} if at is None else report.mapping(at, what, declared.tunables)
     return MappingProxyType(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sentry_sdk.types import Breadcrumb, BreadcrumbHint, Event, Hint
 
 _DISTRIBUTION = "odoo-purser"
-_TAGS = ("run", "slot", "correlation", "control", "automation")
+_TAGS = ("run", "slot", "correlation", "control", "automation", "watch")
 """Bound ids by which events can be found in Sentry."""
 _KEPT_CONTEXTS = ("runtime", "os", "trace")
 _LEFT_OUT = ("user", "request", "threads", "modules")

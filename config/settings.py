@@ -12,13 +12,16 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 from pydantic import Field, Secret, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from config.senders import Sender, read_senders
+from config.signing import read_keys, secrets_in
+from events.envelope import MAX_BYTES
 from purser.errors import Mistake
 from purser.words import did_you_mean
 
 T = TypeVar("T")
 
 PREFIX = "PURSER_"
-Need = Literal["broker", "ledger", "odoo", "address", "flower"]
+Need = Literal["broker", "ledger", "odoo", "address", "flower", "gateway"]
 """What a command is going to use; each has settings that must be there."""
 
 _NEEDS: Mapping[Need, tuple[str, ...]] = {
@@ -27,6 +30,7 @@ _NEEDS: Mapping[Need, tuple[str, ...]] = {
     "odoo": ("odoo_url", "odoo_db", "odoo_login", "odoo_api_key"),
     "address": ("odoo_url", "odoo_db"),
     "flower": ("flower_user", "flower_password"),
+    "gateway": ("gateway_secrets",),
 }
 _BROKERS = ("redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps")
 _LEDGERS = ("redis", "rediss", "unix", "sentinel")
@@ -130,6 +134,25 @@ class Settings(BaseSettings):
         "purser.accept,purser.react", description="tasks whose dead letters may be edited, with commas between"
     )
 
+    outbound_secrets: SecretStr | None = Field(
+        None, description="the secrets that sign what subscriptions are sent, by name: n8n whsec_...; bi whsec_..."
+    )
+    gateway_host: str = Field("127.0.0.1", min_length=1, description="where the HTTP gateway listens")
+    gateway_port: int = Field(8600, ge=0, le=65535, description="its port; 0 takes a free one")
+    gateway_secrets: SecretStr | None = Field(
+        None, description="who may send events, and the secrets each signs with: /crm whsec_...; /billing whsec_..."
+    )
+    gateway_body_limit: int = Field(MAX_BYTES, ge=1024, le=MAX_BYTES, description="bytes of a request with one event")
+    gateway_batch_limit: int = Field(
+        1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="bytes of a request with a batch of events"
+    )
+    gateway_read_timeout: float = Field(
+        10.0, gt=0, le=600, allow_inf_nan=False, description="seconds within which a request must be there as a whole"
+    )
+    gateway_rate: float = Field(
+        100.0, gt=0, allow_inf_nan=False, description="events a second that a source may send for long"
+    )
+
     # ------------------------------------------------------------------------------ build --
 
     @classmethod
@@ -216,6 +239,17 @@ class Settings(BaseSettings):
             raise ValueError("write the address alone, without user, password or what follows a ? or #")
         return url.rstrip("/")
 
+    @field_validator("gateway_secrets", "outbound_secrets")
+    @classmethod
+    def _readable_secrets(cls, text: SecretStr | None, info: Any) -> SecretStr | None:
+        read = read_senders if info.field_name == "gateway_secrets" else read_keys
+        if text is not None:
+            try:
+                read(text.get_secret_value())
+            except Mistake as error:
+                raise ValueError(str(error)) from None
+        return text
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _lower(cls, level: Any) -> Any:
@@ -298,9 +332,19 @@ class Settings(BaseSettings):
         return tuple(sorted({text for secret in self._secrets() for text in _spellings(secret)}))
 
     @property
+    def senders(self) -> tuple[Sender, ...]:
+        """Who may send events over HTTP."""
+        return () if self.gateway_secrets is None else read_senders(self.gateway_secrets.get_secret_value())
+
+    @property
     def editable_tasks(self) -> frozenset[str]:
         """The tasks whose dead letters may be edited."""
         return frozenset(name.strip() for name in self.editable.split(",")) - {""}
+
+    @property
+    def outbound_keys(self) -> Mapping[str, tuple[bytes, ...]]:
+        """The keys that sign what goes out, by the name a subscription gives its secret; the newest first."""
+        return {} if self.outbound_secrets is None else read_keys(self.outbound_secrets.get_secret_value())
 
     def to_environ(self) -> dict[str, str]:
         """Give the variables that load these settings again in a child process, secrets included."""
@@ -315,6 +359,8 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             if isinstance(value, SecretUrl):
                 yield from (urlsplit(url).password or "" for url in value.get_secret_value().split(";"))
+            elif isinstance(value, SecretStr) and name in ("gateway_secrets", "outbound_secrets"):
+                yield from secrets_in(value.get_secret_value())
             elif isinstance(value, SecretStr):
                 yield value.get_secret_value()
 

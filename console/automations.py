@@ -9,9 +9,10 @@ import typer
 from console import context
 from console.events import load
 from console.output import AsJson, as_json, facts, say, table, text
-from events.fact import read_event
-from purser.errors import Mistake, Permanent
-from purser.fates import FieldChange
+from events.envelope import read_event
+from purser.errors import Mistake, Permanent, Refusal
+from purser.fates import Fate, FieldChange
+from purser.model import Ref
 from tasks.house import catalogue
 from workers import react
 from workers.plan import PlannedChange, foresee
@@ -44,6 +45,7 @@ def show(name: Name, json: AsJson = False) -> None:
         "rule": automation.rule,
         "on": automation.on.type,
         "reads": sorted({read.model for read in automation.reads}),
+        "tells": sorted(fact.type for fact in automation.tells),
         "enabled": policy.enabled,
         "tunables": dict(policy.tunables),
         "source": automation.source,
@@ -73,7 +75,11 @@ def run(
         raise Mistake(f"automation `{name}` reacts to {automation.on.type}, not to {envelope.type}")
     if dry_run:
         with context.reading_fleet() as fleet:
-            _tell(foresee(fleet, react.decide(fleet, automation, fact)), json=json)
+            try:
+                planned = foresee(fleet, react.decide(fleet, automation, fact))
+            except Refusal as no:
+                planned = (_refused(automation.name, fact.record, no),)
+        _tell(planned, json=json)
         return
     with context.fleet("odoo") as fleet:
         what = f"{name} on {envelope.type} {envelope.id}"
@@ -84,6 +90,11 @@ def run(
         as_json(told)
     else:
         text(f"{name}: " + ", ".join(f"{count} {what}" for what, count in told.items()))
+
+
+def _refused(name: str, about: Ref, no: Refusal) -> PlannedChange:
+    """Show a refusal in the place of the changes that do not follow."""
+    return PlannedChange(kind=name, model=about.model, ref=about, key=str(about), fate=Fate.REFUSED, why=str(no))
 
 
 def _tell(planned: tuple[PlannedChange, ...], *, json: bool) -> None:

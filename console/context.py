@@ -56,6 +56,16 @@ def reading_fleet(*also: Need) -> Iterator[Fleet]:
 
 
 @contextmanager
+def telling_fleet() -> Iterator[Fleet]:
+    """Give a fleet with policies and ledger alone: it has no queue to write to."""
+    parts = Fleet.assemble(settings("ledger"), _only_reads, _only_reads)
+    try:
+        yield parts
+    finally:
+        parts.disconnect()
+
+
+@contextmanager
 def fleet(*also: Need) -> Iterator[Fleet]:
     """Give a fleet with broker and ledger, and with what else is needed."""
     told = settings("broker", "ledger", *also)
@@ -84,4 +94,4 @@ def why(note: str) -> str:
 
 
 def _only_reads(*_: Any, **__: Any) -> None:
-    raise Mistake("this command only reads: it has no queue to write to")
+    raise Mistake("this command has no queue to write to")

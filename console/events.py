@@ -4,31 +4,40 @@ import datetime as dt
 import json as codec
 import sys
 import uuid
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from console import context
-from console.output import AsJson, as_json, nothing, table, text
-from events.fact import CloudEvent, Fact, known_facts, read_event
+from console import context, event_files, feeds
+from console.output import FAILED, AsJson, as_json, count, leave, nothing, progress, say, table, text
+from events.contract import asyncapi, schema_of
+from events.envelope import CloudEvent, read_event
+from events.fact import Fact, known_facts
+from ledger.pages import chunks
 from purser.errors import Mistake, Permanent
 from purser.words import did_you_mean
 from tasks.house import catalogue
+from workers.telling import send
+from workers.watching import tell
 
 group = typer.Typer(help="What happened.", no_args_is_help=True)
+group.command()(feeds.watches)
+group.command()(feeds.backfill)
 SOURCE = "/purser/console"
-ACCEPT = "purser.accept"
 
 
 @group.command("list")
 def list_(json: AsJson = False) -> None:
-    """List the facts that can be told, and the automations that react to each."""
+    """List the facts that can be told, the watches that tell them from Odoo, and the automations that react."""
     declared = catalogue()
     told = [
         {
             "type": name,
+            "object": fact.of.name,
             "says": (fact.__doc__ or "").strip().splitlines()[0],
+            "watches": [watch.name for watch in declared.telling(fact)],
             "reactions": [automation.name for automation in declared.reacting_to(fact)],
         }
         for name, fact in known_facts().items()
@@ -36,15 +45,26 @@ def list_(json: AsJson = False) -> None:
     if json:
         as_json(told)
     else:
-        table(("type", "says", "reactions"), (one.values() for one in told))  # type: ignore[misc]
+        table(("type", "object", "says", "told by", "reactions"), (one.values() for one in told))  # type: ignore[misc]
 
 
 @group.command()
 def schema(
-    type_: Annotated[str, typer.Argument(metavar="TYPE", help="A fact, such as opportunity.won.v1.")],
+    type_: Annotated[
+        str | None, typer.Argument(metavar="[TYPE]", help="A fact, such as opportunity.won.v1, unless --all.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="The schemas of all facts, by their names.")] = False,
 ) -> None:
     """Print the JSON Schema of what an event carries as `data`."""
-    as_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **_fact(type_).model_json_schema()})
+    if (type_ is None) != all_:
+        raise Mistake("name one fact, or say --all")
+    as_json(schema_of(_fact(type_)) if type_ else {name: schema_of(fact) for name, fact in known_facts().items()})
+
+
+@group.command("asyncapi")
+def asyncapi_() -> None:
+    """Print the AsyncAPI 3 document: which events the fleet takes and gives, and through which channels."""
+    as_json(asyncapi())
 
 
 @group.command()
@@ -60,28 +80,66 @@ def validate(
 def emit(
     type_: Annotated[str | None, typer.Argument(metavar="[TYPE]", help="A fact, unless --file brings one.")] = None,
     data: Annotated[str | None, typer.Option(help="What the fact says, as JSON.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A whole CloudEvent as JSON; - reads stdin.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="A whole CloudEvent as JSON, a list of them, or one on each line; - reads stdin."),
+    ] = None,
     id_: Annotated[
         str | None, typer.Option("--id", help="Its identity: the same one again is not sent again.")
     ] = None,
     source: Annotated[str, typer.Option(help="Who says so.")] = SOURCE,
     note: Annotated[str, typer.Option(help="Why, for the audit trail.")] = "",
+    partial: Annotated[bool, typer.Option("--partial", help="Send what is in order although some is not.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the event instead of sending it.")] = False,
 ) -> None:
-    """Send an event to the fleet and print its id."""
+    """Send an event to the fleet and print its id, or a file of events: all are checked before one is sent.
+
+    Sent again, a file is sent on: what was accepted meanwhile is left out.
+    """
     if (file is None) == (type_ is None) or (file is not None and (data is not None or id_ is not None)):
         raise Mistake("say what happened either as TYPE --data JSON or as --file FILE")
     raw = load(file) if file is not None else _event(type_ or "", data or "{}", id_, source)
+    batch = event_files.read_batch(raw, name=str(file)) if isinstance(raw, str) else None
+    if batch is not None:
+        _emit_many(batch, str(file), note=note, partial=partial, dry_run=dry_run)
+        return
     envelope = _checked(raw)
     told = envelope.model_dump(mode="json", exclude_none=True)
     if dry_run:
         as_json(told)
         return
     with context.fleet() as fleet:
-        fleet.publish(ACCEPT, {"event": told}, label=f"{envelope.type} {envelope.id}")
+        send(fleet, envelope)
         what = f"{envelope.type} {envelope.id}"
         fleet.ledger.audit.append(who=context.who(), action="events.emit", what=what, note=note)
     text(envelope.id)
+
+
+def _emit_many(batch: event_files.Batch, name: str, *, note: str, partial: bool, dry_run: bool) -> None:
+    if not partial:
+        event_files.refuse(batch)
+    for mistake in batch.mistakes:
+        say(mistake)
+    if dry_run:
+        kinds = Counter(event.type for event in batch.events)
+        text(f"{name}: {feeds.counted(kinds, 'would be sent')}; {len(batch.mistakes)} cannot be accepted")
+    else:
+        _send_many(batch, name, note)
+    if batch.mistakes:
+        leave(FAILED)
+
+
+def _send_many(batch: event_files.Batch, name: str, note: str) -> None:
+    sent: Counter[str] = Counter()
+    known = done = 0
+    with context.fleet() as fleet, progress("events", len(batch.events)) as reached:
+        what = f"{count(len(batch.events), 'event')} of {name}"
+        fleet.ledger.audit.append(who=context.who(), action="events.emit", what=what, note=note)
+        for some in chunks(batch.events):
+            told = tell(fleet, some)
+            sent, known, done = sent + told.sent, known + told.known, done + len(some)
+            reached(done)
+    text(f"{name}: {feeds.counted(sent, 'sent')}; {known} accepted before; {batch.repeated} repeated in the file")
 
 
 def load(file: Path) -> str:

@@ -3,11 +3,13 @@
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Any
+
+from pydantic import AwareDatetime
 
 
 def kind(annotation: Any, metadata: Iterable[Any] = ()) -> str:
@@ -28,6 +30,8 @@ _WORDS: Mapping[Any, str] = {
     str: "text",
     Path: "path",
     date: "day",
+    datetime: "moment",
+    AwareDatetime: "moment",
 }
 
 
@@ -41,6 +45,8 @@ def _name(annotation: Any) -> str:
         return " or ".join(dict.fromkeys(_name(part) for part in parts if part is not type(None)))
     if origin is tuple:
         return f"list of {_name(parts[0])}"
+    if origin is Mapping:
+        return f"{_name(parts[1])} by {_name(parts[0])}"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return ", ".join(f"`{one.value}`" for one in annotation)
     return _WORDS.get(annotation, "secret" if annotation.__name__ == "SecretStr" else "address")

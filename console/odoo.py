@@ -13,7 +13,7 @@ from console import context
 from console.output import FOUND, AsJson, as_json, confirm, leave, nothing, say, table, text
 from ledger import Ledger
 from odoo_client import connect
-from odoo_client.setup import RULES, Do, Item
+from odoo_client.setup import Do, Item
 from purser.errors import Mistake
 from tasks.house import catalogue
 from workers.checks import Check, Level
@@ -145,7 +145,7 @@ def _site(login: str | None, key_file: Path | None, *, key_days: int = 365) -> I
                 Site(
                     admin=admin,
                     bots=bots_of(settings),
-                    rules=_rules(),
+                    rules=rules_for(watch.model for watch in catalogue().watches.values()),
                     gateway=settings.gateway_url,
                     tokens=None if book is None else book.hooks,
                     key_days=key_days,
@@ -155,11 +155,6 @@ def _site(login: str | None, key_file: Path | None, *, key_days: int = 365) -> I
     finally:
         if book is not None:
             book.close()
-
-
-def _rules() -> tuple[Any, ...]:
-    watches = getattr(catalogue(), "watches", None)
-    return RULES if watches is None else rules_for(watch.model for watch in watches.values())
 
 
 def _administrator(settings: Settings, login: str | None, key_file: Path | None) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""An operator holds work back and lets it go on: all of it, a queue, a control or an automation."""
+"""An operator holds work back and lets it go on: all of it, a queue, control, automation, watch or subscription."""
 
 import datetime as dt
 import re
@@ -18,7 +18,9 @@ from tasks.house import catalogue
 
 Target = Annotated[
     str,
-    typer.Argument(help="all, queue:NAME, control:NAME or automation:NAME.", show_default=False),
+    typer.Argument(
+        help="all, queue:NAME, control:NAME, automation:NAME, watch:NAME or subscription:NAME.", show_default=False
+    ),
 ]
 Note = Annotated[str, typer.Option(help="Why, for the audit trail.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
@@ -111,6 +113,10 @@ def _known(kind: str) -> Collection[str]:
             return catalogue().controls
         case "automation":
             return catalogue().automations
+        case "subscription":
+            return context.policies().subscriptions
+        case "watch":
+            return catalogue().watches
         case _:
             return ()
 

@@ -11,6 +11,7 @@ from config.policies import ControlPolicy, Policies
 from console import context
 from console.output import FOUND, AsJson, as_json, facts, leave, say, table, text
 from purser.errors import Mistake
+from purser.words import did_you_mean
 
 group = typer.Typer(help="The firm's own values.", no_args_is_help=True)
 File = Annotated[
@@ -33,13 +34,36 @@ def check(file: File = None, json: AsJson = False) -> None:
             text(str(error))
         leave(FOUND)
     unstaffed = policies.unstaffed()
+    problems = list(_unsigned(policies))
     if json:
-        told = {"source": policies.source, "ok": True, "problems": [], "unstaffed": unstaffed}
+        told = {"source": policies.source, "ok": not problems, "problems": problems, "unstaffed": unstaffed}
         as_json({**told, "hash": policies.hash})
+    elif problems:
+        text("\n".join(f"- {problem}" for problem in problems))
+    if problems:
+        leave(FOUND)
+    if json:
         return
     text(f"{policies.source}: in order, {len(policies.controls)} controls, hash {policies.hash}")
+    for one in policies.subscriptions.values():
+        if one.to.startswith("http:") and not one.allow_private:
+            say(f"subscription `{one.name}`: over http anybody on the way can read what is sent: use https")
     for role in unstaffed:
         say(f"role `{role}` is on a ladder and nobody fills it: name Odoo logins under `roles: {role}:`")
+
+
+def _unsigned(policies: Policies) -> Iterator[str]:
+    """Say which secrets are named and not there, where the settings tell which there are."""
+    if not policies.subscriptions:
+        return
+    settings = context.settings()
+    if settings.outbound_secrets is None:
+        say("PURSER_OUTBOUND_SECRETS is not set here: whether it holds the secrets of subscriptions is not known")
+        return
+    for one in policies.subscriptions.values():
+        if one.secret not in settings.outbound_keys:
+            near = did_you_mean(one.secret, settings.outbound_keys)
+            yield f"subscription `{one.name}`: PURSER_OUTBOUND_SECRETS holds no secret `{one.secret}`.{near}"
 
 
 @group.command()
@@ -61,6 +85,7 @@ def show(file: File = None, json: AsJson = False) -> None:
                 ("second person", f"for edits above {amount} {currency}")
                 for currency, amount in policies.dead_letters.second_person_above.items()
             ),
+            *((f"tells of a {name}", owners or "Odoo alone") for name, owners in policies.ownership.told().items()),
         )
     )
     table(
@@ -68,6 +93,20 @@ def show(file: File = None, json: AsJson = False) -> None:
         (_row(one) for one in policies.controls.values()),
     )
     table(("automation", "enabled"), ((name, one.enabled) for name, one in policies.automations.items()))
+    table(
+        ("watch", "enabled", "every", "tunables"),
+        (
+            (name, one.enabled, one.every, [f"{key}={value}" for key, value in one.tunables.items()])
+            for name, one in policies.watches.items()
+        ),
+    )
+    table(
+        ("subscription", "enabled", "to", "events", "where", "secret", "private"),
+        (
+            (one.name, one.enabled, one.place, one.events, one.where, one.secret, one.allow_private)
+            for one in policies.subscriptions.values()
+        ),
+    )
     table(
         _RETRY,
         ((task, error, times, f"{base:g} s", f"{cap:g} s") for task, error, times, base, cap in _retries(policies)),
@@ -122,10 +161,16 @@ def _told(policies: Policies) -> dict[str, Any]:
         "automations": {
             name: {"enabled": one.enabled, "tunables": one.tunables} for name, one in policies.automations.items()
         },
+        "watches": {
+            name: {"enabled": one.enabled, "every": str(one.every), "tunables": one.tunables}
+            for name, one in policies.watches.items()
+        },
         "retries": [dict(zip(_RETRY, row, strict=True)) for row in _retries(policies)],
         "freezes": [dict(zip(_FREEZE, one.told(), strict=True)) for one in policies.freezes],
         "dead_letters": {
             "retention_days": policies.dead_letters.retention_days,
             "second_person_above": policies.dead_letters.second_person_above,
         },
+        "ownership": policies.ownership.told(),
+        "subscriptions": {name: {**one.told(), "to": one.place} for name, one in policies.subscriptions.items()},
     }

@@ -1,4 +1,4 @@
-"""Each long-running role of the fleet is one line: the settings are checked, then Celery takes the process over."""
+"""Each long-running role of the fleet is one line: the settings are checked, then it takes the process over."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from config.queues import QUEUES
-from config.settings import PREFIX, Settings
+from config.settings import PREFIX, Need, Settings
 from console import context, up
 
 ALL = ",".join(QUEUES)
@@ -19,6 +19,7 @@ def add_to(top: typer.Typer) -> None:
     """Add the roles to the command."""
     top.command(context_settings=_PASS_ON)(worker)
     top.command(context_settings=_PASS_ON)(beat)
+    top.command()(gateway)
 
 
 def worker(
@@ -34,10 +35,23 @@ def beat(ctx: typer.Context) -> None:
     _become("beat", *ctx.args)
 
 
+def gateway(
+    hooks_only: Annotated[
+        bool, typer.Option("--hooks-only", help="Take what Odoo's rules post, and no events: no source has a secret.")
+    ] = False,
+) -> None:
+    """Be the HTTP gateway: events come in signed, and Odoo's automation rules post what they saw."""
+    needed: tuple[Need, ...] = ("broker", "ledger") if hooks_only else ("broker", "ledger", "gateway")
+    _turn_into(context.settings(*needed), "gateway", *(["--hooks-only"] if hooks_only else []))
+
+
 def _become(role: str, *options: str) -> None:
-    told = context.settings("broker", "ledger", "odoo")
-    context.policies()  # what is wrong with them is told here, as a list, and not by a traceback of Celery's
-    command = [sys.executable, "-m", "celery", "-A", "workers.main", role, *options]
+    _turn_into(context.settings("broker", "ledger", "odoo"), "celery", "-A", "workers.main", role, *options)
+
+
+def _turn_into(told: Settings, *module: str) -> None:
+    context.policies()  # what is wrong with them is told here, as a list, and not by a traceback
+    command = [sys.executable, "-m", *module]
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(command[0], command, _environ(told))  # noqa: S606 - no shell is the point

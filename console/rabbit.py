@@ -1,8 +1,9 @@
 """A private RabbitMQ node serves a test or a drill on this machine, and leaves nothing running behind.
 
 A directory belongs to one node at a time and remembers its ports and its password, so a node that was killed comes
-back with its messages at the same address. The node listens on loopback only, has one user and no plugins, and is
-found through a port mapper (epmd) of its own, so that it meets no other node of the machine.
+back with its messages at the same address. The node listens on loopback only, has one user and, unless its management
+API is asked for, no plugins. It is found through a port mapper (epmd) of its own, so that it meets no other node of
+the machine.
 """
 
 import contextlib
@@ -73,6 +74,8 @@ class RabbitNode:
     def __init__(self, home: Path, binary: Path, ports: Ports, password: str, lock: int) -> None:
         self.home = home
         self.ports = ports
+        self.management = ""
+        """The address of its management API; '' where it has none."""
         self._binary = binary
         self._password = password
         self._lock = lock
@@ -199,10 +202,10 @@ class RabbitNode:
 
 
 @contextlib.contextmanager
-def claim(home: Path, more: Mapping[str, str] = _NOTHING_MORE) -> Iterator[RabbitNode]:
+def claim(home: Path, more: Mapping[str, str] = _NOTHING_MORE, *, management: bool = False) -> Iterator[RabbitNode]:
     """Prepare the node of a directory and hold the directory; it is not started yet, and stopped at the end.
 
-    `more` are further lines of its rabbitmq.conf.
+    `more` are further lines of its rabbitmq.conf; with `management` it has the API that speaks HTTP.
     """
     binary = find_rabbitmq()
     home = home.expanduser().resolve()
@@ -214,7 +217,7 @@ def claim(home: Path, more: Mapping[str, str] = _NOTHING_MORE) -> Iterator[Rabbi
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Mistake(f"{home} is in use by another RabbitMQ node: end it, or name another directory") from None
-        node = _prepare(home, binary, lock, more)
+        node = _prepare(home, binary, lock, more, management)
         try:
             yield node
         finally:
@@ -224,9 +227,9 @@ def claim(home: Path, more: Mapping[str, str] = _NOTHING_MORE) -> Iterator[Rabbi
 
 
 @contextlib.contextmanager
-def serving(home: Path, more: Mapping[str, str] = _NOTHING_MORE) -> Iterator[RabbitNode]:
-    """Run the node of a directory for as long as the block lasts; `more` are further lines of its rabbitmq.conf."""
-    with claim(home, more) as node:
+def serving(home: Path, more: Mapping[str, str] = _NOTHING_MORE, *, management: bool = False) -> Iterator[RabbitNode]:
+    """Run the node of a directory for as long as the block lasts; `more` and `management` are as for `claim`."""
+    with claim(home, more, management=management) as node:
         node.start()
         yield node
 
@@ -257,19 +260,24 @@ class _Remembered:
     password: str = field(default="", repr=False)
 
 
-def _prepare(home: Path, binary: Path, lock: int, more: Mapping[str, str]) -> RabbitNode:
+def _prepare(home: Path, binary: Path, lock: int, more: Mapping[str, str], management: bool) -> RabbitNode:
     before = _remembered(home)
     kept = _Remembered(ports=Ports.free(before.ports), password=before.password or secrets.token_hex(24))
     (home / "data").mkdir(exist_ok=True)
     _write_cookie(home / ".erlang.cookie")
     (home / "node.json").write_text(json.dumps(dataclasses.asdict(kept)), encoding="utf-8")
     configuration = _CONFIGURATION.format(port=kept.ports.amqp, user=_USER, password=kept.password)
+    node = RabbitNode(home, binary, kept.ports, kept.password, lock)
+    if management:
+        port = free_port()
+        more = {**more, "management.tcp.ip": "127.0.0.1", "management.tcp.port": str(port)}
+        node.management = f"http://127.0.0.1:{port}"
     configuration += "".join(f"{name} = {value}\n" for name, value in more.items())
     (home / "rabbitmq.conf").write_text(configuration, encoding="utf-8")
     (home / "env.conf").touch()
     (home / "advanced.config").write_text("[].\n", encoding="utf-8")
-    (home / "plugins").write_text("[].\n", encoding="utf-8")
-    return RabbitNode(home, binary, kept.ports, kept.password, lock)
+    (home / "plugins").write_text("[rabbitmq_management].\n" if management else "[].\n", encoding="utf-8")
+    return node
 
 
 def _write_cookie(path: Path) -> None:

@@ -32,6 +32,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "bulk": (*_WORKER, "-Q", "apply,outbound", "-n", "bulk@%h"),
     "beat": ("celery", "-A", "workers.main", "beat", "--enable-remote-control", "-n", "beat@%h"),
     "flower": ("purser", "flower"),
+    "gateway": ("purser", "gateway"),
 }
 """The processes of a fleet, as Procfile and docker-compose.yml start them too."""
 
@@ -49,6 +50,8 @@ class Plan:
     flower_port: int
     made_password: str = field(repr=False)
     """The password of Flower if it was made for this run, else empty."""
+    gateway: bool = False
+    """The HTTP gateway was asked for, or there are sources that may send to it."""
 
 
 def up(
@@ -61,6 +64,12 @@ def up(
         int | None,
         typer.Option(min=1, max=65535, help=f"The port of Flower; else {FLOWER_PORT}, or a free one."),
     ] = None,
+    gateway: Annotated[
+        bool,
+        typer.Option(
+            "--gateway", help="Run the HTTP gateway, too; it runs anyway where PURSER_GATEWAY_SECRETS is set."
+        ),
+    ] = False,
 ) -> None:
     """Run the whole fleet on this machine, against the Odoo in the environment. Ctrl-C ends it."""
     told = context.settings("odoo")
@@ -68,7 +77,7 @@ def up(
     home = data or default_home(os.environ)
     with ExitStack() as stack:
         server = stack.enter_context(claim(home)) if told.broker_url is None else None
-        plan = make_plan(told, home=home, server=server, flower_port=flower_port)
+        plan = make_plan(told, home=home, server=server, flower_port=flower_port, gateway=gateway)
         _warn(told)
         supervisor = Supervisor(
             tuple(commands(plan, concurrency, os.environ)),
@@ -87,7 +96,9 @@ def default_home(environ: Mapping[str, str]) -> Path:
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state") / "purser"
 
 
-def make_plan(told: Settings, *, home: Path, server: Server | None, flower_port: int | None) -> Plan:
+def make_plan(
+    told: Settings, *, home: Path, server: Server | None, flower_port: int | None, gateway: bool = False
+) -> Plan:
     """Complete what the environment says by what is made for this run."""
     made = "" if told.flower_password or told.people else secrets.token_urlsafe(12)
     environ = told.to_environ()
@@ -109,6 +120,7 @@ def make_plan(told: Settings, *, home: Path, server: Server | None, flower_port:
         server=server,
         flower_port=_flower_port(flower_port),
         made_password=made,
+        gateway=gateway or told.gateway_secrets is not None,
     )
 
 
@@ -120,7 +132,7 @@ def _flower_port(asked: int | None) -> int:
 
 
 def commands(plan: Plan, concurrency: int, environ: Mapping[str, str]) -> Iterator[Command]:
-    """Give what runs: the server if it is ours, then workers, beat and Flower."""
+    """Give what runs: the server if it is ours, then workers, beat, Flower and, where it is wanted, the gateway."""
     # A directory of its own: Celery imports from where it stands, and a folder named `workers` may be anywhere.
     cwd = plan.home / "run"
     cwd.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -130,10 +142,13 @@ def commands(plan: Plan, concurrency: int, environ: Mapping[str, str]) -> Iterat
         "front": ("--concurrency", str(concurrency)),
         "bulk": ("--concurrency", str(concurrency)),
         "flower": ("--address", "127.0.0.1", "--port", str(plan.flower_port)),
+        "gateway": () if plan.settings.senders else ("--hooks-only",),
     }
     if plan.server is not None:
         yield plan.server.command()
     for name, role in ROLES.items():
+        if name == "gateway" and not plan.gateway:
+            continue
         special = SOFT_SHUTDOWN if "worker" in role else {}
         argv = (*_program(role[0]), *role[1:], *options.get(name, ()))
         yield Command(name=name, argv=argv, env={**env, **special}, cwd=cwd)
@@ -177,6 +192,8 @@ def _banner(plan: Plan) -> None:
         f"The fleet is starting, against {told.odoo_url} (database {told.odoo_db}).",
         f"Flower    http://127.0.0.1:{plan.flower_port} ({login}{password})",
     ]
+    if plan.gateway:
+        lines.append(f"Gateway   http://{told.gateway_host}:{told.gateway_port}")
     if plan.server is not None:
         lines += [
             f"Queues    kept in {plan.server.home}; other commands reach them with",

@@ -8,6 +8,7 @@ import json
 import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +18,44 @@ from config.policies import PATIENCE
 from config.settings import Settings
 from console.cli import app
 from console.kinds import kind
+from events.contract import asyncapi, envelope_schema, example_of, schema_of
 from events.fact import Fact, known_facts
+from events.objects import OBJECTS, BusinessObject
 from purser.declare import Automation, Control, Tunable
+from purser.watch import By, Watch
 from tasks.house import catalogue
 
 REFERENCE = Path(__file__).with_name("reference")
+CONTRACT = "events"
+"""The folder of what machines read."""
+
 MADE = "<!-- Made by `make docs` from the declarations. Change those, not this page. -->"
 
 
 def main() -> int:
     """Write the pages, or with `--check` only compare them."""
     stale = [name for name, text in pages().items() if not _is_written(name, text)]
+    gone = left_over()
     if "--check" in sys.argv[1:]:
-        sys.stderr.writelines(f"docs/reference/{name} is out of date: run `make docs`\n" for name in stale)
-        return 1 if stale else 0
-    REFERENCE.mkdir(exist_ok=True)
+        sys.stderr.writelines(f"docs/reference/{name} is out of date: run `make docs`\n" for name in (*stale, *gone))
+        return 1 if stale or gone else 0
     for name in stale:
+        (REFERENCE / name).parent.mkdir(parents=True, exist_ok=True)
         (REFERENCE / name).write_text(pages()[name], encoding="utf-8")
         sys.stdout.write(f"docs/reference/{name} written\n")
+    for name in gone:
+        (REFERENCE / name).unlink()
+        sys.stdout.write(f"docs/reference/{name} removed\n")
     return 0
 
 
+def left_over() -> list[str]:
+    """List the files of the contract that stand for no fact any more."""
+    there = (path.relative_to(REFERENCE).as_posix() for path in (REFERENCE / CONTRACT).glob("*.json"))
+    return [name for name in there if name not in pages()]
+
+
+@cache
 def pages() -> Mapping[str, str]:
     """Give every generated page by the name of its file."""
     made: Mapping[str, Callable[[], Iterable[str]]] = {
@@ -46,7 +64,8 @@ def pages() -> Mapping[str, str]:
         "events.md": events,
         "commands.md": commands,
     }
-    return {name: "\n".join([MADE, "", *page()]).rstrip() + "\n" for name, page in made.items()}
+    written = {name: "\n".join([MADE, "", *page()]).rstrip() + "\n" for name, page in made.items()}
+    return {**written, **{f"{CONTRACT}/{name}": json.dumps(one, indent=2) + "\n" for name, one in contract().items()}}
 
 
 def _is_written(name: str, text: str) -> bool:
@@ -133,7 +152,7 @@ def _file(module: str) -> str:
     return module.replace(".", "/") + ".py"
 
 
-def _tunables(declared: Control | Automation) -> Iterator[str]:
+def _tunables(declared: Control | Automation | Watch) -> Iterator[str]:
     if not declared.tunables:
         yield "No tunables."
         return
@@ -148,15 +167,43 @@ def _value_of(tunable: Tunable) -> str:
 # ---------------------------------------------------------------------------------- events --
 
 
+def contract() -> Mapping[str, dict[str, Any]]:
+    """What machines read: the schemas, and the document over all of them."""
+    return {
+        "asyncapi.json": asyncapi(),
+        "cloudevent.json": envelope_schema(),
+        **{f"{name}.json": schema_of(fact) for name, fact in known_facts().items()},
+    }
+
+
 def events() -> Iterator[str]:
     """Every fact that can be told, and what follows from it."""
-    declared = catalogue()
-    yield from ("# Events and automations", "")
-    yield "An event is a CloudEvent 1.0 whose `data` is one of these facts. How to send one:"
-    yield "[emit events](../how-to/emit-events.md). The same `source` and `id` again is recognised for thirty days."
+    yield from ("# Events and automations", "", _ABOUT_EVENTS)
+    yield from _table(("object", "what it is", "lives in", "master data"), map(_object, OBJECTS.values()))
+    yield from ("", _ABOUT_IDENTITY)
+    facts = sorted(known_facts().values(), key=lambda fact: list(OBJECTS).index(fact.of.name))
+    rows = (
+        (fact.of.name, f"[`{fact.type}`](#{slug(fact.type)})", f"`{_identity(fact)}`", _reactions(fact))
+        for fact in facts
+    )
+    yield from _table(("object", "fact", "identity", "automations"), rows)
+    yield from ("", _ABOUT_ENVELOPE)
+    properties = envelope_schema()["properties"]
+    required = envelope_schema()["required"]
+    yield from _table(
+        ("attribute", "required", "longest", "meaning"),
+        (
+            (
+                f"`{name}`",
+                "yes" if name in required else "no",
+                next((one["maxLength"] for one in (told, *told.get("anyOf", ())) if "maxLength" in one), ""),
+                told.get("description") or next(one["description"] for one in told["anyOf"] if "description" in one),
+            )
+            for name, told in properties.items()
+        ),
+    )
     for name, fact in known_facts().items():
-        reactions = [f"[`{a.name}`](#{a.name})" for a in declared.reacting_to(fact)]
-        yield from ("", f"## {name}", "", _first(fact), "")
+        yield from ("", f"## {name}", "", (inspect.getdoc(fact) or "").strip(), "")
         yield from _table(
             ("field", "required", "value", "meaning"),
             (
@@ -169,23 +216,96 @@ def events() -> Iterator[str]:
                 for field, info in fact.model_fields.items()
             ),
         )
-        yield from ("", "Automations: " + (", ".join(reactions) or "none"), "", "```json", _schema(fact), "```")
+        watches = ", ".join(f"[`{watch.name}`](#{watch.name})" for watch in catalogue().telling(fact)) or "none"
+        yield from (
+            "",
+            f"Watches: {watches}. Automations: {_reactions(fact)}. [JSON Schema]({CONTRACT}/{name}.json).",
+            "",
+        )
+        yield from ("```json", json.dumps(example_of(fact), indent=2), "```")
+    declared = catalogue()
     yield from ("", "# Automations")
     for automation in declared.automations.values():
         reads = ", ".join(f"`{model}`" for model in sorted({read.model for read in automation.reads}))
         yield from ("", f"## {automation.name}", "", f"**{automation.rule}**", "")
-        yield f"On `{automation.on.type}`. Reads {reads or 'nothing'}."
+        yield from _more(automation.source, automation.react)
+        tells = ", ".join(f"`{fact.type}`" for fact in automation.tells)
+        yield f"On `{automation.on.type}`. Reads {reads or 'nothing'}." + (f" May tell {tells}." if tells else "")
         yield f"File: [`{_file(automation.source)}`](../../{_file(automation.source)})."
         yield ""
         yield from _tunables(automation)
 
+    yield from ("", "# Watches", "", _ABOUT_WATCHES)
+    for watch in declared.watches.values():
+        yield from ("", f"## {watch.name}", "", f"**{watch.rule}**", "")
+        yield from _table(("", ""), _about(watch))
+        yield ""
+        yield from _tunables(watch)
 
-def _first(fact: type[Fact]) -> str:
-    return (inspect.getdoc(fact) or "").splitlines()[0]
+
+_ABOUT_WATCHES = """
+What is looked at in Odoo, by webhook and by the change feed. A policy may set `enabled`, `every` and `tunables`: see
+[watch Odoo](../how-to/watch-odoo.md).
+""".strip()
 
 
-def _schema(fact: type[Fact]) -> str:
-    return json.dumps(fact.model_json_schema(), indent=2)
+def _about(watch: Watch) -> Iterator[tuple[str, str]]:
+    asks = {
+        By.WRITING: "for what was written to",
+        By.TIME: "for all that is due, each time: there is no backfill",
+    }
+    yield "looks at", f"`{watch.model}`"
+    yield "tells", ", ".join(f"[`{fact.type}`](#{slug(fact.type)})" for fact in watch.tells)
+    yield "the feed asks", f"{watch.every}, {asks[watch.by]}"
+    yield "history", "told by a backfill only" if watch.stamped else "told when its record is written to again"
+    yield "file", f"[`{_file(watch.source)}`](../../{_file(watch.source)})"
+
+
+def _object(one: BusinessObject) -> tuple[str, str, str, str]:
+    models = ", ".join(f"`{model}`" for model in one.models)
+    return one.name, one.says, f"{one.system_of_record}: {models}", f"`{one.master}`" if one.master else ""
+
+
+def _identity(fact: type[Fact]) -> str:
+    model, field = fact.about
+    return f"{fact.type}/{model}/<{field}>" + (f"/<{fact.mark}>" if fact.mark else "")
+
+
+def _reactions(fact: type[Fact]) -> str:
+    return ", ".join(f"[`{one.name}`](#{one.name})" for one in catalogue().reacting_to(fact)) or "none"
+
+
+def slug(heading: str) -> str:
+    """Name a heading as a link to it does."""
+    return heading.replace(".", "")
+
+
+_ABOUT_EVENTS = """
+An event is a CloudEvent 1.0 whose `data` is one of these facts: [emit events](../how-to/emit-events.md). For
+machines: [AsyncAPI 3](events/asyncapi.json), [the envelope](events/cloudevent.json), and a JSON Schema of each
+fact, which `purser events asyncapi` and `purser events schema TYPE` print as well.
+
+Every fact is about one thing the firm deals in. Odoo is the system of record of all of them: an automation reads
+the record again before anything follows, so a fact that Odoo does not bear out changes nothing.
+""".lstrip()
+
+_ABOUT_IDENTITY = """
+Master data flows on the queue `apply`, behind the bulk, so that no flood of it delays a won deal; a policy may say
+[who tells it](../how-to/policies.md#who-tells-master-data).
+
+The **identity** of a fact is its type, its record, and the mark that Odoo has stored when it became true. Odoo's
+own events have the source `/odoo` and this identity as `id`, so a webhook, the change feed and a click are one
+event. Moments are in UTC and whole seconds. Where Odoo stores no mark, the state stands for it: a record that comes
+into the same state again within thirty days counts as told, and what protects is the business key of each change.
+""".lstrip()
+
+_ABOUT_ENVELOPE = """
+The same `source` and `id` again is recognised for thirty days. A type carries its version: a new version is a new
+type, and the old one is still read. `data` with a field that the fact does not have is refused. Attributes that are
+not listed are extensions: at most 20, named by lower-case letters and digits, holding a truth, a whole number of 32
+bits or a text of at most 1,000 characters; they are kept, and anything else is refused. The envelope, of at most
+256 KiB as text:
+""".lstrip()
 
 
 # -------------------------------------------------------------------------------- commands --
@@ -267,7 +387,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator
 
 
 def _default(value: object, *, plain: str = "-") -> str:
-    if value is None or value is False or value in ("", ()):
+    if value is None or value is False or value in ("", (), {}):
         return "false" if value is False and plain else plain
     if value is True:
         return "true"

@@ -2,27 +2,17 @@
 
 import datetime as dt
 import importlib
-import json
 import pkgutil
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from purser.errors import Mistake, Permanent
+from events.objects import OBJECTS, ODOO, BusinessObject, object_of
+from purser.errors import Mistake
 from purser.model import Ref
-from purser.words import did_you_mean
-
-MAX_BYTES = 256 * 1024
-"""A fact carries ids and a few words; what is larger is no fact."""
-
-
-Id = Annotated[int, Field(gt=0)]
-"""The id of a record in Odoo."""
-
-Instant = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(dt.UTC))]
-"""A moment with its zone, kept in UTC. One without a zone is refused: nobody knows which moment it is."""
 
 
 class About(NamedTuple):
@@ -40,14 +30,16 @@ class Fact(BaseModel):
         closed_at: Instant | None = None
 
     `mark` names the field that holds what Odoo has stored to make the fact true (when it was closed, the number of
-    the invoice). Whoever tells the fact with its mark tells it under one identity, through whichever door.
+    the invoice). Whoever tells the fact with its mark tells it under one identity, through whichever door. `of` names
+    the object the fact belongs to, where that is not the one its record is part of.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: ClassVar[str]
     about: ClassVar[About]
     mark: ClassVar[str]
+    of: ClassVar[BusinessObject]
 
     def __init_subclass__(
         cls,
@@ -55,13 +47,20 @@ class Fact(BaseModel):
         type: str | None = None,  # noqa: A002
         about: tuple[str, str] | None = None,
         mark: str = "",
+        of: str = "",
         **kwargs: Any,
     ) -> None:
         if type is not None:
             cls.type, cls.mark = type, mark
         if about is not None:
             cls.about = About(*about)
+            cls.of = OBJECTS[of] if of else object_of(cls.about.model)
         super().__init_subclass__(**kwargs)
+
+    @classmethod
+    def is_master(cls) -> bool:
+        """Say whether this tells of master data, which flows apart from transactions."""
+        return cls.about.model == cls.of.master
 
     @property
     def record(self) -> Ref:
@@ -84,33 +83,12 @@ class Fact(BaseModel):
         return f"{self.type}/{self.record}{marked}"
 
 
-class CloudEvent(BaseModel):
-    """The envelope a fact travels in. Source: CloudEvents 1.0.2, structured JSON mode."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    specversion: Annotated[str, Field(pattern=r"^1\.0$")] = "1.0"
-    id: Annotated[str, Field(min_length=1, max_length=200)]
-    source: Annotated[str, Field(min_length=1, max_length=300)]
-    type: Annotated[str, Field(min_length=1, max_length=200)]
-    time: Instant | None = None
-    subject: str | None = None
-    datacontenttype: str = "application/json"
-    data: dict[str, Any]
-
-    @classmethod
-    def wrap(cls, fact: Fact, *, source: str, time: dt.datetime, id: str | None = None) -> "CloudEvent":  # noqa: A002
-        """Put a fact in an envelope. Without an `id` it travels under its own identity."""
-        return cls(
-            id=id or fact.identity,
-            source=source,
-            type=fact.type,
-            time=time,
-            subject=str(fact.record),
-            data=fact.model_dump(mode="json", exclude_none=True),
-        )
+def odoo_source(db: str) -> str:
+    """Give the source of what is read from an Odoo database: the same through whichever door somebody looked."""
+    return f"{ODOO}/{db}"
 
 
+@cache
 def known_facts() -> Mapping[str, type[Fact]]:
     """Give every fact by its name on the wire: each class in a module of this package."""
     import events
@@ -119,7 +97,9 @@ def known_facts() -> Mapping[str, type[Fact]]:
         importlib.import_module(module.name)
     found: dict[str, type[Fact]] = {}
     for kind in _subclasses(Fact):
-        if kind.type in found and found[kind.type] is not kind:
+        if not kind.__module__.startswith("events."):
+            continue
+        if kind.type in found:
             raise Mistake(f"fact `{kind.type}` is declared twice: {found[kind.type].__module__}, {kind.__module__}")
         found[kind.type] = kind
     return MappingProxyType(dict(sorted(found.items())))
@@ -128,31 +108,3 @@ def known_facts() -> Mapping[str, type[Fact]]:
 def _subclasses(kind: type[Fact]) -> list[type[Fact]]:
     direct = kind.__subclasses__()
     return direct + [deeper for one in direct for deeper in _subclasses(one)]
-
-
-def read_event(raw: Mapping[str, Any] | str | bytes) -> tuple[CloudEvent, Fact]:
-    """Read an event and the fact it carries. Permanent says what is wrong, where, and what to do."""
-    if isinstance(raw, (str, bytes)):
-        if len(raw) > MAX_BYTES:
-            raise Permanent(f"the event has {len(raw)} bytes; {MAX_BYTES} are allowed: send ids, not documents")
-        try:
-            raw = json.loads(raw)
-        except (ValueError, RecursionError) as error:
-            raise Permanent(f"the event is not JSON: {type(error).__name__}") from None
-    try:
-        envelope = CloudEvent.model_validate(raw)
-    except ValidationError as error:
-        raise Permanent(f"not a CloudEvent 1.0: {_where(error)}") from None
-    facts = known_facts()
-    kind = facts.get(envelope.type)
-    if kind is None:
-        raise Permanent(f"event type `{envelope.type}` is unknown.{did_you_mean(envelope.type, facts)}")
-    try:
-        return envelope, kind.model_validate(envelope.data)
-    except ValidationError as error:
-        raise Permanent(f"`{envelope.type}`: data does not fit: {_where(error)}") from None
-
-
-def _where(error: ValidationError) -> str:
-    """Name the places and reasons, never the values: they may be personal."""
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the event'}: {e['msg']}" for e in error.errors())

@@ -1,10 +1,9 @@
 """Facts about projects, their milestones and what customers ask beside them."""
 
-import datetime as dt
-
 from pydantic import Field
 
-from events.fact import Fact, Id, Instant
+from events.fact import Fact
+from events.values import Day, Id, Instant, Text, Word
 
 
 class ProjectCreated(Fact, type="project.created.v1", about=("project.project", "project_id"), mark="created_at"):
@@ -20,10 +19,10 @@ class MilestoneApproved(
     """Somebody who may has said that a milestone is delivered, in Odoo by ticking it, elsewhere by telling it."""
 
     milestone_id: Id = Field(description="The id of the project.milestone.")
-    reached_on: dt.date | None = Field(None, description="The day Odoo has it reached (`reached_date`).")
-    evidence: str | None = Field(
+    reached_on: Day | None = Field(None, description="The day Odoo has it reached (`reached_date`).")
+    evidence: Text | None = Field(
         None,
-        max_length=500,
+        examples=["protocol of 20 November, signed"],
         description="What proves it, in a few words or an address: a protocol, a mail, a release.",
     )
 
@@ -32,14 +31,14 @@ class ChangeRequestApproved(Fact, type="change-request.approved.v1", about=("pro
     """The customer agreed to work beside the contract: a task that stands for it was approved."""
 
     task_id: Id = Field(description="The id of the project.task that stands for the change.")
-    state: str | None = Field(None, max_length=40, description="The state that says so (`state`).")
+    state: Word | None = Field(None, examples=["03_approved"], description="The state that says so (`state`).")
 
 
 class TicketEscalated(Fact, type="ticket.escalated.v1", about=("helpdesk.ticket", "ticket_id"), mark="priority"):
     """A support case became urgent. Helpdesk is an add-on: Enterprise's or OCA's."""
 
     ticket_id: Id = Field(description="The id of the helpdesk.ticket.")
-    priority: str | None = Field(None, max_length=10, description="The priority it was raised to (`priority`).")
+    priority: Word | None = Field(None, examples=["3"], description="The priority it was raised to (`priority`).")
 
 
 class TicketResolved(Fact, type="ticket.resolved.v1", about=("helpdesk.ticket", "ticket_id"), mark="closed_at"):
@@ -53,6 +52,6 @@ class DocumentSigned(Fact, type="document.signed.v1", about=("sale.order", "orde
     """A statement of work came back signed, outside of Odoo's portal."""
 
     order_id: Id = Field(description="The id of the sale.order that it belongs to.")
-    document: str | None = Field(
-        None, max_length=200, description="What tells this document from others: its number or checksum."
+    document: Word | None = Field(
+        None, examples=["SOW-2026-017"], description="What tells this document from others: its number or checksum."
     )

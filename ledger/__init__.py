@@ -4,6 +4,7 @@ from ledger.audit import Audit, AuditEntry
 from ledger.book import Ledger
 from ledger.cases import Cases
 from ledger.crew import Crew, Heard, Member
+from ledger.cursors import Cursor, Cursors
 from ledger.delayed import Delayed, DelayedSet, Kind
 from ledger.edits import ABSENT, Edit, Patched
 from ledger.events import SeenEvents
@@ -18,12 +19,14 @@ from ledger.hooks import HookRule, HookTokens
 from ledger.inbox import Inbox, InboxEntry
 from ledger.letter import Attempt, Letter, LetterGroup, LetterState
 from ledger.letters import Letters
+from ledger.outbound import Next, Outbound, SwitchedOff, Turn
 from ledger.pages import Page
 from ledger.pauses import Pause, PauseBoard, Pauses
 from ledger.refusals import RefusalEntry, Refusals, RefusalState
 from ledger.replaying import LeftOver, Progress, Took
 from ledger.replays import Ending, Replay, ReplayState, Stage
 from ledger.runs import Outcome, RunRecord, Runs
+from ledger.sendings import Sending, Sendings, Sent, Tally
 from ledger.settled import Settled
 from ledger.slots import Claim, Slots
 from purser.gate import Verdict, Wait
@@ -39,6 +42,8 @@ __all__ = [
     "Cases",
     "Claim",
     "Crew",
+    "Cursor",
+    "Cursors",
     "Delayed",
     "DelayedSet",
     "Edit",
@@ -63,6 +68,8 @@ __all__ = [
     "LetterState",
     "Letters",
     "Member",
+    "Next",
+    "Outbound",
     "Outcome",
     "Page",
     "Patched",
@@ -78,11 +85,17 @@ __all__ = [
     "RunRecord",
     "Runs",
     "SeenEvents",
+    "Sending",
+    "Sendings",
+    "Sent",
     "Settled",
     "Slots",
     "Stage",
+    "SwitchedOff",
+    "Tally",
     "Ticket",
     "Took",
+    "Turn",
     "Verdict",
     "Wait",
     "fingerprint",

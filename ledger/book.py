@@ -13,6 +13,7 @@ from ledger.audit import Audit
 from ledger.cases import Cases
 from ledger.clock import Now
 from ledger.crew import Crew
+from ledger.cursors import Cursors
 from ledger.delayed import DelayedSet
 from ledger.deliveries import Deliveries
 from ledger.events import SeenEvents
@@ -22,11 +23,13 @@ from ledger.home import Home
 from ledger.hooks import HookTokens
 from ledger.inbox import Inbox
 from ledger.letters import Letters
+from ledger.outbound import Outbound
 from ledger.pauses import Pauses
 from ledger.refusals import Refusals
 from ledger.replaying import Replaying
 from ledger.replays import Replays
 from ledger.runs import Runs
+from ledger.sendings import Sendings
 from ledger.slots import Slots
 from ledger.store import Store
 from purser.errors import Mistake
@@ -55,12 +58,15 @@ class Ledger:
         self.events = SeenEvents(self._store)
         self.inbox = Inbox(self._store)
         self.deliveries = Deliveries(self._store)
+        self.outbound = Outbound(self._store)
+        self.sendings = Sendings(self._store)
         self.refusals = Refusals(self._store)
         self.audit = Audit(self._store)
         self.home = Home(self._store)
         self.hooks = HookTokens(self._store)
         self.pauses = Pauses(self._store)
         self.crew = Crew(self._store)
+        self.cursors = Cursors(self._store)
 
     @classmethod
     def connect(cls, url: str, *, prefix: str = "purser", now: Now | None = None) -> "Ledger":
@@ -81,9 +87,9 @@ class Ledger:
             raise Mistake(f"PURSER_LEDGER_URL: {error}. Write redis://, rediss://, unix:// or sentinel://") from error
         return cls(client, prefix=prefix, now=now)
 
-    def gate(self, name: str, bounds: Bounds | None = None) -> Gate:
-        """Give the gate before an Odoo, shared by all who name it alike."""
-        return Gate(self._store, name, bounds, now=self._now)
+    def gate(self, name: str, bounds: Bounds | None = None, *, who: str = "Odoo") -> Gate:
+        """Give the gate before an Odoo or another side, shared by all who name it alike."""
+        return Gate(self._store, name, bounds, now=self._now, who=who)
 
     def now(self) -> dt.datetime:
         """Give the present by the clock that all workers share."""

@@ -164,6 +164,19 @@ return 1
 """
 )
 
+# id, now
+_WAKE = (
+    PLACES
+    + """
+local id, now = unpack(ARGV)
+local kind, due = unpack(redis.call('HMGET', parked(id), 'kind', 'due'))
+if kind ~= 'snooze' or tonumber(due) <= tonumber(now) then return 0 end
+redis.call('HSET', parked(id), 'due', now)
+for _, place in ipairs(places(id)) do redis.call('ZADD', place, now, id) end
+return 1
+"""
+)
+
 # id, version, now, who, note, how many arguments are kept from the first time, those, then those that are told anew
 _CANCEL = (
     PLACES
@@ -195,6 +208,7 @@ class DelayedSet:
         self._sent = store.script(_SENT)
         self._remove = store.script(_REMOVE)
         self._now = store.script(_NOW)
+        self._wake = store.script(_WAKE)
         self._cancel = store.script(_CANCEL)
 
     def park(self, entry: Delayed, *, settles: Held | None = None) -> bool:
@@ -312,6 +326,11 @@ class DelayedSet:
         """Make entries due at once, audited; give those that waited. What is due already is left alone."""
         told = [micros(self._store.now()), text(who_said(who)), text(why_said(note))]
         return self._each(self._now, ids, *told)
+
+    def wake(self, message_id: str) -> bool:
+        """Make a message due at once that the fleet held back, for what it waited for is over. A retry waits on."""
+        with self._store.reach(self._key(message_id)):
+            return bool(self._wake(keys=[self._store.prefix], args=[text(message_id), micros(self._store.now())]))
 
     def cancel(self, ids: Sequence[str], *, who: str, note: str) -> tuple[str, ...]:
         """Take entries off for good, audited; give those that were taken. Each becomes a discarded letter.

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+from collections.abc import Sequence
 
 from ledger.slots import RELEASE, Claim, lease_of
 from ledger.store import Store, text
@@ -50,6 +51,20 @@ class SeenEvents:
         key = self._mark(source, event_id)
         with self._store.reach(key) as client:
             return bool(client.exists(key))
+
+    def known(self, events: Sequence[tuple[str, str]], *, prolong: bool = True) -> tuple[bool, ...]:
+        """Say of each event, by source and id, whether it was marked: all in one round trip.
+
+        Whoever asks still meets it, so those that were are remembered for another thirty days (`prolong`).
+        """
+        if not events:
+            return ()
+        with self._store.reach("the events that were seen") as client:
+            pipe = client.pipeline(transaction=False)
+            for source, event_id in events:
+                mark = self._mark(source, event_id)
+                _ = pipe.expire(mark, KEPT_FOR) if prolong else pipe.exists(mark)
+            return tuple(bool(found) for found in pipe.execute())
 
     def release(self, source: str, event_id: str, *, holder: str) -> bool:
         """Give an event back unmarked; False when `holder` does not hold it."""

@@ -229,10 +229,13 @@ _NEXT_LOOK = 5.0
 
 
 class Gate:
-    """The gate of one Odoo, by its name."""
+    """The gate of one Odoo, or of another side that is called, by its name. `who` is what its words call it."""
 
-    def __init__(self, store: Store, name: str, bounds: Bounds | None = None, *, now: Now | None = None) -> None:
+    def __init__(
+        self, store: Store, name: str, bounds: Bounds | None = None, *, now: Now | None = None, who: str = "Odoo"
+    ) -> None:
         self.name = name
+        self.who = who
         self.bounds = bounds or Bounds()
         self._store = store
         self._now = now
@@ -297,13 +300,14 @@ class Gate:
     def _wait(self, answer: str, after: float) -> Wait:
         match answer:
             case "full":
-                return Wait(0.0, "as many calls as Odoo can take are in flight", full=True)
+                return Wait(0.0, f"as many calls as {self.who} can take are in flight", full=True)
             case "probing":
-                return Wait(min(after, _NEXT_LOOK), "breaker half-open: one call finds out whether Odoo works again")
+                why = f"breaker half-open: one call finds out whether {self.who} works again"
+                return Wait(min(after, _NEXT_LOOK), why)
             case "held":
-                return Wait(after, "Odoo asked for patience")
+                return Wait(after, f"{self.who} asked for patience")
             case _:
-                return Wait(after, "breaker open: Odoo failed several times in a row")
+                return Wait(after, f"breaker open: {self.who} failed several times in a row")
 
     def _state(self, raw: dict[str, bytes], now: dt.datetime, in_flight: int) -> GateState:
         is_open, until, held = raw.get("open") == b"1", _moment(raw, "until"), _moment(raw, "held")

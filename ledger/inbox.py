@@ -31,7 +31,7 @@ class InboxEntry:
     id: str
     event: Mapping[str, Any] = field(repr=False)
     pending: tuple[str, ...]
-    """The automations, by name."""
+    """The automations by name, and the subscriptions as `subscription:NAME`."""
     accepted_at: dt.datetime
     emitted: int
     """How often its messages were given out once more."""
@@ -52,15 +52,18 @@ local function forget(name)
 end
 """
 
-# digest, now, first look, the wait until then, source, id, event, automations...
+# digest, now, first look, the wait until then, source, id, event, once more, automations...
 _ACCEPT = (
     _PLACES
     + """
-local name, now, look, wait, source, id, event = unpack(ARGV, 1, 7)
-if redis.call('EXISTS', kept(name), todo(name)) == 2 then return 0 end
+local name, now, look, wait, source, id, event, again = unpack(ARGV, 1, 8)
+if redis.call('EXISTS', kept(name), todo(name)) == 2 then
+  if again == '1' then for i = 9, #ARGV do redis.call('HSETNX', todo(name), ARGV[i], 0) end end
+  return 0
+end
 redis.call('HSET', kept(name),
   'source', source, 'id', id, 'event', event, 'accepted_at', now, 'emitted', 0, 'wait', wait)
-for i = 8, #ARGV do redis.call('HSET', todo(name), ARGV[i], 0) end
+for i = 9, #ARGV do redis.call('HSET', todo(name), ARGV[i], 0) end
 redis.call('ZADD', ACCEPTED, now, name)
 redis.call('ZADD', DUE, look, name)
 return 1
@@ -147,11 +150,13 @@ class Inbox:
         automations: Sequence[str],
         *,
         again_after: dt.timedelta,
+        once_more: bool = False,
     ) -> bool:
         """Remember an event before its messages go out; say whether it is new here.
 
         Without a sign of life it counts as stalled after `again_after`. An event that no automation reacts to is
-        not kept. ValueError for an event that JSON cannot hold.
+        not kept. What was done of a known event stays done, unless it is to happen `once_more`. ValueError for an
+        event that JSON cannot hold.
         """
         if again_after <= dt.timedelta(0):
             raise ValueError(f"an event stalls after longer than nothing, not {again_after}")
@@ -160,7 +165,7 @@ class Inbox:
         now = self._store.now()
         args = [
             *(digest(source, event_id), micros(now), micros(now + again_after), again_after // _MICROSECOND),
-            *(text(source), text(event_id), _json(event), *(text(name) for name in automations)),
+            *(text(source), text(event_id), _json(event), int(once_more), *(text(name) for name in automations)),
         ]
         with self._store.reach(self._key(source, event_id)):
             return bool(self._accept(keys=[self._store.prefix], args=args))

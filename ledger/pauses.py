@@ -11,13 +11,13 @@ from ledger.settled import who_said, why_said
 from ledger.store import Store, text, unreadable
 from purser.errors import Transient
 
-KINDS = ("queue", "control", "automation")
+KINDS = ("queue", "control", "automation", "watch", "subscription")
 """What may be paused by name, beside `all`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pause:
-    """Something is held back: `all`, `queue:NAME`, `control:NAME` or `automation:NAME`."""
+    """Something is held back: `all`, or a queue, control, automation, watch or subscription such as `queue:apply`."""
 
     target: str
     who: str

@@ -7,6 +7,7 @@ from odoo_client.importing import BATCH
 from odoo_client.narrowing import NARROWINGS, narrowed_in
 from odoo_client.outcome import Outcome, Status
 from odoo_client.preview import Preview, Previewer
+from odoo_client.reading import Sight
 from odoo_client.receipts import touches_money
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Ping",
     "Preview",
     "Previewer",
+    "Sight",
     "Status",
     "connect",
     "narrowed_in",

@@ -15,11 +15,12 @@ from odoo_client.importing import BATCH
 from odoo_client.json2 import Json2, ask_version, http_of
 from odoo_client.outcome import Outcome
 from odoo_client.preview import Preview, Previewer
+from odoo_client.reading import Sight
 from odoo_client.receipts import Receipts
 from odoo_client.wire import Request, Transport, Version
 from purser.changes import Call, Change, Close, Ensure, Note, Perform, Update
 from purser.model import Ref
-from purser.reads import Read, Snapshot, Watched
+from purser.reads import Read, Row, Snapshot, Watched
 
 _CONTEXT = {"lang": "en_US", "tz": "UTC"}
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -111,6 +112,30 @@ class OdooClient:
         return reading.read_all(
             self, reads, as_of=as_of, tunables=tunables, event=event, watched=watched, given=given
         )
+
+    def look(
+        self,
+        row: type[Row],
+        conditions: Sequence[Any],
+        *,
+        as_of: dt.datetime,
+        tunables: Mapping[str, Any] = _NOTHING,
+        after: int = 0,
+        limit: int = 500,
+    ) -> Sight:
+        """Read what a watch looks at: those that meet all conditions, from the first id after `after` on."""
+        return reading.look(self, row, conditions, as_of=as_of, tunables=tunables, after=after, limit=limit)
+
+    def count(
+        self,
+        row: type[Row],
+        conditions: Sequence[Any],
+        *,
+        as_of: dt.datetime,
+        tunables: Mapping[str, Any] = _NOTHING,
+    ) -> int:
+        """Count what `look` would read, page after page."""
+        return reading.count(self, row, conditions, as_of=as_of, tunables=tunables)
 
     def search_count(self, model: str, domain: Sequence[Any]) -> int:
         """Count the active records this user sees."""

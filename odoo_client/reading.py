@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from odoo_client.door import FieldInfo
 from odoo_client.faults import Denied, NoSuchModel
 from odoo_client.wire import Request, Sender, Version
 from purser.errors import NotApplicable, Permanent
+from purser.model import Ref
 from purser.reads import FieldSpec, Group, Read, Row, Scope, Snapshot, Watched
 
 PAGE = 20_000
@@ -78,6 +80,90 @@ def read(client: Reader, kind: Read, domain: list[Any]) -> list[Any]:
         _explain(client, kind)
         raise
     return [_typed(kind, one) for one in found]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sight:
+    """Some records of a watched model as they stand, in the order of their ids."""
+
+    rows: tuple[Any, ...] = ()
+    unfit: Mapping[Ref, str] = field(default_factory=dict)
+    """Records whose values do not fit what is read of them, and why."""
+    last: int = 0
+    """The greatest id that was looked at, 0 where there was none."""
+    has_more: bool = False
+    """There may be records after that one."""
+
+
+def look(
+    client: Reader,
+    kind: type[Row],
+    conditions: Sequence[Any],
+    *,
+    as_of: dt.datetime,
+    tunables: Mapping[str, Any],
+    after: int,
+    limit: int,
+) -> Sight:
+    """Read one page of a watched model; NotApplicable when the database lacks what it names or it may not be read.
+
+    A feed asks over and over, so what is missing is found in what is known of the model, not by an error of Odoo's.
+    """
+    domain = kind.domain(_scope_of(conditions, after, as_of, tunables))
+    if domain is None:
+        return Sight()
+    _check_fields(client, kind)
+    fields = [spec.asked for spec in _known(client, kind) if spec.asked != "id"] or ["id"]
+    arguments = {"domain": domain, "fields": fields, "order": "id"}
+    request = Request(
+        model=kind.model,
+        method="search_read",
+        arguments={**arguments, "limit": limit, **({"load": ""} if client.version() >= (15, 0) else {})},
+        context=_context(kind),
+        reads=True,
+    )
+    try:
+        found = [_bare(row, set()) for row in client.send(request)]
+    except Denied as error:
+        raise NotApplicable(f"{kind.__name__}: this user may not read {kind.model}: {error}") from None
+    rows: list[Any] = []
+    unfit: dict[Ref, str] = {}
+    for one in found:
+        try:
+            rows.append(_typed(kind, one))
+        except Permanent as error:
+            unfit[Ref(kind.model, one["id"])] = str(error)
+    last = found[-1]["id"] if found else 0
+    return Sight(rows=tuple(rows), unfit=unfit, last=last, has_more=len(found) >= limit)
+
+
+def count(
+    client: Reader, kind: type[Row], conditions: Sequence[Any], *, as_of: dt.datetime, tunables: Mapping[str, Any]
+) -> int:
+    """Count what looking at a watched model page by page would read."""
+    domain = kind.domain(_scope_of(conditions, 0, as_of, tunables))
+    if domain is None:
+        return 0
+    _check_fields(client, kind)
+    request = Request(
+        model=kind.model,
+        method="search_count",
+        arguments={"domain": domain},
+        context=_context(kind),
+        reads=True,
+    )
+    return int(client.send(request))
+
+
+def _scope_of(conditions: Sequence[Any], after: int, as_of: dt.datetime, tunables: Mapping[str, Any]) -> Scope:
+    beyond = [("id", ">", after)] if after else []
+    return Scope(as_of=as_of, tunables=tunables, look=(*conditions, *beyond), snapshot=Snapshot(as_of))
+
+
+def _check_fields(client: Reader, kind: Read) -> None:
+    if client.fields(kind.model) is None:
+        raise NotApplicable(f"{kind.__name__}: this database has no model {kind.model}")
+    _explain(client, kind)
 
 
 def _known(client: Reader, kind: Read) -> tuple[FieldSpec, ...]:

@@ -3,7 +3,7 @@
 from purser.cadence import Cadence, Daily, Every, daily, hours, minutes, parse_cadence
 from purser.catalogue import Catalogue
 from purser.changes import Call, Change, Close, Ensure, Key, Link, Note, Perform, Update, XmlId, activity
-from purser.declare import Automation, Control, automation, control
+from purser.declare import Automation, Control, News, automation, control
 from purser.model import Exempt, Finding, Kept, Money, Period, Ref, Severity, Verdict
 from purser.reads import (
     IF_KNOWN,
@@ -47,6 +47,7 @@ __all__ = [
     "Moment",
     "Money",
     "Named",
+    "News",
     "Note",
     "Perform",
     "Period",

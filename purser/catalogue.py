@@ -7,27 +7,34 @@ from typing import Any
 
 from purser.declare import Automation, Control
 from purser.errors import Mistake
+from purser.watch import Watch
 from purser.words import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The controls and automations of one fleet, by name."""
+    """The controls, automations and watches of one fleet, by name."""
 
     controls: Mapping[str, Control]
     automations: Mapping[str, Automation]
+    watches: Mapping[str, Watch]
 
     @classmethod
-    def of(cls, declared: Iterable[Control | Automation]) -> "Catalogue":
+    def of(cls, declared: Iterable[Control | Automation | Watch]) -> "Catalogue":
         """Build a catalogue; Mistake when a name is declared twice."""
         controls: dict[str, Control] = {}
         automations: dict[str, Automation] = {}
+        watches: dict[str, Watch] = {}
         for one in declared:
-            if isinstance(one, Control):
-                _add("control", controls, one)
-            else:
-                _add("automation", automations, one)
-        return cls(MappingProxyType(controls), MappingProxyType(automations))
+            match one:
+                case Control():
+                    _add("control", controls, one)
+                case Automation():
+                    _add("automation", automations, one)
+                case Watch():
+                    _add("watch", watches, one)
+        _check_ends(automations.values())
+        return cls(MappingProxyType(controls), MappingProxyType(automations), MappingProxyType(watches))
 
     def control(self, name: str) -> Control:
         """Give a control by name; Mistake suggests the right one."""
@@ -43,12 +50,44 @@ class Catalogue:
         except KeyError:
             raise Mistake(f"automation `{name}` is unknown.{did_you_mean(name, self.automations)}") from None
 
+    def watch(self, name: str) -> Watch:
+        """Give a watch by name; Mistake suggests the right one."""
+        try:
+            return self.watches[name]
+        except KeyError:
+            raise Mistake(f"watch `{name}` is unknown.{did_you_mean(name, self.watches)}") from None
+
+    def looking_at(self, model: str) -> Iterator[Watch]:
+        """Give the watches of a model."""
+        return (watch for watch in self.watches.values() if watch.model == model)
+
+    def telling(self, fact: type[Any]) -> Iterator[Watch]:
+        """Give the watches that may tell a fact."""
+        return (watch for watch in self.watches.values() if fact in watch.tells)
+
     def reacting_to(self, fact: type[Any]) -> Iterator[Automation]:
         """Give the automations that react to a fact."""
         return (a for a in self.automations.values() if a.on is fact)
 
 
-def _add(kind: str, known: dict[str, Any], one: Control | Automation) -> None:
+def _check_ends(automations: Iterable[Automation]) -> None:
+    """Raise Mistake when facts that automations tell could lead to each other without end."""
+    follows: dict[Any, set[Any]] = {}
+    for one in automations:
+        follows.setdefault(one.on, set()).update(one.tells)
+    for start in follows:
+        reached: set[Any] = set()
+        left = [start]
+        while left:
+            for fact in follows.get(left.pop(), set()) - reached:
+                reached.add(fact)
+                left.append(fact)
+        if start in reached:
+            named = ", ".join(sorted(one.name for one in automations if one.on is start))
+            raise Mistake(f"automations tell facts in a circle: {start.type} leads to itself, by way of {named}")
+
+
+def _add(kind: str, known: dict[str, Any], one: Control | Automation | Watch) -> None:
     if one.name in known:
         raise Mistake(f"{kind} `{one.name}` is declared twice: in {known[one.name].source} and in {one.source}")
     known[one.name] = one

@@ -133,6 +133,9 @@ class Close:
 
 Change = Annotated[Ensure | Update | Call | Perform | Note | Close, Field(discriminator="kind")]
 
+KINDS = (Ensure, Update, Call, Perform, Note, Close)
+"""The classes of changes, to tell them from anything else."""
+
 _CHANGES: TypeAdapter[tuple[Any, ...]] = TypeAdapter(tuple[Change, ...])
 
 

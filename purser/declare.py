@@ -5,17 +5,33 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from purser.cadence import Cadence
 from purser.changes import Change
 from purser.errors import Mistake
-from purser.model import Severity, Verdict
+from purser.model import Ref, Severity, Verdict
 from purser.reads import Group, Read, Row, Snapshot
 from purser.words import did_you_mean, is_wire_name
 
 Scan = Callable[..., Iterator[Verdict]]
-React = Callable[..., Iterator[Change]]
+
+
+class News(Protocol):
+    """A fact that follows from another, as an automation gives it: an instance of a class of `events`."""
+
+    type: ClassVar[str]
+
+    @property
+    def record(self) -> Ref:
+        """Name the record that the fact is about."""
+
+    @property
+    def identity(self) -> str:
+        """Name the fact: told again, it is the same one."""
+
+
+React = Callable[..., Iterator[Change | News]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +76,13 @@ class Automation:
     on: type[Any]
     """The fact it reacts to, a class of `events`."""
     reads: tuple[Read, ...]
+    tells: tuple[type[Any], ...] = ()
+    """The facts that may follow once its changes are carried out, classes of `events`."""
     tunables: Mapping[str, Tunable]
     react: React = field(repr=False)
     source: str
 
-    def __call__(self, event: Any, snapshot: Snapshot, **tunables: Any) -> Iterator[Change]:
+    def __call__(self, event: Any, snapshot: Snapshot, **tunables: Any) -> Iterator[Change | News]:
         """Decide, exactly as the undecorated function would."""
         return self.react(event, snapshot, **tunables)
 
@@ -92,7 +110,7 @@ def control(
             severity=severity,
             owner=owner,
             asks=tuple(asks),
-            tunables=_tunables(where, function, positional=1),
+            tunables=tunables_of(where, function, positional=1),
             scan=function,
             source=function.__module__,
         )
@@ -100,8 +118,13 @@ def control(
     return declare
 
 
-def automation(name: str, *, on: type[Any], reads: Sequence[Read] = ()) -> Callable[[React], Automation]:
-    """Declare an automation: a function from an event and a snapshot to changes."""
+def automation(
+    name: str, *, on: type[Any], reads: Sequence[Read] = (), tells: Sequence[type[Any]] = ()
+) -> Callable[[React], Automation]:
+    """Declare an automation: a function from an event and a snapshot to changes, and to facts that follow from them.
+
+    Missing data, or whatever else a person must settle first, is `raise Refusal(...)`: nothing is changed then.
+    """
 
     def declare(function: React) -> Automation:
         where = f"automation {name!r}"
@@ -110,7 +133,8 @@ def automation(name: str, *, on: type[Any], reads: Sequence[Read] = ()) -> Calla
             rule=_rule(where, function),
             on=on,
             reads=_reads(where, reads),
-            tunables=_tunables(where, function, positional=2),
+            tells=tuple(tells),
+            tunables=tunables_of(where, function, positional=2),
             react=function,
             source=function.__module__,
         )
@@ -139,18 +163,20 @@ def _rule(where: str, function: Callable[..., Any]) -> str:
 
 def _reads(where: str, reads: Sequence[Read]) -> tuple[Read, ...]:
     for read in reads:
-        if not _is_read(read):
+        if not is_read(read):
             raise Mistake(f'{where}: reads holds {read!r}, which is no Row or Group with a model="..."')
     if len(set(reads)) != len(reads):
         raise Mistake(f"{where}: reads names the same class twice")
     return tuple(reads)
 
 
-def _is_read(read: object) -> bool:
+def is_read(read: object) -> bool:
+    """Say whether this can be read: a Row or Group with a model."""
     return isinstance(read, type) and issubclass(read, (Row, Group)) and hasattr(read, "model")
 
 
-def _tunables(where: str, function: Callable[..., Any], *, positional: int) -> Mapping[str, Tunable]:
+def tunables_of(where: str, function: Callable[..., Any], *, positional: int) -> Mapping[str, Tunable]:
+    """Read the tunables of a declared function: its keyword-only parameters."""
     hints = typing.get_type_hints(function, include_extras=True)
     found: dict[str, Tunable] = {}
     parameters = list(inspect.signature(function).parameters.values())

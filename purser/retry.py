@@ -17,17 +17,21 @@ SPREAD = 0.1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
-    """How often and how patiently to try. Seconds."""
+    """How often and how patiently to try, in seconds. Waits double from base to cap, or are named one by one."""
 
     attempts: int = 12
     base: float = 1.0
     cap: float = 3600.0
+    waits: tuple[float, ...] = ()
+    """The wait after the first attempt, after the second, and so on; the last one again for those after it."""
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise ValueError(f"attempts must be at least 1, not {self.attempts}")
         if not 0 < self.base <= self.cap:
             raise ValueError(f"base must be above 0 and at most cap: base {self.base:g}, cap {self.cap:g}")
+        if any(wait <= 0 for wait in self.waits):
+            raise ValueError(f"a wait is longer than nothing: {', '.join(f'{wait:g}' for wait in self.waits)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,8 @@ def decide(
 
     Waits have full jitter: anything between nothing and the exponential bound, also where the cap is the bound, so
     that a fleet that failed together does not come back together. Source: "Exponential Backoff And Jitter", AWS
-    Architecture Blog. A server that asks for patience gets at least what it asks for.
+    Architecture Blog. A server that asks for patience gets at least what it asks for. Waits that are named one by one
+    are kept, with a little more by chance; there a server that asks for patience is asked again when it says.
 
     `budget` is in how many seconds this work becomes pointless, such as a scan at its next slot: what failed and
     could only be tried after that is set aside; what was only held back until then is overtaken.
@@ -88,13 +93,19 @@ def decide(
         return DeadLetter("permanent failure")
     if attempt >= policy.attempts:
         return DeadLetter("attempts spent")
-    bound = min(policy.cap, policy.base * 2.0 ** min(attempt - 1, 60))
-    wait = rng(0.0, bound)
+    wait = _wait(policy, attempt, rng)
     if isinstance(error, Throttled):
-        wait = max(wait, _spread(min(error.retry_after, LONGEST_PATIENCE), rng))
+        asked = _spread(min(error.retry_after, LONGEST_PATIENCE), rng)
+        wait = asked if policy.waits else max(wait, asked)
     if budget is not None and wait >= budget:
         return DeadLetter("next slot comes first")
     return Retry(wait)
+
+
+def _wait(policy: RetryPolicy, attempt: int, rng: Rng) -> float:
+    if policy.waits:
+        return _spread(policy.waits[min(attempt, len(policy.waits)) - 1], rng)
+    return rng(0.0, min(policy.cap, policy.base * 2.0 ** min(attempt - 1, 60)))
 
 
 def _spread(seconds: float, rng: Rng) -> float:

@@ -3,16 +3,17 @@
 import datetime as dt
 import enum
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from purser.cadence import Cadence
+from purser.declare import Tunable, is_read, tunables_of
 from purser.errors import Mistake
 from purser.reads import Row
 from purser.words import is_wire_name
 
-Tell = Callable[[Any, dt.datetime], Iterator[Any]]
+Tell = Callable[..., Iterator[Any]]
 
 
 class By(enum.StrEnum):
@@ -38,6 +39,10 @@ class Watch:
     every: Cadence
     """How often the change feed asks."""
     by: By
+    stamped: bool
+    """Odoo itself stamps the marks of its facts, at the moment that makes them true. So one that is older than the
+    watching is history, however late its record is written to once more."""
+    tunables: Mapping[str, Tunable]
     tell: Tell = field(repr=False)
     source: str
 
@@ -46,15 +51,40 @@ class Watch:
         """The model it looks at."""
         return self.row.model
 
-    def __call__(self, row: Any, as_of: dt.datetime) -> Iterator[Any]:
+    def __call__(self, row: Any, as_of: dt.datetime, **tunables: Any) -> Iterator[Any]:
         """Give the facts that a record, as it stands, amounts to. Each carries its mark."""
-        return self.tell(row, as_of)
+        return self.tell(row, as_of, **tunables)
+
+    def happened(self, fact: Any) -> tuple[dt.datetime, dt.datetime] | None:
+        """Give between which moments a fact became true; None where no stamp tells."""
+        mark = getattr(fact, fact.mark) if self.stamped and fact.mark else None
+        match mark:
+            case dt.datetime():
+                return mark, mark
+            case dt.date():
+                midnight = dt.datetime.combine(mark, dt.time(), dt.UTC)
+                return midnight - _EAST, midnight + _WEST
+            case _:
+                return None
+
+
+_EAST, _WEST = dt.timedelta(hours=14), dt.timedelta(hours=36)
+"""From midnight in UTC back to the beginning of that day anywhere on Earth, and on to its end."""
 
 
 def watch(
-    name: str, *, row: type[Row], tells: Sequence[type[Any]], every: Cadence, by: By = By.WRITING
+    name: str,
+    *,
+    row: type[Row],
+    tells: Sequence[type[Any]],
+    every: Cadence,
+    by: By = By.WRITING,
+    stamped: bool = True,
 ) -> Callable[[Tell], Watch]:
-    """Declare a watch: a function from a row and the moment it was read to the facts it amounts to."""
+    """Declare a watch: a function from a row and the moment it was read to the facts it amounts to.
+
+    Its keyword-only parameters are its tunables; the row's domain sees them, too, as `scope.tunables`.
+    """
 
     def declare(function: Tell) -> Watch:
         where = f"watch {name!r}"
@@ -65,6 +95,8 @@ def watch(
             raise Mistake(f"{where}: say in one sentence what it tells, as the docstring of the function")
         if not tells:
             raise Mistake(f"{where}: name the facts it may tell")
+        if not (is_read(row) and issubclass(row, Row)):
+            raise Mistake(f'{where}: row is {row!r}, which is no Row with a model="..."')
         return Watch(
             name=name,
             rule=rule[0].strip(),
@@ -72,6 +104,8 @@ def watch(
             tells=tuple(tells),
             every=every,
             by=by,
+            stamped=stamped,
+            tunables=tunables_of(where, function, positional=2),
             tell=function,
             source=function.__module__,
         )

@@ -1,1 +1,1 @@
-"""When a control is due."""
+"""When a control or a watch is due."""

@@ -1,18 +1,22 @@
-"""Beat knows each enabled control once, with the offset that keeps controls from starting together."""
+"""Beat knows each enabled control and watch once, with the offset that keeps them from starting together."""
 
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from purser.cadence import Cadence
 from schedules.slots import latest_slot, next_slot, stagger
 
+Kind = Literal["control", "watch"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BeatEntry:
-    """One control and when it is due."""
+    """One control or watch and when it is due."""
 
-    control: str
+    kind: Kind
+    name: str
     cadence: Cadence
     offset: dt.timedelta
 
@@ -21,13 +25,13 @@ class BeatEntry:
         return latest_slot(self.cadence, now, tz, self.offset)
 
     def due_after(self, now: dt.datetime, tz: dt.tzinfo) -> dt.datetime:
-        """Give the moment after `now` at which the control is due again."""
+        """Give the moment after `now` at which it is due again."""
         return next_slot(self.cadence, now, tz, self.offset) + self.offset
 
 
-def beat_entries(cadences: Mapping[str, Cadence]) -> list[BeatEntry]:
-    """Build the beat schedule of the enabled controls, by name."""
+def beat_entries(kind: Kind, cadences: Mapping[str, Cadence]) -> list[BeatEntry]:
+    """Build the beat schedule of the enabled controls or watches, by name."""
     return [
-        BeatEntry(control=name, cadence=cadence, offset=stagger(name, cadence))
+        BeatEntry(kind=kind, name=name, cadence=cadence, offset=stagger(name, cadence))
         for name, cadence in sorted(cadences.items())
     ]

@@ -1,4 +1,4 @@
-"""The house's own controls and automations are found by looking: a new file is enough."""
+"""The house's own controls, automations and watches are found by looking: a new file is enough."""
 
 import importlib
 import pkgutil
@@ -9,9 +9,11 @@ from typing import Any
 
 import tasks.automations
 import tasks.controls
+import tasks.watches
 from purser.catalogue import Catalogue
 from purser.declare import Automation, Control
 from purser.errors import Mistake
+from purser.watch import Watch
 
 PLUGINS = "purser.plugins"
 """The entry-point group under which other distributions name their modules of declarations."""
@@ -21,7 +23,7 @@ def catalogue() -> Catalogue:
     """Give everything declared under `tasks/` and by plug-ins; Mistake when a name is declared twice."""
     modules = [
         _loaded(found.name, partial(importlib.import_module, found.name))
-        for package in (tasks.controls, tasks.automations)
+        for package in (tasks.controls, tasks.automations, tasks.watches)
         for found in pkgutil.iter_modules(package.__path__, package.__name__ + ".")
     ]
     modules += [
@@ -31,7 +33,7 @@ def catalogue() -> Catalogue:
         id(value): value
         for module in modules
         for value in vars(module).values()
-        if isinstance(value, (Control, Automation))
+        if isinstance(value, (Control, Automation, Watch))
     }
     return Catalogue.of(declared.values())
 

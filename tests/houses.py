@@ -23,9 +23,9 @@ class House:
     twin: Twin | None = None
 
 
-def open_house(request: pytest.FixtureRequest) -> House:
-    """Give the Odoo that a fixture's parameter names."""
-    if request.param == "real":
+def open_house(request: pytest.FixtureRequest, kind: str = "") -> House:
+    """Give the Odoo of this kind, or that a fixture's parameter names."""
+    if (kind or request.param) == "real":
         return House(request.getfixturevalue("odoo_env"), make_bot)
     twin = Twin()
     twin.start()

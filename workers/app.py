@@ -15,9 +15,10 @@ from config.sentry import setup_sentry
 from config.settings import Settings
 from purser.errors import Permanent
 from schedules.beat import beat_entries
-from workers import apply, react, scan
+from workers import apply, feed, outbound, react, scan, watching
 from workers.beat import beat_schedule
 from workers.broker import rabbit, rabbit_wire, rabbit_worker, redis_queue
+from workers.calls import OTHER_NAMES
 from workers.fleet import Fleet
 from workers.keeping import FleetInbound, store_letter
 from workers.letters import attempts_of
@@ -27,9 +28,13 @@ from workers.task import FleetTask
 
 ROUTES = {
     "purser.scan": "scans",
+    "purser.feed": "scans",
+    "purser.look": "events",
     "purser.accept": "events",
+    **dict.fromkeys(OTHER_NAMES, "events"),
     "purser.react": "events",
     "purser.apply": "apply",
+    "purser.deliver": "outbound",
 }
 
 
@@ -41,9 +46,9 @@ def build(settings: Settings) -> celery.Celery:
     app = celery.Celery("purser", task_cls=FleetTask, set_as_current=True)
     app.conf.update(_conf(settings))
     app.fleet = Fleet.assemble(settings, publisher(app), resender(app))
-    app.conf.beat_schedule = beat_schedule(
-        beat_entries(app.fleet.policies.cadences()), app.fleet.policies.timezone, app.fleet.now
-    )
+    policies = app.fleet.policies
+    entries = [*beat_entries("control", policies.cadences()), *beat_entries("watch", policies.feeds())]
+    app.conf.beat_schedule = beat_schedule(entries, policies.timezone, app.fleet.now)
     _install_broker(app, settings)
     _register(app)
     _connect_signals(app, settings)
@@ -127,6 +132,15 @@ def _register(app: celery.Celery) -> None:
         done = apply.apply_steps(fleet, control=control, slot=due, steps=read, batch=batch_of(settings, self.request))
         return {"control": control, "done": done.done, "already": done.already, "refused": done.refused}
 
+    @app.task(bind=True, name="purser.feed")
+    def feed_task(self: Any, watch: str) -> dict[str, Any]:
+        fed = feed.run_slot(fleet, watch, holder=self.request.id or str(uuid.uuid4()))
+        return {"watch": watch, "looked": fed.looked, "told": fed.told, "reason": fed.reason}
+
+    @app.task(bind=True, name="purser.look")
+    def look_task(self: Any, model: str, id: int) -> dict[str, Any]:  # noqa: A002
+        return {"told": watching.look(fleet, model, id)}
+
     @app.task(bind=True, name="purser.accept")
     def accept_task(self: Any, event: dict[str, Any]) -> list[str]:
         return list(react.accept(fleet, event, holder=self.request.id or str(uuid.uuid4())))
@@ -135,6 +149,11 @@ def _register(app: celery.Celery) -> None:
     def react_task(self: Any, automation: str, event: dict[str, Any]) -> dict[str, Any]:
         done = react.react(fleet, automation, event)
         return {"automation": automation, "done": done.done, "already": done.already, "refused": done.refused}
+
+    @app.task(bind=True, name="purser.deliver")
+    def deliver_task(self: Any, subscription: str, event: dict[str, Any]) -> dict[str, Any]:
+        sent = outbound.deliver(fleet, subscription, event, attempt=(self.request.retries or 0) + 1)
+        return {"subscription": subscription, "outcome": sent}
 
 
 def batch_of(settings: Settings, request: Any) -> int:

@@ -1,4 +1,5 @@
-"""Beat emits each control's due moments. It keeps no file: what was done is in the ledger, and twice is once."""
+"""Beat emits the due moments of controls and watches. It keeps no file: the ledger knows what was done, and twice is
+once."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from schedules.slots import latest_slot, next_slot
 from workers.clock import utc_now
 
 LONGEST_NAP = 60.0
-"""Seconds until beat looks at a control again at the latest, so that a moved clock is noticed."""
+"""Seconds until beat looks at an entry again at the latest, so that a moved clock is noticed."""
 
 AGAIN = dt.timedelta(minutes=10)
 """A slot is emitted again after this time: nothing happens if it is done; what was lost or failed heals."""
@@ -55,15 +56,18 @@ class SlotSchedule(BaseSchedule):  # type: ignore[misc, unused-ignore]
         return type(self), (self.cadence, self.zone, self.offset, self.nowfun)
 
 
+_TASKS = {"control": "scan", "watch": "feed"}
+
+
 def beat_schedule(entries: list[BeatEntry], zone: dt.tzinfo, now: Now = utc_now) -> dict[str, dict[str, Any]]:
     """Give Celery's form of the schedule. A fresh beat finds the running slot due: if it is done, nothing happens."""
     return {
-        f"scan {entry.control}": {
-            "task": "purser.scan",
+        f"{_TASKS[entry.kind]} {entry.name}": {
+            "task": f"purser.{_TASKS[entry.kind]}",
             "schedule": SlotSchedule(entry.cadence, zone, entry.offset, now),
-            "kwargs": {"control": entry.control},
+            "kwargs": {entry.kind: entry.name},
             "last_run_at": _NEVER,
-            "options": {"argsrepr": "", "kwargsrepr": entry.control},
+            "options": {"argsrepr": "", "kwargsrepr": entry.name},
         }
         for entry in entries
     }

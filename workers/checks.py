@@ -12,9 +12,10 @@ from kombu.connection import Connection
 
 from config.policies import Policies
 from config.settings import Role, Settings, mask_url
-from ledger import Breaker, Health, Ledger
+from ledger import Breaker, Cursor, Health, Ledger
 from odoo_client import NARROWINGS, Me, OdooClient, connect
 from odoo_client.wire import Request
+from purser.cadence import Cadence, Every
 from purser.catalogue import Catalogue
 from purser.errors import Mistake, PurserError
 from purser.reads import Group, Row
@@ -22,6 +23,7 @@ from tasks.house import catalogue
 from workers.broker import rabbit
 from workers.clock import utc_now
 from workers.fleet import door, home_of
+from workers.watching import feed_name
 
 KEY_EXPIRES_SOON = dt.timedelta(days=14)
 
@@ -54,7 +56,9 @@ def check_all(settings: Settings, policies: Callable[[], Policies]) -> Iterator[
     if settings.broker_url is not None:
         yield broker(settings)
     if settings.ledger_url is not None:
-        yield from ledger(settings)
+        yield from ledger(settings, values)
+    if values is not None and values.subscriptions:
+        yield from subscriptions(settings, values)
     if all((settings.odoo_url, settings.odoo_db)):
         yield from _odoo(settings, declared, values)
 
@@ -104,23 +108,73 @@ def _version_of(connection: Any) -> str:
     return f"{told.get('product', connection.transport.driver_name)} {told.get('version', '')}".strip()
 
 
-def ledger(settings: Settings) -> Iterator[Check]:
+def ledger(settings: Settings, policies: Policies | None = None) -> Iterator[Check]:
     """Is what must not be lost kept on disk, and never evicted?"""
     book = Ledger.connect(settings.ledger)
     try:
         health = book.health()
         home = book.home.known() if health.is_reachable else ""
         gate = book.gate(home_of(settings)).state() if health.is_reachable and settings.odoo_url else None
+        cursors, now = (book.cursors.all(), book.now()) if health.is_reachable else ((), utc_now())
     finally:
         book.close()
     yield from judge_ledger(health)
     if home and settings.odoo_url and home != home_of(settings):
         advice = "give each Odoo a ledger of its own, or say `purser ledger adopt` if the same database moved"
         yield Check("ledger", Level.FAIL, f"it remembers the cases of {home}, not of {home_of(settings)}", advice)
+    if policies is not None:
+        yield from judge_feeds(policies, cursors, now)
     if gate is not None and gate.breaker is not Breaker.CLOSED:
         again = f", next try {gate.until:%H:%M:%S}Z" if gate.until else ""
         found = f"{gate.breaker} after {gate.failures} failures in a row{again}"
         yield Check("breaker", Level.WARN, found, "see why Odoo fails; calls go on by themselves once it answers")
+
+
+def subscriptions(settings: Settings, policies: Policies) -> Iterator[Check]:
+    """Can what goes out be signed, and does anybody take it?"""
+    unsigned = sorted({one.secret for one in policies.subscriptions.values()} - settings.outbound_keys.keys())
+    off: list[str] = []
+    if settings.ledger_url is not None:
+        book = Ledger.connect(settings.ledger)
+        try:
+            off = sorted(book.outbound.switched_off().keys() & policies.subscriptions.keys())
+        except PurserError:
+            pass  # the ledger has a check of its own
+        finally:
+            book.close()
+    if unsigned:
+        found = f"PURSER_OUTBOUND_SECRETS holds no secret {', '.join(unsigned)}"
+        yield Check("subscriptions", Level.FAIL, found, "add it: nothing is sent unsigned")
+    if off:
+        found = f"switched off, for the receiver wants no more: {', '.join(off)}"
+        yield Check("subscriptions", Level.WARN, found, "ask the receiver, then `purser outbound enable NAME`")
+    if not unsigned and not off:
+        yield Check("subscriptions", Level.OK, f"{len(policies.subscriptions)} can be signed; `purser outbound list`")
+
+
+def judge_feeds(policies: Policies, cursors: Iterable[Cursor], now: dt.datetime) -> Iterator[Check]:
+    """Does the change feed keep up? One that never asked is no news: beat may not have run yet."""
+    asked = {cursor.name: cursor for cursor in cursors}
+    feeds = {name: cursor for name in policies.feeds() if (cursor := asked.get(feed_name(name))) and not cursor.lacks}
+    late = {
+        name: now - cursor.done
+        for name, cursor in feeds.items()
+        if now - cursor.done > FEED_PATIENCE + 2 * _step(policies.watch(name).every)
+    }
+    if late:
+        found = ", ".join(f"{name} {age.total_seconds() / 60:.0f} min" for name, age in sorted(late.items()))
+        advice = "see that beat and a worker of queue `scans` run, and `purser pauses`"
+        yield Check("change feed", Level.WARN, f"behind: {found}", advice)
+    elif feeds:
+        yield Check("change feed", Level.OK, f"in time, watches: {len(feeds)}")
+
+
+FEED_PATIENCE = dt.timedelta(minutes=10)
+"""A feed may be so much later than two of its cadences: a long walk, a busy queue."""
+
+
+def _step(cadence: Cadence) -> dt.timedelta:
+    return cadence.step if isinstance(cadence, Every) else dt.timedelta(days=7)
 
 
 def judge_ledger(health: Health) -> Iterator[Check]:
@@ -301,6 +355,11 @@ _PUBLIC = {"hr.employee": "it sees public profiles only: no tags and no departur
 
 _CHANGES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "open-project": (("res.partner", "create"), ("crm.lead", "write"), ("project.project", "create")),
+    "reach-milestone": (("project.milestone", "write"), ("sale.order", "write")),
+    "draft-invoice": (("sale.order", "write"),),
+    "follow-up-invoice": (("sale.order", "write"), ("res.partner", "write")),
+    "review-account": (("sale.order", "write"), ("res.partner", "write")),
+    "ask-about-leave": (("project.task", "write"),),
 }
 """What automations of the house create and write; others are found out when they run."""
 
@@ -365,6 +424,9 @@ def _enabled(
     for name, automation in declared.automations.items():
         if policies is None or policies.automation(name).enabled:
             yield name, automation.reads
+    for name, watch in declared.watches.items():
+        if policies is None or policies.watch(name).enabled:
+            yield name, (watch.row,)
 
 
 def must(bot: Bot, declared: Catalogue, policies: Policies | None) -> Iterator[Check]:

@@ -13,7 +13,7 @@ from ledger import Kind
 from workers.broker.keeper import LeaseLost
 from workers.housekeeping import Housekeeper, QueueWatch, Seen
 from workers.keeping import park, set_aside
-from workers.messages import due_of, give_back, malformed
+from workers.messages import due_of, give_back, malformed, take_own_name
 from workers.request import later
 from workers.sending import depth_of, sender
 from workers.stopping import Stopping, hand_back
@@ -137,6 +137,7 @@ class FleetConsumer(Consumer):
             problem = malformed(message)
             if problem:
                 return self._set_aside(message, "unreadable", "MalformedMessage", problem)
+            take_own_name(message)
             try:
                 wait = due_of(message, self.app.fleet.now())
                 return inner(message) if wait is None else self._park(message, wait)

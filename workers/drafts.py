@@ -11,24 +11,18 @@ from typing import Any
 from kombu.serialization import loads
 from pydantic import ValidationError
 
-from events.fact import Fact, read_event
+from events.envelope import read_event
+from events.fact import Fact
 from ledger import Letter
 from purser.declare import Automation
-from purser.errors import Misconfigured, Mistake, Permanent, PurserError, Snooze, Transient
+from purser.errors import Misconfigured, Mistake, Permanent, PurserError, Refusal, Snooze, Transient
 from purser.fates import Fate
 from purser.reconcile import Step
+from workers.calls import PARAMETERS, by_name
 from workers.fleet import Fleet, home_of
-from workers.react import decide
+from workers.react import Decision, decide
 from workers.replay import is_message
 from workers.scan import due_slot, load_steps
-
-_PARAMETERS = {
-    "purser.scan": ("control", "release_hold"),
-    "purser.apply": ("control", "slot", "run", "steps"),
-    "purser.accept": ("event",),
-    "purser.react": ("automation", "event"),
-}
-"""What the tasks of this release take, in their order."""
 
 OF_A_CHUNK = (Fate.APPLY, Fate.UNKNOWN, Fate.CONFLICT, Fate.REFUSED, Fate.DONE)
 """The changes of a chunk end each for itself: that one would be applied is the news."""
@@ -71,8 +65,11 @@ class Drafter:
         self._readers: Mapping[str, Callable[[Letter, Mapping[str, Any]], Draft]] = {
             "purser.scan": self._scan,
             "purser.apply": self._apply,
+            "purser.feed": self._feed,
+            "purser.look": self._look,
             "purser.accept": self._accept,
             "purser.react": self._react,
+            "purser.deliver": self._deliver,
         }
 
     def draft(self, letter: Letter) -> Draft:
@@ -97,6 +94,23 @@ class Drafter:
         why = f"the scan of {due.isoformat()} runs and decides anew: {policy.control.rule}"
         return Draft(letter=letter, fate=Fate.APPLY, why=why)
 
+    def _feed(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+        policy = self._fleet.policies.watch(_text(values, "watch"))
+        if not policy.enabled:
+            why = f"watch `{policy.watch.name}` is switched off in the policy"
+            return Draft(letter=letter, fate=Fate.UNKNOWN, why=why)
+        return Draft(
+            letter=letter, fate=Fate.APPLY, why=f"the feed goes on from where it stands: {policy.watch.rule}"
+        )
+
+    def _look(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+        model = _text(values, "model")
+        names = [watch.name for watch in self._fleet.catalogue.looking_at(model)]
+        if not names:
+            return Draft(letter=letter, fate=Fate.UNKNOWN, why=f"no watch looks at `{model}`")
+        why = f"the record is read again, and told is what it amounts to by then ({', '.join(names)})"
+        return Draft(letter=letter, fate=Fate.APPLY, why=why)
+
     def _apply(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
         try:
             steps = load_steps(values.get("steps"))
@@ -118,8 +132,7 @@ class Drafter:
         envelope, fact = _event(values)
         if type(fact) is not automation.on:
             raise _Unreadable(f"`{automation.name}` reacts to {automation.on.type}, not to {envelope.type}")
-        steps = self._decided(automation, fact)
-        return Draft(letter=letter, steps=steps, gravest=OF_A_DECISION, decided=True)
+        return self._decided(letter, [automation], fact)
 
     def _accept(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
         envelope, fact = _event(values)
@@ -132,15 +145,41 @@ class Drafter:
         ]
         if not reacting:
             return Draft(letter=letter, fate=Fate.APPLY, why="it is accepted, and no automation reacts to it")
-        steps = [step for one in reacting for step in self._decided(one, fact)]
         why = f"it is accepted, and goes to {', '.join(one.name for one in reacting)}"
-        return Draft(letter=letter, steps=tuple(steps), gravest=OF_A_DECISION, decided=True, why=why)
+        return self._decided(letter, reacting, fact, why)
 
-    def _decided(self, automation: Automation, fact: Fact) -> tuple[Step, ...]:
+    def _deliver(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+        """What goes out changes nothing in Odoo."""
+        name = _text(values, "subscription")
+        one = self._fleet.policies.subscription(name)
+        if not one.enabled or name in self._fleet.ledger.outbound.switched_off():
+            return Draft(
+                letter=letter, fate=Fate.UNKNOWN, why=f"subscription `{name}` is switched off: it is left out"
+            )
+        return Draft(letter=letter, fate=Fate.APPLY, why=f"it is sent to `{name}` at {one.place}")
+
+    def _decided(self, letter: Letter, reacting: Sequence[Automation], fact: Fact, why: str = "") -> Draft:
+        """Draft what automations decide. A fact that is told in turn is named, and counts where nothing changes."""
+        try:
+            decisions = [self._decide(one, fact) for one in reacting]
+        except Refusal as no:
+            return Draft(letter=letter, fate=Fate.REFUSED, why=str(no), decided=True)
+        steps = tuple(Step(change, None) for one in decisions for change in one.changes)
+        told = [f"tells {news.type}" for one in decisions for news in one.facts]
+        return Draft(
+            letter=letter,
+            fate=Fate.APPLY if told and not steps else None,
+            steps=steps,
+            gravest=OF_A_DECISION,
+            decided=True,
+            why="; ".join(filter(None, (why, *told))),
+        )
+
+    def _decide(self, automation: Automation, fact: Fact) -> Decision:
         if self.away is not None:
             raise self.away
         try:
-            return tuple(Step(change, None) for change in decide(self._fleet, automation, fact))
+            return decide(self._fleet, automation, fact)
         except AWAY as error:
             self.away = error
             raise
@@ -169,13 +208,13 @@ def _values(letter: Letter) -> Mapping[str, Any]:
     """Give the arguments of a letter's task by name."""
     if not is_message(letter):
         raise _Unreadable("its bytes are no task message" + (f": {letter.message}" if letter.message else ""))
-    names = _PARAMETERS.get(letter.task)
+    names = PARAMETERS.get(letter.task)
     if names is None:
         raise _Unreadable(f"the task `{letter.task}` is not known to this release")
     try:
         body = loads(letter.body, letter.content_type, letter.content_encoding, accept=["application/json"])  # type: ignore[no-untyped-call]
         args, kwargs, _ = body
-        values = {**dict(zip(names, args, strict=False)), **kwargs}
+        values = by_name(letter.task, args, kwargs)
     except Exception as error:  # noqa: BLE001 - codecs raise anything
         raise _Unreadable(f"its body cannot be read: {type(error).__name__}") from None
     if len(args) > len(names) or not values.keys() <= set(names):

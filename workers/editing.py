@@ -14,9 +14,10 @@ import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from config.people import may_edit
-from events.fact import read_event
+from events.envelope import read_event
 from ledger import Edit, Letter, LetterState
 from purser.errors import Mistake, Permanent
+from workers.calls import PARAMETERS, by_name
 from workers.fleet import Fleet
 from workers.letters import subjects_of
 from workers.replay import is_message
@@ -122,7 +123,7 @@ def _carry_out(fleet: Fleet, letter: Letter, body: bytes, *, expects: int, who: 
         return Edited(ending=EditEnding.MOVED, letter=letter, problems=(told,), stake=stake)
     letters = fleet.ledger.letters
     act = letters.propose if asks_two else letters.edit
-    subjects = subjects_of(letter.task, _values(body) or {})
+    subjects = subjects_of(letter.task, _values(letter, body) or {})
     changed = act(letter.id, body=body, expects=expects, who=who, note=note, subjects=subjects)
     if changed is None:
         told = "somebody edited or settled it meanwhile: look again"
@@ -137,7 +138,7 @@ def _carry_out(fleet: Fleet, letter: Letter, body: bytes, *, expects: int, who: 
 
 def text_of(letter: Letter) -> str:
     """Give what a person edits: the values of the task by name, as JSON; '' when they cannot be read."""
-    values = _values(letter.body)
+    values = _values(letter, letter.body)
     return "" if values is None else json.dumps(values, indent=2, ensure_ascii=False)
 
 
@@ -164,21 +165,21 @@ def check(fleet: Fleet, letter: Letter, body: bytes) -> tuple[str, ...]:
     reader = _READERS.get(letter.task)
     if reader is None:
         return (f"the task `{letter.task}` is not known to this release, so an edit could not be checked",)
-    values = _values(body)
+    values = _values(letter, body)
     if values is None:
         return ("it is no body of a task: `[[], {the values by name}, null]` in JSON",)
     return (*reader(fleet, values), *_changed_names(letter, values))
 
 
-def _values(body: bytes) -> dict[str, Any] | None:
-    """Give the values by name; None when this is no body, or gives values by their place alone."""
+def _values(letter: Letter, body: bytes) -> dict[str, Any] | None:
+    """Give the values by name; None when this is no body, or gives more by their place than its task takes."""
     try:
         args, values, embed = json.loads(body)
     except (ValueError, TypeError, RecursionError):
         return None
-    if args != [] or not isinstance(values, dict) or not isinstance(embed, (dict, type(None))):
+    if not isinstance(args, list) or not isinstance(values, dict) or not isinstance(embed, (dict, type(None))):
         return None
-    return values
+    return None if len(args) > len(PARAMETERS.get(letter.task, ())) else by_name(letter.task, args, values)
 
 
 _NAMES = (("control",), ("slot",), ("run",), ("automation",), ("event", "id"), ("event", "source"))
@@ -186,7 +187,7 @@ _NAMES = (("control",), ("slot",), ("run",), ("automation",), ("event", "id"), (
 
 
 def _changed_names(letter: Letter, values: Mapping[str, Any]) -> Iterator[str]:
-    known = _values(letter.original) or {}
+    known = _values(letter, letter.original) or {}
     for path in _NAMES:
         was = _at(known, path)
         if was is not None and _at(values, path) != was:
@@ -222,6 +223,15 @@ class _Accept(_Values):
     event: dict[str, Any]
 
 
+class _Feed(_Values):
+    watch: str
+
+
+class _Look(_Values):
+    model: str
+    id: int
+
+
 class _React(_Values):
     automation: str
     event: dict[str, Any]
@@ -247,6 +257,18 @@ def _accept(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
     yield from _event(values)
 
 
+def _feed(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
+    yield from _fits(_Feed, values)
+    yield from _is_known(fleet.policies.watch, values.get("watch"))
+
+
+def _look(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
+    yield from _fits(_Look, values)
+    model = values.get("model")
+    if isinstance(model, str) and not any(True for _ in fleet.catalogue.looking_at(model)):
+        yield f"model: no watch looks at `{model}`"
+
+
 def _react(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
     yield from _fits(_React, values)
     yield from _is_known(fleet.catalogue.automation, values.get("automation"))
@@ -264,6 +286,8 @@ def _react(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
 _READERS: Mapping[str, Callable[[Fleet, Mapping[str, Any]], Iterator[str]]] = {
     "purser.scan": _scan,
     "purser.apply": _apply,
+    "purser.feed": _feed,
+    "purser.look": _look,
     "purser.accept": _accept,
     "purser.react": _react,
 }

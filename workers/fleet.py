@@ -119,11 +119,15 @@ class Fleet:
         return False
 
     def seconds_left(self, task: str, values: Mapping[str, Any]) -> float | None:
-        """Give the seconds after which a task is pointless: a scan's next slot does its work again."""
-        control = values.get("control")
-        if task != "purser.scan" or not isinstance(control, str) or control not in self.policies.controls:
-            return None
-        return seconds_to_next_slot(control, self.policies.control(control).every, self.now(), self.policies.timezone)
+        """Give the seconds after which a task is pointless: the next slot of its control or watch does its work."""
+        match task, values:
+            case "purser.scan", {"control": str(name)} if name in self.policies.controls:
+                every = self.policies.control(name).every
+            case "purser.feed", {"watch": str(name)} if name in self.policies.watches:
+                every = self.policies.watch(name).every
+            case _:
+                return None
+        return seconds_to_next_slot(name, every, self.now(), self.policies.timezone)
 
     @cached_property
     def pauses(self) -> PauseBoard:

@@ -181,11 +181,11 @@ class Housekeeper:
             raise problem
 
     def send_stalled(self) -> None:
-        """Send events again whose automations show no progress."""
+        """Send events again of which an automation or a subscription shows no progress."""
         for entry in self._fleet.ledger.inbox.lend_stalled():
-            for automation in entry.pending:
-                log.warning("event sent again", event_id=entry.id, automation=automation, times=entry.emitted)
-                react.send(self._fleet, automation, entry.event)
+            for reaction in entry.pending:
+                log.warning("event sent again", event_id=entry.id, reaction=reaction, times=entry.emitted)
+                react.send(self._fleet, reaction, entry.event)
 
     def advance_replays(self) -> None:
         """Take replays further. One that cannot be read holds up no other."""

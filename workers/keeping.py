@@ -19,8 +19,12 @@ from workers.broker.redis_queue import Inbound
 from workers.fleet import Fleet
 from workers.letters import UNREADABLE, attempts_of, body_bytes, covers_of, letter, slot_of, subjects_of, with_attempt
 from workers.messages import headers_of, hold_on, queue_of, settled, values_of
+from workers.reactions import over, reaction_of
 
 log = structlog.get_logger(__name__)
+
+_REACTING = ("purser.react", "purser.deliver")
+"""The tasks that an accepted event waits for."""
 
 
 def set_aside(fleet: Fleet, message: Any, *, reason: str, error: str, text: str, trace: str = "") -> None:
@@ -53,12 +57,12 @@ def store_letter(fleet: Fleet, message: Any, *, reason: str, error: str, text: s
         slot=slot_of(values) if covers else None,
     )
     held = hold_on(message)
-    kept = fleet.ledger.letters.store(stored, settles=held, only_latest=covers.startswith("scan/"))
+    kept = fleet.ledger.letters.store(stored, settles=held, only_latest=covers.startswith(("scan/", "feed/")))
     if held is not None and not kept:
         log.warning("no letter: the message went to somebody else meanwhile", id=stored.id)
         return
     log.error("dead letter", letter=stored.id, queue=queue, task=stored.task, reason=reason, error=error)
-    if task == "purser.react":
+    if task in _REACTING:
         somebody_has_it(fleet.ledger, values)
 
 
@@ -77,7 +81,7 @@ def park(fleet: Fleet, message: Any, *, kind: Kind, after: float, why: str) -> N
     if not kept:
         log.warning("not parked: the message went to somebody else meanwhile", id=waiting.id)
     settled(message)
-    if kept and waiting.task == "purser.react":
+    if kept and waiting.task in _REACTING:
         _is_waiting(fleet, values_of(message), waiting.due)
 
 
@@ -110,17 +114,11 @@ def _waiting(fleet: Fleet, message: Any, *, kind: Kind, after: float, why: str) 
     )
 
 
-def _event_of(values: Any) -> tuple[str, str, str] | None:
-    event, automation = values.get("event"), values.get("automation")
-    if not isinstance(event, dict) or not isinstance(automation, str):
-        return None
-    return str(event.get("source")), str(event.get("id")), automation
-
-
 def somebody_has_it(ledger: Ledger, values: Any) -> None:
-    """Let the inbox forget what one automation has to do with an event: it is in a person's hands."""
-    if found := _event_of(values):
-        ledger.inbox.done(*found)
+    """Let the ledger wait no longer for what one automation or subscription has to do with an event: it is in a
+    person's hands."""
+    if found := reaction_of(values):
+        over(ledger, found)
 
 
 def cancel(ledger: Ledger, ids: Sequence[str], *, who: str, note: str) -> tuple[str, ...]:
@@ -142,8 +140,10 @@ def _values_in(payload: bytes) -> Any:
 
 
 def _is_waiting(fleet: Fleet, values: Any, due: dt.datetime) -> None:
-    if found := _event_of(values):
+    if found := reaction_of(values):
         fleet.ledger.inbox.progress(*found, quiet_until=due)
+        if found.subscription:
+            fleet.ledger.outbound.parked(found.message_id, until=due)
 
 
 class FleetInbound(Inbound):

@@ -7,10 +7,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from events.fact import read_event
+from events.envelope import read_event
 from ledger import Attempt, Letter, fingerprint
 from purser.errors import Permanent
 from purser.model import Ref
+from workers.calls import by_name
 
 UNREADABLE = "unreadable"
 """Why a message is set aside that is none, or not one that could be carried out."""
@@ -89,10 +90,10 @@ def letter(
 
 
 def covers_of(task: str, values: Mapping[str, Any]) -> str:
-    """Name the work of a task that the next scan of its control does again; '' where none does."""
-    control = values.get("control")
-    kind = {"purser.scan": "scan", "purser.apply": "apply"}.get(task)
-    return f"{kind}/{control}" if kind and isinstance(control, str) else ""
+    """Name the work of a task that the next scan of its control (or feed of its watch) does again, '' if none."""
+    kind = {"purser.scan": "scan", "purser.apply": "apply", "purser.feed": "feed"}.get(task)
+    name = values.get("watch" if kind == "feed" else "control")
+    return f"{kind}/{name}" if kind and isinstance(name, str) else ""
 
 
 def subjects_of(task: str, values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -101,7 +102,9 @@ def subjects_of(task: str, values: Mapping[str, Any]) -> tuple[str, ...]:
         case "purser.apply":
             steps = values.get("steps")
             found = [ref for step in (steps if isinstance(steps, list) else ()) for ref in _of_step(step)]
-        case "purser.accept" | "purser.react":
+        case "purser.look":
+            found = list(_of_step({"change": {"ref": values}}))
+        case "purser.accept" | "purser.react" | "purser.deliver":
             found = list(_of_event(values.get("event")))
         case _:
             found = []
@@ -109,12 +112,12 @@ def subjects_of(task: str, values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def values_in(letter: Letter) -> Mapping[str, Any]:
-    """Give the keyword arguments that a letter carries; nothing readable is nothing known."""
+    """Give the values that a letter carries by name; nothing readable is nothing known."""
     try:
-        kwargs = json.loads(letter.body)[1]
-    except (ValueError, LookupError, TypeError, RecursionError):
+        args, kwargs, _ = json.loads(letter.body)
+        return by_name(letter.task, args, kwargs)
+    except (ValueError, TypeError, RecursionError):
         return {}
-    return kwargs if isinstance(kwargs, Mapping) else {}
 
 
 def subjects_in(letter: Letter) -> tuple[str, ...]:

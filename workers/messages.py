@@ -7,6 +7,7 @@ from typing import Any
 from ledger.held import Held
 from workers.broker.keeper import held_of
 from workers.broker.redis_queue import Reserving
+from workers.calls import by_name, own_name
 
 
 def queue_of(message: Any) -> str:
@@ -48,16 +49,23 @@ def headers_of(message: Any) -> dict[str, Any] | None:
     """Give the headers that belong to the body as it is now: kombu has decompressed it, and leaves the header."""
     if not isinstance(message.headers, dict):
         return None
-    return {name: value for name, value in message.headers.items() if name != "compression" or message.errors}
+    kept = {name: value for name, value in message.headers.items() if name != "compression" or message.errors}
+    return kept | {"task": own_name(kept["task"])} if "task" in kept else kept
+
+
+def take_own_name(message: Any) -> None:
+    """Let a message go by the own name of its task from here on, whatever its sender called it."""
+    if isinstance(message.headers, dict) and "task" in message.headers:
+        message.headers["task"] = own_name(message.headers["task"])
 
 
 def values_of(message: Any) -> Mapping[str, Any]:
-    """Give the keyword arguments of a task message; nothing readable is nothing known."""
+    """Give the values of a task message by name; nothing readable is nothing known."""
     try:
-        kwargs = message.payload[1]
+        args, kwargs, _ = message.payload
+        return by_name(str(message.headers["task"]), args, kwargs)
     except Exception:  # noqa: BLE001 - codecs raise anything
         return {}
-    return kwargs if isinstance(kwargs, Mapping) else {}
 
 
 def due_of(message: Any, now: dt.datetime) -> float | None:

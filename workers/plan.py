@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from events.fact import Fact
 from ledger import Letter
 from odoo_client import OdooClient, Preview, Previewer
 from purser.changes import Call, Change, Close, Ensure, Link, Note, Perform, Update
@@ -18,6 +19,7 @@ from purser.reconcile import Step
 from workers.apply import change_key
 from workers.drafts import AWAY, Draft, Drafter, given_up
 from workers.fleet import Fleet
+from workers.react import Decision
 
 AT_ONCE = 1000
 """So many letters are looked at together."""
@@ -94,9 +96,23 @@ def plan(fleet: Fleet, letters: Iterable[Letter], *, progress: Callable[[int], N
     )
 
 
-def foresee(fleet: Fleet, changes: Sequence[Change]) -> tuple[PlannedChange, ...]:
-    """Say what applying these changes would do now. Raises what Odoo says when it cannot be asked."""
-    return tuple(_planned(preview) for preview in fleet.change.preview(changes))
+def foresee(fleet: Fleet, decision: Decision) -> tuple[PlannedChange, ...]:
+    """Say what carrying out a decision would do now. Raises what Odoo says when it cannot be asked."""
+    changes = (_planned(preview) for preview in fleet.change.preview(decision.changes))
+    return (*changes, *(_told(fact) for fact in decision.facts))
+
+
+def _told(fact: Fact) -> PlannedChange:
+    """Show a fact that would be told among the changes it follows from."""
+    return PlannedChange(
+        kind="tell",
+        model=fact.record.model,
+        ref=fact.record,
+        key=fact.identity,
+        fate=Fate.APPLY,
+        fields=tuple(FieldChange(name, None, value) for name, value in fact.model_dump(exclude_none=True).items()),
+        why=f"tells {fact.type}",
+    )
 
 
 def _clients(fleet: Fleet) -> list[OdooClient]:

@@ -1,34 +1,56 @@
-"""An event is accepted once; each automation reacts on a message of its own, so siblings cannot poison each other."""
+"""An event is accepted once; each automation and each subscription gets a message of its own, so that none can poison
+another."""
 
 import datetime as dt
-import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from events.fact import Fact, read_event
+from config.logs import bound
+from events.envelope import CloudEvent, read_event
+from events.fact import Fact
 from ledger import Claim
 from odoo_client import Outcome, Status
-from purser.changes import Change
+from purser.changes import KINDS, Change
 from purser.declare import Automation
 from purser.errors import Permanent, Refusal, Transient
+from workers import outbound, telling
 from workers.apply import Applied, carry_out, change_key, settle
 from workers.fleet import Fleet
+from workers.reactions import Reaction
 
 log = structlog.get_logger(__name__)
 
 CLAIM_LEASE = dt.timedelta(seconds=60)
-_NAMESPACE = uuid.UUID("8d5a4b1e-6a5c-5b53-9a40-6f7b7c0d2e11")
 TRIES_ON_CONFLICT = 3
+SOURCE = "/purser"
+"""Who tells what follows from the fleet's own reactions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an automation decided: the changes to carry out, and the facts that are told once they are."""
+
+    changes: tuple[Change, ...] = ()
+    facts: tuple[Fact, ...] = ()
 
 
 def accept(fleet: Fleet, raw: Mapping[str, Any], *, holder: str) -> tuple[str, ...]:
-    """Check an event, and send one message per automation. Give the automations it was sent to.
+    """Check an event, and send one message per automation and subscription. Give the names of these reactions.
 
-    The same (source, id) again is not sent again. It counts as seen only after every message is out.
+    The same (source, id) again is not sent again. It counts as seen only after every message is out. Refusal when the
+    policy gives the fact to another source.
     """
     envelope, fact = read_event(raw)
+    with bound(correlation=envelope.trace):
+        return _accept(fleet, envelope, fact, holder)
+
+
+def _accept(fleet: Fleet, envelope: CloudEvent, fact: Fact, holder: str) -> tuple[str, ...]:
+    if objection := fleet.policies.ownership.objection(type(fact), envelope.source):
+        raise Refusal(objection)
     claim = fleet.ledger.events.claim(envelope.source, envelope.id, holder=holder, lease=CLAIM_LEASE)
     if claim is Claim.DONE:
         log.info("event seen before", type=envelope.type, event_id=envelope.id)
@@ -39,37 +61,66 @@ def accept(fleet: Fleet, raw: Mapping[str, Any], *, holder: str) -> tuple[str, .
         a.name for a in fleet.catalogue.reacting_to(type(fact)) if fleet.policies.automation(a.name).enabled
     )
     told = envelope.model_dump(mode="json", exclude_none=True)
+    subscribed = outbound.subscribed(fleet, envelope, fact)
+    names += tuple(one.name for one in subscribed)
     fleet.ledger.inbox.accept(
         envelope.source, envelope.id, told, names, again_after=dt.timedelta(seconds=fleet.settings.stalled_after)
     )
+    outbound.line_up(fleet, subscribed, told)
     for name in names:
         send(fleet, name, told)
     fleet.ledger.events.mark(envelope.source, envelope.id)
-    log.info("event accepted", type=envelope.type, event_id=envelope.id, automations=names)
+    log.info("event accepted", type=envelope.type, event_id=envelope.id, reactions=names)
     return names
 
 
-def send(fleet: Fleet, automation: str, event: Mapping[str, Any]) -> None:
-    """Send one automation its event. However often this is done, the message is the same one, by its id."""
-    source, event_id = str(event["source"]), str(event["id"])
-    fleet.publish(
-        "purser.react",
-        {"automation": automation, "event": event},
-        label=f"{automation}, {event['type']} {event_id}",
-        task_id=str(uuid.uuid5(_NAMESPACE, f"{len(source)}:{source}{event_id}\n{automation}")),
-    )
+def send(fleet: Fleet, name: str, event: Mapping[str, Any]) -> None:
+    """Send one reaction its event. However often this is done, the message is the same one, by its id.
+
+    What follows from an event that is part of a trace correlates by that trace.
+    """
+    reaction = Reaction(str(event["source"]), str(event["id"]), name)
+    label = f"{name}, {event['type']} {reaction.event_id}"
+    trace = str(event.get("traceparent") or "").split("-")[1:2]
+    same: dict[str, Any] = {"label": label, "task_id": reaction.message_id}
+    if trace:
+        same["root_id"] = trace[0]
+    if reaction.subscription:
+        fleet.publish("purser.deliver", {"subscription": reaction.subscription, "event": event}, **same)
+    else:
+        queue = telling.queue_of(str(event["type"]))
+        fleet.publish("purser.react", {"automation": name, "event": event}, queue=queue, **same)
 
 
-def decide(fleet: Fleet, automation: Automation, fact: Fact) -> tuple[Change, ...]:
-    """Read Odoo and let an automation decide. Reads only."""
+def tell(fleet: Fleet, fact: Fact) -> None:
+    """Tell a fact that follows from a reaction. Told again it is the same event, in the same message."""
+    told = CloudEvent.wrap(fact, source=SOURCE, time=fleet.now())
+    telling.send(fleet, told)
+    log.info("event told", type=told.type, event_id=told.id)
+
+
+def decide(fleet: Fleet, automation: Automation, fact: Fact) -> Decision:
+    """Read Odoo and let an automation decide. Reads only; raises Refusal where a person must settle something."""
     tunables = fleet.policies.automation(automation.name).tunables
     snapshot = fleet.audit.snapshot(automation.reads, as_of=fleet.now(), event=fact, tunables=tunables)
-    return tuple(automation(fact, snapshot, **tunables))
+    changes: list[Change] = []
+    facts: list[Fact] = []
+    for one in automation(fact, snapshot, **tunables):
+        if isinstance(one, KINDS):
+            changes.append(one)
+        elif isinstance(one, Fact) and isinstance(one, automation.tells):
+            facts.append(one)
+        else:
+            said = one.type if isinstance(one, Fact) else type(one).__name__
+            raise Permanent(f"automation `{automation.name}` tells {said}, which its `tells` does not name")
+    return Decision(tuple(changes), tuple(facts))
 
 
 def react(fleet: Fleet, name: str, raw: Mapping[str, Any]) -> Applied:
     """Let one automation react to an event. A conflict is decided again at once, a few times.
 
+    What follows is told when all changes are there, and before the reaction counts as done: whoever dies in between
+    reacts again, and tells it again.
     A conflict beside a refusal hangs on it, such as the tasks of a project that was refused: all of it is refused.
     """
     automation = fleet.catalogue.automation(name)
@@ -78,9 +129,12 @@ def react(fleet: Fleet, name: str, raw: Mapping[str, Any]) -> Applied:
         raise Permanent(f"automation `{name}` reacts to {automation.on.type}, not to {envelope.type}")
     outcomes: tuple[Outcome, ...] = ()
     for _ in range(TRIES_ON_CONFLICT):
-        outcomes = carry_out(fleet, decide(fleet, automation, fact))
+        decision = decide(fleet, automation, fact)
+        outcomes = carry_out(fleet, decision.changes)
         if all(outcome.status is not Status.CONFLICT for outcome in outcomes):
             applied = settle(fleet, f"automation {name}", outcomes)
+            for news in decision.facts if not applied.refused else ():
+                tell(fleet, news)
             fleet.ledger.inbox.done(envelope.source, envelope.id, name)
             return applied
     for outcome in outcomes:

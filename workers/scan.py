@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from config.policies import ControlPolicy
 from ledger import Claim, Outcome, RunRecord
 from odoo_client import OdooClient, narrowed_in
-from purser.cadence import Every
+from purser.cadence import Cadence, Every
 from purser.cases import ENDED, AskSeen, Case, CaseKey, merge
 from purser.changes import Call, Change, Close, Ensure, Note, Perform, Update
 from purser.declare import Control
@@ -154,9 +154,18 @@ def see_cases(fleet: Fleet, control: str, as_of: dt.datetime) -> dict[CaseKey, C
 
 def due_slot(fleet: Fleet, name: str, now: dt.datetime) -> dt.datetime:
     """Give the slot that a run of a control would be for at `now`."""
-    every = fleet.policies.control(name).every
+    return slot_at(fleet, name, fleet.policies.control(name).every, now)
+
+
+def slot_at(fleet: Fleet, name: str, every: Cadence, now: dt.datetime) -> dt.datetime:
+    """Give the latest slot of a cadence, staggered by name, that is due at `now`."""
     ahead = min(SKEW, every.step / 10) if isinstance(every, Every) else SKEW
     return latest_slot(every, now + ahead, fleet.policies.timezone, stagger(name, every))
+
+
+def slot_lease(fleet: Fleet) -> dt.timedelta:
+    """Give how long a slot is claimed: longer than any task takes."""
+    return max(SLOT_LEASE, dt.timedelta(seconds=2 * fleet.settings.task_time_limit))
 
 
 def run_slot(fleet: Fleet, name: str, *, holder: str, release_hold: bool = False) -> Run:
@@ -166,8 +175,7 @@ def run_slot(fleet: Fleet, name: str, *, holder: str, release_hold: bool = False
     now, zone, offset = fleet.now(), fleet.policies.timezone, stagger(name, policy.every)
     slot = due_slot(fleet, name, now)
     last = slots.last_done(name)
-    lease = max(SLOT_LEASE, dt.timedelta(seconds=2 * fleet.settings.task_time_limit))  # longer than any scan takes
-    claim = slots.claim(name, slot, holder=holder, lease=lease)
+    claim = slots.claim(name, slot, holder=holder, lease=slot_lease(fleet))
     if claim is not Claim.GRANTED:
         return Run(control=name, slot=slot, outcome=None, reason=claim.value)
     late = max(0.0, (now - slot - offset).total_seconds())

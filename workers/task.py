@@ -13,6 +13,7 @@ from ledger import Ending, Kind, RefusalEntry
 from purser.errors import PurserError, Transient
 from purser.retry import DeadLetter, Overtaken, Refused, Snoozed, decide
 from purser.retry import Retry as TryAgain
+from workers.calls import by_name
 from workers.endings import Later, SetAside
 from workers.fleet import Fleet
 from workers.keeping import somebody_has_it
@@ -37,17 +38,18 @@ class FleetTask(Task):
         """Run the task and decide what its error means."""
         fleet: Fleet = self.app.fleet
         request = self.request
+        values = by_name(self.name, args, kwargs)
         with structlog.contextvars.bound_contextvars(correlation=request.root_id, message=request.id, task=self.name):
             try:
                 self._stop_poison(fleet)
-                fleet.may_begin(self._concerns(kwargs))
+                fleet.may_begin(self._concerns(values))
                 result = self.run(*args, **kwargs)
                 self._tell_replay(fleet, Ending.REFUSED if _is_refused(result) else Ending.DONE)
                 return result
             except (Ignore, Reject, Retry, SetAside):
                 raise
             except Exception as error:  # noqa: BLE001 - every error has an answer
-                return self._answer(fleet, error, kwargs)
+                return self._answer(fleet, error, values)
 
     def _answer(self, fleet: Fleet, error: Exception, kwargs: dict[str, Any]) -> None:
         name, text = type(error).__name__, str(error) if isinstance(error, PurserError) else _brief(error)
@@ -116,7 +118,8 @@ class FleetTask(Task):
 
 def concerns(queue: str, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
     """Name what could be paused or frozen and would hold a message with these values back."""
-    named = [f"{kind}:{kwargs[kind]}" for kind in ("control", "automation") if isinstance(kwargs.get(kind), str)]
+    kinds = ("control", "automation", "watch", "subscription")
+    named = [f"{kind}:{kwargs[kind]}" for kind in kinds if isinstance(kwargs.get(kind), str)]
     return ("all", f"queue:{queue}", *named)
 
 

@@ -38,6 +38,7 @@ from odoo_client import Door, OdooClient, connect
 from odoo_client.twin import Twin
 from purser.cases import CaseKey, CaseMemory
 from purser.errors import Mistake, PurserError
+from tasks.house import catalogue
 from workers.app import build
 from workers.fleet import Fleet
 
@@ -280,4 +281,5 @@ def _policy() -> dict[str, Any]:
             firms.UNBILLED: {"every": f"every {EVERY} seconds"},
             firms.DRAFTS: {"every": f"every {EVERY} seconds"},
         },
+        "watches": {name: {"enabled": False} for name in catalogue().watches},  # the story tells its own events
     }

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kombu.exceptions import OperationalError
 
 from console.drill.audit import Sent, Verdict, judge
-from events.fact import CloudEvent
+from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
 from purser.changes import Ensure, Link, Note
 from purser.model import Ref

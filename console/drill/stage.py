@@ -33,6 +33,7 @@ from console.up import SOFT_SHUTDOWN
 from ledger import Ledger
 from ledger.clock import micros
 from purser.errors import PurserError
+from tasks.house import catalogue
 from workers.app import build
 from workers.fleet import Fleet
 
@@ -175,7 +176,8 @@ class Stage:
             if self.setup.beats
             else {"enabled": False}
         )
-        return {"version": 1, "controls": controls}
+        watches = {name: {"enabled": False} for name in catalogue().watches}  # its deals are told by their own events
+        return {"version": 1, "controls": controls, "watches": watches}
 
     def _commands(self) -> Iterator[Command]:
         yield from self.broker.commands()

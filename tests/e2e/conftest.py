@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from console.rabbit import RabbitNode, serving
 from tests.e2e.running import RunningFleet, running
 from tests.houses import House, firm, house
 from tests.odoo.seeding_people import Firm
+from tests.rabbits import need_rabbitmq
 
 __all__ = ["firm", "house"]
 
@@ -36,3 +38,11 @@ def start_fleet(house: House, firm: Firm, redis_url: str, tmp_path: Path) -> Ite
             return stack.enter_context(running(settings, tmp_path))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def rabbit_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
+    """Run one RabbitMQ, with its management API, for all tests here that do not kill it."""
+    need_rabbitmq()
+    with serving(tmp_path_factory.mktemp("rabbit"), management=True) as node:
+        yield node

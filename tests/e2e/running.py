@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 
 from config.settings import Settings
 from ledger import Ledger
+from tasks.house import catalogue
 from tests.e2e.brokers import broker_at
 from tests.waiting import wait_until
 from workers.app import build
@@ -109,10 +111,16 @@ class RunningFleet:
 
 
 def write_policies(
-    path: Path, *, every: str, retries: Mapping[str, object] | None = None, **controls: Mapping[str, object]
+    path: Path,
+    *,
+    every: str,
+    retries: Mapping[str, object] | None = None,
+    watches: Mapping[str, str] = MappingProxyType({}),
+    **controls: Mapping[str, object],
 ) -> Path:
-    """Write a policy in which the named controls run at `every`, and no other runs at all."""
-    names = ("missing-timesheets", "unbilled-work", "stale-drafts")
+    """Write a policy in which the named controls run at `every`, watches as often as is said, and nothing else."""
+    declared = catalogue()
+    names = declared.controls
     body = {
         "version": 1,
         "controls": {
@@ -120,6 +128,9 @@ def write_policies(
             if name.replace("-", "_") in controls
             else {"enabled": False}
             for name in names
+        },
+        "watches": {
+            name: {"every": watches[name]} if name in watches else {"enabled": False} for name in declared.watches
         },
         **({"retries": dict(retries)} if retries else {}),
     }

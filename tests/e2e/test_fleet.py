@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from events.fact import CloudEvent
+from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
 from purser.cases import CaseKey, CaseState, Mark
 from purser.model import Period, Ref

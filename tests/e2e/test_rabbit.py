@@ -19,13 +19,13 @@ from tests.e2e.test_delivery import AWKWARD, READ, is_done, kill_whole_workers, 
 from tests.e2e.test_fleet import GARBAGE, activities, hire, malformed, outcome, win, won
 from tests.houses import House, open_house
 from tests.odoo.seeding_people import Firm
-from tests.rabbits import own_node, rabbit_node, vhost
+from tests.rabbits import own_node, vhost
 from tests.waiting import wait_until
 from workers.broker import rabbit
 from workers.replay import Status, replay
 from workers.task import MAX_DELIVERIES
 
-__all__ = ["own_node", "rabbit_node"]
+__all__ = ["own_node"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 Start = Callable[..., RunningFleet]
@@ -54,7 +54,8 @@ def start(house: House, firm: Firm, rabbit_node: RabbitNode, redis_url: str, tmp
             login, key = house.bot(firm)
             place = empty if node is None else node.url
             beats = "" if heartbeat is None else f"?heartbeat={heartbeat}"
-            controls = {"missing_timesheets": {"tunables": {"weeks_back": 4}}}
+            weeks: dict[str, object] = {"tunables": {"weeks_back": 4}}
+            policies = write_policies(tmp_path / "p.yaml", every=every, missing_timesheets=weeks)
             settings = {
                 "PURSER_BROKER_URL": f"{place}{beats}",
                 "PURSER_LEDGER_URL": redis_url,
@@ -62,7 +63,7 @@ def start(house: House, firm: Firm, rabbit_node: RabbitNode, redis_url: str, tmp
                 "PURSER_ODOO_DB": house.env.db,
                 "PURSER_ODOO_LOGIN": login,
                 "PURSER_ODOO_API_KEY": key,
-                "PURSER_POLICIES": str(write_policies(tmp_path / "p.yaml", every=every, **controls)),
+                "PURSER_POLICIES": str(policies),
                 **environ,
             }
             fleet = stack.enter_context(running(settings, tmp_path))

@@ -38,6 +38,15 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 FLEET: dict[str, Any] = {name: its for name, its in COMPOSE["services"].items() if its.get("image") == "odoo-purser"}
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 
+HARMLESS = {
+    "PURSER_BROKER_URL",
+    "PURSER_LOG_FORMAT",
+    "PURSER_GATEWAY_HOST",
+    "PURSER_GATEWAY_PORT",
+    "REMAP_SIGTERM",
+}
+"""What a recipe may set by itself: none of it is a secret."""
+
 SOFT_SECONDS = 10
 """What workers/app.py gives running tasks when a worker is asked to stop."""
 
@@ -72,7 +81,8 @@ def test_a_worker_that_is_asked_to_stop_has_time_for_its_tasks() -> None:
 
 def test_compose_publishes_to_this_machine_only_and_the_broker_to_nobody() -> None:
     published = {name: port for name, its in COMPOSE["services"].items() for port in its.get("ports", [])}
-    assert published == {"flower": "127.0.0.1:5555:5555", "odoo": "127.0.0.1:8069:8069"}
+    ports = {"flower": 5555, "gateway": 8600, "odoo": 8069}
+    assert published == {name: f"127.0.0.1:{port}:{port}" for name, port in ports.items()}
     assert COMPOSE["services"]["redis"]["networks"] == ["ledger"]
     assert COMPOSE["networks"]["ledger"]["internal"] is True
 
@@ -86,15 +96,16 @@ def test_compose_starts_its_services_again_and_asks_each_for_its_health() -> Non
             assert volume.partition(":")[0] in COMPOSE["volumes"], name
 
 
-def test_the_try_out_odoo_starts_only_when_asked_for() -> None:
-    assert {name for name, its in COMPOSE["services"].items() if "profiles" in its} == {"odoo", "postgres"}
+def test_the_gateway_and_the_try_out_odoo_start_only_when_asked_for() -> None:
+    profiles = {name: its["profiles"] for name, its in COMPOSE["services"].items() if "profiles" in its}
+    assert profiles == {"gateway": ["gateway"], "odoo": ["odoo"], "postgres": ["odoo"]}
     assert COMPOSE["services"]["odoo"]["image"] == "odoo:19"
 
 
 def test_no_secret_stands_in_a_recipe() -> None:
     for name, its in FLEET.items():
         assert its["env_file"] == ".env", name
-        assert set(its["environment"]) <= {"PURSER_BROKER_URL", "PURSER_LOG_FORMAT", "REMAP_SIGTERM"}, name
+        assert set(its["environment"]) <= HARMLESS, name
     recipes = ("Procfile", "docker-compose.yml", "Dockerfile", ".dockerignore")
     for recipe in recipes:
         assert not re.search(r"(?i)(password|secret|token|api_key)\s*[=:]\s*['\"]?\w", (ROOT / recipe).read_text()), (
@@ -168,6 +179,12 @@ class Running:
         self.all["flower"].wait_for("Flower: http://")
         assert flower_status(self.flower_port) == 401
         assert flower_status(self.flower_port, "purser:only for this test") == 200
+        self.all["gateway"].wait_for("the gateway listens")
+        assert gateway_status(self.gateway_port) == 200
+
+    @property
+    def gateway_port(self) -> int:
+        return int(self.env["PURSER_GATEWAY_PORT"])
 
 
 @pytest.fixture
@@ -196,6 +213,8 @@ def environment(broker_url: str) -> dict[str, str]:
         "PURSER_ODOO_LOGIN": "nobody",
         "PURSER_ODOO_API_KEY": "opens nothing",
         "PURSER_FLOWER_PASSWORD": "only for this test",
+        "PURSER_GATEWAY_SECRETS": f"/crm whsec_{base64.b64encode(b'only for this test' * 2).decode()}",
+        "PURSER_GATEWAY_PORT": str(free_port()),
     }
 
 
@@ -204,6 +223,13 @@ def flower_status(port: int, login: str = "") -> int:
     headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
     with contextlib.closing(connection):
         connection.request("GET", "/metrics", headers=headers)
+        return connection.getresponse().status
+
+
+def gateway_status(port: int) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", "/health/ready")
         return connection.getresponse().status
 
 
@@ -223,8 +249,9 @@ def test_every_command_of_compose_comes_up_is_healthy_and_stops_softly(
     recipe.env = environment("")
     broker_port = start_redis_of_compose(recipe, redis_server)
     here = {"redis": f"127.0.0.1:{broker_port}", "5555": str(recipe.flower_port), "0.0.0.0": "127.0.0.1"}
+    here["8600"] = str(recipe.gateway_port)
     for name, its in FLEET.items():
-        env = {k: v.replace("//redis:6379", f"//{here['redis']}") for k, v in its["environment"].items()}
+        env = {k: here.get(v, v).replace("//redis:6379", f"//{here['redis']}") for k, v in its["environment"].items()}
         recipe.start(name, [here.get(word, word) for word in its["command"]], env)
     recipe.everybody_is_there()
     for name, its in FLEET.items():
@@ -235,6 +262,7 @@ def test_every_command_of_compose_comes_up_is_healthy_and_stops_softly(
         recipe.all[name].popen.terminate()
     for name, its in FLEET.items():
         recipe.all[name].popen.wait(timeout=int(its["stop_grace_period"].removesuffix("s")))
+    assert recipe.all["gateway"].popen.returncode == 0
     for worker in ("front", "bulk"):
         assert recipe.all[worker].popen.returncode == 0
         assert "told to stop: nothing more is taken" in recipe.all[worker].written
@@ -266,7 +294,7 @@ def start_redis_of_compose(recipe: Running, redis_server: RedisServer) -> int:
 def health(service: Mapping[str, Any], recipe: Running, here: Mapping[str, str], name: str) -> str:
     """Run the check of a service as compose would, and give what is wrong."""
     kind, *words = service["healthcheck"]["test"]
-    words = [word.replace("$$", "$").replace("5555", here["5555"]) for word in words]
+    words = [word.replace("$$", "$").replace("5555", here["5555"]).replace("8600", here["8600"]) for word in words]
     argv = ["/bin/sh", "-c", *words] if kind == "CMD-SHELL" else words
     environ = {k: v.replace("//redis:6379", f"//{here['redis']}") for k, v in service["environment"].items()}
     done = subprocess.run(
@@ -290,6 +318,7 @@ def start_up(recipe: Running, home: Path) -> Process:
         process.wait_for(f"{name}@{socket.gethostname()} ready.")
     process.wait_for("beat: Starting")
     process.wait_for("flower | Flower: http://")
+    process.wait_for("the gateway listens")
     return process
 
 

@@ -63,6 +63,8 @@ class Calm:
                 slot = dt.datetime.fromisoformat(kwargs["slot"])
                 steps = scan.load_steps(kwargs["steps"])
                 apply.apply_steps(self.fleet, control=kwargs["control"], slot=slot, steps=steps)
+            case "purser.accept":
+                react.accept(self.fleet, kwargs["event"], holder=options["task_id"])
             case "purser.react":
                 react.react(self.fleet, kwargs["automation"], kwargs["event"])
             case _:

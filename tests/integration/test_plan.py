@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from events.fact import CloudEvent
+from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
 from ledger import Letter
 from purser.changes import Update

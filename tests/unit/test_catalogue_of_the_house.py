@@ -12,7 +12,11 @@ from tasks.house import catalogue
 def test_the_house_declares_its_controls_and_automations() -> None:
     found = catalogue()
     assert set(found.controls) >= {"missing-timesheets", "unbilled-work", "stale-drafts"}
-    assert set(found.automations) >= {"open-project"}
+    assert set(found.automations) >= {
+        *("open-project", "reach-milestone", "draft-invoice", "follow-up-invoice", "review-account"),
+        "ask-about-leave",
+    }
+    assert set(found.watches) >= {"opportunities", "invoices", "leaves"}
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ from console.controls import report
 from docs.examples.ask_for_reference import ask_for_reference
 from docs.examples.ownerless_projects import RunningProject, ownerless_projects
 from docs.generate import REFERENCE, pages
-from events.fact import read_event
+from events.envelope import read_event
 from events.opportunity import OpportunityWon
-from purser import Exempt, Kept, Ref, Scope, Watched
+from purser import Ensure, Exempt, Kept, Ref, Scope, Watched
 from purser.catalogue import Catalogue
 from purser.testing import judge, snapshot
 from tasks.house import catalogue
@@ -112,7 +112,7 @@ def test_every_command_that_is_named_exists_with_its_options(page: Path) -> None
 
 
 def test_a_command_or_option_that_does_not_exist_is_noticed() -> None:
-    text = "`purser cases lost` and `purser dead replay --everything`\n```\npurser outbound list # soon\n```\n"
+    text = "`purser cases lost` and `purser dead replay --everything`\n```\npurser outbound shout # soon\n```\n"
     assert [bool(complaint(words)) for words in commands(text)] == [True, True, True]
 
 
@@ -191,6 +191,9 @@ def test_the_readme_is_short() -> None:
         ("write-an-automation.md", "python", "ask_for_reference.py"),
         ("policies.md", "yaml", "policies.yaml"),
         ("emit-events.md", "json", "opportunity-won.json"),
+        ("emit-events.md", "py", "producers/with_celery.py"),
+        ("subscriptions.md", "python", "receive_events.py"),
+        ("subscriptions.md", "js", "receive_events.mjs"),
     ],
 )
 def test_a_page_shows_the_example_that_is_tested(page: str, language: str, example: str) -> None:
@@ -286,5 +289,6 @@ def test_the_example_automation_asks_the_salesperson_once() -> None:
     lead = ask_for_reference.reads[0].model_validate({"id": 42, "name": "Deal", "won_status": "won", "user_id": 5})
     given = snapshot(AS_OF, lead)
     (change,) = ask_for_reference(OpportunityWon(opportunity_id=42), given, **MappingProxyType({"weeks": 2}))
-    assert (change.kind, getattr(change, "key", "")) == ("ensure", "opportunity/42/reference")
-    assert getattr(change, "values", {})["date_deadline"] == dt.date(2026, 12, 6)
+    assert isinstance(change, Ensure)
+    assert (change.kind, change.key) == ("ensure", "opportunity/42/reference")
+    assert change.values["date_deadline"] == dt.date(2026, 12, 6)

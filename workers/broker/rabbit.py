@@ -31,10 +31,21 @@ def is_rabbitmq(url: str) -> bool:
     return urlsplit(url).scheme in ("amqp", "amqps", "pyamqp")
 
 
+def driver_url(url: str) -> str:
+    """Give an address that names the driver.
+
+    At `amqp://` kombu looks for another driver first, by an import that fails, for each new connection. A process
+    of the pool that is forked while a thread of the worker does so inherits the lock of that import, and would wait
+    for it for ever when it first sends something.
+    """
+    return f"py{url}" if urlsplit(url).scheme == "amqp" else url
+
+
 def settings_for(settings: Settings) -> dict[str, Any]:
     """Give what Celery is told for a RabbitMQ. Mistake when a task may run longer than the broker waits for it."""
     check_limits(settings)
     return {
+        "broker_url": driver_url(settings.broker),
         "broker_heartbeat": HEARTBEAT,
         "broker_connection_timeout": 5,
         "broker_transport_options": {

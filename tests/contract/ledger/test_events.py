@@ -58,3 +58,18 @@ def test_marking_one_event_marks_no_other(client: redis.Redis, pairs: list[tuple
 
     assert ledger.events.seen(*marked)
     assert not ledger.events.seen(*other)
+
+
+def test_a_page_of_events_is_asked_for_at_once_and_what_is_met_again_is_kept_on(
+    ledger: Ledger, client: redis.Redis
+) -> None:
+    assert ledger.events.known([]) == ()
+    ledger.events.mark("odoo", "e1")
+    (key,) = client.keys("*")
+    client.expire(key, 60)
+
+    assert ledger.events.known([("odoo", "e2"), ("odoo", "e1")], prolong=False) == (False, True)
+    assert client.ttl(key) <= 60
+    assert ledger.events.known([("odoo", "e1"), ("odoo", "e2")]) == (True, False)
+    assert client.ttl(key) > 29 * 86400
+    assert not ledger.events.seen("odoo", "e2")

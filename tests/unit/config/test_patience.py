@@ -53,6 +53,17 @@ def test_a_firm_that_says_nothing_gets_the_house_view() -> None:
     assert house.freezes == ()
 
 
+def test_what_goes_out_is_tried_over_a_day_unless_a_firm_says_otherwise() -> None:
+    house = policies("").retry("deliver", UnknownOutcome("x"))
+    assert house.waits == (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0)
+    assert (house.attempts, house.base, house.cap) == (7, 5.0, 36_000.0)
+    assert policies("").retry("deliver", Throttled("x", retry_after=1)).attempts == 30
+    more = policies("retries: {deliver: {attempts: 9}}").retry("deliver", Transient("x"))
+    assert (more.attempts, len(more.waits)) == (9, 6)
+    own = policies("retries: {'*': {base: 2, cap: 8}}").retry("deliver", Transient("x"))
+    assert (own.attempts, own.base, own.cap, own.waits) == (12, 2.0, 8.0, ())
+
+
 @pytest.mark.parametrize(
     ("value", "wanted"), [(5, 5.0), (0.5, 0.5), ("30", 30.0), ("30 s", 30.0), ("10 min", 600.0), ("2 hours", 7200.0)]
 )

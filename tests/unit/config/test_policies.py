@@ -22,6 +22,7 @@ from purser.errors import Mistake, UnknownOutcome
 from purser.model import Severity, Verdict
 from purser.reads import Domain, Row, Scope, Snapshot
 from purser.retry import RetryPolicy
+from purser.watch import Watch
 
 
 class Line(Row, model="account.analytic.line"):
@@ -157,22 +158,30 @@ def test_the_house_view_that_ships_fits_any_catalogue() -> None:
 def test_the_example_in_the_house_view_fits_what_ships() -> None:
     shipped = [
         importlib.import_module(f"tasks.{name}")
-        for name in ("controls.missing_timesheets", "automations.open_project")
+        for name in (
+            *("controls.missing_timesheets", "automations.open_project"),
+            *("watches.opportunities", "watches.orders", "watches.change_requests"),
+        )
     ]
-    declared = [one for module in shipped for one in vars(module).values() if isinstance(one, Control | Automation)]
+    kinds = (Control, Automation, Watch)
+    declared = [one for module in shipped for one in vars(module).values() if isinstance(one, kinds)]
     lines = HOUSE_VIEW.read_text(encoding="utf-8").splitlines()
     shown = [line.removeprefix("#   ") for line in lines if line.startswith("#   ")]
     assert [line for line in shown if re.fullmatch(r"\w+:", line)] == [
         "roles:",
         "controls:",
         "automations:",
+        "watches:",
         "retries:",
         "freezes:",
         "dead_letters:",
+        "ownership:",
+        "subscriptions:",
     ]
     policies = parse_policies(Catalogue.of(declared), "\n".join(["version: 1", *shown]), source="the example")
     assert policies.control("missing-timesheets").ladder[-1] == Rung("pmo", 3)
     assert not policies.automation("open-project").enabled
+    assert policies.watch("change-requests").tunables == {"tags": ("Change request",)}
     assert policies.retry("react", UnknownOutcome("x")) == RetryPolicy(attempts=15, base=30.0, cap=3600.0)
     assert [freeze.name for freeze in policies.freezes] == ["month-end"]
     assert policies.dead_letters.second_person_above == {"EUR": 10000}

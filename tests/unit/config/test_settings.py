@@ -20,9 +20,11 @@ COMPLETE = {
     "PURSER_ODOO_API_KEY": "key-of-the-bot",
     "PURSER_SENTRY_DSN": "https://public-part@sentry.example.com/1",
     "PURSER_FLOWER_PASSWORD": "flowerpass",
+    "PURSER_GATEWAY_SECRETS": "/crm whsec_c2lnbmluZy1rZXktb2YtdGhlLWNybS0wMQ==",
 }
-EVERYTHING: tuple[Need, ...] = ("broker", "ledger", "odoo", "flower")
-SECRETS = ("brokerpass", "key-of-the-bot", "public-part", "flowerpass")
+SIGNING = "whsec_c2lnbmluZy1rZXktb2YtdGhlLWNybS0wMQ=="
+EVERYTHING: tuple[Need, ...] = ("broker", "ledger", "odoo", "flower", "gateway")
+SECRETS = ("brokerpass", "key-of-the-bot", "public-part", "flowerpass", SIGNING)
 
 
 def load(*need: Need, **changed: str) -> Settings:
@@ -157,15 +159,17 @@ def test_a_child_process_can_load_the_same_settings() -> None:
 
 @pytest.mark.parametrize("name", Settings.file_names())
 def test_each_secret_may_stand_in_a_file(name: str, tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text("redis://:from-file@localhost/1\n")
     variable = name.removesuffix("_FILE")
+    written = f"/crm {SIGNING}" if variable == "PURSER_GATEWAY_SECRETS" else "redis://:from-file@localhost/1"
+    written = f"n8n {SIGNING}" if variable == "PURSER_OUTBOUND_SECRETS" else written
+    secret = tmp_path / "secret"
+    secret.write_text(f"{written}\n")
     environ = {**COMPLETE, name: str(secret)}
     environ.pop(variable, None)
     if variable.endswith("_API_KEY"):
         environ[variable.replace("_API_KEY", "_LOGIN")] = "bot"
     loaded = Settings.load(environ=environ).to_environ()
-    assert loaded[variable] == "redis://:from-file@localhost/1"
+    assert loaded[variable] == written
 
 
 def test_every_secret_has_a_file_form_and_nothing_else_has() -> None:
@@ -174,6 +178,8 @@ def test_every_secret_has_a_file_form_and_nothing_else_has() -> None:
         "PURSER_LEDGER_URL_FILE",
         "PURSER_SENTRY_DSN_FILE",
         "PURSER_FLOWER_PASSWORD_FILE",
+        "PURSER_GATEWAY_SECRETS_FILE",
+        "PURSER_OUTBOUND_SECRETS_FILE",
     }
     assert mistakes(environ={"PURSER_ODOO_DB_FILE": "x"})[0].startswith("PURSER_ODOO_DB_FILE is unknown")
 
@@ -229,7 +235,7 @@ def test_no_secret_has_a_default() -> None:
 def test_the_secrets_are_known_to_whoever_keeps_them_out_of_logs() -> None:
     settings = load(PURSER_LEDGER_URL="redis://:p%40ss@localhost/1")
     dsn = COMPLETE["PURSER_SENTRY_DSN"]
-    assert set(settings.secrets) == {"brokerpass", "key-of-the-bot", "flowerpass", dsn, "p%40ss", "p@ss"}
+    assert set(settings.secrets) == {"brokerpass", "key-of-the-bot", "flowerpass", SIGNING, dsn, "p%40ss", "p@ss"}
 
 
 def test_a_copy_keeps_its_secrets_and_still_does_not_print_them() -> None:
@@ -335,8 +341,10 @@ def test_the_example_loads_once_its_secrets_are_filled_in() -> None:
         "PURSER_LEDGER_URL",
         "PURSER_ODOO_API_KEY",
         "PURSER_FLOWER_PASSWORD",
+        "PURSER_GATEWAY_SECRETS",
     ]
     own = {"PURSER_BROKER_URL": "redis://localhost", "PURSER_ODOO_API_KEY": "k", "PURSER_FLOWER_PASSWORD": "p"}
+    own["PURSER_GATEWAY_SECRETS"] = f"/crm {SIGNING}"
     filled = {**given, **own}
     assert Settings.load(EVERYTHING, environ=filled).odoo_url == "https://odoo.example.com"
 

@@ -20,7 +20,8 @@ def test_automations_are_listed_with_the_fact_they_react_to(purser: Purser) -> N
 
 def test_an_automation_is_explained(purser: Purser) -> None:
     told = json.loads(purser("automations", "show", "open-project", "--json").stdout)
-    assert (told["on"], told["reads"]) == ("opportunity.won.v1", ["crm.lead"])
+    assert told["on"] == "opportunity.won.v1"
+    assert told["reads"] == ["crm.lead", "crm.tag", "project.project", "project.role", "project.tags", "res.users"]
     assert purser("automations", "show", "open-project").exit_code == 0
 
 
@@ -64,6 +65,16 @@ def test_a_dry_run_shows_each_field_now_and_then_and_writes_nothing(purser: Purs
     assert "partner_id" in table
     assert "Ada & Co" in table
     assert before == {model: len(odoo.rows(model)) for model in before}
+
+
+def test_a_dry_run_shows_what_would_be_refused_and_why(purser: Purser, odoo: Twin) -> None:
+    lead = odoo.seed("crm.lead", {"name": "Deal", "won_status": "won"})
+    Path("won.json").write_text(json.dumps({**WON, "data": {"opportunity_id": lead}}))
+    command = ("automations", "run", "open-project", "--event", "won.json", "--dry-run")
+    (told,) = json.loads(purser(*command, "--json", **_settings(odoo)).stdout)
+    assert told["fate"] == "would be refused"
+    assert "it has no customer" in told["why"]
+    assert "it has no customer" in purser(*command, **_settings(odoo)).stderr
 
 
 def test_a_wrong_event_is_told_before_a_missing_setting(purser: Purser) -> None:

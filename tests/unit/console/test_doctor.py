@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from config.policies import parse_policies
+from config.policies import load_policies, parse_policies
 from config.settings import Role
-from ledger import Health
+from ledger import Cursor, Health, Ledger
 from purser import Catalogue, Domain, Row, Scope, Severity, daily
 from purser.declare import Control
+from tasks.house import catalogue
 from tests.unit.console.conftest import Purser
-from workers.checks import Level, judge_count, judge_expiry, judge_ledger, rights_needed
+from workers.checks import Level, judge_count, judge_expiry, judge_feeds, judge_ledger, rights_needed
 
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 WELL = Health(
@@ -167,3 +168,32 @@ def test_a_wrong_policy_is_one_of_the_findings(purser: Purser) -> None:
     (check,) = [one for one in json.loads(result.stdout) if one["name"] == "policies"]
     assert check["level"] == "fail"
     assert "Did you mean `roles`?" in check["found"]
+
+
+def test_a_feed_that_falls_behind_is_told_and_what_is_not_applicable_is_not_waited_for() -> None:
+    policies = load_policies(catalogue())
+    now = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
+
+    def cursor(name: str, minutes: int, lacks: str = "") -> Cursor:
+        done = now - dt.timedelta(minutes=minutes)
+        return Cursor(name=f"feed/{name}", started=done, done=done, at=now, lacks=lacks)
+
+    (fine,) = judge_feeds(policies, [cursor("opportunities", 6), cursor("tickets", 999, "no model")], now)
+    assert (fine.level, fine.found) == (Level.OK, "in time, watches: 1")
+    (late,) = judge_feeds(policies, [cursor("opportunities", 6), cursor("leaves", 90)], now)
+    assert (late.level, late.found) == (Level.WARN, "behind: leaves 90 min")
+    assert list(judge_feeds(policies, [], now)) == []
+
+
+def test_a_subscription_that_cannot_be_signed_or_is_switched_off_is_told(operator: Purser, ledger: Ledger) -> None:
+    entry = "{to: 'https://x.example/y', events: [invoice.*], secret: n8n}"
+    Path("firm.yaml").write_text(f"version: 1\nsubscriptions:\n  n8n: {entry}\n")
+    secrets = "n8n whsec_" + "QUJD" * 8
+
+    def told(**environ: str) -> list[tuple[str, str]]:
+        checks = json.loads(operator("doctor", "--json", PURSER_POLICIES="firm.yaml", **environ).stdout)
+        return [(one["level"], one["found"]) for one in checks if one["name"] == "subscriptions"]
+
+    assert told(PURSER_OUTBOUND_SECRETS=secrets) == [("ok", "1 can be signed; `purser outbound list`")]
+    ledger.outbound.switch_off("n8n", why="410")
+    assert [level for level, _ in told()] == ["fail", "warn"]

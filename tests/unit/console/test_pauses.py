@@ -9,7 +9,9 @@ from ledger import Ledger
 from tests.unit.console.conftest import Purser
 
 
-@pytest.mark.parametrize("target", ["all", "queue:apply", "control:unbilled-work", "automation:open-project"])
+@pytest.mark.parametrize(
+    "target", ["all", "queue:apply", "control:unbilled-work", "automation:open-project", "watch:leaves"]
+)
 def test_a_pause_is_made_listed_and_ended(operator: Purser, ledger: Ledger, target: str) -> None:
     paused = operator("pause", target, "--note", "month end")
     assert paused.exit_code == 0, paused.stderr
@@ -46,6 +48,7 @@ def test_a_pause_until_a_moment_is_in_utc_unless_it_says_otherwise(operator: Pur
         (("everything", "--note", "x"), "write all, queue:NAME"),
         (("queue:aply", "--note", "x"), "Did you mean `apply`?"),
         (("control:unbilled-wrk", "--note", "x"), "Did you mean `unbilled-work`?"),
+        (("watch:leafs", "--note", "x"), "Did you mean `leaves`?"),
         (("automation:open-projekt", "--note", "x"), "Did you mean `open-project`?"),
         (("all", "--note", " "), "--note is empty"),
         (("all", "--note", "x", "--for", "soon"), "write 30m"),

@@ -73,3 +73,12 @@ def test_how_long_the_fleet_waits_and_when_it_stands_still_is_shown(purser: Purs
     shown = purser("policies", "show", "--file", "firm.yaml", COLUMNS="200").stdout
     assert "month-end" in shown
     assert "30 s" in shown
+
+
+def test_who_tells_master_data_is_shown(purser: Purser) -> None:
+    Path("firm.yaml").write_text("version: 1\nownership: {customer: [/crm], resource: []}\n")
+    told = json.loads(purser("policies", "show", "--file", "firm.yaml", "--json").stdout)
+    assert told["ownership"] == {"customer": ["/crm"], "resource": []}
+    shown = purser("policies", "show", "--file", "firm.yaml").stdout
+    assert "tells of a customer" in shown
+    assert "Odoo alone" in shown

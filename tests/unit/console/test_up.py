@@ -1,5 +1,6 @@
 """`purser up` runs every role on this machine, told everything by its environment and nothing by its command line."""
 
+import base64
 import io
 from pathlib import Path
 
@@ -16,6 +17,7 @@ ODOO = {
     "PURSER_ODOO_LOGIN": "bot",
     "PURSER_ODOO_API_KEY": "k3y",
 }
+FLEET = [name for name in ROLES if name != "gateway"]
 BROKER = {"PURSER_BROKER_URL": "redis://:s3cret@redis.example.com/2"}
 
 
@@ -26,16 +28,29 @@ def planned(home: Path, environ: dict[str, str], *, concurrency: int = 2) -> dic
 
 def test_a_broker_of_the_environment_is_used_and_no_server_is_started(tmp_path: Path) -> None:
     run = planned(tmp_path, {**ODOO, **BROKER})
-    assert list(run) == list(ROLES)
+    assert list(run) == FLEET
     assert {command.env["PURSER_BROKER_URL"] for command in run.values()} == {BROKER["PURSER_BROKER_URL"]}
+
+
+def test_the_gateway_runs_where_somebody_may_send_or_where_it_is_asked_for(tmp_path: Path) -> None:
+    secret = f"whsec_{base64.b64encode(bytes(range(32))).decode()}"
+    run = planned(tmp_path, {**ODOO, **BROKER, "PURSER_GATEWAY_SECRETS": f"/crm {secret}"})
+    assert list(run) == list(ROLES)
+    assert run["gateway"].argv[-1] == "gateway"
+    assert secret not in repr(run)
+
+    told = Settings.load(environ={**ODOO, **BROKER})
+    plan = make_plan(told, home=tmp_path, server=None, flower_port=None, gateway=True)
+    *_, gateway = commands(plan, 2, {})
+    assert gateway.argv[-2:] == ("gateway", "--hooks-only")
 
 
 def test_without_a_broker_a_server_starts_first_and_stops_last(tmp_path: Path) -> None:
     with claim(tmp_path) as server:
         plan = make_plan(Settings.load(environ=ODOO), home=tmp_path, server=server, flower_port=None)
         run = {command.name: command for command in commands(plan, 2, ODOO)}
-    assert list(run) == ["redis", *ROLES]
-    assert run["redis"].stage < min(run[name].stage for name in ROLES)
+    assert list(run) == ["redis", *FLEET]
+    assert run["redis"].stage < min(run[name].stage for name in FLEET)
     assert run["bulk"].env["PURSER_BROKER_URL"] == run["bulk"].env["PURSER_LEDGER_URL"] == server.url
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from events.fact import MAX_BYTES, CloudEvent, known_facts, read_event
+from events.envelope import MAX_BYTES, CloudEvent, read_event
+from events.fact import known_facts
 from events.opportunity import OpportunityWon
 from purser.errors import Permanent
 

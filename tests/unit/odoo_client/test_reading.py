@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from odoo_client import FieldInfo
-from odoo_client.reading import PAGE, pages, read, read_all
+from odoo_client import FieldInfo, Sight
+from odoo_client.faults import Denied
+from odoo_client.reading import PAGE, count, look, pages, read, read_all
 from odoo_client.wire import Request, Version
-from purser import IF_KNOWN, Group, GroupDate, GroupId, Row, Scope, Snapshot, by, total
+from purser import IF_KNOWN, Group, GroupDate, GroupId, Moment, Ref, Row, Scope, Snapshot, by, total
 from purser.errors import NotApplicable, Permanent, Transient
 
 AS_OF = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
@@ -166,3 +167,70 @@ def test_what_was_given_is_not_read_again() -> None:
     snapshot = read_all(server, [Thing], as_of=AS_OF, tunables={}, event=None, watched=(), given=given)
     assert snapshot.kinds() == (Thing,)
     assert server.asked == []
+
+
+# ------------------------------------------------------------------------------ watching --
+
+
+class Watched(Row, model="x.thing", active_test=False):
+    name: str
+    done: Moment | None = None
+    extra: Annotated[str | None, IF_KNOWN] = Field(None, alias="x_extra")
+
+    @classmethod
+    def domain(cls, scope: Scope) -> list[Any] | None:
+        return None if scope.tunables.get("none") else [*scope.look, ("done", "!=", False)]
+
+
+def sight(server: Server, *, limit: int = 2, after: int = 0, **tunables: Any) -> Sight:
+    since = [("write_date", ">=", AS_OF)]
+    return look(server, Watched, since, as_of=AS_OF, tunables=tunables, after=after, limit=limit)
+
+
+def test_looking_reads_one_page_from_an_id_on_and_says_whether_more_may_come() -> None:
+    rows = [{"id": 5, "name": "a", "done": "2026-03-01 10:00:00"}, {"id": 9, "name": "b", "done": False}]
+    server = Server([rows, []], known=("id", "name", "done"))
+    first = sight(server, after=3)
+    assert ([row.id for row in first.rows], first.last, first.has_more) == ([5, 9], 9, True)
+    asked = server.asked[0]
+    assert asked.arguments["domain"] == [("write_date", ">=", AS_OF), ("id", ">", 3), ("done", "!=", False)]
+    assert (asked.arguments["fields"], asked.arguments["limit"], asked.arguments["order"]) == (
+        ["name", "done"],
+        2,
+        "id",
+    )
+    assert dict(asked.context) == {"active_test": False}
+    assert sight(server, after=9) == Sight()
+
+
+def test_looking_leaves_out_a_record_that_does_not_fit_and_names_it() -> None:
+    rows = [{"id": 5, "name": False, "done": False}, {"id": 6, "name": "b", "done": False}]
+    found = sight(Server([rows], known=("id", "name", "done")))
+    assert [row.id for row in found.rows] == [6]
+    assert list(found.unfit) == [Ref("x.thing", 5)]
+
+
+def test_looking_at_what_this_database_lacks_asks_it_nothing() -> None:
+    server = Server([], known=("id", "name"))
+    with pytest.raises(NotApplicable, match=r"x.thing has no field done here"):
+        sight(server)
+    assert server.asked == []
+    assert sight(server, none=True) == Sight()
+
+
+def test_looking_without_the_right_is_not_applicable() -> None:
+    with pytest.raises(NotApplicable, match=r"may not read x.thing"):
+        sight(Server([Denied("no")], known=("id", "name", "done")))
+
+
+def test_before_odoo_15_bare_ids_are_made_here() -> None:
+    server = Server([[{"id": 5, "name": "a", "done": False}]], known=("id", "name", "done"), at=(14, 0))
+    assert len(sight(server).rows) == 1
+    assert "load" not in server.asked[0].arguments
+
+
+def test_counting_asks_for_what_looking_would_read() -> None:
+    server = Server([12], known=("id", "name", "done"))
+    assert count(server, Watched, [("id", "=", 1)], as_of=AS_OF, tunables={}) == 12
+    assert server.asked[0].arguments["domain"] == [("id", "=", 1), ("done", "!=", False)]
+    assert count(server, Watched, [], as_of=AS_OF, tunables={"none": True}) == 0

@@ -61,6 +61,19 @@ def test_a_senseless_wish_for_patience_has_an_end() -> None:
     assert decision == Retry(6 * 3600.0)
 
 
+def test_waits_that_are_named_one_by_one_are_kept_and_the_last_one_stays() -> None:
+    policy = RetryPolicy(attempts=5, waits=(5.0, 300.0))
+    shorter = [decide(policy, Transient("x"), attempt=n, rng=shortest) for n in (1, 2, 3, 4)]
+    longer = [decide(policy, Transient("x"), attempt=n, rng=longest) for n in (1, 2)]
+    assert shorter == [Retry(5.0), Retry(300.0), Retry(300.0), Retry(300.0)]
+    assert longer == [Retry(5.5), Retry(330.0)]
+    assert decide(policy, Transient("x"), attempt=5, rng=longest) == DeadLetter("attempts spent")
+    asked = decide(policy, Throttled("x", retry_after=60), attempt=2, rng=shortest)
+    assert asked == Retry(60.0), "a server that says when is asked again then, sooner or later than usual"
+    with pytest.raises(ValueError, match="longer than nothing"):
+        RetryPolicy(waits=(0.0,))
+
+
 @given(st.integers(1, 200), st.integers(0, 2**32), st.floats(0, 6 * 3600))
 def test_a_wait_stays_within_its_bound_and_keeps_what_was_asked_for(attempt: int, seed: int, patience: float) -> None:
     policy, rng = RetryPolicy(attempts=1000, base=0.5, cap=10.0), random.Random(seed).uniform

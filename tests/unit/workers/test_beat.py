@@ -11,7 +11,7 @@ from celery.beat import ScheduleEntry
 
 from purser.cadence import Cadence, parse_cadence
 from purser.errors import Transient
-from schedules.beat import BeatEntry
+from schedules.beat import BeatEntry, beat_entries
 from schedules.slots import latest_slot, slots_between, stagger
 from workers.beat import AGAIN, LONGEST_NAP, SlotSchedule, beat_schedule
 from workers.clock import FleetClock, utc_now
@@ -47,7 +47,7 @@ class Beat:
     """A beat process with one control, which looks as often as it is told to."""
 
     def __init__(self, cadence: Cadence, clock: FleetClock) -> None:
-        entry = BeatEntry(control="a-control", cadence=cadence, offset=stagger("a-control", cadence))
+        entry = BeatEntry(kind="control", name="a-control", cadence=cadence, offset=stagger("a-control", cadence))
         (one,) = beat_schedule([entry], BERLIN, clock).values()
         self._entry = ScheduleEntry(name="x", **one)
         self._wakes_at = 0.0
@@ -137,6 +137,16 @@ def test_beat_never_sleeps_past_the_next_slot_nor_longer_than_a_minute(text: str
         assert 0 < nap <= LONGEST_NAP
         naps[slots_between(cadence, moment, moment + dt.timedelta(seconds=nap), BERLIN) == 0] += 1
     assert set(naps) == {True}
+
+
+def test_a_control_is_emitted_as_a_scan_and_a_watch_as_a_feed() -> None:
+    cadence = parse_cadence("every 15 minutes")
+    entries = [*beat_entries("control", {"a-control": cadence}), *beat_entries("watch", {"deals": cadence})]
+    schedule = beat_schedule(entries, BERLIN)
+    assert {name: (one["task"], one["kwargs"]) for name, one in schedule.items()} == {
+        "scan a-control": ("purser.scan", {"control": "a-control"}),
+        "feed deals": ("purser.feed", {"watch": "deals"}),
+    }
 
 
 def test_schedules_are_equal_by_what_they_say_and_can_be_kept() -> None:

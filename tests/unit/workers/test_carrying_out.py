@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from config.settings import Settings
-from events.fact import CloudEvent
+from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
 from odoo_client import Outcome, Status
 from purser import Ensure, Note, Perform, Ref
@@ -76,7 +76,7 @@ def test_a_billing_bot_of_its_own_is_another_user_and_none_is_the_one_that_write
 
 def reacting(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, *changes: Change) -> Callable[[], Any]:
     """Give what lets an automation react that decides for these changes."""
-    monkeypatch.setattr(react, "decide", lambda *_: changes)
+    monkeypatch.setattr(react, "decide", lambda *_: react.Decision(changes))
     event = CloudEvent.wrap(OpportunityWon(opportunity_id=1), source="/test", time=START)
     return lambda: react.react(fleet, "open-project", event.model_dump(mode="json", exclude_none=True))
 

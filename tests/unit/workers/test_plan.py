@@ -137,6 +137,16 @@ def test_what_no_task_of_this_release_can_read_is_called_so(away: Fleet, of: Let
     assert found.changes == ()
 
 
+def test_a_feed_and_a_look_read_again_and_tell_what_is_true_by_then(away: Fleet) -> None:
+    feed = one(away, dead("purser.feed", {"watch": "opportunities"}))
+    look = one(away, dead("purser.look", {"model": "crm.lead", "id": 7}))
+    assert (feed.fate, look.fate) == (Fate.APPLY, Fate.APPLY)
+    assert "opportunities" in look.why
+    nobody = one(away, dead("purser.look", {"model": "res.country", "id": 7}))
+    assert (nobody.fate, nobody.why) == (Fate.UNKNOWN, "no watch looks at `res.country`")
+    assert one(away, dead("purser.feed", {"watch": "gone"})).fate is Fate.UNKNOWN
+
+
 def test_arguments_by_place_are_read_as_by_name(away: Fleet) -> None:
     found = one(away, dead("purser.scan", body=json.dumps([[CONTROL], {}, {}]).encode()))
     assert found.fate is Fate.APPLY

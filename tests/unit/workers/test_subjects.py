@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from events.fact import CloudEvent
+from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
 from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.changes import Update
 from purser.model import Ref, Severity
 from purser.reconcile import Step
-from workers.letters import subjects_of
+from workers.letters import covers_of, subjects_of
 from workers.scan import dump_steps
 
 NOW = dt.datetime(2026, 11, 16, 8, 0, tzinfo=dt.UTC)
@@ -45,10 +45,19 @@ def test_an_event_is_about_its_subject_or_the_record_of_its_fact(task: str) -> N
     assert subjects_of(task, {"event": event(subject="the big deal")}) == ("crm.lead/42",)
 
 
+def test_a_look_is_about_its_record_and_a_feed_does_what_the_next_one_does_again() -> None:
+    assert subjects_of("purser.look", {"model": "crm.lead", "id": 42}) == ("crm.lead/42",)
+    assert covers_of("purser.feed", {"watch": "opportunities"}) == "feed/opportunities"
+    assert covers_of("purser.scan", {"control": "stale-drafts"}) == "scan/stale-drafts"
+    assert covers_of("purser.look", {"model": "crm.lead", "id": 42}) == ""
+
+
 @pytest.mark.parametrize(
     ("task", "values"),
     [
         ("purser.scan", {"control": "stale-drafts"}),
+        ("purser.look", {"model": "crm.lead", "id": "42"}),
+        ("purser.look", {"model": 7}),
         ("purser.apply", {"steps": "all of them"}),
         ("purser.apply", {"steps": [None, {"memory": {"key": {"subject": {"model": "?", "id": "x"}}}}]}),
         ("purser.react", {"event": "won"}),

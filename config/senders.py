@@ -1,0 +1,33 @@
+"""Who may send events over HTTP: each source has secrets of its own, several while they are exchanged."""
+
+from dataclasses import dataclass, field
+
+from config.signing import read_keys
+from purser.errors import Mistake
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A source and the keys it signs with."""
+
+    source: str
+    keys: tuple[bytes, ...] = field(repr=False)
+
+    def speaks_for(self, source: str) -> bool:
+        """Say whether events of this source are its own: `/crm` speaks for `/crm` and `/crm/eu`, not for `/crmx`."""
+        return source == self.source or source.startswith(f"{self.source}/")
+
+
+def read_senders(text: str) -> tuple[Sender, ...]:
+    """Read `/crm whsec_... whsec_...; /billing whsec_...` (`read_keys`). Mistake says what is wrong."""
+    senders = tuple(Sender(name.rstrip("/"), keys) for name, keys in read_keys(text).items())
+    if any(not one.source for one in senders):
+        raise Mistake("the source `/` is named, which would speak for everybody")
+    _no_two_alike("source", [one.source for one in senders])
+    _no_two_alike("secret", [key for one in senders for key in one.keys])
+    return senders
+
+
+def _no_two_alike(what: str, values: list[str] | list[bytes]) -> None:
+    if len(set(values)) < len(values):
+        raise Mistake(f"the same {what} stands in two places: each {what} belongs to one sender, once")

@@ -1,0 +1,134 @@
+"""An event comes alone, among others, or with its envelope in headers. Source: CloudEvents 1.0.2, HTTP binding."""
+
+import enum
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from pydantic_core import from_json
+
+from events.envelope import MAX_BYTES, CloudEvent, read_event
+from events.fact import Fact
+from events.signature import ID
+from gateway.limits import MOST_EVENTS
+from gateway.problems import Place, Problem
+from purser.errors import Permanent
+
+ENVELOPE, BATCH, PLAIN = "application/cloudevents+json", "application/cloudevents-batch+json", "application/json"
+_HEADER = "ce-"
+
+
+class Form(enum.Enum):
+    """How a request holds its events."""
+
+    STRUCTURED = enum.auto()
+    """The body is an envelope."""
+    BATCH = enum.auto()
+    """The body is a list of envelopes."""
+    BINARY = enum.auto()
+    """The body is `data`; the rest of the envelope is in headers named `ce-...`."""
+
+
+def form_of(headers: Mapping[str, str]) -> Form:
+    """Tell the form by the headers alone, or raise a Problem."""
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "the body is compressed: send it as it is", headers={"accept-encoding": "identity"})
+    told, _, parameters = headers.get("content-type", "").lower().partition(";")
+    charset = parameters.replace(" ", "").replace('"', "")
+    if "charset=" in charset and "charset=utf-8" not in charset:
+        raise _unread()
+    match told.strip():
+        case "application/cloudevents+json":
+            return Form.STRUCTURED
+        case "application/cloudevents-batch+json":
+            return Form.BATCH
+        case "application/json":
+            return Form.BINARY if any(name.startswith(_HEADER) for name in headers) else Form.STRUCTURED
+    raise _unread()
+
+
+def _unread() -> Problem:
+    forms = f"{ENVELOPE}, {BATCH}, {PLAIN}"
+    return Problem(415, f"the content type is none of {forms}, in UTF-8", headers={"accept": forms})
+
+
+def events_in(form: Form, headers: Mapping[str, str], body: bytes) -> list[Any]:
+    """Give the events of a request as they stand in it."""
+    read = _json(body)
+    match form:
+        case Form.STRUCTURED:
+            return [read]
+        case Form.BINARY:
+            return [{**_attributes(headers), "data": read}]
+        case Form.BATCH:
+            if not isinstance(read, list):
+                raise _wrong([Place(reason="a batch is a list of events")])
+            if len(read) > MOST_EVENTS:
+                raise Problem(413, f"the batch has {len(read)} events and may have {MOST_EVENTS}: send several")
+            return read
+
+
+def _json(body: bytes) -> Any:
+    """Read strictly: no NaN, no half of a character, no nesting without an end."""
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise _wrong([Place(reason=f"the body is not JSON: {error}")]) from None
+
+
+def _attributes(headers: Mapping[str, str]) -> dict[str, str]:
+    """Give what the headers say of the envelope. The signature covers none of them but the id of the message."""
+    if headers.get(f"{_HEADER}id") != headers.get(ID):
+        raise Problem(401, f"{ID} must be the same as {_HEADER}id: the signature covers no other header")
+    told = {name.removeprefix(_HEADER): value for name, value in headers.items() if name.startswith(_HEADER)}
+    try:
+        return {name: unquote(value, errors="strict") for name, value in told.items()}
+    except UnicodeDecodeError:
+        raise _wrong([Place(reason=f"a header {_HEADER}... is not percent-encoded UTF-8")]) from None
+
+
+# ---------------------------------------------------------------------------------- checks --
+
+
+def checked(raw: list[Any]) -> list[tuple[CloudEvent, Fact]]:
+    """Give the events and the facts they carry; a Problem lists all that is wrong with any of them."""
+    read: list[tuple[CloudEvent, Fact]] = []
+    wrong: list[Place] = []
+    for number, one in enumerate(raw):
+        try:
+            read.append(_checked(one))
+        except Permanent as error:
+            wrong.append(Place(event=number, reason=str(error)))
+    if wrong:
+        raise _wrong(wrong)
+    return read
+
+
+def _checked(raw: Any) -> tuple[CloudEvent, Fact]:
+    if not isinstance(raw, dict):
+        raise Permanent("an event is an object")
+    envelope, fact = read_event(raw)
+    for name in ("id", "source", "type", "subject"):
+        if any(_is_control(letter) for letter in getattr(envelope, name) or ""):
+            raise Permanent(f"{name}: it holds a control character")
+    for name, value in (envelope.model_extra or {}).items():
+        if not (name.isascii() and name.isalnum() and name == name.lower() and len(name) <= 20):
+            raise Permanent("an extension attribute has a name other than 1 to 20 of a-z and 0-9")
+        if not isinstance(value, (str, int)):
+            raise Permanent(f"{name}: an extension attribute is a text, a whole number, true or false")
+    size = len(json.dumps(raw))
+    if size > MAX_BYTES:
+        raise Permanent(f"the event has {size} bytes; {MAX_BYTES} are allowed: send ids, not documents")
+    return envelope, fact
+
+
+def _is_control(letter: str) -> bool:
+    return letter < " " or "\x7f" <= letter <= "\x9f"
+
+
+def _wrong(places: list[Place]) -> Problem:
+    first = places[0]
+    where = "" if first.event is None else f"event {first.event}: "
+    more = f", and {len(places) - 1} more" if len(places) > 1 else ""
+    return Problem(422, f"{where}{first.reason}{more}", errors=places)

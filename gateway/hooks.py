@@ -1,0 +1,135 @@
+"""`POST /hooks/odoo/<token>`: a rule in Odoo says that a record changed, and is believed nothing but which record.
+
+Odoo waits for one second, inside the click of a person, and never asks again. So the answer comes at once, and a hook
+that cannot be taken is counted and let go: the change feed finds the same record later.
+"""
+
+import hashlib
+from functools import partial
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import JSONResponse
+from pydantic_core import from_json
+
+from config.settings import Settings
+from gateway.hands import Hands
+from gateway.limits import Room, read_body
+from gateway.porter import note
+from gateway.problems import Place, Problem, documented
+from ledger import HookRule
+from purser.errors import Transient
+from purser.model import Ref
+from workers.fleet import Fleet
+from workers.telling import look
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 0.08
+"""Seconds after which a hook is answered with 503: a person waits. What was begun by then still ends well."""
+
+MOST_ID = 2**31 - 1
+"""Odoo's ids are 32-bit integers."""
+
+
+class Hooks:
+    """Takes what automation rules of Odoo post."""
+
+    def __init__(
+        self, fleet: Fleet, settings: Settings, hands: Hands, *, room: Room, within: float = AT_ONCE
+    ) -> None:
+        self._fleet, self._settings, self._hands = fleet, settings, hands
+        self._room, self._within = room, within
+        self.missed = 0
+        """How many hooks of known shape could not be passed on since the start."""
+
+    def routes(self) -> APIRouter:
+        """Give the route."""
+        router = APIRouter(tags=["hooks"])
+        router.add_api_route(
+            "/hooks/odoo/{token}",
+            self._post,
+            methods=["POST"],
+            name="hook",
+            summary="Say that a record changed in Odoo",
+            description="For automation rules of Odoo, each with a token. Of the body `_model` and `_id` count.",
+            status_code=202,
+            response_description="Somebody will look at the record.",
+            responses=documented(400, 403, 404, 408, 413, 422, 503),
+            openapi_extra=_REQUEST,
+        )
+        return router
+
+    async def _post(
+        self, request: Request, token: Annotated[str, Path(description="The rule's token.")]
+    ) -> JSONResponse:
+        most = self._settings.gateway_body_limit
+        with self._room.taken():
+            body = await read_body(request, most=most, within=self._settings.gateway_read_timeout)
+        try:
+            rule = await self._hands.do(partial(self._take, token, body), within=self._within)
+        except (Transient, TimeoutError) as error:
+            self.missed += 1
+            log.warning("a hook is missed", why=type(error).__name__, missed=self.missed)
+            raise Problem(503, "the fleet cannot take this now; the change feed will find it") from None
+        note(request, rule=rule.rule)
+        return JSONResponse({}, status_code=202)
+
+    def _take(self, token: str, body: bytes) -> HookRule:
+        rule = self._fleet.ledger.hooks.find(hashlib.sha256(token.encode("utf-8", "replace")).hexdigest())
+        if rule is None:
+            raise Problem(404, "there is nothing here")
+        record = _record(body)
+        if record.model not in rule.models:
+            raise Problem(403, f"this rule may not speak of the model it names; it may of {', '.join(rule.models)}")
+        look(self._fleet, record, at_once=True)
+        self._remember(rule)
+        return rule
+
+    def _remember(self, rule: HookRule) -> None:
+        """Keep when a rule was heard. The look is on its queue by now: that the ledger goes away changes nothing."""
+        try:
+            self._fleet.ledger.hooks.heard(rule.rule, self._fleet.now())
+        except Transient as error:
+            log.warning("a hook was taken and is not remembered", why=type(error).__name__)
+
+
+def _record(body: bytes) -> Ref:
+    """Read the only two things that are believed."""
+    try:
+        told = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise _wrong(f"the body is not JSON: {error}") from None
+    if not isinstance(told, dict):
+        raise _wrong("the body is no object")
+    model, number = told.get("_model"), told.get("_id")
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= MOST_ID:
+        raise _wrong("_id: it is no id of a record")
+    try:
+        return Ref(model if isinstance(model, str) else "", number)
+    except ValueError:
+        raise _wrong("_model: it is no name of a model") from None
+
+
+def _wrong(reason: str) -> Problem:
+    return Problem(422, reason, errors=[Place(reason=reason)])
+
+
+_REQUEST: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["_model", "_id"],
+                    "properties": {
+                        "_model": {"type": "string"},
+                        "_id": {"type": "integer", "minimum": 1, "maximum": MOST_ID},
+                    },
+                }
+            }
+        },
+    }
+}

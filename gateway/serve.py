@@ -1,0 +1,82 @@
+"""The gateway listens until it is told to stop, and then answers what it has begun."""
+
+import signal
+import socket
+import sys
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from config.logs import setup_logs
+from config.sentry import setup_sentry
+from config.settings import Need, Settings
+from gateway.app import build
+from purser.errors import Mistake
+
+log = structlog.get_logger(__name__)
+
+HOOKS_ONLY = "--hooks-only"
+GRACE = 10
+"""Seconds in which requests that were begun may end."""
+
+MOST_CONNECTIONS = 1000
+KEPT_OPEN = 30
+"""Seconds for which a connection without a request stays open."""
+
+
+def main() -> None:
+    """Be the gateway of the environment."""
+    signal.signal(signal.SIGTERM, _end)  # also while we start; uvicorn takes it over, and hands it back at the end
+    need: tuple[Need, ...] = ("broker", "ledger") if HOOKS_ONLY in sys.argv[1:] else ("broker", "ledger", "gateway")
+    settings = Settings.load(need=need)
+    setup_logs(settings)
+    setup_sentry(settings)
+    serve(settings)
+
+
+def serve(settings: Settings) -> None:
+    """Listen where the settings say."""
+    with listening(settings.gateway_host, settings.gateway_port) as listener:
+        config = uvicorn.Config(
+            build(settings),
+            log_config=None,
+            log_level="warning",
+            access_log=False,  # it would show the tokens of hooks
+            http="h11",
+            ws="none",
+            lifespan="on",
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_keep_alive=KEPT_OPEN,
+            timeout_graceful_shutdown=GRACE,
+        )
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        sources = [sender.source for sender in settings.senders]
+        log.info("the gateway listens", address=f"http://{shown}:{port}", sources=sources)
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Bind a socket, or raise Mistake.
+
+    It says that it is TCP: asyncio lets only those send at once. Others keep the end of an answer back until its
+    beginning is confirmed, for 40 ms each time.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        what = f"the gateway cannot listen on {host}:{port}: {getattr(error, 'strerror', error)}"
+        raise Mistake(f"{what}. Choose another PURSER_GATEWAY_HOST or PURSER_GATEWAY_PORT") from None
+    return listener
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)

@@ -1,0 +1,30 @@
+"""A request is from the source whose secret has signed it; only then is anything in it believed."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+from config.senders import Sender
+from events.signature import Unsigned, verify
+from gateway.problems import Problem
+
+
+class Sources:
+    """Who may send."""
+
+    def __init__(self, senders: Sequence[Sender]) -> None:
+        self._senders = tuple(senders)
+
+    def who_signed(self, headers: Mapping[str, str], body: bytes, *, now: dt.datetime) -> Sender:
+        """Give the sender of a request by its signature, or raise a Problem."""
+        try:
+            verify([key for sender in self._senders for key in sender.keys], headers, body, now=now)
+        except Unsigned as error:
+            raise Problem(401, str(error)) from None
+        return next(sender for sender in self._senders if _signed_by(sender, headers, body, now))
+
+
+def _signed_by(sender: Sender, headers: Mapping[str, str], body: bytes, now: dt.datetime) -> bool:
+    try:
+        return bool(verify(sender.keys, headers, body, now=now))
+    except Unsigned:
+        return False

@@ -1,0 +1,120 @@
+"""What is ready to be billed becomes a draft invoice, once; what finance should see first becomes its task instead.
+
+Odoo's own wizard makes the draft, by the receipt action (`purser odoo setup`): draft and receipt are one transaction.
+Nothing is ever posted: that is for people, and the bot's rights do not allow it. What is over `review_above` in the
+currency of the order, what has a line with a discount beyond `standard_discount` percent, and what would become a
+credit note is put before `reviewer` (a login; else the salesperson) as an activity on the order.
+
+The amount that is compared is untaxed, and everything that is due now: with a last day of time it may be a little
+more than the draft will say.
+"""
+
+import datetime as dt
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from html import escape
+from typing import Literal
+
+from events.billing import BillingReady
+from purser import Change, Note, Perform, Snapshot, activity, automation
+from purser.errors import Refusal
+from tasks.rows.billing import BillingAddress, LineOfOrder, OrderToBill, Reviewer
+from tasks.rows.sales import CONFIRMED, Askable
+
+Detail = Literal["street", "city", "country", "vat", "email"]
+
+
+@automation("draft-invoice", on=BillingReady, reads=(OrderToBill, LineOfOrder, BillingAddress, Reviewer, Askable))
+def draft_invoice(
+    event: BillingReady,
+    snapshot: Snapshot,
+    *,
+    review_above: Decimal = Decimal(10_000),
+    standard_discount: Decimal = Decimal(10),
+    reviewer: str = "",
+    review_days: int = 2,
+    mandatory: tuple[Detail, ...] = (),
+) -> Iterator[Change]:
+    """What is ready to be billed becomes a draft invoice, once; what finance should see first becomes its task."""
+    order = snapshot.get(OrderToBill, event.order_id)
+    lines = snapshot.rows(LineOfOrder)
+    if order is None or order.state == "cancel" or (order.invoice_ids and not lines):
+        return  # taken back, or all of it is on an invoice by now, a draft or more
+    if missing := list(_missing(order, lines, snapshot, mandatory)):
+        raise Refusal(f"{order.ref} is not billed: there is no {', no '.join(missing)}. Mend that, then try again")
+    key = f"order/{order.id}/invoice/{_occasion(event, lines)}"
+    if reasons := list(_reasons(order, lines, review_above, standard_discount)):
+        yield activity(
+            key=f"{key}/review",
+            on=order.ref,
+            summary=f"{order.name}: look over it, then draft the invoice",
+            note=f"<p>Ready to be billed{escape(_because(event))}. {escape(' '.join(reasons))}</p>",
+            user_id=_reviewer(order, reviewer, snapshot),
+            deadline=snapshot.as_of.date() + dt.timedelta(days=review_days),
+        )
+        return
+    # The note comes first: once the draft is there, nothing is left to be said of it.
+    yield Note(on=order.ref, key=f"{key}/note", body=f"Ready to be billed{_because(event)}. A draft invoice follows.")
+    arguments = {} if event.until is None else {"until": event.until}
+    yield Perform(operation="order.draft-invoice", on=order.ref, key=key, arguments=arguments)
+
+
+def _missing(
+    order: OrderToBill, lines: Sequence[LineOfOrder], snapshot: Snapshot, mandatory: Sequence[Detail]
+) -> Iterator[str]:
+    if order.state not in CONFIRMED:
+        yield "confirmed order"
+    elif not lines:
+        yield "work on it to be invoiced"
+    elif not sum(line.amount for line in lines):
+        yield "price on what is to be invoiced"
+    address = snapshot.get(BillingAddress, order.partner_invoice_id.id) if order.partner_invoice_id else None
+    there = {} if address is None else address.model_dump()
+    for detail in mandatory:
+        if not there.get("country_id" if detail == "country" else detail):
+            yield f"{detail} of whom the invoice goes to"
+
+
+def _reasons(
+    order: OrderToBill, lines: Sequence[LineOfOrder], review_above: Decimal, standard_discount: Decimal
+) -> Iterator[str]:
+    """Say why a person of finance should look first."""
+    amount, currency = sum((line.amount for line in lines), Decimal(0)), order.currency_id.name
+    if amount > review_above:
+        yield f"It would be {amount:,.2f} {currency}, which is over {review_above:,.2f}."
+    if amount < 0:
+        yield f"It would be a credit note, of {-amount:,.2f} {currency}."
+    for line in lines:
+        if line.discount > standard_discount:
+            yield f"Order line {line.id} has a discount of {line.discount:g} %; {standard_discount:g} % is standard."
+
+
+def _reviewer(order: OrderToBill, login: str, snapshot: Snapshot) -> int | None:
+    """Give whom the policy names, else the salesperson."""
+    named = next((user.id for user in snapshot.rows(Reviewer) if user.login == login), None)
+    salesperson = snapshot.get(Askable, order.user_id)
+    return salesperson.id if named is None and salesperson is not None else named
+
+
+def _because(event: BillingReady) -> str:
+    cause = f", by {event.cause}" if event.cause else ""
+    return cause + (f", with time up to {event.until}" if event.until else "")
+
+
+def _occasion(event: BillingReady, lines: Sequence[LineOfOrder]) -> str:
+    """Name this time of billing. Without a cause it is what is there to be billed: more work is another time."""
+    if event.cause:
+        named = event.cause if _SHORT.fullmatch(event.cause) else _digest(event.cause)
+    else:
+        named = _digest(*(f"{line.id} {line.qty_delivered} {line.qty_invoiced}" for line in lines))
+    return named if event.until is None else f"{named}/{event.until}"
+
+
+_SHORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,:/@+-]{0,119}")
+"""A cause that can be part of a business key as it is."""
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]

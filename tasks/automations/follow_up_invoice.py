@@ -1,0 +1,37 @@
+"""A posted invoice has a day on which its salesperson asks for the payment, unless it has come.
+
+The task stands on the order, or on the customer where the invoice has no order: the bot may only read invoices. Its
+day is counted from the day the invoice is due; of an invoice in instalments that is the last one.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+
+from events.billing import InvoicePosted
+from purser import Change, Snapshot, activity, automation
+from purser.errors import Refusal
+from tasks.rows.billing import Invoice, InvoicedOrder
+from tasks.rows.sales import Askable
+
+
+@automation("follow-up-invoice", on=InvoicePosted, reads=(Invoice, InvoicedOrder, Askable))
+def follow_up_invoice(event: InvoicePosted, snapshot: Snapshot, *, days: int = 3) -> Iterator[Change]:
+    """A posted invoice has a day on which its salesperson asks for the payment, unless it has come."""
+    invoice = snapshot.get(Invoice, event.invoice_id)
+    if invoice is None or not invoice.is_owed:
+        return  # paid, disputed or withdrawn in the meantime, or a credit note
+    orders = sorted(snapshot.rows(InvoicedOrder), key=lambda order: order.id)
+    desk = orders[0].ref if orders else invoice.desk
+    if desk is None or invoice.invoice_date_due is None:
+        lacking = "customer" if desk is None else "due date"
+        raise Refusal(f"{invoice.ref} was posted, but it has no {lacking}: mend that in Odoo, then try again")
+    people = (*(order.user_id for order in orders), invoice.invoice_user_id)
+    asked = next((user.id for one in people if (user := snapshot.get(Askable, one))), None)
+    yield activity(
+        key=f"invoice/{invoice.id}/follow-up",
+        on=desk,
+        summary=f"{invoice.name}: has it been paid?",
+        note=f"<p>It is due on {invoice.invoice_date_due}. Odoo shows it as paid once the payment is there.</p>",
+        user_id=asked,
+        deadline=invoice.invoice_date_due + dt.timedelta(days=days),
+    )

@@ -1,0 +1,65 @@
+"""A missed payment is put before whoever decides at this point: salesperson, leader of the sales team, finance.
+
+The level is the event's, else it is counted from the days since the invoice was due (`level_days`: from which day
+each counts). An event of a lower level than the invoice has reached by now is late: what it has reached has its own.
+`reviewer` is the login of who decides at the third level. Who is not there is replaced by the one before.
+"""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from events.billing import PaymentMissed
+from purser import Change, Snapshot, activity, automation
+from purser.errors import Refusal
+from tasks.rows.billing import Invoice, InvoicedOrder, Reviewer, SalesTeam
+from tasks.rows.sales import Askable
+
+ASKED_TO = {
+    1: "Call the customer: why has it not been paid?",
+    2: "Decide with the salesperson whether work for this customer goes on.",
+    3: "Decide how the money is collected, and whether the account is closed.",
+}
+
+
+@automation("review-account", on=PaymentMissed, reads=(Invoice, InvoicedOrder, SalesTeam, Reviewer, Askable))
+def review_account(
+    event: PaymentMissed, snapshot: Snapshot, *, level_days: tuple[int, ...] = (1, 14, 30), reviewer: str = ""
+) -> Iterator[Change]:
+    """A missed payment is put before whoever decides at this point: salesperson, team leader, finance."""
+    invoice = snapshot.get(Invoice, event.invoice_id)
+    if invoice is None or not invoice.is_owed:
+        return  # paid, disputed or withdrawn in the meantime
+    today = snapshot.as_of.date()
+    due = invoice.invoice_date_due
+    if due is not None and due >= today:
+        return  # the day was moved: nothing is missed
+    reached = sum((today - due).days >= days for days in level_days) if due is not None else 1
+    level = event.level or max(reached, 1)
+    if level < reached:
+        return  # late: a higher level speaks by now
+    orders = sorted(snapshot.rows(InvoicedOrder), key=lambda order: order.id)
+    desk = orders[0].ref if orders else invoice.desk
+    if desk is None:
+        raise Refusal(f"{invoice.ref} is not paid, and it has no customer: mend that in Odoo, then try again")
+    named = f"{invoice.name} of {invoice.partner_id.name}" if invoice.partner_id else f"{invoice.name}"
+    owed = f"{invoice.amount_residual:,.2f} {invoice.currency_id.name} of {named} were due on {due}."
+    yield activity(
+        key=f"invoice/{invoice.id}/missed/{level}",
+        on=desk,
+        summary=f"{invoice.name}: payment missed, level {level}",
+        note=f"<p>{escape(owed)} {ASKED_TO[min(level, 3)]}</p>",
+        user_id=_asked(invoice, orders, reviewer, snapshot, level),
+        deadline=today,
+    )
+
+
+def _asked(
+    invoice: Invoice, orders: Sequence[InvoicedOrder], reviewer: str, snapshot: Snapshot, level: int
+) -> int | None:
+    """Climb as high as the level says, and from there back to the first who is there."""
+    known = {user.id for user in snapshot.rows(Askable)}
+    sales = [one for one in (*(order.user_id for order in orders), invoice.invoice_user_id) if one in known]
+    teams = [team for order in orders if (team := snapshot.get(SalesTeam, order.team_id)) is not None]
+    leaders = [team.user_id for team in teams if team.user_id in known]
+    finance = [user.id for user in snapshot.rows(Reviewer) if user.login == reviewer]
+    return next((rung[0] for rung in reversed((sales, leaders, finance)[: min(level, 3)]) if rung), None)

@@ -1,0 +1,30 @@
+"""An expense that was handed in is told, and one that was refused."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+from events.billing import ExpenseRejected, ExpenseSubmitted
+from events.fact import Fact
+from purser import Domain, Row, Scope, minutes, watch
+
+SUBMITTED, REFUSED = "submitted", "refused"
+
+
+class HandedInExpense(Row, model="hr.expense", optional=True):
+    """An expense that waits for its approver, or that one refused."""
+
+    state: str | None = None
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain:
+        """Read those in a state that says so."""
+        return [*scope.look, ("state", "in", (SUBMITTED, REFUSED))]
+
+
+@watch("expenses", row=HandedInExpense, tells=(ExpenseSubmitted, ExpenseRejected), every=minutes(5))
+def expenses(row: HandedInExpense, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+    """An expense was handed in or refused."""
+    if row.state == SUBMITTED:
+        yield ExpenseSubmitted(expense_id=row.id, state=row.state)
+    elif row.state == REFUSED:
+        yield ExpenseRejected(expense_id=row.id, state=row.state)

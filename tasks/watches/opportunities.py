@@ -1,0 +1,48 @@
+"""An opportunity that was won or lost is told, with the moment at which Odoo closed it."""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
+
+from events.fact import Fact
+from events.opportunity import OpportunityLost, OpportunityWon
+from purser import IF_KNOWN, Domain, Moment, Row, Scope, minutes, watch
+
+
+class ClosedLead(Row, model="crm.lead", active_test=False):
+    """An opportunity that Odoo calls closed: won, or lost and archived."""
+
+    type: str | None = None
+    active: bool = True
+    probability: float = 0.0
+    won_status: Annotated[str | None, IF_KNOWN] = None
+    """Only lately; before, probability and archiving say it."""
+    closed_at: Moment | None = Field(None, alias="date_closed")
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain:
+        """Read those that bear the stamp of their closing."""
+        return [*scope.look, ("date_closed", "!=", False)]
+
+    @property
+    def is_won(self) -> bool:
+        """Say whether the customer said yes, and nobody has taken that back."""
+        return self.won_status == "won" if self.won_status else self.active and self.probability >= 100
+
+    @property
+    def is_lost(self) -> bool:
+        """Say whether the customer said no."""
+        return self.won_status == "lost" if self.won_status else not self.active and not self.probability
+
+
+@watch("opportunities", row=ClosedLead, tells=(OpportunityWon, OpportunityLost), every=minutes(5))
+def opportunities(row: ClosedLead, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+    """An opportunity was won or lost."""
+    if row.type == "lead":
+        return  # nobody has qualified it: a lead that is dropped is no lost opportunity
+    if row.is_won:
+        yield OpportunityWon(opportunity_id=row.id, closed_at=row.closed_at)
+    elif row.is_lost:
+        yield OpportunityLost(opportunity_id=row.id, closed_at=row.closed_at)

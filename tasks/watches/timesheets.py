@@ -1,0 +1,33 @@
+"""A timesheet that was handed in or accepted is told. Community has no sheets: OCA's `hr_timesheet_sheet` has.
+
+A sheet that is given back is a draft again, as if nothing had been: that is not told.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+
+from events.fact import Fact
+from events.people import TimesheetApproved, TimesheetSubmitted
+from purser import Domain, Row, Scope, minutes, watch
+
+SUBMITTED, APPROVED = "confirm", "done"
+
+
+class DecidedSheet(Row, model="hr_timesheet.sheet", optional=True):
+    """A timesheet that waits for its reviewer, or that one accepted."""
+
+    state: str | None = None
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain:
+        """Read those in a state that says so."""
+        return [*scope.look, ("state", "in", (SUBMITTED, APPROVED))]
+
+
+@watch("timesheets", row=DecidedSheet, tells=(TimesheetSubmitted, TimesheetApproved), every=minutes(5))
+def timesheets(row: DecidedSheet, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+    """A timesheet was handed in or accepted."""
+    if row.state == SUBMITTED:
+        yield TimesheetSubmitted(sheet_id=row.id, state=row.state)
+    elif row.state == APPROVED:
+        yield TimesheetApproved(sheet_id=row.id, state=row.state)

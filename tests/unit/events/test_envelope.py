@@ -1,0 +1,121 @@
+"""An envelope is read by rule, and whatever comes instead of one is refused in one way."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from events.envelope import MOST_EXTENSIONS, read_event
+from events.fact import known_facts
+from purser.errors import Permanent
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+WON: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": "w-1",
+    "source": "/crm",
+    "type": "opportunity.won.v1",
+    "data": {"opportunity_id": 4},
+}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"traceparent": TRACE},
+        {"partitionkey": "k", "sequence": 7, "urgent": True, "comexampleother": "Ü\u3042"},
+        {"datacontenttype": "application/json; charset=utf-8"},
+        {"datacontenttype": "application/vnd.firm.won+json"},
+        {"dataschema": "https://example.com/won.json", "subject": "crm.lead/4"},
+        {"time": None, "subject": None, "traceparent": None, "nothing": None},
+    ],
+)
+def test_what_the_rules_allow_is_kept_and_travels_on(more: dict[str, Any]) -> None:
+    envelope, _ = read_event({**WON, **more})
+    told = envelope.model_dump(mode="json", exclude_none=True)
+    assert {**WON, **{name: value for name, value in more.items() if value is not None}}.items() <= told.items()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"id": "a\nb"}, "id: Value error, it holds a control character"),
+        ({"id": "a\ud800"}, "id: "),
+        ({"source": "/\ufffe"}, "source: "),
+        ({"id": "x" * 201}, "id: String should have at most 200 characters"),
+        ({"subject": "x" * 301}, "subject"),
+        ({"time": "2026-11-22T09:30:00"}, "write a moment with its zone"),
+        ({"time": 1764000000}, "write a moment with its zone"),
+        ({"time": "9999-12-31T23:59:59-14:00"}, "outside of the calendar"),
+        ({"datacontenttype": "text/xml"}, "data travels as JSON"),
+        ({"data_base64": "e30="}, "`data_base64` is no attribute"),
+        ({"Urgent": "1"}, "`Urgent` is no attribute"),
+        ({"x" * 41: "1"}, "is no attribute"),
+        ({"urgent": 1.5}, "`urgent`: an extension is"),
+        ({"urgent": 2**31}, "`urgent`: an extension is"),
+        ({"urgent": {"a": 1}}, "`urgent`: an extension is"),
+        ({"urgent": "a\x00"}, "`urgent`: an extension is"),
+        ({"urgent": "x" * 1001}, "`urgent`: an extension is"),
+        ({f"x{n}": n for n in range(MOST_EXTENSIONS + 1)}, "21 extension attributes"),
+        ({"traceparent": "00-" + "0" * 32 + "-00f067aa0ba902b7-01"}, "traceparent: "),
+        ({"traceparent": TRACE.upper()}, "traceparent: "),
+        ({"data": {"opportunity_id": True}}, "opportunity_id"),
+        ({"data": {"opportunity_id": 2**31}}, "opportunity_id"),
+        ({"data": {"opportunity_id": 4, **{f"f{n}": n for n in range(99)}}}, "and 94 more"),
+    ],
+)
+def test_what_the_rules_do_not_allow_is_refused(more: dict[str, Any], said: str) -> None:
+    with pytest.raises(Permanent) as caught:
+        read_event({**WON, **more})
+    assert said in str(caught.value)
+    assert str(caught.value).isascii()
+
+
+def test_a_name_that_stands_twice_is_refused_rather_than_read_as_one_of_them() -> None:
+    with pytest.raises(Permanent, match="says `id` twice"):
+        read_event(json.dumps(WON)[:-1] + ', "id": "w-2"}')
+
+
+def test_an_event_knows_its_trace() -> None:
+    assert read_event({**WON, "traceparent": TRACE})[0].trace == "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert read_event(WON)[0].trace is None
+
+
+ANYTHING = st.characters(exclude_categories=[])  # halves of characters too
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(ANYTHING, max_size=20)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(ANYTHING, max_size=9), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from([*WON, "time", "subject", "datacontenttype", "dataschema", "traceparent", "urgent", "Ä"])
+TYPES = st.sampled_from([*known_facts(), "opportunity.won.v9"])
+FIELDS = st.sampled_from(sorted({name for fact in known_facts().values() for name in fact.model_fields}))
+
+
+@given(JSON | st.dictionaries(NAMES, JSON, max_size=8) | st.text(ANYTHING) | st.binary())
+@example(json.loads('{"id": "\\ud800"}'))
+@example({"type": "opportunity.won.v1", "id": "1", "source": "x", "data": {"\ud800": 1}})
+def test_nothing_but_permanent_rises_from_reading_anything(raw: Any) -> None:
+    with suppress(Permanent):
+        read_event(raw)
+
+
+@given(TYPES, st.dictionaries(FIELDS, JSON, max_size=3), st.dictionaries(NAMES, JSON, max_size=3), st.booleans())
+def test_nothing_but_permanent_rises_from_reading_what_is_almost_an_event(
+    name: str, data: dict[str, Any], more: dict[str, Any], as_text: bool
+) -> None:
+    event = {**WON, "type": name, "data": data, **more}
+    with suppress(Permanent):
+        envelope, fact = read_event(json.dumps(event) if as_text else event)
+        assert fact.type == envelope.type
+        json.dumps(envelope.model_dump(mode="json"), ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("deep", ["[" * 100_000, '{"data":' * 5_000, '{"a":[' * 900 + "]}" * 900])
+def test_what_is_nested_deeply_is_no_event(deep: str) -> None:
+    with pytest.raises(Permanent):
+        read_event(deep)

@@ -1,0 +1,134 @@
+"""The change feed asks Odoo for what was written to since it last asked, a page at a time, and tells what it finds.
+
+    claim the slot -> read a page -> the broker has its facts -> move the cursor -> the next page
+
+Killed anywhere, whoever goes on repeats a page at most, and its facts are the same messages under the same identity.
+"""
+
+import datetime as dt
+from dataclasses import dataclass, replace
+
+import structlog
+
+from config.policies import WatchPolicy
+from ledger import Claim, Cursor
+from odoo_client import Sight
+from purser.errors import NotApplicable
+from purser.watch import By
+from workers.fleet import Fleet
+from workers.scan import slot_at, slot_lease
+from workers.watching import OVERLAP, Span, feed_name, judge, oldest, send_look, sight_of, tell
+
+log = structlog.get_logger(__name__)
+
+PAGE = 500
+PAGES_AT_ONCE = 20
+"""After so many pages a message of its own goes on, so that scans get their turn and no time limit is met."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fed:
+    """What one message of a feed did."""
+
+    watch: str
+    looked: int = 0
+    told: int = 0
+    is_done: bool = False
+    """All that was to be looked at was."""
+    reason: str = ""
+
+
+def run_slot(fleet: Fleet, name: str, *, holder: str, page: int = PAGE, pages: int = PAGES_AT_ONCE) -> Fed:
+    """Ask for what a watch has not seen yet, unless that is done for this slot or somebody else does it."""
+    policy = fleet.policies.watch(name)
+    if not policy.enabled:
+        return Fed(watch=name, reason=f"switched off in the policy (watches.{name}.enabled)")
+    fleet.check_home()
+    slots, slot = fleet.ledger.slots, slot_at(fleet, name, policy.every, fleet.now())
+    claim = slots.claim(feed_name(name), slot, holder=holder, lease=slot_lease(fleet))
+    if claim is not Claim.GRANTED:
+        return Fed(watch=name, reason=claim.value)
+    try:
+        fed = walk(fleet, policy, page=page, pages=pages)
+    except Exception:
+        slots.release(feed_name(name), slot, holder=holder)  # whoever comes next need not wait for the lease
+        raise
+    if fed.is_done:
+        slots.done(feed_name(name), slot, holder=holder)
+        fleet.ledger.letters.supersede(feed_name(name), before=fleet.now(), by=f"the feed of {slot.isoformat()}")
+    else:
+        slots.release(feed_name(name), slot, holder=holder)
+        fleet.publish("purser.feed", {"watch": name}, label=f"{name}, goes on")
+    if fed.told:
+        log.info("feed told", watch=name, looked=fed.looked, told=fed.told)
+    return fed
+
+
+def walk(fleet: Fleet, policy: WatchPolicy, *, page: int = PAGE, pages: int = PAGES_AT_ONCE) -> Fed:
+    """Walk on from where the cursor stands: to the end of what was written by now, or so many pages far."""
+    name = policy.watch.name
+    stands = fleet.ledger.cursors.get(feed_name(name))
+    at = begun(stands, feed_name(name), fleet.now())
+    fed = Fed(
+        watch=name, reason="" if stands else f"begins: a backfill tells what was before {at.started.isoformat()}"
+    )
+    if stands is None:
+        log.info("watching begins", watch=name, since=at.started.isoformat())
+    for _ in range(pages):
+        now = fleet.now()
+        try:
+            sight = sight_of(fleet, policy, conditions(policy, at), now=now, after=at.after, limit=page)
+        except NotApplicable as error:
+            return _lacks(fleet, name, stands, str(error))
+        found = judge(fleet, policy, sight, now=now, span=Span(since=oldest(at.started, at.since or now)))
+        sent = tell(fleet, found.events).sent.total()
+        for ref, why in found.spoiled.items():
+            log.error("record cannot be judged", watch=name, record=str(ref), why=why)
+            send_look(fleet, ref)  # by a message of its own, which becomes a dead letter and holds nobody up
+        to = moved(at, sight, told=sent, now=now)
+        if not fleet.ledger.cursors.move(stands, to):
+            return replace(fed, is_done=True, reason="somebody else goes on with it")
+        fed = replace(fed, looked=fed.looked + len(sight.rows), told=fed.told + sent, is_done=to.until is None)
+        stands = at = to
+        if fed.is_done:
+            break
+    return fed
+
+
+def begun(stands: Cursor | None, name: str, now: dt.datetime) -> Cursor:
+    """Give the cursor of a walk: the one under way, else one over what was written since a while before the last."""
+    if stands is None:
+        start = now - OVERLAP
+        stands = Cursor(name=name, started=start, done=start, at=now)
+    if stands.until is not None:
+        return stands
+    return replace(stands, since=max(stands.started, stands.done - OVERLAP), until=now, after=0)
+
+
+def conditions(policy: WatchPolicy, at: Cursor) -> list[object]:
+    """Say which records a walk looks at: what is due by time is asked for as a whole, each time."""
+    return [] if policy.watch.by is By.TIME else [("write_date", ">=", at.since)]
+
+
+def moved(at: Cursor, sight: Sight, *, told: int, now: dt.datetime) -> Cursor:
+    """Give the cursor behind a page; the last page ends the walk."""
+    further = replace(at, at=now, looked=at.looked + len(sight.rows), told=at.told + told, lacks="")
+    if sight.has_more:
+        return replace(further, after=sight.last)
+    return replace(further, done=at.until or now, since=None, until=None, after=0)
+
+
+def _lacks(fleet: Fleet, name: str, stands: Cursor | None, why: str) -> Fed:
+    """Remember what is missing, and say so once. A watch that never walked begins when it can."""
+    now = fleet.now()
+    if stands is None or stands.lacks != why:
+        log.warning("not applicable", watch=name, why=why)
+    start = now - OVERLAP
+    never = stands is None or stands.done == stands.started
+    to = (
+        Cursor(name=feed_name(name), started=start, done=start, at=now, lacks=why)
+        if never or stands is None
+        else replace(stands, at=now, lacks=why)
+    )
+    fleet.ledger.cursors.move(stands, to)
+    return Fed(watch=name, is_done=True, reason=f"not applicable: {why}")
