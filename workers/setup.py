@@ -10,7 +10,7 @@ from typing import Protocol
 
 from config.settings import Role, Settings
 from odoo_client import Door, OdooClient, setup
-from odoo_client.setup import Bot, Do, Hook, Item, Looked, Rule
+from odoo_client.setup import Bot, Do, Hook, Item, Rule, Standing
 from purser.errors import Mistake, NotApplicable, PurserError, Refusal
 from workers.checks import Bot as Entered
 from workers.checks import Check, Level, enter, must_not
@@ -110,15 +110,15 @@ class Site:
 
     # ----------------------------------------------------------------------------- taking away --
 
-    def standing(self) -> tuple[Looked, ...]:
+    def standing(self) -> tuple[Standing, ...]:
         """Give everything in Odoo that bears an external id of this set-up."""
         return setup.standing(self.admin)
 
-    def remove(self, looked: Sequence[Looked]) -> None:
+    def remove(self, standing: Sequence[Standing]) -> None:
         """Take it away, and let the gateway forget the rules."""
-        setup.remove(self.admin, looked)
+        setup.remove(self.admin, standing)
         if self.tokens is not None:
-            for one in looked:
+            for one in standing:
                 if one.name.startswith("hook_"):
                     self.tokens.drop(one.name.removeprefix("hook_"))
 
@@ -151,7 +151,7 @@ class Site:
             if rule is not None:
                 yield self._tried(one, rule)
 
-    def _tried(self, hook: Looked, rule: Rule) -> Check:
+    def _tried(self, hook: Standing, rule: Rule) -> Check:
         name, before = f"hook {rule.name}", self._heard(rule.name)
         if not setup.try_hook(self.admin, hook, rule.model):
             return Check(name, Level.OK, f"not tried: there is no {rule.model} to tell of")

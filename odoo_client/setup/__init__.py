@@ -1,7 +1,7 @@
 """What Purser keeps in Odoo beside the firm's data is wanted, found, compared, made, and taken away again."""
 
 from odoo_client.setup.carrying import carry_out, make_key, remove, standing, try_hook
-from odoo_client.setup.finding import Finder, Looked
+from odoo_client.setup.finding import Finder, Standing
 from odoo_client.setup.hooks import RULES, Hook, Rule, address, masked, token_in
 from odoo_client.setup.plan import Do, Item, plan
 from odoo_client.setup.wanted import ACTION, GROUP, GROUPS, MODULE, Bot, Wanted, wanted
@@ -17,8 +17,8 @@ __all__ = [
     "Finder",
     "Hook",
     "Item",
-    "Looked",
     "Rule",
+    "Standing",
     "Wanted",
     "address",
     "carry_out",

@@ -7,7 +7,7 @@ from typing import Any
 from odoo_client import importing
 from odoo_client.client import OdooClient
 from odoo_client.importing import Batch, Loaded
-from odoo_client.setup.finding import CONTACT, Finder, Looked
+from odoo_client.setup.finding import CONTACT, Finder, Standing
 from odoo_client.setup.plan import Do, Found, Item, Known, plan
 from odoo_client.setup.wanted import MODULE, Wanted
 from odoo_client.wire import Request
@@ -88,16 +88,16 @@ def _cell(name: str, value: Any) -> tuple[str, str]:
 # ------------------------------------------------------------------------------ taking away --
 
 
-def standing(admin: OdooClient) -> tuple[Looked, ...]:
+def standing(admin: OdooClient) -> tuple[Standing, ...]:
     """Give what stands of ours, in the order in which it is taken away."""
     found = Finder(admin).standing()
     order = {model: place for place, model in enumerate(_ORDER)}
     return tuple(sorted(found, key=lambda one: (order.get(one.model, -1), one.name)))
 
 
-def remove(admin: OdooClient, looked: Sequence[Looked]) -> None:
+def remove(admin: OdooClient, standing: Sequence[Standing]) -> None:
     """Take records away, and their external ids. Users are archived, for what they wrote is theirs."""
-    for model, run in itertools.groupby(looked, lambda one: one.model):
+    for model, run in itertools.groupby(standing, lambda one: one.model):
         those = list(run)
         ids = [one.id for one in those]
         if model == "res.users":
@@ -136,7 +136,7 @@ def make_key(admin: OdooClient, login: str, *, days: int) -> str:
         groups: [system],
     }
     (id_,) = _load(admin, [Item(wanted=one, do=Do.MAKE, values=values)])
-    action = Looked(one.name, one.model, id_)
+    action = Standing(one.name, one.model, id_)
     try:
         context = {"purser_user": user[0], "purser_days": days}
         request = Request(model="ir.actions.server", method="run", ids=(action.id,), context=context)
@@ -145,7 +145,7 @@ def make_key(admin: OdooClient, login: str, *, days: int) -> str:
         remove(admin, [action])
 
 
-def try_hook(admin: OdooClient, hook: Looked, model: str) -> bool:
+def try_hook(admin: OdooClient, hook: Standing, model: str) -> bool:
     """Let a webhook tell of some record, as if it had changed; False where there is none to tell of.
 
     Odoo posts before it answers, and does not say what came of it: that is for the other end to tell.

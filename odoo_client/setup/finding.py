@@ -20,7 +20,7 @@ CONTACT = "res.partner"
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class Standing:
     """Our external ids as they stand: name, model and record."""
 
     name: str
@@ -53,10 +53,10 @@ class Finder:
             models={rule.model: self._fields(rule.model) for rule in rules if has_rules and self._has(rule.model)},
         )
 
-    def standing(self) -> tuple[Looked, ...]:
+    def standing(self) -> tuple[Standing, ...]:
         """Give everything that bears an external id of ours."""
         rows = self._search("ir.model.data", [["module", "=", MODULE]], ["name", "model", "res_id"])
-        return tuple(Looked(row["name"], row["model"], row["res_id"]) for row in rows if row["model"] != CONTACT)
+        return tuple(Standing(row["name"], row["model"], row["res_id"]) for row in rows if row["model"] != CONTACT)
 
     def urls(self) -> dict[str, str]:
         """Give where our webhooks post to, by the name of their rule."""

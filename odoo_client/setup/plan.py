@@ -99,8 +99,8 @@ def _item(one: Wanted, known: Known, *, force: bool) -> Item:
 
 
 def _membership(values: Mapping[str, Wish]) -> dict[str, Wish]:
-    """Give only that a user is in our group: of one that people made, the rest is theirs."""
-    return {name: (Ours(GROUP),) for name, wish in values.items() if isinstance(wish, tuple)}
+    """Give only that a user is there and in our group: of one that people made, the rest is theirs."""
+    return {name: (Ours(GROUP),) if isinstance(wish, tuple) else wish for name, wish in values.items()}
 
 
 def _is_due(one: Wanted, name: str, wish: Wish, found: Found, known: Known) -> bool:
@@ -171,7 +171,10 @@ def _written(values: Mapping[str, Wish], known: Known) -> dict[str, Any]:
 
 def _joined(values: Mapping[str, Wish], known: Known) -> dict[str, Any]:
     """Of a user's groups none is taken away: give what to add, as commands."""
-    return {name: [[4, id_] for id_ in ids] for name, ids in _written(values, known).items()}
+    written = _written(values, known)
+    return {
+        name: [[4, id_] for id_ in value] if isinstance(value, list) else value for name, value in written.items()
+    }
 
 
 def _told(name: str, stored: Any, wish: Wish, known: Known) -> Difference:

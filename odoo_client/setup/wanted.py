@@ -164,7 +164,7 @@ def _bots(dialect: Dialect, bots: Sequence[Bot]) -> Iterator[Wanted]:
             name=f"bot_{'_'.join(bot.roles)}",
             model="res.users",
             what=f"bot {bot.login} ({', '.join(bot.roles)})",
-            values={dialect.groups: (*bot.groups, Ours(GROUP))},
+            values={"active": True, dialect.groups: (*bot.groups, Ours(GROUP))},
             once={
                 "name": f"Purser ({', '.join(bot.roles)})",
                 "login": bot.login,

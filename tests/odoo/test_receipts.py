@@ -5,6 +5,7 @@ import datetime as dt
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -22,24 +23,25 @@ _NUMBERS = itertools.count(1)
 Enter = Callable[..., OdooClient]
 
 
-@pytest.fixture
-def enter(odoo: OdooClient, odoo_env: OdooEnv, firm: Seeder) -> Iterator[Enter]:
+@pytest.fixture(scope="module")
+def enter(odoo_env: OdooEnv) -> Iterator[Enter]:
     """Set up the receipt action, and make users of the group that may run it."""
-    dialect = setup.Finder(odoo).dialect(())
-    setup.carry_out(odoo, setup.wanted(dialect, bots=(), key_days=365, hooks={}, rules=()))
-    opened: list[OdooClient] = []
+    office = Seeder(odoo_env)
+    door = Door(url=odoo_env.url, db=odoo_env.db, login=odoo_env.login, api_key=odoo_env.api_key)
+    with ExitStack() as stack:
+        admin = stack.enter_context(connect(door))
+        dialect = setup.Finder(admin).dialect(())
+        setup.carry_out(admin, setup.wanted(dialect, bots=(), key_days=365, hooks={}, rules=()))
 
-    def one(*groups: str) -> OdooClient:
-        login, key = firm.bot("base.group_user", f"{setup.MODULE}.{setup.GROUP}", *groups)
-        opened.append(connect(Door(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)))
-        return opened[-1]
+        def one(*groups: str) -> OdooClient:
+            login, key = office.bot("base.group_user", f"{setup.MODULE}.{setup.GROUP}", *groups)
+            return stack.enter_context(connect(dataclasses.replace(door, login=login, api_key=key)))
 
-    yield one
-    for client in opened:
-        client.close()
+        yield one
+    office.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def billing(enter: Enter) -> OdooClient:
     return enter("sales_team.group_sale_salesman_all_leads")
 

@@ -185,6 +185,14 @@ def test_of_somebodys_user_only_the_membership_of_our_group_is_ours() -> None:
     assert only(plan(items, stranger, force=True)).values == {"group_ids": [[4, mine[0]]]}
 
 
+def test_a_bot_that_was_archived_is_told_and_woken_only_when_forced() -> None:
+    items = all_of()
+    known = as_made(items)
+    asleep = edited(known, "bot_audit_change", is_ours=False, active=False)
+    assert only(plan(items, asleep)).do is Do.CHANGED
+    assert only(plan(items, asleep, force=True)).values == {"active": True}
+
+
 # -------------------------------------------------------------------------------- rules --
 
 
