@@ -53,7 +53,7 @@ def test_the_last_day_of_time_is_passed_on_and_is_part_of_the_key() -> None:
     assert perform.key.endswith("/2026-10-31")
 
 
-@pytest.mark.parametrize("cause", ["a word", "Ü", "x" * 200, "-x"])
+@pytest.mark.parametrize("cause", ["a word", "Ü", "x" * 120, "-x"])
 def test_any_cause_makes_a_key(cause: str) -> None:
     *_, perform = decided(order(), line(), event=BillingReady(order_id=4, cause=cause))
     *_, again = decided(order(), line(), event=BillingReady(order_id=4, cause=cause))
