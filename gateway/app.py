@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -24,7 +23,7 @@ from gateway.problems import Problem, answer
 from purser.errors import Misconfigured, Transient
 from workers.app import build as build_fleet
 from workers.fleet import Fleet
-from workers.sending import depth_of
+from workers.sending import depth_of, translated
 
 EVENT_HANDS, HOOK_HANDS = 6, 3
 """Threads for each door: a flood of events leaves those of the hooks alone. All of them share the broker's ten
@@ -39,13 +38,19 @@ def build(settings: Settings) -> FastAPI:
     """Build the gateway of these settings, on a fleet of its own."""
     celery = build_fleet(settings)
     celery.conf.task_send_sent_event = False  # it costs as much as the message; workers tell Flower what they receive
-    return doors(celery.fleet, ask_broker=partial(depth_of(celery), "events"))
+    depth = depth_of(celery)
+
+    def ask_broker() -> None:
+        with translated(celery, "a question"):
+            depth("events")
+
+    return doors(celery.fleet, ask_broker=ask_broker)
 
 
 def doors(
     fleet: Fleet, *, ask_broker: Callable[[], object], hook_within: float = AT_ONCE, pace: Pace | None = None
 ) -> FastAPI:
-    """Build the gateway before a fleet; `ask_broker` raises when the broker does not answer."""
+    """Build the gateway before a fleet; `ask_broker` raises Transient when the broker does not answer."""
     settings = fleet.settings
     events, others = Hands("events", EVENT_HANDS), Hands("hooks", HOOK_HANDS)
     asking = Hands("health", 1)

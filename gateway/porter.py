@@ -15,6 +15,7 @@ from gateway.problems import Problem, answer
 log = structlog.get_logger(__name__)
 
 _FACTS = "purser.facts"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ALWAYS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
 
@@ -53,7 +54,8 @@ class Porter:
         took = round((time.perf_counter() - began) * 1000, 1)
         facts = scope.get(_FACTS, {})
         level = log.debug if _door(scope).startswith("/health") else log.info
-        level("answered", method=scope["method"], door=_door(scope), status=status, ms=took, **facts)
+        method = scope["method"] if scope["method"] in _METHODS else "another"
+        level("answered", method=method, door=_door(scope), status=status, ms=took, **facts)
 
 
 def _door(scope: Scope) -> str:

@@ -113,11 +113,17 @@ def test_ten_thousand_events_with_the_broker_restarted_are_each_accepted_once(tm
             wait_until(lambda: sender.answered > len(sent) // 2, within=60, what="half of the answers")
             server.close()
             wait_until(lambda: sender.refused, what="an answer that the broker is away")
+            ready = client.get("/health/ready")
+            assert (ready.status_code, ready.json()["detail"]) == (
+                503,
+                "the ledger and the broker cannot be reached",
+            )
             everything.enter_context(serving(home))
             for one in sent:
                 one.result()
 
         assert accept_all(fleet) == {f"e-{number}": 1 for number in range(EVENTS)}
+        assert client.get("/health/ready").status_code == 200
         known = client.post("/events", **again(requests()[0]))
         assert (known.status_code, known.json()["known"]) == (202, True)
         assert fleet.depth("events") == 0

@@ -130,6 +130,7 @@ def test_the_token_is_in_no_line(desk: Desk, capsys: pytest.CaptureFixture[str])
         posted(desk, told)
     posted(desk, hook(), "guessed-token")
     desk.ask("GET", f"/hooks/odoo/{TOKEN}")
+    desk.ask(f"GET-{TOKEN}", f"/{TOKEN}?{TOKEN}", headers={"x": TOKEN})
     desk.broker_takes = 0
     posted(desk, hook())
 

@@ -142,8 +142,8 @@ def test_a_feed_and_a_look_read_again_and_tell_what_is_true_by_then(away: Fleet)
     look = one(away, dead("purser.look", {"model": "crm.lead", "id": 7}))
     assert (feed.fate, look.fate) == (Fate.APPLY, Fate.APPLY)
     assert "opportunities" in look.why
-    nobody = one(away, dead("purser.look", {"model": "res.partner", "id": 7}))
-    assert (nobody.fate, nobody.why) == (Fate.UNKNOWN, "no watch looks at `res.partner`")
+    nobody = one(away, dead("purser.look", {"model": "res.country", "id": 7}))
+    assert (nobody.fate, nobody.why) == (Fate.UNKNOWN, "no watch looks at `res.country`")
     assert one(away, dead("purser.feed", {"watch": "gone"})).fate is Fate.UNKNOWN
 
 
