@@ -75,7 +75,7 @@ class Cradle:
             publish(task, kwargs, label=label, **options)
             life.step(writes=True)
 
-        known = {name: fleet.__dict__.pop(name, None) for name in (*_BOTS, "billing")}
+        known = {name: fleet.__dict__.pop(name, None) for name in _BOTS}
         for name, entrance in self._doors.items():
             fleet.__dict__[name] = OdooClient(entrance, Mortal(self._transports[name], life))
         fleet.publish = told
@@ -91,4 +91,4 @@ class Cradle:
                     fleet.__dict__[name] = earlier
 
 
-_BOTS = {"audit": Role.AUDIT, "change": Role.CHANGE}
+_BOTS = {"audit": Role.AUDIT, "change": Role.CHANGE, "billing": Role.BILLING}

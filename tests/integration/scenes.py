@@ -34,6 +34,10 @@ class Scene:
     """What else is to be the same, without ids."""
     computes: Callable[[], None] = lambda: None
     """What Odoo works out after each change, and the twin does not."""
+    take_back: Callable[[], None]
+    """What people do that makes the fact untrue again."""
+    late: Sequence[Fact] = ()
+    """What is told too late then, where it is something else than `told`."""
     by_hand: Callable[[], None] = lambda: None
     """What people change afterwards, and nobody overwrites."""
 
@@ -60,6 +64,13 @@ class Stage:
     def computed(self, **values: Any) -> Values:
         """Give what Odoo computes and the twin must be told."""
         return {} if self.is_real else values
+
+    def do(self, model: str, method: str, id_: int, twin: Values, **context: Any) -> None:
+        """Let people press a button; the twin is told what comes of it."""
+        if self.is_real:
+            self.seeder.call(model, method, ids=[id_], context=context)
+        else:
+            self.seeder.write(model, id_, **twin)
 
     def rows(self, model: str, domain: list[Any], *fields: str) -> list[Values]:
         found: list[Values] = self.seeder.call(
@@ -120,6 +131,7 @@ def won(stage: Stage) -> Scene:
     own = {"partner_name": customer, "user_id": stage.seeder.salesperson, "type": "opportunity"}
     lead = stage.create("crm.lead", name=name, tag_ids=[[6, 0, [tag]]], **own)
     is_won = stage.rows("crm.stage", [["is_won", "=", True]], "id")[0]["id"]
+    other = stage.rows("crm.stage", [["is_won", "=", False]], "id")[0]["id"]
     stage.seeder.write("crm.lead", lead, stage_id=is_won, probability=100, **stage.computed(won_status="won"))
 
     def projects() -> list[tuple[str, int]]:
@@ -148,6 +160,9 @@ def won(stage: Stage) -> Scene:
         desks=(("crm.lead", lead),),
         found=projects,
         more=more,
+        take_back=lambda: stage.seeder.write(
+            "crm.lead", lead, stage_id=other, probability=20, **stage.computed(won_status="pending")
+        ),
         by_hand=by_hand,
     )
 
@@ -186,6 +201,10 @@ def _order(stage: Stage, price: float) -> tuple[int, int, int]:
     return order, id_, first
 
 
+def _cancel(stage: Stage, order: int) -> None:
+    stage.do("sale.order", "action_cancel", order, {"state": "cancel"}, disable_cancel_warning=True)
+
+
 def approved(stage: Stage) -> Scene:
     """A milestone is approved elsewhere, with evidence."""
     order, line, milestone = _order(stage, 100)
@@ -208,6 +227,8 @@ def approved(stage: Stage) -> Scene:
         desks=(("project.milestone", milestone), ("sale.order", order)),
         more=more,
         computes=computes,
+        take_back=lambda: None,  # nobody has it ticked, whatever somebody saw
+        late=(MilestoneApproved(milestone_id=milestone, reached_on=dt.datetime.now(dt.UTC).date()),),
         by_hand=by_hand,
     )
 
@@ -230,6 +251,7 @@ def _ready(stage: Stage, price: float) -> Scene:
         told=(BillingReady(order_id=order, cause=f"milestone/{milestone}/2026-11-26"),),
         desks=(("sale.order", order),),
         more=more,
+        take_back=lambda: _cancel(stage, order),
     )
 
 
@@ -274,6 +296,7 @@ def posted(stage: Stage) -> Scene:
     return Scene(
         told=(InvoicePosted(invoice_id=invoice, number=number), InvoicePosted(invoice_id=invoice)),
         desks=(("sale.order", order),),
+        take_back=lambda: stage.do("account.move", "button_draft", invoice, {"state": "draft"}),
     )
 
 
@@ -283,6 +306,7 @@ def missed(stage: Stage) -> Scene:
     return Scene(
         told=(PaymentMissed(invoice_id=invoice, level=2), PaymentMissed(invoice_id=invoice)),
         desks=(("sale.order", order),),
+        take_back=lambda: stage.do("account.move", "button_draft", invoice, {"state": "draft"}),
     )
 
 
@@ -309,9 +333,18 @@ def away(stage: Stage) -> Scene:
         resource = seeder.read("hr.employee", person, "resource_id")["resource_id"]
         span = {"date_from": f"{monday} 07:00:00", "date_to": f"{last} 16:00:00"}
         stage.create("resource.calendar.leaves", name="away", resource_id=resource, holiday_id=leave, **span)
+
+    def take_back() -> None:
+        if stage.is_real:
+            seeder.call("hr.leave", "action_refuse", ids=[leave])
+            return
+        gone = stage.rows("resource.calendar.leaves", [["holiday_id", "=", leave]], "id")
+        seeder.call("resource.calendar.leaves", "unlink", ids=[row["id"] for row in gone])
+
     return Scene(
         told=(LeaveApproved(leave_id=leave, state="validate"), LeaveApproved(leave_id=leave)),
         desks=(("project.task", task),),
+        take_back=take_back,
     )
 
 
