@@ -28,7 +28,7 @@ QUIET = (
 Enter = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Start Chromium."""
     binary = os.environ.get("PURSER_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -43,19 +43,19 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def twin() -> Iterator[Twin]:
     with Twin() as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def firm(twin: Twin) -> Firm:
     """Give the firm of the demo, in the twin."""
     return firms.seed(twin, dt.datetime.now(dt.UTC))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def environ(
     redis_server: RedisServer, twin: Twin, firm: Firm, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
@@ -70,9 +70,9 @@ def environ(
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flower]:
-    """Give a Flower that runs as long as the session; each test fills its ledger anew."""
+    """Give a Flower that runs as long as the tests of this folder; each test fills its ledger anew."""
     with flower(environ, tmp_path_factory.mktemp("flower")) as started:
         yield started
 
