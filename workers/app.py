@@ -71,7 +71,7 @@ def _install_broker(app: celery.Celery, settings: Settings) -> None:
 
 def _conf(settings: Settings) -> dict[str, Any]:
     return {
-        "broker_url": settings.broker,
+        "broker_url": rabbit.driver_url(settings.broker),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {

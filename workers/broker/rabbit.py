@@ -45,7 +45,6 @@ def settings_for(settings: Settings) -> dict[str, Any]:
     """Give what Celery is told for a RabbitMQ. Mistake when a task may run longer than the broker waits for it."""
     check_limits(settings)
     return {
-        "broker_url": driver_url(settings.broker),
         "broker_heartbeat": HEARTBEAT,
         "broker_connection_timeout": 5,
         "broker_transport_options": {

@@ -16,8 +16,8 @@ from tests.contract.broker.proxy import standing_before
 from tests.contract.broker.servers import Server, own_server
 from tests.waiting import wait_until
 
-KILLS = 8
-TASKS = 6000
+KILLS = 5
+TASKS = 4000
 AT_ONCE = 4
 """How many messages a worker may hold: two processes, and one more for each."""
 
@@ -96,7 +96,7 @@ def test_killing_a_process_of_the_pool_loses_nothing(crew: Crew, house: House) -
 @pytest.mark.slow
 def test_a_frozen_worker_loses_its_work_and_goes_on_afterwards(crew: Crew, house: House) -> None:
     frozen = crew.ready()
-    crew.send([1], seconds=2.0)
+    crew.send([1], seconds=6.0)  # the other one is there before it ends
     wait_until(lambda: crew.counts("begun"), what="the task to run")
     other = crew.ready()
 

@@ -15,7 +15,7 @@ from ledger import Breaker, Kind, Letter, LetterFilter, Sent
 from purser.errors import Misconfigured, Mistake, Permanent, Refusal, Snooze, Throttled, Transient
 from purser.fates import Fate
 from tests.receivers import Receiver, answer, receiving
-from tests.unit.workers.delivering import START, WANTS, Desk, posted
+from tests.unit.workers.delivering import WANTS, Desk, posted, start
 from workers import outbound, react
 from workers.drafts import Drafter
 from workers.keeping import cancel, park, somebody_has_it, store_letter
@@ -46,7 +46,7 @@ def test_an_event_goes_to_whoever_wants_it_on_a_message_of_its_own(receiver: Rec
 
     def missed(level: int) -> dict[str, Any]:
         fact = PaymentMissed(invoice_id=7, level=level)
-        return CloudEvent.wrap(fact, source="/odoo", time=START).model_dump(mode="json", exclude_none=True)
+        return CloudEvent.wrap(fact, source="/odoo", time=start()).model_dump(mode="json", exclude_none=True)
 
     assert desk.accept(missed(1)) == ("subscription:all",)
     assert desk.accept(missed(2)) == ("subscription:all", "subscription:late")
@@ -106,8 +106,8 @@ def test_who_waits_looks_again_when_the_one_before_it_does(desk: Desk) -> None:
     id_ = Reaction("/odoo", first["id"], of_subscription("n8n")).message_id
     for until, after in (
         (None, 2.0),
-        (START + dt.timedelta(minutes=5), 300.0),
-        (START + dt.timedelta(days=1), 3600.0),
+        (start() + dt.timedelta(minutes=5), 300.0),
+        (start() + dt.timedelta(days=1), 3600.0),
     ):
         if until is not None:
             desk.ledger.outbound.parked(id_, until=until)
@@ -342,7 +342,7 @@ def test_a_plan_says_where_a_letter_would_go(desk: Desk) -> None:
     values = {"subscription": "n8n", "event": posted()}
     body = json.dumps([[], values, {}]).encode()
     given = {"id": "m1", "task": "purser.deliver", "queue": "outbound", "body": body, "reason": "attempts spent"}
-    letter = Letter(headers={"id": "m1"}, fingerprint="f", first_at=START, stored_at=START, **given)  # type: ignore[arg-type]
+    letter = Letter(headers={"id": "m1"}, fingerprint="f", first_at=start(), stored_at=start(), **given)  # type: ignore[arg-type]
     drafter = Drafter(desk.fleet)
     assert (drafter.draft(letter).fate, "it is sent to `n8n` at http://127" in drafter.draft(letter).why) == (
         Fate.APPLY,
