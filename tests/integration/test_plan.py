@@ -108,7 +108,8 @@ def test_a_chunk_that_died_would_ask_its_people_and_once_replayed_is_done(
     before = desk.activities()
     found = planned(fleet)
     assert desk.activities() == before == []
-    assert set(found.counts) == {Fate.APPLY}
+    assert Fate.APPLY in found.counts
+    assert set(found.counts) <= {Fate.APPLY, Fate.DONE}, "cases of others in this Odoo may be there already"
     mine = [
         (one, change)
         for one in found.letters
