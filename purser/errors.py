@@ -9,6 +9,7 @@ PurserError
 ├── Conflict           the record moved: look again, decide again
 ├── Refusal            the rules or Odoo say no: a person of the business decides
 ├── NotApplicable      this database does not have what a declaration reads
+│   └── NotSetUp       ... nor what `purser odoo setup` makes: people set it up, then it is tried again
 └── Permanent          an engineer must look; spends no retries
     └── Misconfigured  wrong key, database or rights: pause, tell the operator
 """
@@ -75,6 +76,10 @@ class Refusal(PurserError):
 
 class NotApplicable(PurserError):
     """The database lacks a model, field or right that a declaration reads."""
+
+
+class NotSetUp(NotApplicable):
+    """Odoo was not set up for this operation: a person does that, once, and then it is tried again."""
 
 
 class Permanent(PurserError):

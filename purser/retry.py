@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from purser.errors import Conflict, NotApplicable, Refusal, Snooze, Throttled, Transient
+from purser.errors import Conflict, NotSetUp, Refusal, Snooze, Throttled, Transient
 
 Rng = Callable[[float, float], float]
 """Gives a number between two bounds, as `random.uniform` does."""
@@ -87,7 +87,7 @@ def decide(
     if isinstance(error, Snooze):
         snooze = Snoozed(_spread(error.after, rng), error.why)
         return Overtaken() if budget is not None and snooze.after >= budget else snooze
-    if isinstance(error, (Refusal, NotApplicable)):  # people settle both: by a decision, or by setting Odoo up
+    if isinstance(error, (Refusal, NotSetUp)):  # people settle both: by a decision, or by setting Odoo up
         return Refused(str(error))
     if not isinstance(error, (Transient, Conflict)):
         return DeadLetter("permanent failure")

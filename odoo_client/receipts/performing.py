@@ -12,7 +12,7 @@ from odoo_client.receipts.text import VERSION
 from odoo_client.tracing import find
 from odoo_client.values import external_id
 from odoo_client.wire import Request, Sender
-from purser.errors import NotApplicable, Permanent, Refusal
+from purser.errors import NotSetUp, Permanent, Refusal
 from purser.model import Ref
 
 GROUP = "purser_setup.group_bot"
@@ -68,17 +68,17 @@ class Receipts:
         """Say why nothing can be performed here, '' where it can."""
         try:
             self._found()
-        except NotApplicable as error:
+        except NotSetUp as error:
             return str(error)
         return ""
 
     def check(self) -> int:
-        """Ask the action for its version; NotApplicable where it is not set up, or speaks another."""
+        """Ask the action for its version; NotSetUp where it is not set up, or speaks another."""
         self._run(())
         return VERSION
 
     def perform(self, tasks: Sequence[Task]) -> list[Result]:
-        """Carry operations out; one result each, in order. NotApplicable where the action is not set up.
+        """Carry operations out; one result each, in order. NotSetUp where the action is not set up.
 
         Whatever is transient rises, and all may be performed again: what was done then answers `already`.
         """
@@ -130,9 +130,9 @@ class Receipts:
             said = "" if group is None or group.id is None else self._comment(group.id)
             mark = _MARK.search(said)
             if mark is None:
-                raise NotApplicable(f"this Odoo has no receipt action: {_SET_UP}")
+                raise NotSetUp(f"this Odoo has no receipt action: {_SET_UP}")
             if not self._client.has_group(GROUP):
-                raise NotApplicable(f"the bot is not in the group that may run the receipt action: {_SET_UP}")
+                raise NotSetUp(f"the bot is not in the group that may run the receipt action: {_SET_UP}")
             self._action = int(mark[1])
         return self._action
 
@@ -147,9 +147,9 @@ class Receipts:
 def _read(answer: Any, tasks: Sequence[Task]) -> list[Result]:
     said = answer.get("infos") if isinstance(answer, Mapping) else None
     if not isinstance(said, Mapping) or "version" not in said:
-        raise NotApplicable(f"what answers as the receipt action is something else: {_SET_UP} --force")
+        raise NotSetUp(f"what answers as the receipt action is something else: {_SET_UP} --force")
     if said["version"] != VERSION:
-        raise NotApplicable(
+        raise NotSetUp(
             f"the receipt action in Odoo is version {said['version']}, this release speaks {VERSION}: {_SET_UP}"
         )
     results = said.get("results")

@@ -12,6 +12,7 @@ import yaml
 from events.billing import InvoicePosted
 from events.envelope import CloudEvent
 from ledger import LetterFilter, LetterState
+from tasks.house import catalogue
 from tests.e2e.running import RunningFleet, running
 from tests.receivers import SECRET, Receiver, answer, receiving
 from tests.waiting import wait_until
@@ -42,7 +43,9 @@ def start(redis_url: str, tmp_path: Path) -> Iterator[Any]:
         # The first attempts of a day, and as many of them as a test has time for.
         retries = {"deliver": {"attempts": 30, "base": "1 s", "cap": "1 s"}}
         policies = tmp_path / "firm.yaml"
-        policies.write_text(yaml.safe_dump({"version": 1, "subscriptions": entries, "retries": retries}))
+        silent = {name: {"enabled": False} for name in catalogue().automations}
+        told = {"version": 1, "subscriptions": entries, "retries": retries, "automations": silent}
+        policies.write_text(yaml.safe_dump(told))
         settings = {
             "PURSER_BROKER_URL": redis_url,
             "PURSER_ODOO_URL": "http://127.0.0.1:1",

@@ -31,7 +31,7 @@ def test_a_deal_won_while_no_worker_ran_is_told_by_the_feed(firm: Firm, start_fl
     fleet.kill(worker)
 
     name = firm.name("Deal")
-    lead = firm.create("crm.lead", name=name, type="opportunity")
+    lead = firm.create("crm.lead", name=name, contact_name=name, type="opportunity")
     firm.call("crm.lead", "action_set_won", ids=[lead])
 
     fleet.worker("second")

@@ -12,7 +12,7 @@ from odoo_client.receipts import OPERATIONS, VERSION, Receipts, Task, action_tex
 from odoo_client.receipts.performing import GROUP, marked
 from odoo_client.wire import Request
 from purser import Ref
-from purser.errors import NotApplicable, Permanent, Refusal, UnknownOutcome
+from purser.errors import NotSetUp, Permanent, Refusal, UnknownOutcome
 
 REACH = Task(key="milestone/7/reached", operation="milestone.reach", id=7)
 
@@ -105,7 +105,7 @@ def test_an_unknown_outcome_rises_for_it_is_asked_again() -> None:
 def test_without_the_action_it_says_what_to_do_and_finds_it_once_it_is_there() -> None:
     odoo = Odoo(done, action=0)
     receipts = Receipts(odoo)
-    with pytest.raises(NotApplicable, match="purser odoo setup"):
+    with pytest.raises(NotSetUp, match="purser odoo setup"):
         receipts.perform([REACH])
     assert "no receipt action" in receipts.lacking()
     odoo.action = 5
@@ -137,7 +137,7 @@ def test_a_right_that_a_method_lacks_is_a_refusal_and_not_a_matter_of_set_up() -
 
 @pytest.mark.parametrize("infos", [{"version": VERSION + 1, "results": []}, False, {"anything": 1}])
 def test_another_version_or_something_else_is_not_applicable(infos: Any) -> None:
-    with pytest.raises(NotApplicable, match="purser odoo setup"):
+    with pytest.raises(NotSetUp, match="purser odoo setup"):
         Receipts(Odoo(lambda _: infos)).perform([REACH])
 
 

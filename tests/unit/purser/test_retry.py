@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from purser.errors import (
     Conflict,
     Misconfigured,
-    NotApplicable,
+    NotSetUp,
     Permanent,
     Refusal,
     Snooze,
@@ -45,7 +45,7 @@ def test_a_permanent_or_unforeseen_error_spends_no_retries(error: Exception) -> 
     assert decide(POLICY, error, attempt=1, rng=longest) == DeadLetter("permanent failure")
 
 
-@pytest.mark.parametrize("error", [Refusal("no"), NotApplicable("no")])
+@pytest.mark.parametrize("error", [Refusal("no"), NotSetUp("no")])
 def test_what_people_must_settle_is_theirs_and_never_tried_again(error: Exception) -> None:
     assert decide(POLICY, error, attempt=1, rng=longest) == Refused("no")
 

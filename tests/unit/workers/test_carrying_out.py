@@ -11,7 +11,7 @@ from events.opportunity import OpportunityWon
 from odoo_client import Outcome, Status
 from purser import Ensure, Note, Perform, Ref
 from purser.changes import Change
-from purser.errors import NotApplicable, Refusal, Transient
+from purser.errors import NotSetUp, Refusal, Transient
 from tests.unit.workers.replaying import START, World
 from workers import react
 from workers.apply import carry_out
@@ -96,6 +96,6 @@ def test_a_conflict_alone_is_tried_again(world: World, monkeypatch: pytest.Monke
 
 
 def test_an_odoo_that_is_not_set_up_is_not_applicable(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    bot = Bot(lambda _: NotApplicable("this Odoo has no receipt action: run `purser odoo setup`"))
-    with pytest.raises(NotApplicable):
+    bot = Bot(lambda _: NotSetUp("this Odoo has no receipt action: run `purser odoo setup`"))
+    with pytest.raises(NotSetUp):
         reacting(staffed(world, change=bot), monkeypatch, REACH)()

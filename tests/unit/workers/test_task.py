@@ -7,7 +7,7 @@ import celery
 import pytest
 
 from ledger import Ending, Kind
-from purser.errors import NotApplicable, PurserError, Refusal, Snooze, Transient
+from purser.errors import NotSetUp, PurserError, Refusal, Snooze, Transient
 from tests.unit.workers.replaying import World
 from workers.endings import Later
 from workers.refused import Again, retry
@@ -72,7 +72,7 @@ def test_it_tells_that_its_work_is_done(run: Run, told: Told) -> None:
 
 
 @pytest.mark.parametrize(
-    "end", [{"done": 3, "refused": 1}, Refusal("the order is locked"), NotApplicable("Odoo is not set up")]
+    "end", [{"done": 3, "refused": 1}, Refusal("the order is locked"), NotSetUp("Odoo is not set up")]
 )
 def test_it_tells_that_something_was_refused(run: Run, told: Told, end: object) -> None:
     run(end, **MARKED)
@@ -80,7 +80,7 @@ def test_it_tells_that_something_was_refused(run: Run, told: Told, end: object) 
 
 
 def test_what_odoo_is_not_set_up_for_waits_in_the_list_and_can_be_sent_again(run: Run, world: World) -> None:
-    run(NotApplicable("this Odoo has no receipt action: run `purser odoo setup`"))
+    run(NotSetUp("this Odoo has no receipt action: run `purser odoo setup`"))
     (entry,) = world.ledger.refusals.page().items
     assert (entry.id, "purser odoo setup" in entry.why) == ("m1", True)
     sent: list[str] = []
