@@ -123,6 +123,7 @@ def kill_whole_workers(firm: Firm, twin: Twin, fleet: RunningFleet, home: Path) 
     assert poison.begun == MAX_DELIVERIES
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_message_that_kills_whole_workers_ends_as_a_letter_and_takes_no_neighbour(
     firm: Firm, twin: Twin, start_fleet: Start, policies: Path, tmp_path: Path

@@ -133,6 +133,7 @@ def test_a_message_that_kills_its_process_ends_as_a_letter_and_takes_no_neighbou
     assert len(twin.rows("project.project", [["name", "=", CURED]], ["name"])) == 1
 
 
+@pytest.mark.long
 def test_a_message_that_kills_whole_workers_ends_as_a_letter_and_takes_no_neighbour(
     firm: Firm, twin: Twin, start: Start, tmp_path: Path
 ) -> None:

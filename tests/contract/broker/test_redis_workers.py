@@ -42,6 +42,7 @@ def all_done(crew: Crew, count: int) -> bool:
     return len(crew.counts()) == count
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_killing_whole_workers_under_load_loses_nothing(crew: Crew, house: House) -> None:
     crew.send(range(TASKS), seconds=0.002)
