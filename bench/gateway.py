@@ -121,7 +121,7 @@ def event(number: int) -> dict[str, object]:
         "source": "/bench",
         "type": "ticket.resolved.v1",
         "time": "2026-11-22T09:30:00Z",
-        "data": {"ticket_id": number + 1},
+        "data": {"ticket_id": 1 + number % 2_000_000_000},
     }
 
 
