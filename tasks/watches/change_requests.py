@@ -28,7 +28,7 @@ class ApprovedTask(Row, model="project.task", optional=True):
 
 
 @watch("change-requests", row=ApprovedTask, tells=(ChangeRequestApproved,), every=minutes(5))
-def change_requests(row: ApprovedTask, as_of: dt.datetime, *, tags: tuple[str, ...] = ()) -> Iterator[Fact]:  # noqa: ARG001
+def change_requests(row: ApprovedTask, as_of: dt.datetime, *, tags: tuple[str, ...] = ()) -> Iterator[Fact]:
     """A task that stands for a change request (`tags`) was approved."""
     if tags and row.state == APPROVED:
         yield ChangeRequestApproved(task_id=row.id, state=row.state)

@@ -28,6 +28,6 @@ class CustomerCard(Row, model="res.partner"):
 
 
 @watch("customers", row=CustomerCard, tells=(CustomerChanged,), every=minutes(15), stamped=False)
-def customers(row: CustomerCard, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+def customers(row: CustomerCard, as_of: dt.datetime) -> Iterator[Fact]:
     """A customer has another name, address or way to be reached."""
     yield CustomerChanged(customer_id=row.id, state=fingerprint(row.model_dump(exclude={"id"})))

@@ -50,14 +50,14 @@ class ArchivedEmployee(Row, model="hr.employee", optional=True, active_test=Fals
 
 
 @watch("employments", row=Employment, tells=(EmployeeChanged,), every=minutes(15), stamped=False)
-def employments(row: Employment, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+def employments(row: Employment, as_of: dt.datetime) -> Iterator[Fact]:
     """Somebody has another department, job or calendar from a day on."""
     if row.employee_id:
         yield EmployeeChanged(employee_id=row.employee_id, state=row.state, since=row.since)
 
 
 @watch("departures", row=ArchivedEmployee, tells=(EmployeeDeparted,), every=minutes(15), stamped=False)
-def departures(row: ArchivedEmployee, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+def departures(row: ArchivedEmployee, as_of: dt.datetime) -> Iterator[Fact]:
     """Somebody left the firm: their record is archived."""
     if not row.active:
         yield EmployeeDeparted(employee_id=row.id, departed_on=row.departure_date)

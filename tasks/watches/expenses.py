@@ -22,7 +22,7 @@ class HandedInExpense(Row, model="hr.expense", optional=True):
 
 
 @watch("expenses", row=HandedInExpense, tells=(ExpenseSubmitted, ExpenseRejected), every=minutes(5))
-def expenses(row: HandedInExpense, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+def expenses(row: HandedInExpense, as_of: dt.datetime) -> Iterator[Fact]:
     """An expense was handed in or refused."""
     if row.state == SUBMITTED:
         yield ExpenseSubmitted(expense_id=row.id, state=row.state)

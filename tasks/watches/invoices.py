@@ -50,7 +50,7 @@ class OverdueInvoice(Row, model="account.move", optional=True):
 
 
 @watch("invoices", row=PostedInvoice, tells=(InvoicePosted, InvoiceDisputed, PaymentReceived), every=minutes(5))
-def invoices(row: PostedInvoice, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+def invoices(row: PostedInvoice, as_of: dt.datetime) -> Iterator[Fact]:
     """An invoice was posted, disputed or paid, the last also in part."""
     yield InvoicePosted(invoice_id=row.id, number=row.name)
     if row.payment_state == BLOCKED:

@@ -21,7 +21,7 @@ class TickedMilestone(Row, model="project.milestone", optional=True):
 
 
 @watch("milestones", row=TickedMilestone, tells=(MilestoneApproved,), every=minutes(5))
-def milestones(row: TickedMilestone, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+def milestones(row: TickedMilestone, as_of: dt.datetime) -> Iterator[Fact]:
     """A milestone was marked as reached."""
     if row.is_reached:
         yield MilestoneApproved(milestone_id=row.id, reached_on=row.reached_date)

@@ -38,7 +38,7 @@ class ClosedLead(Row, model="crm.lead", active_test=False):
 
 
 @watch("opportunities", row=ClosedLead, tells=(OpportunityWon, OpportunityLost), every=minutes(5))
-def opportunities(row: ClosedLead, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+def opportunities(row: ClosedLead, as_of: dt.datetime) -> Iterator[Fact]:
     """An opportunity was won or lost."""
     if row.type == "lead":
         return  # nobody has qualified it: a lead that is dropped is no lost opportunity

@@ -35,13 +35,13 @@ DRAFT = "1_draft"
 
 
 @watch("signatures", row=SignedOrder, tells=(QuotationSigned,), every=minutes(5))
-def signatures(row: SignedOrder, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+def signatures(row: SignedOrder, as_of: dt.datetime) -> Iterator[Fact]:
     """A customer signed a quotation."""
     yield QuotationSigned(order_id=row.id, signed_at=row.signed_on)
 
 
 @watch("subscriptions", row=Subscription, tells=(SubscriptionChanged,), every=minutes(15))
-def subscriptions(row: Subscription, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+def subscriptions(row: Subscription, as_of: dt.datetime) -> Iterator[Fact]:
     """A subscription came into another state."""
     if row.subscription_state and row.subscription_state != DRAFT:
         yield SubscriptionChanged(order_id=row.id, state=row.subscription_state)

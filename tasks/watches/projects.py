@@ -41,7 +41,7 @@ class EndingProject(Row, model="project.project", optional=True):
 
 
 @watch("projects", row=MadeProject, tells=(ProjectCreated,), every=minutes(5))
-def projects(row: MadeProject, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+def projects(row: MadeProject, as_of: dt.datetime) -> Iterator[Fact]:
     """A project was made."""
     if not row.is_template:
         yield ProjectCreated(project_id=row.id, created_at=row.create_date)

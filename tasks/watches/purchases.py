@@ -23,6 +23,6 @@ class ApprovedPurchase(Row, model="purchase.order", optional=True):
 
 
 @watch("purchases", row=ApprovedPurchase, tells=(PurchaseApproved,), every=minutes(5))
-def purchases(row: ApprovedPurchase, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+def purchases(row: ApprovedPurchase, as_of: dt.datetime) -> Iterator[Fact]:
     """A purchase was approved."""
     yield PurchaseApproved(purchase_id=row.id, approved_at=row.date_approve)

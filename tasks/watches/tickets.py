@@ -33,7 +33,7 @@ class SupportCase(Row, model="helpdesk.ticket", optional=True, active_test=False
 
 
 @watch("tickets", row=SupportCase, tells=(TicketEscalated, TicketResolved), every=minutes(5))
-def tickets(row: SupportCase, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+def tickets(row: SupportCase, as_of: dt.datetime) -> Iterator[Fact]:
     """A support case became urgent or was closed."""
     if row.closed_at is not None:
         yield TicketResolved(ticket_id=row.id, closed_at=row.closed_at)

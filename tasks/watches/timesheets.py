@@ -25,7 +25,7 @@ class DecidedSheet(Row, model="hr_timesheet.sheet", optional=True):
 
 
 @watch("timesheets", row=DecidedSheet, tells=(TimesheetSubmitted, TimesheetApproved), every=minutes(5))
-def timesheets(row: DecidedSheet, as_of: dt.datetime) -> Iterator[Fact]:  # noqa: ARG001
+def timesheets(row: DecidedSheet, as_of: dt.datetime) -> Iterator[Fact]:
     """A timesheet was handed in or accepted."""
     if row.state == SUBMITTED:
         yield TimesheetSubmitted(sheet_id=row.id, state=row.state)
