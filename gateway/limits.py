@@ -18,6 +18,9 @@ MOST_EVENTS = 1000
 BURST = 10.0
 """Seconds for which a source may be ahead of its rate."""
 
+ROUNDING = 1e-9
+"""Seconds that only sums of fractions make: who waited as long as was asked is not told to wait for these."""
+
 MOST_AT_ONCE = 100
 """Requests whose bodies are kept in memory at a time."""
 
@@ -81,7 +84,7 @@ class Pace:
             now = self._steady()
             paid = max(self._paid_until.get(source, now), now)
             ahead = paid - now - BURST
-            if ahead > 0:
+            if ahead > ROUNDING:
                 raise Problem(
                     429,
                     f"this source sends more than {self._rate:g} events a second: wait as Retry-After says",
