@@ -4,7 +4,6 @@ Odoo waits for one second, inside the click of a person, and never asks again. S
 that cannot be taken is counted and let go: the change feed finds the same record later.
 """
 
-import hashlib
 from functools import partial
 from typing import Annotated, Any
 
@@ -14,11 +13,12 @@ from fastapi.responses import JSONResponse
 from pydantic_core import from_json
 
 from config.settings import Settings
+from events.values import MOST_ID
 from gateway.hands import Hands
 from gateway.limits import Room, read_body
 from gateway.porter import note
 from gateway.problems import Place, Problem, documented
-from ledger import HookRule
+from ledger import HookRule, token_digest
 from purser.errors import Transient
 from purser.model import Ref
 from workers.fleet import Fleet
@@ -28,9 +28,6 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE = 0.08
 """Seconds after which a hook is answered with 503: a person waits. What was begun by then still ends well."""
-
-MOST_ID = 2**31 - 1
-"""Odoo's ids are 32-bit integers."""
 
 
 class Hooks:
@@ -77,7 +74,7 @@ class Hooks:
         return JSONResponse({}, status_code=202)
 
     def _take(self, token: str, body: bytes) -> HookRule:
-        rule = self._fleet.ledger.hooks.find(hashlib.sha256(token.encode("utf-8", "replace")).hexdigest())
+        rule = self._fleet.ledger.hooks.find(token_digest(token))
         if rule is None:
             raise Problem(404, "there is nothing here")
         record = _record(body)

@@ -15,7 +15,7 @@ from ledger.graves import Grave
 from ledger.health import Health
 from ledger.held import Held
 from ledger.home import Home
-from ledger.hooks import HookRule, HookTokens
+from ledger.hooks import HookRule, HookTokens, token_digest
 from ledger.inbox import Inbox, InboxEntry
 from ledger.letter import Attempt, Letter, LetterGroup, LetterState
 from ledger.letters import Letters
@@ -100,4 +100,5 @@ __all__ = [
     "Wait",
     "fingerprint",
     "normalised",
+    "token_digest",
 ]

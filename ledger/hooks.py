@@ -4,6 +4,7 @@ A rule has two live tokens at most: the newest, and the one before it until the 
 """
 
 import datetime as dt
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -177,3 +178,8 @@ def _read(rule: str, raw: dict[str, bytes]) -> HookRule:
         )
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise unreadable(f"hook:{rule}", error) from error
+
+
+def token_digest(token: str) -> str:
+    """Give what is kept of a token; whatever stands in an address has one."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

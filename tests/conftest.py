@@ -85,7 +85,7 @@ def odoo_env() -> OdooEnv:
     needed = {name: _odoo_setting(name) for name in ("URL", "DB", "LOGIN", "API_KEY")}
     missing = [f"PURSER_TEST_ODOO_{name}" for name, value in needed.items() if not value]
     if missing:
-        _service_is_missing(
+        service_is_missing(
             "this test needs a real Odoo 19: point PURSER_TEST_ODOO_URL, _DB, _LOGIN and _API_KEY at a "
             f"disposable database; not set: {', '.join(missing)}"
         )
@@ -139,7 +139,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 # ------------------------------------------------------------------------------- helpers --
 
 
-def _service_is_missing(reason: str) -> None:
+def service_is_missing(reason: str) -> None:
     if IN_CI:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

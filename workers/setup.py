@@ -1,6 +1,5 @@
 """What Odoo must hold for the fleet is set up, checked and taken away, with the tokens of its webhooks."""
 
-import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from config.settings import Role, Settings
+from ledger import token_digest
 from odoo_client import Door, OdooClient, setup
 from odoo_client.setup import Bot, Do, Hook, Item, Rule, Standing
 from purser.errors import Mistake, NotApplicable, PurserError, Refusal
@@ -93,7 +93,7 @@ class Site:
         rule, hook = item.wanted.rule, item.wanted.values.get("webhook_url")
         if rule is None or self.tokens is None or not isinstance(hook, Hook) or item.do is Do.CHANGED:
             return
-        self.tokens.add(rule.name, digest_of(setup.token_in(hook.url)), [rule.model])
+        self.tokens.add(rule.name, token_digest(setup.token_in(hook.url)), [rule.model])
 
     def make_keys(self, folder: Path, logins: Iterable[str]) -> tuple[Path, ...]:
         """Make an API key for each of these bots, and keep it in a file of its own that only its owner may read."""
@@ -137,7 +137,7 @@ class Site:
             return
         live = {rule.rule: rule.digests for rule in self.tokens.rules()}
         for name, url in setup.Finder(self.admin).urls().items():
-            if digest_of(setup.token_in(url)) not in live.get(name, ()):
+            if token_digest(setup.token_in(url)) not in live.get(name, ()):
                 found = "the gateway does not know the token that Odoo posts with"
                 yield Check(f"token of rule {name}", Level.FAIL, found, "run `purser odoo setup`, or with --rotate")
 
@@ -164,11 +164,6 @@ class Site:
     def _heard(self, rule: str) -> object:
         found = [one for one in (self.tokens.rules() if self.tokens else ()) if one.rule == rule]
         return getattr(found[0], "heard", None) if found else None
-
-
-def digest_of(token: str) -> str:
-    """Give what is kept of a token."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def judged(item: Item) -> Check:

@@ -11,6 +11,7 @@ from html import escape
 from events.billing import PaymentMissed
 from purser import Change, Snapshot, activity, automation
 from purser.errors import Refusal
+from tasks.rows.accounting import LEVEL_DAYS
 from tasks.rows.billing import Invoice, InvoicedOrder, Reviewer, SalesTeam
 from tasks.rows.sales import Askable
 
@@ -23,7 +24,7 @@ ASKED_TO = {
 
 @automation("review-account", on=PaymentMissed, reads=(Invoice, InvoicedOrder, SalesTeam, Reviewer, Askable))
 def review_account(
-    event: PaymentMissed, snapshot: Snapshot, *, level_days: tuple[int, ...] = (1, 14, 30), reviewer: str = ""
+    event: PaymentMissed, snapshot: Snapshot, *, level_days: tuple[int, ...] = LEVEL_DAYS, reviewer: str = ""
 ) -> Iterator[Change]:
     """A missed payment is put before whoever decides at this point: salesperson, team leader, finance."""
     invoice = snapshot.get(Invoice, event.invoice_id)

@@ -10,6 +10,9 @@ from purser import Domain, Moment, Named, Row, Scope
 CUSTOMER = ("out_invoice", "out_refund")
 VENDOR = ("in_invoice", "in_refund")
 
+LEVEL_DAYS = (1, 14, 30)
+"""Days after the due day at which each level of reminding is reached."""
+
 
 class DraftMove(Row, model="account.move"):
     """An invoice, bill or credit note nobody has posted yet, or one with an open case."""

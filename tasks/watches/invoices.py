@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from events.billing import InvoiceDisputed, InvoicePosted, PaymentMissed, PaymentReceived
 from events.fact import Fact
 from purser import By, Domain, Row, Scope, hours, minutes, watch
+from tasks.rows.accounting import LEVEL_DAYS
 
 OWED = ("out_invoice", "out_receipt")
 """What a customer owes. A credit note is owed by the firm."""
@@ -13,9 +14,6 @@ OWED = ("out_invoice", "out_receipt")
 PAID = ("in_payment", "paid", "partial")
 BLOCKED = "blocked"
 """Somebody in finance stopped the reminders: the customer disputes it."""
-
-LEVEL_DAYS = (1, 14, 30)
-"""Days after the due day at which each level of reminding is reached."""
 
 MOST_LEVELS = 9
 

@@ -17,7 +17,7 @@ from kombu.connection import Connection
 from kombu.entity import Queue
 
 from console.rabbit import RabbitNode
-from tests.conftest import _service_is_missing
+from tests.conftest import service_is_missing
 from tests.e2e.running import RunningFleet, running
 from tests.rabbits import vhost
 from tests.waiting import wait_until
@@ -49,7 +49,7 @@ def tell(name: str, *args: str, told: Mapping[str, Any], environ: Mapping[str, s
     program = PROGRAMS[Path(name).suffix]
     for needed in (program, *(["redis-cli"] if "redis_cli" in name else [])):
         if shutil.which(needed) is None:
-            _service_is_missing(f"this test needs {needed} on the PATH")
+            service_is_missing(f"this test needs {needed} on the PATH")
     process = subprocess.Popen(
         [program, str(PRODUCERS / name), *args],
         stdin=subprocess.PIPE,

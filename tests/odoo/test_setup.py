@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ledger import token_digest
 from odoo_client import Door, OdooClient, connect, setup
 from odoo_client.faults import Denied
 from odoo_client.setup import RULES, Bot, Do
@@ -18,7 +19,7 @@ from tests.conftest import OdooEnv
 from tests.odoo.seeding_sales import Seeder
 from tests.unit.odoo_client.canned import Answer, Asked, Canned
 from workers.checks import Level
-from workers.setup import Site, digest_of
+from workers.setup import Site
 
 TRIED = ("opportunities", "milestones")
 """Each rule takes Odoo a moment to make; the others differ by name only."""
@@ -51,7 +52,7 @@ class Gateway:
     def hear(self, asked: Asked) -> Answer:
         token = setup.token_in(asked.path)
         for rule in self.kept.values():
-            if digest_of(token) in rule.digests:
+            if token_digest(token) in rule.digests:
                 body = json.loads(asked.body)
                 rule.heard += 1
                 self.told.append((rule.rule, body["_model"], body["_id"]))

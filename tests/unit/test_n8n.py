@@ -14,7 +14,7 @@ import pytest
 
 from events.envelope import read_event
 from events.signature import read_secret, sign, verify
-from tests.conftest import _service_is_missing
+from tests.conftest import service_is_missing
 
 WORKFLOWS = sorted((Path(__file__).resolve().parents[2] / "integrations" / "n8n").glob("*.json"))
 SECRET, OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "whsec_" + "QUJD" * 8
@@ -36,7 +36,7 @@ def code(workflow: str, node: str) -> str:
 def run(script: str, *, items: list[dict[str, Any]], environ: dict[str, str], data: bytes = b"") -> Any:
     """Run the code of a node as n8n does, with what it finds there."""
     if shutil.which("node") is None:
-        _service_is_missing("this test needs Node: install nodejs")
+        service_is_missing("this test needs Node: install nodejs")
     given = json.dumps({"items": items, "env": environ, "data": data.decode("latin-1")})
     frame = f"""
         const given = JSON.parse(require('fs').readFileSync(0, 'utf8'));
