@@ -34,6 +34,7 @@ from console import (
     refusals,
     up,
 )
+from console.drill import storm
 from console.output import FAILED, WRONG_USE, say
 from purser.errors import Mistake, PurserError
 
@@ -66,6 +67,7 @@ def app() -> typer.Typer:
         top.add_typer(group, name=name)
     top.command("demo")(demo.demo)
     top.command("drill")(drill.drill)
+    top.command("storm")(storm.storm)
     top.command("doctor")(doctor.doctor)
     top.command("flower")(flower.run)
     top.command("up")(up.up)

@@ -73,7 +73,10 @@ _SAME_REQUEST = 1.0
 
 
 class Supervisor:
-    """Runs commands until `stop` is called. Use one once."""
+    """Runs commands until `stop` is called. Use one once.
+
+    `on_exit` is called with the name, process id and exit code of a process that ended without being stopped.
+    """
 
     def __init__(
         self,
@@ -83,12 +86,14 @@ class Supervisor:
         grace: float = 20.0,
         backoff: Backoff | None = None,
         on_running: Callable[[], None] = lambda: None,
+        on_exit: Callable[[str, int, int], None] = lambda *_: None,
     ) -> None:
         self._commands = tuple(commands)
         self._to = write
         self._grace = grace
         self._backoff = backoff or Backoff()
         self._on_running = on_running
+        self._on_exit = on_exit
         self._happened: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._children: dict[str, _Child] = {}
         self._deaths: dict[str, int] = {}
@@ -159,6 +164,7 @@ class Supervisor:
                 return
             if isinstance(happened, _Died):
                 self._bury(happened.child)
+                self._on_exit(happened.child.command.name, happened.child.pid, happened.code)
                 self._plan_restart(happened.child.command, _how(happened.code), lived=happened.child.age())
             self._start_what_is_due()
 

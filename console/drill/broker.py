@@ -4,6 +4,7 @@ import base64
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,6 +102,68 @@ class RedisNode:
             yield
         finally:
             self.client.config_set("maxmemory", 0)
+
+    @contextlib.contextmanager
+    def read_only(self) -> Iterator[None]:
+        """Answer every write with READONLY, as a demoted primary does: it follows one that does not exist."""
+        self.client.replicaof("127.0.0.1", 1)
+        try:
+            yield
+        finally:
+            self.client.replicaof("NO", "ONE")
+
+    @contextlib.contextmanager
+    def without_replicas(self) -> Iterator[None]:
+        """Answer every write with NOREPLICAS, as a primary that has lost the replica it must have."""
+        self.client.config_set("min-replicas-to-write", 1)
+        try:
+            yield
+        finally:
+            self.client.config_set("min-replicas-to-write", 0)
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """Answer every command with BUSY: a script runs without end, and is killed when the block ends."""
+        self.client.config_set("lua-time-limit", 50)
+        endless = threading.Thread(target=self._run_endless_script, name="endless script", daemon=True)
+        endless.start()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(redis.RedisError):
+                self.client.script_kill()
+            endless.join()
+
+    def _run_endless_script(self) -> None:
+        with (
+            redis.Redis.from_url(self.url, socket_timeout=60, retry=Retry(NoBackoff(), 0)) as own,
+            contextlib.suppress(redis.RedisError),
+        ):
+            own.eval("while true do end", 0)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Freeze the server's process (SIGSTOP): connections stay open and nothing is answered."""
+        pid = self._pid(self.name)
+        if not pid:
+            raise NotBitten(f"the {self.name} does not run")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def pause_clients(self, milliseconds: int, *, writes_only: bool) -> None:
+        """Let commands, or only those that write, wait so long for their answer."""
+        self.client.client_pause(milliseconds, all=not writes_only)
+
+    def forget_scripts(self) -> None:
+        """Forget every Lua script, as a restart or a SCRIPT FLUSH does."""
+        self.client.script_flush()
+
+    def disconnect_clients(self) -> None:
+        """Close every connection but our own."""
+        self.client.client_kill_filter(_type="normal", skipme=True)
 
     def refused(self) -> int:
         """Count the commands that were refused for want of memory so far."""

@@ -35,6 +35,8 @@ class Setup:
     beats: int = 0
     skew: int = 0
     """Seconds by which the clock of the first worker is ahead, and that of beat behind."""
+    moving_clocks: bool = False
+    """Every worker reads its clock's offset from a file, which `Stage.shift_clock` writes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

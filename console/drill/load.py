@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kombu.exceptions import OperationalError
+import redis
+from amqp.exceptions import AMQPError
+from kombu.exceptions import KombuError
 
 from console.drill.audit import Sent, Verdict, judge
 from events.envelope import CloudEvent
@@ -33,7 +35,7 @@ Prepared = tuple[Sent, Callable[[], None]]
 """A message, and what sends it."""
 
 _SEND_FOR = 60.0
-_PATIENT: Any = (OperationalError, ConnectionError, OSError)
+_PATIENT: Any = (KombuError, AMQPError, redis.RedisError, OSError)
 
 
 class Load:

@@ -120,7 +120,7 @@ def _run(stage: Stage, fault: Fault, load: Load, teller: Teller) -> Result:
         ended, problem = time.monotonic(), f"{type(error).__name__}: {error}"
         load.stop()
     try:
-        verdict, recovered, last, is_quiet = _settled(stage, fault, load, teller)
+        verdict, recovered, last, is_quiet = settled(stage, fault, load, teller)
         if not is_quiet:
             unfinished = len(verdict.lost)
             patience = _patience(stage, fault)
@@ -144,7 +144,7 @@ def _run(stage: Stage, fault: Fault, load: Load, teller: Teller) -> Result:
     return result.with_verdict(verdict)
 
 
-def _settled(stage: Stage, fault: Fault, load: Load, teller: Teller) -> tuple[Verdict, float, Waiting | None, bool]:
+def settled(stage: Stage, fault: Fault, load: Load, teller: Teller) -> tuple[Verdict, float, Waiting | None, bool]:
     """Wait until all is done, or until nothing moves any more.
 
     Gives the count, the moment, what was waited for to the last, and whether nothing waits any more.

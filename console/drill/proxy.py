@@ -1,10 +1,16 @@
-"""A TCP proxy that breaks connections on order: it resets them, or passes a request on and drops the answer."""
+"""A TCP proxy that breaks connections on order.
+
+It resets or half-closes them, passes a request on and drops the answer, forwards slowly, or forwards nothing for a
+while.
+"""
 
 import contextlib
 import random
 import socket
 import struct
 import threading
+import time
+from collections.abc import Iterator
 from typing import Self
 
 _CHUNK = 65536
@@ -23,6 +29,10 @@ class Proxy:
         """How many answers were dropped."""
         self.cut = 0
         """How many connections were reset."""
+        self.delay_seconds = 0.0
+        """How long each piece of data is held back before it is forwarded."""
+        self._forwards = threading.Event()
+        self._forwards.set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
 
@@ -34,6 +44,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._forwards.set()
         self.reset(share=1.0)
 
     def reset(self, share: float) -> int:
@@ -45,6 +56,34 @@ class Proxy:
         with self._lock:
             self.cut += len(chosen)
         return len(chosen)
+
+    def half_close(self, share: float) -> int:
+        """End one direction of a share of the connections, as a peer that sends no more; return how many."""
+        with self._lock:
+            chosen = [pair for pair in self._open if self._rng.random() < share]
+            sides = [self._rng.choice(pair) for pair in chosen]
+        for one in sides:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_WR)
+        return len(chosen)
+
+    @contextlib.contextmanager
+    def slow(self, delay_seconds: float) -> Iterator[None]:
+        """Hold each piece of data back for so long while the block lasts."""
+        self.delay_seconds = delay_seconds
+        try:
+            yield
+        finally:
+            self.delay_seconds = 0.0
+
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
+        """Forward nothing while the block lasts; connections stay open."""
+        self._forwards.clear()
+        try:
+            yield
+        finally:
+            self._forwards.set()
 
     def drop_answers(self, count: int) -> None:
         """Pass requests on, and drop the next so many answers together with their connections."""
@@ -81,6 +120,9 @@ class Proxy:
             while data := source.recv(_CHUNK):
                 if source is pair[1] and self._is_to_drop():
                     break
+                if self.delay_seconds:
+                    time.sleep(self.delay_seconds)
+                self._forwards.wait()
                 sink.sendall(data)
         self._break(pair)
 

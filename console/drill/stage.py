@@ -28,6 +28,7 @@ from console.drill.broker import RabbitBroker, RedisNode, claimed, claimed_redis
 from console.drill.fault import Against, NotBitten, Setup
 from console.drill.office import Office
 from console.drill.proxy import Proxy
+from console.drill.skewed import write_offset
 from console.supervisor import Backoff, Command, Supervisor
 from console.up import SOFT_SHUTDOWN
 from ledger import Ledger
@@ -84,6 +85,14 @@ class Waiting(NamedTuple):
         return f"{self.broker} at the broker, {self.delayed} delayed, {self.events} events open"
 
 
+class Exit(NamedTuple):
+    """A process that ended while the fleet was to run."""
+
+    name: str
+    pid: int
+    code: int
+
+
 class Stage:
     """A running fleet for the faults of one set-up."""
 
@@ -96,6 +105,7 @@ class Stage:
         (home / "trouble").mkdir()
         self._lines: dict[str, deque[str]] = {}
         self._starts: dict[str, int] = {}
+        self.exits: list[Exit] = []
         self._fault: BaseException | None = None
         self.broker: RedisNode | RabbitBroker = things.enter_context(claimed(plan.against, home, self.pid))
         needs_ledger = setup.own_ledger or plan.against == "rabbitmq"
@@ -108,7 +118,11 @@ class Stage:
         self._app: celery.Celery = build(self.settings)
         self.fleet: Fleet = self._app.fleet
         self.supervisor = Supervisor(
-            tuple(self._commands()), write=self._write, grace=_GRACE, backoff=Backoff(first=0.2, cap=0.2)
+            tuple(self._commands()),
+            write=self._write,
+            grace=_GRACE,
+            backoff=Backoff(first=0.2, cap=0.2),
+            on_exit=lambda name, pid, code: self.exits.append(Exit(name, pid, code)),
         )
         self._thread = threading.Thread(target=self._run, name="supervisor")
 
@@ -196,12 +210,26 @@ class Stage:
             app = self.plan.stock or "console.drill.tasks"
             work = ("celery", "-A", app, "worker", "--without-gossip", "--without-mingle", "--loglevel", "INFO")
             options = ("-Q", ",".join(QUEUES), "-n", f"{name}@drill", "--concurrency", "2")
-            skew = self.setup.skew if number == 0 else 0
+            skew = self._clock_option(name, number)
             yield Command(name=name, argv=_python(skew, *work, *options), env={**env, **soft}, cwd=self.home / "run")
         for number in range(self.setup.beats):
             beat = ("celery", "-A", "workers.main", "beat", "--loglevel", "INFO")
-            argv = _python(-self.setup.skew, *beat)
+            argv = _python(f"{-self.setup.skew}" if self.setup.skew else "", *beat)
             yield Command(name=f"beat{number + 1}", argv=argv, env=env, cwd=self.home / "run", stage=2)
+
+    def _clock_option(self, name: str, number: int) -> str:
+        """Return the option that makes a worker's clock wrong; '' for a right one."""
+        if self.setup.moving_clocks:
+            self.shift_clock(name, 0.0)
+            return f"@{self._clock_file(name)}"
+        return f"{self.setup.skew}" if self.setup.skew and number == 0 else ""
+
+    def _clock_file(self, name: str) -> Path:
+        return self.home / f"{name}.clock"
+
+    def shift_clock(self, name: str, seconds: float) -> None:
+        """Move the clock of a worker's machine so far from the right time. Needs `Setup.moving_clocks`."""
+        write_offset(self._clock_file(name), seconds)
 
     # ------------------------------------------------------------------------------ waiting --
 
@@ -292,9 +320,9 @@ class Stage:
                 return found
 
 
-def _python(skew: int, *module: str) -> tuple[str, ...]:
+def _python(skew: str, *module: str) -> tuple[str, ...]:
     """Run a module with this interpreter, with a wrong clock where one is asked for."""
-    wrong = ("-m", "console.drill.skewed", str(skew), "--") if skew else ("-m",)
+    wrong = ("-m", "console.drill.skewed", skew, "--") if skew else ("-m",)
     return (sys.executable, *wrong, *module)
 
 
