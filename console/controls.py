@@ -237,7 +237,7 @@ def _moment(given: str, zone: dt.tzinfo) -> dt.datetime:
     try:
         if len(given) == len("2026-01-31"):
             return dt.datetime.combine(dt.date.fromisoformat(given), dt.time(12), zone)
-        moment = dt.datetime.fromisoformat(given)
+        moment = dt.datetime.fromisoformat(given.upper())
     except ValueError:
         raise Mistake(f"--as-of {given!r} is no moment: write 2026-01-31 or 2026-01-31T18:00") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)

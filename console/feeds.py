@@ -136,7 +136,7 @@ def _unfinished(cursor: Cursor) -> dict[str, Any]:
 def _moment(option: str, said: str) -> dt.datetime:
     """Read a day or a moment; without a zone it is meant in UTC, as Odoo keeps it."""
     try:
-        moment = dt.datetime.fromisoformat(said)
+        moment = dt.datetime.fromisoformat(said.upper())
     except ValueError:
         raise Mistake(f"{option} {said!r} is no moment: write 2026-01-31 or 2026-01-31T18:00Z") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

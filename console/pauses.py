@@ -132,7 +132,7 @@ def _end(for_: str, until: str, now: dt.datetime) -> dt.datetime | None:
     if not until:
         return None
     try:
-        moment = dt.datetime.fromisoformat(until)
+        moment = dt.datetime.fromisoformat(until.upper())
     except ValueError:
         raise Mistake(f"--until {until!r} is no moment: write 2026-01-31T18:00Z") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

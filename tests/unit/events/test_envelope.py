@@ -74,6 +74,51 @@ def test_what_the_rules_do_not_allow_is_refused(more: dict[str, Any], said: str)
     assert str(caught.value).isascii()
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2026-11-30T21:40:00.123456789Z", "2026-11-30T21:40:00.123456Z"),  # Go
+        ("2026-11-30T21:40:00.1234567+00:00", "2026-11-30T21:40:00.123456Z"),  # .NET
+        ("2026-11-30T23:40:00.123456789+02:00", "2026-11-30T21:40:00.123456Z"),  # Java
+        ("2026-11-30T21:40:00.123Z", "2026-11-30T21:40:00.123000Z"),  # JavaScript
+        ("2026-11-30t21:40:00z", "2026-11-30T21:40:00Z"),
+        ("2026-11-30T21:40:00.9999999Z", "2026-11-30T21:40:00.999999Z"),
+        ("2026-11-30T21:40:00." + "1" * 60_000 + "Z", "2026-11-30T21:40:00.111111Z"),
+        ("2026-11-30T21:40:00.5-00:00", "2026-11-30T21:40:00.500000Z"),
+        ("2026-11-30T21:40:00-23:59", "2026-12-01T21:39:00Z"),
+        ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59Z"),
+        ("2017-01-01T08:59:60.25+09:00", "2016-12-31T23:59:59.250000Z"),
+    ],
+)
+def test_a_time_is_read_as_rfc_3339_has_it_and_kept_to_the_microsecond(written: str, read: str) -> None:
+    event = {**WON, "time": written, "data": {"opportunity_id": 4, "closed_at": written}}
+
+    for raw in (event, json.dumps(event)):
+        envelope, fact = read_event(raw)
+        assert envelope.model_dump(mode="json")["time"] == read
+        assert fact.model_dump(mode="json")["closed_at"] == read
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("2026-11-22T09:30:60Z", "there is one only at 23:59 UTC"),
+        ("2026-11-22T23:59:60+01:00", "there is one only at 23:59 UTC"),
+        ("2026-11-22T09:30:61Z", "not in the calendar"),
+        ("2026-02-30T09:30:00Z", "not in the calendar"),
+        ("0000-01-01T00:00:00Z", "not in the calendar"),
+        ("2026-11-22T09:30:00.Z", "as RFC 3339 has it"),
+        ("2026-11-22T09:30:00+24:00", "as RFC 3339 has it"),
+        ("2026-11-22T09:30:00+01:60", "as RFC 3339 has it"),
+        ("2026-11-22 09:30:00Z", "as RFC 3339 has it"),
+        ("２026-11-22T09:30:00Z", "as RFC 3339 has it"),
+    ],
+)
+def test_a_time_that_is_none_is_refused_with_what_is_wrong(written: str, said: str) -> None:
+    with pytest.raises(Permanent, match=said):
+        read_event({**WON, "time": written})
+
+
 def test_a_name_that_stands_twice_is_refused_rather_than_read_as_one_of_them() -> None:
     with pytest.raises(Permanent, match="says `id` twice"):
         read_event(json.dumps(WON)[:-1] + ', "id": "w-2"}')
