@@ -1,5 +1,6 @@
 """Intended effects on Odoo as values: each carries a business key or a guard, so doing it again adds nothing."""
 
+import dataclasses
 import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
@@ -7,9 +8,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, TypeAdapter, WrapSerializer
 
 from purser.model import Ref
+from purser.typed_values import TYPES, restore, type_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,25 @@ class Close:
     kind: Literal["close"] = "close"
 
 
-Change = Annotated[Ensure | Update | Call | Perform | Note | Close, Field(discriminator="kind")]
+def _with_types(change: Any, write: SerializerFunctionWrapHandler) -> Any:
+    """Return a change as JSON, with the list of the values that JSON has no type for."""
+    written = write(change)
+    types = type_list({one.name: getattr(change, one.name) for one in dataclasses.fields(change)})
+    return {**written, TYPES: types} if types else written
+
+
+def _read_types(raw: Any) -> Any:
+    """Return a change from JSON with its dates, moments and decimals read back."""
+    if not isinstance(raw, Mapping) or TYPES not in raw:
+        return raw
+    return restore({name: value for name, value in raw.items() if name != TYPES}, raw[TYPES])
+
+
+Change = Annotated[
+    Annotated[Ensure | Update | Call | Perform | Note | Close, Field(discriminator="kind")],
+    WrapSerializer(_with_types, when_used="json"),
+    BeforeValidator(_read_types),
+]
 
 KINDS = (Ensure, Update, Call, Perform, Note, Close)
 """The classes of changes, to tell them from anything else."""

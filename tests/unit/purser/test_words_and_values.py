@@ -1,6 +1,7 @@
 """The vocabulary refuses what makes no sense, and travels on a queue without loss."""
 
 import datetime as dt
+import json
 import pickle
 from decimal import Decimal
 
@@ -8,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purser import Call, Change, Close, Ensure, Key, Link, Note, Period, Ref, Update, XmlId, activity
+from purser import Call, Change, Close, Ensure, Key, Link, Note, Period, Ref, Update, XmlId
 from purser.cadence import Daily, Every, parse_cadence
-from purser.changes import check_key, dump_changes, load_changes
+from purser.changes import Perform, check_key, dump_changes, load_changes
 from purser.errors import Throttled
+from purser.reconcile import Step
+from workers.scan import dump_steps, load_steps
 
 REF = Ref("sale.order", 7)
 
@@ -70,14 +73,83 @@ def test_changes_travel_as_json_without_loss() -> None:
     assert load_changes(dump_changes(CHANGES)) == CHANGES
 
 
-def test_dates_and_decimals_travel_as_text() -> None:
-    change = activity(key="a/1", on=REF, summary="s", note="n", user_id=None, deadline=dt.date(2026, 11, 30))
-    (read,) = load_changes(dump_changes([change]))
-    assert isinstance(read, Ensure)
-    assert read.values["date_deadline"] == "2026-11-30"
-    (read,) = load_changes(dump_changes([Ensure(model="a.b", key="k", values={"d": Decimal("1.50")})]))
-    assert isinstance(read, Ensure)
-    assert read.values["d"] == "1.50"
+TYPED: tuple[Change, ...] = (
+    Ensure(
+        model="project.task",
+        key="t/1",
+        values={
+            "day": dt.date(2026, 11, 26),
+            "moment": dt.datetime(2026, 11, 26, 8, 0, 1, 250_000, tzinfo=dt.UTC),
+            "far": dt.datetime(2026, 11, 26, 8, tzinfo=dt.timezone(dt.timedelta(hours=9))),
+            "hours": Decimal("1.50"),
+            "name": "2026-11-26",
+            "count": 3,
+            "open": True,
+            "none": None,
+        },
+    ),
+    Update(
+        ref=REF, expect={"amount": Decimal("10.00")}, values={"amount": Decimal("12.5"), "on": dt.date(2026, 1, 1)}
+    ),
+    Call(
+        ref=REF,
+        method="m",
+        guard={"until": dt.date(2026, 1, 1)},
+        arguments={"lines": [{"on": dt.date(2026, 1, 2), "share": Decimal("0.1")}], "since": dt.date(2026, 1, 3)},
+    ),
+    Perform(operation="order.draft-invoice", on=REF, key="d/1", arguments={"until": dt.date(2026, 1, 4)}),
+)
+
+
+@pytest.mark.parametrize("change", TYPED, ids=lambda one: one.kind)
+def test_dates_moments_and_decimals_keep_their_type_in_json(change: Change) -> None:
+    (read,) = load_changes(json.loads(json.dumps(dump_changes([change]))))
+
+    assert read == change
+    assert dump_changes([read]) == dump_changes([change])
+
+
+def test_the_steps_of_a_chunk_keep_the_types_of_their_changes() -> None:
+    steps = tuple(Step(change, None) for change in TYPED)
+    assert load_steps(json.loads(json.dumps(dump_steps(steps)))) == steps
+
+
+def test_a_change_that_an_older_release_wrote_is_read_as_the_text_it_holds() -> None:
+    (written,) = dump_changes([Ensure(model="a.b", key="k", values={"on": dt.date(2026, 11, 30)})])
+    del written["types"]
+
+    (read,) = load_changes([written])
+
+    assert read == Ensure(model="a.b", key="k", values={"on": "2026-11-30"})
+
+
+def test_a_value_that_was_edited_or_removed_since_is_read_as_it_stands() -> None:
+    change = Ensure(
+        model="a.b", key="k", values={"on": dt.date(2026, 11, 30), "n": Decimal(1), "gone": dt.date(2026, 1, 1)}
+    )
+    (written,) = dump_changes([change])
+    written["values"] = {"on": "2026-12-01", "n": None}
+
+    (read,) = load_changes([written])
+
+    assert read == Ensure(model="a.b", key="k", values={"on": dt.date(2026, 12, 1), "n": None})
+
+
+@pytest.mark.parametrize(
+    ("types", "says"),
+    [
+        ([["values", "on", "date"]], "values.on: 'tomorrow' is not a date"),
+        ([["values", "on", "decimal"]], "not a decimal"),
+        ([["values", "on", "week"]], "must list paths"),
+        ([["values", [], "date"]], "must list paths"),
+        ("date", "must be a list"),
+        ([["date"]], "must list paths"),
+    ],
+)
+def test_a_list_of_types_that_does_not_fit_is_named(types: object, says: str) -> None:
+    written = {"kind": "ensure", "model": "a.b", "key": "k", "values": {"on": "tomorrow"}, "types": types}
+    with pytest.raises(ValueError, match=says):
+        load_changes([written])
 
 
 def test_a_change_of_unknown_kind_is_refused() -> None:
