@@ -5,7 +5,6 @@ misspelt field and a lost race both with 500, and "PostgreSQL is away" with 404 
 """
 
 import datetime as dt
-import email.utils
 import re
 import ssl
 from collections.abc import Mapping
@@ -15,6 +14,8 @@ import httpx
 
 from odoo_client.wire import Request
 from purser.errors import Misconfigured, Permanent, PurserError, Refusal, Throttled, Transient, UnknownOutcome
+from purser.retry import LONGEST_PATIENCE
+from purser.retry_after import seconds_to_wait
 
 PATIENCE = 30.0
 """Seconds to wait when the other side asks for patience without saying how long."""
@@ -192,15 +193,7 @@ def from_garbled(request: Request) -> PurserError:
 
 def retry_after(text: str, *, now: dt.datetime | None = None) -> float:
     """Read a Retry-After header, seconds or an HTTP date, as seconds from `now`."""
-    text = text.strip()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return PATIENCE
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    return max(0.0, (moment - (now or dt.datetime.now(dt.UTC))).total_seconds())
+    return seconds_to_wait(text, now=now or dt.datetime.now(dt.UTC), default=PATIENCE, longest=LONGEST_PATIENCE)
 
 
 # ------------------------------------------------------------------------- no answer at all --

@@ -11,7 +11,6 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -20,6 +19,7 @@ import httpx
 from config.subscriptions import Subscription
 from events.signature import SIGNATURES, sign
 from purser.errors import Transient, UnknownOutcome
+from purser.retry_after import seconds_to_wait
 from workers.addresses import Resolve, checked, resolve
 
 DEADLINE = 20.0
@@ -100,15 +100,7 @@ def post(
 
 def retry_after(text: str, *, now: dt.datetime) -> float:
     """Read a Retry-After header, seconds or an HTTP date, as seconds from `now`: an hour at most."""
-    text = text.strip()
-    if text.isascii() and text.isdecimal():
-        return min(float(text[:9]), LONGEST_PATIENCE)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return PATIENCE
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    return min(max(0.0, (moment - now).total_seconds()), LONGEST_PATIENCE)
+    return seconds_to_wait(text, now=now, default=PATIENCE, longest=LONGEST_PATIENCE)
 
 
 @functools.cache
