@@ -27,7 +27,7 @@ def list_(
     if control is not None:
         context.policies().control(control)
     user_id = None if owner is None else _user(owner)
-    today = dt.datetime.now(dt.UTC).date()
+    today = _today()
     with context.ledger() as ledger:
         page = ledger.cases.page(control=control, user_id=user_id, limit=limit)
     told = [_told(case, today) for case in page.items]
@@ -58,11 +58,16 @@ def show(
         case = ledger.cases.among(wanted.control, [wanted]).get(wanted)
     if case is None:
         nothing(f"no case {key} is remembered")
-    told = _told(case, dt.datetime.now(dt.UTC).date())
+    told = _told(case, _today())
     if json:
         as_json(told)
     else:
         facts({**told, "money_at_risk": money(case.money)}.items())
+
+
+def _today() -> dt.date:
+    """Return the firm's date."""
+    return dt.datetime.now(context.policies().timezone).date()
 
 
 def _told(case: CaseMemory, today: dt.date) -> dict[str, Any]:
@@ -74,7 +79,7 @@ def _told(case: CaseMemory, today: dt.date) -> dict[str, Any]:
         "owner": case.user_id,
         "opened_on": case.opened_on,
         "asked_on": case.asked_on,
-        "age_days": max((today - case.opened_on).days, 0),  # opened in the policy's zone, it may be tomorrow there
+        "age_days": max((today - case.opened_on).days, 0),
         "severity": case.severity,
         "hours_at_risk": case.hours,
         "money_at_risk": None

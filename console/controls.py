@@ -127,7 +127,7 @@ def _late(run: RunRecord) -> str:
 def _judge(name: str, as_of: str, *, json: bool) -> None:
     with context.reading_fleet() as fleet:
         policy = fleet.policies.control(name)
-        moment = _moment(as_of, fleet.policies.timezone) if as_of else fleet.now()
+        moment = fleet.local(_moment(as_of, fleet.policies.timezone)) if as_of else fleet.local_now()
         judged = scan.judge(fleet.audit, policy, as_of=moment)
     if json:
         as_json(report(policy, judged))

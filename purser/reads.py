@@ -63,6 +63,11 @@ class Scope:
     """For the row of a watch: the conditions that name the records to look at, joined by *and*."""
     snapshot: "Snapshot"
 
+    @property
+    def today(self) -> dt.date:
+        """Return the firm's date: `as_of` is in the zone of the policy."""
+        return self.as_of.date()
+
     def watched_ids(self, model: str) -> list[int]:
         """Give the ids of the watched subjects of one model, for a domain."""
         return sorted({one.subject.id for one in self.watched if one.subject.model == model})
@@ -232,6 +237,15 @@ class Snapshot:
         self._rows = {kind: tuple(found) for kind, found in (rows or {}).items()}
         self._unknown = frozenset(unknown)
         self._index: dict[type[_Read], dict[int, Any]] = {}
+
+    @property
+    def today(self) -> dt.date:
+        """Return the firm's date: the fleet reads as of a moment in the zone of the policy (`timezone`)."""
+        return self.as_of.date()
+
+    def day_of(self, moment: dt.datetime) -> dt.date:
+        """Return the firm's date at a moment."""
+        return moment.astimezone(self.as_of.tzinfo).date()
 
     def rows(self, kind: type[T]) -> tuple[T, ...]:
         """Give the rows of one read; KeyError when the declaration does not list it."""

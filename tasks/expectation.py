@@ -169,7 +169,7 @@ class Workforce:
     @cached_property
     def _placements(self) -> Mapping[int, Version | Placement]:
         """Tell where people work now: by the latest version begun, else the first, or by what stands in for both."""
-        today = self._snapshot.as_of.astimezone(dt.UTC).date()
+        today = self._snapshot.today
         found: dict[int, Version | Placement] = {one.id: one for one in self._snapshot.rows(Placement)}
         for employee, versions in self._versions.items():
             found[employee] = next((one for one in reversed(versions) if one.since <= today), versions[0])

@@ -69,7 +69,10 @@ def total(fleet: Fleet, fill: Backfill) -> int:
     """Count the records that a backfill looks at from the beginning."""
     now = fleet.now()
     return fleet.audit.count(
-        fill.policy.watch.row, fill.conditions(fill.until or now), as_of=now, tunables=fill.policy.tunables
+        fill.policy.watch.row,
+        fill.conditions(fill.until or now),
+        as_of=fleet.local(now),
+        tunables=fill.policy.tunables,
     )
 
 

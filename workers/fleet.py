@@ -88,6 +88,14 @@ class Fleet:
         """Who has no ledger, such as a command that only reads Odoo, asks nobody."""
         return None if self.settings.ledger_url is None else SharedGate(lambda: self.gate)
 
+    def local_now(self) -> dt.datetime:
+        """Return the present moment in the firm's zone: its date is the firm's today."""
+        return self.local(self.now())
+
+    def local(self, moment: dt.datetime) -> dt.datetime:
+        """Return a moment in the firm's zone (`timezone` of the policy)."""
+        return moment.astimezone(self.policies.timezone)
+
     def check_home(self) -> None:
         """Raise Misconfigured when the ledger remembers the cases of another Odoo. Asked once per process."""
         if not self._at_home:

@@ -102,7 +102,7 @@ def tell(fleet: Fleet, fact: Fact) -> None:
 def decide(fleet: Fleet, automation: Automation, fact: Fact) -> Decision:
     """Read Odoo and let an automation decide. Reads only; raises Refusal where a person must settle something."""
     tunables = fleet.policies.automation(automation.name).tunables
-    snapshot = fleet.audit.snapshot(automation.reads, as_of=fleet.now(), event=fact, tunables=tunables)
+    snapshot = fleet.audit.snapshot(automation.reads, as_of=fleet.local_now(), event=fact, tunables=tunables)
     changes: list[Change] = []
     facts: list[Fact] = []
     for one in automation(fact, snapshot, **tunables):

@@ -121,7 +121,7 @@ class Ask(Row, model="mail.activity", active_test=False):
     @classmethod
     def domain(cls, scope: Scope) -> Domain:
         """Read what the bot has open or ended lately, and what we remember of a bot before it."""
-        lately = scope.as_of.date() - LATELY
+        lately = scope.today - LATELY
         ended = ["|", ("active", "=", True), ("date_done", ">=", lately)]
         own = ["&", ("create_uid", "=", scope.tunables["bot"]), *ended]
         return ["|", *own, ("id", "in", scope.tunables["remembered"])]
@@ -144,7 +144,7 @@ def see_cases(fleet: Fleet, control: str, as_of: dt.datetime) -> dict[CaseKey, C
             user_id=rows[number].user_id,
             summary=rows[number].summary or "",
             feedback=rows[number].feedback or "",
-            created_on=rows[number].create_date.astimezone(fleet.policies.timezone).date(),
+            created_on=fleet.local(rows[number].create_date).date(),
         )
         for number, names in keys.items()
         for key in names
@@ -239,7 +239,7 @@ def run_now(
     missed: int = 0,
 ) -> Run:
     """Run a control now and send what follows. `slot` orders its chunks: older ones are dropped."""
-    name, as_of = policy.control.name, fleet.now()
+    name, as_of = policy.control.name, fleet.local_now()
     if not policy.enabled:
         raise Mistake(f"control `{name}` is switched off in the policy (controls.{name}.enabled)")
     fleet.check_home()
@@ -282,7 +282,7 @@ def _house(fleet: Fleet, policy: ControlPolicy, as_of: dt.datetime) -> House:
             role: tuple(users[login] for login in members if login in users)
             for role, members in fleet.policies.roles.items()
         },
-        today=as_of.astimezone(fleet.policies.timezone).date(),
+        today=fleet.local(as_of).date(),
         working_days=fleet.policies.working_days,
     )
 
@@ -363,9 +363,9 @@ def _record(fleet: Fleet, run: Run, *, run_id: str, trigger: str, own_calls: int
         id=run_id,
         control=run.control,
         slot=run.slot,
-        started=judged.as_of if judged else fleet.now(),
+        started=judged.as_of.astimezone(dt.UTC) if judged else fleet.now(),
         seconds=judged.seconds if judged else 0.0,
-        as_of=judged.as_of if judged else fleet.now(),
+        as_of=judged.as_of.astimezone(dt.UTC) if judged else fleet.now(),
         trigger=trigger,
         outcome=run.outcome or Outcome.COMPLETED,
         examined=len(judged.verdicts) if judged else 0,

@@ -97,7 +97,7 @@ def sight_of(
     return fleet.audit.look(
         policy.watch.row,
         tuple(conditions),
-        as_of=_at_home(fleet, now),
+        as_of=fleet.local(now),
         tunables=policy.tunables,
         after=after,
         limit=limit,
@@ -111,7 +111,7 @@ def judge(fleet: Fleet, policy: WatchPolicy, sight: Sight, *, now: dt.datetime, 
     source = source_of(fleet)
     for row in sight.rows:
         try:
-            facts = tuple(policy.watch(row, _at_home(fleet, now), **policy.tunables))
+            facts = tuple(policy.watch(row, fleet.local(now), **policy.tunables))
         except Exception as error:  # noqa: BLE001 - a watch may raise anything, and the other records count
             spoiled[row.ref] = f"{type(error).__name__} in {policy.watch.source}"
             continue
@@ -161,11 +161,6 @@ def _ref(model: object, id_: object) -> Ref:
 def _horizon(fleet: Fleet, policy: WatchPolicy, now: dt.datetime) -> dt.datetime:
     cursor = fleet.ledger.cursors.get(feed_name(policy.watch.name))
     return oldest(now - OVERLAP if cursor is None else cursor.started, now)
-
-
-def _at_home(fleet: Fleet, now: dt.datetime) -> dt.datetime:
-    """Give the moment in the firm's zone: its date is the firm's today."""
-    return now.astimezone(fleet.policies.timezone)
 
 
 def _moment_of(fact: Fact) -> dt.datetime | None:

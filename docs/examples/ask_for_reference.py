@@ -20,5 +20,5 @@ def ask_for_reference(event: OpportunityWon, snapshot: Snapshot, *, weeks: int =
         summary="Ask the customer for a reference",
         note="",
         user_id=lead.user_id,
-        deadline=snapshot.as_of.date() + dt.timedelta(weeks=weeks),
+        deadline=snapshot.today + dt.timedelta(weeks=weeks),
     )

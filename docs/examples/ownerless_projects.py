@@ -30,7 +30,7 @@ class RunningProject(Row, model="project.project", active_test=False):
 )
 def ownerless_projects(snapshot: Snapshot, *, grace_days: int = 2) -> Iterator[Verdict]:
     """A running project has a project manager."""
-    deadline = snapshot.as_of.date() - dt.timedelta(days=grace_days)
+    deadline = snapshot.today - dt.timedelta(days=grace_days)
     for project in snapshot.rows(RunningProject):
         since = project.create_date.date()
         if not project.active:

@@ -31,7 +31,7 @@ from tasks.rows.absence import (
 def ask_about_leave(event: LeaveApproved, snapshot: Snapshot, *, answer_days: int = 2) -> Iterator[Change]:
     """Whoever manages a project knows which of its tasks fall into an approved absence, and who could take over."""
     days, person = away(snapshot), next(iter(snapshot.rows(AbsentEmployee)), None)
-    today = snapshot.as_of.date()
+    today = snapshot.today
     if days is None or person is None or days[1] < today:
         return  # cancelled in the meantime, or over
     first, last = days

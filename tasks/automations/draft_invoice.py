@@ -52,7 +52,7 @@ def draft_invoice(
             summary=f"{order.name}: look over it, then draft the invoice",
             note=f"<p>Ready to be billed{escape(_because(event))}. {escape(' '.join(reasons))}</p>",
             user_id=_reviewer(order, reviewer, snapshot),
-            deadline=snapshot.as_of.date() + dt.timedelta(days=review_days),
+            deadline=snapshot.today + dt.timedelta(days=review_days),
         )
         return
     # The note comes first: once the draft is there, nothing is left to be said of it.

@@ -76,7 +76,7 @@ def open_project(
             summary=summary,
             note="<p>Opened by Purser when the opportunity was won.</p>",
             user_id=lead.user_id,
-            deadline=snapshot.as_of.date() + dt.timedelta(days=days),
+            deadline=snapshot.today + dt.timedelta(days=days),
         )
 
 

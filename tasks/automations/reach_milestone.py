@@ -92,7 +92,7 @@ def _billing(milestone: ApprovedMilestone, snapshot: Snapshot) -> Iterator[Chang
             summary=f"{order.name}: milestones do not add up",
             note=f"<p>{wrong} Nothing is billed for its milestones until that is settled.</p>",
             user_id=order.user_id,
-            deadline=snapshot.as_of.date(),
+            deadline=snapshot.today,
         )
         return
     shares = sum(
@@ -100,7 +100,7 @@ def _billing(milestone: ApprovedMilestone, snapshot: Snapshot) -> Iterator[Chang
         Decimal(0),
     )
     if shares * line.product_uom_qty - line.qty_invoiced > QUANTITY:
-        reached_on = milestone.reached_date or snapshot.as_of.date()
+        reached_on = milestone.reached_date or snapshot.today
         yield BillingReady(order_id=order.id, cause=f"milestone/{milestone.id}/{reached_on}")
 
 

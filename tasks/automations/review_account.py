@@ -30,7 +30,7 @@ def review_account(
     invoice = snapshot.get(Invoice, event.invoice_id)
     if invoice is None or not invoice.is_owed:
         return  # paid, disputed or withdrawn in the meantime
-    today = snapshot.as_of.date()
+    today = snapshot.today
     due = invoice.invoice_date_due
     if due is not None and due >= today:
         return  # the day was moved: nothing is missed

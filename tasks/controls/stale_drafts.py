@@ -48,7 +48,7 @@ def stale_drafts(
     large_amount: Decimal = Decimal(10_000),
 ) -> Iterator[Verdict]:
     """A draft is finished or thrown away in time: invoices, bills, quotations, expenses and purchases."""
-    today = snapshot.as_of.date()
+    today = snapshot.today
     for judged in (
         *_moves(snapshot, invoice_days, bill_days),
         *_quotations(snapshot, quotation_days, expired_days),

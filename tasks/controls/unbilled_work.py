@@ -43,7 +43,7 @@ def unbilled_work(
     snapshot: Snapshot, *, grace_days: int = 5, min_amount: Decimal = Decimal(0), approved_only: bool = True
 ) -> Iterator[Verdict]:
     """Approved billable work reaches an invoice within the grace period."""
-    deadline = snapshot.as_of.date() - dt.timedelta(days=grace_days)
+    deadline = snapshot.today - dt.timedelta(days=grace_days)
     seen = {line.order_id for line in snapshot.rows(LineToBill)}
     open_work, to_come = _open_work(snapshot, approved_only), _expenses_to_come(snapshot)
     for order in snapshot.rows(BilledOrder):

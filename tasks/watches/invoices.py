@@ -43,7 +43,7 @@ class OverdueInvoice(Row, model="account.move", optional=True):
             *scope.look,
             ("move_type", "in", OWED),
             *is_open,
-            ("invoice_date_due", "<", scope.as_of.date()),
+            ("invoice_date_due", "<", scope.today),
         ]
 
 

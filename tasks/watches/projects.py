@@ -35,7 +35,7 @@ class EndingProject(Row, model="project.project", optional=True):
     @classmethod
     def domain(cls, scope: Scope) -> Domain:
         """Read those that end within the days of notice."""
-        today = scope.as_of.date()
+        today = scope.today
         last = today + dt.timedelta(days=int(scope.tunables.get("notice_days", NOTICE_DAYS)))
         return [*scope.look, ("date", ">=", today), ("date", "<=", last), ("partner_id", "!=", False)]
 
