@@ -40,6 +40,8 @@ class LeftOver(enum.StrEnum):
     """It may have gone out or not: send it again, under the same id."""
     OUT = "out"
     """It went out."""
+    ELSEWHERE = "elsewhere"
+    """It was dead again meanwhile, and another replay has begun it: that one settles it."""
     BACK = "back"
     """It is dead as before, and on the list again."""
 
@@ -109,8 +111,11 @@ for i = 1, #out, 2 do
   local replays, size, its_round = string.match(out[i + 1], '(%d+):(%d+):(%d+)')
   local state, its, print = unpack(redis.call('HMGET', key(id), 'state', 'replays', 'fingerprint'))
   local has_grown = redis.call('HSTRLEN', key(id), 'attempts') > tonumber(size)
-  if its and (its ~= replays or (state == 'dead' and has_grown)) then
+  if its and has_grown and (its ~= replays or state == 'dead') then
     failed(id, its_round, print)
+  elseif its and its ~= replays then  -- dead again without an attempt, and begun by another replay
+    redis.call('HDEL', OUT, id)
+    add('skipped', 1)
   elseif redis.call('EXISTS', parked(id)) == 1 then
     waiting = waiting + 1
   elseif not state or state == 'discarded' or state == 'superseded' or (state == 'dead' and id ~= get('sending')) then
@@ -146,6 +151,7 @@ set('next_at', string.format('%.0f', following), 'sending', letter, 'sending_at'
 redis.call('ZREM', TODO, letter)
 leave(letter)
 local replays = redis.call('HINCRBY', key(letter), 'replays', 1)
+set('sending_number', replays)
 redis.call('HSET', key(letter), 'replay_at', ARGV[4])
 enter(letter, 'replaying', ARGV[4])
 redis.call('HSET', OUT, letter,
@@ -198,8 +204,10 @@ if not letter or letter == '' then return {'none', ''} end
 local mark = redis.call('HGET', OUT, letter)
 local state, its = unpack(redis.call('HMGET', key(letter), 'state', 'replays'))
 local replays, size = string.match(mark or '', '(%d+):(%d+)')
-if state == 'replaying' and mark and its == replays then return {'begun', letter} end
-local is_as_before = mark and state == 'dead' and its == replays
+local number = replays or get('sending_number') or its  -- an older Purser noted it in the mark only
+if its and its ~= number then return {'elsewhere', letter} end
+if state == 'replaying' and mark then return {'begun', letter} end
+local is_as_before = mark and state == 'dead'
   and redis.call('HSTRLEN', key(letter), 'attempts') <= tonumber(size)
 if is_as_before then
   untake(letter)
@@ -356,7 +364,7 @@ class Replaying:
     def left_over(self, replay_id: str) -> tuple[LeftOver, str]:
         """Say what has become of the letter that somebody took and said no more of, and its id.
 
-        Unless it is `back`, say `sent` when it has been dealt with.
+        Unless it is `back`, say `sent` when it has been dealt with. What is `elsewhere` is not settled.
         """
         what, letter_id = self._run(self._left_over, replay_id)
         return LeftOver(what.decode()), letter_id.decode()

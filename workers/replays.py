@@ -145,7 +145,8 @@ def _deal_with_left_over(fleet: Fleet, replay_id: str) -> None:
     if what in (LeftOver.NONE, LeftOver.BACK):
         return
     replay, begun = fleet.ledger.replays.get(replay_id), letters.get(letter_id)
-    if replay is not None and begun is not None and begun.state is LetterState.REPLAYING:
+    is_ours = what is not LeftOver.ELSEWHERE and begun is not None and begun.state is LetterState.REPLAYING
+    if replay is not None and begun is not None and is_ours:
         if what is LeftOver.BEGUN:
             _send(fleet, replay, letter_id)
             return

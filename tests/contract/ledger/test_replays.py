@@ -306,6 +306,38 @@ def test_a_letter_that_woke_up_dead_as_before_is_on_the_list_again(ledger: Ledge
     assert (seen(ledger, replay).sent, seen(ledger, replay).failed) == (0, 0)
 
 
+def test_a_letter_that_another_replay_has_begun_meanwhile_is_that_replay_s_to_settle(
+    ledger: Ledger, clock: Clock
+) -> None:
+    die(ledger, "m1")
+    first, second = begin(ledger, "m1"), begin(ledger, "m1")
+    take(ledger, first, "m1")
+    clock.pass_(minutes=6)
+    assert ledger.letters.count() == 1, "its sender is gone, so it is dead again"
+    assert ledger.replaying.hold(second.id, "w1", lease=LEASE)
+    assert take(ledger, second, "m1") is Took.TAKEN
+
+    assert ledger.replaying.left_over(first.id) == (LeftOver.ELSEWHERE, "m1")
+    assert ledger.replaying.left_over(second.id) == (LeftOver.BEGUN, "m1")
+
+    assert ledger.replaying.sent(first.id, "m1")
+    assert (seen(ledger, first).out, seen(ledger, first).skipped, seen(ledger, first).failed) == (0, 1, 0)
+    assert ledger.replaying.end(first.id)
+
+
+def test_a_letter_that_ended_here_and_was_begun_by_another_replay_is_that_replay_s_to_settle(
+    ledger: Ledger, clock: Clock
+) -> None:
+    die(ledger, "m1")
+    first, second = begin(ledger, "m1"), begin(ledger, "m1")
+    take(ledger, first, "m1")
+    assert ledger.replaying.tell(first.id, "m1", 1, Ending.DONE)
+    fail(ledger, clock, "m1")
+    assert take(ledger, second, "m1") is Took.TAKEN
+
+    assert ledger.replaying.left_over(first.id) == (LeftOver.ELSEWHERE, "m1")
+
+
 def test_a_letter_that_failed_again_while_its_sender_died_has_failed(ledger: Ledger, clock: Clock) -> None:
     die(ledger, "m1")
     replay = begin(ledger, "m1")

@@ -251,6 +251,36 @@ def test_all_workers_away_for_long_only_delay_it(world: World) -> None:
     assert (ended.state, ended.sent, ended.done) == (ReplayState.DONE, 2, 2)
 
 
+@pytest.mark.parametrize("hours_away", [0.1, 1, 10])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_letter_of_two_replays_whose_senders_die_is_replayed_only_by_being_sent(
+    world: World, hours_away: float, before: bool
+) -> None:
+    """Found by the property of replays: the first replay settled what the second had only begun."""
+    ids = world.die(25)
+    first, second = world.start(ids), world.start(ids)
+    for _ in range(2):
+        with world.dying(before=True):
+            world.step(first)
+    world.pass_(hours=hours_away)
+    assert world.ledger.letters.count() == 25, "its sender is gone, so the letter is dead again"
+    with world.dying(before=before):
+        world.step(second)
+
+    world.step(first, by="w2", after=11)
+
+    assert len(world.sent) == (0 if before else 1)
+    assert world.in_state(LetterState.REPLAYING, ids[:1]) == ids[:1]
+    world.pass_(minutes=1)
+    for _ in range(20):
+        world.work()
+        for replay in (first, second):
+            world.step(replay, by="last")
+    assert not world.ledger.replaying.running()
+    assert world.in_state(LetterState.REPLAYED, ids) == ids
+    assert {message.id for message in world.sent} == set(ids)
+
+
 def test_a_second_worker_does_nothing_while_the_first_holds_it(world: World) -> None:
     replay = world.start(world.die(3))
     world.step(replay, by="w1")
