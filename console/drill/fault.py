@@ -70,6 +70,8 @@ class Fault:
     odoos: frozenset[OdooKind] = frozenset({"twin", "real"})
     restarts_odoo: bool = False
     """Needs to be told how, where Odoo is a real one."""
+    ends_processes: bool = True
+    """Whether processes may end because of it. Where not, a worker that ends is a failure of its own."""
     is_short: bool = False
     """Part of the short drill."""
     is_for_stock: bool = False
@@ -87,6 +89,7 @@ def fault(
     brokers: tuple[Against, ...] = ("redis", "rabbitmq"),
     odoos: tuple[OdooKind, ...] = ("twin", "real"),
     restarts_odoo: bool = False,
+    ends_processes: bool = True,
     short: bool = False,
     stock: bool = False,
 ) -> Callable[[Inject], Fault]:
@@ -105,6 +108,7 @@ def fault(
             brokers=frozenset(brokers),
             odoos=frozenset(odoos),
             restarts_odoo=restarts_odoo,
+            ends_processes=ends_processes,
             is_short=short,
             is_for_stock=stock,
         )

@@ -52,6 +52,16 @@ class TroubledTwin(Twin):
         with self._order:
             self._races += times
 
+    @contextlib.contextmanager
+    def keys_refused(self) -> Iterator[None]:
+        """Refuse every API key while the block lasts, as after somebody has deleted or replaced them."""
+        kept = self._keys
+        self._keys = {}
+        try:
+            yield
+        finally:
+            self._keys = kept
+
     @property
     def races_left(self) -> int:
         """How many are still to be lost."""

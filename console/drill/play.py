@@ -111,6 +111,7 @@ def _run(stage: Stage, fault: Fault, load: Load, teller: Teller) -> Result:
     scene = Scene(stage, load)
     did, problem, last = "", "", None
     ended, recovered, unfinished = 0.0, 0.0, 0
+    exits_before = len(stage.exits)
     try:
         load.start()
         did = fault.inject(scene)
@@ -128,6 +129,8 @@ def _run(stage: Stage, fault: Fault, load: Load, teller: Teller) -> Result:
             problem = problem or waits
     except _IN_A_FAULT as error:
         verdict, problem = load.judged(), problem or f"{type(error).__name__}: {error}"
+    if not (fault.ends_processes or stage.plan.stock) and (exits := stage.exits[exits_before:]):
+        problem = problem or ", ".join(f"{one.name} ended with {one.code}" for one in exits)
     took = max(0.0, recovered - ended)
     if verdict.lost and not unfinished:
         teller.line(f"    lost: {', '.join(verdict.lost[:5])}")

@@ -19,7 +19,7 @@ _NO_MESSAGES = [
 _GOOD: list[Any] = [[], {}, {}]
 
 
-@fault("garbage", short=True, stock=True)
+@fault("garbage", ends_processes=False, short=True, stock=True)
 def garbage(scene: Scene) -> str:
     """Bytes that are no message, and messages of every wrong shape, arrive on a queue in the middle of good ones."""
     raws = [*_NO_MESSAGES, *_malformed()]
@@ -29,7 +29,17 @@ def garbage(scene: Scene) -> str:
     return f"{len(raws)} kinds of garbage"
 
 
-@fault("huge message")
+@fault("hostile messages", ends_processes=False)
+def hostile(scene: Scene) -> str:
+    """Messages that once ended workers: no headers, nested too deep, names of 1 MB, protocol 1 with wrong limits."""
+    raws = _hostile()
+    for raw in raws:
+        scene.load.push("events", [raw])
+        scene.pause(0.05)
+    return f"{len(raws)} hostile messages"
+
+
+@fault("huge message", ends_processes=False)
 def huge(scene: Scene) -> str:
     """A message of 50 MB that means nothing arrives in the middle of good ones."""
     scene.load.push("apply", [_message("purser.apply", [[], {"control": "x" * 50 * 2**20}, {}])])
@@ -54,6 +64,38 @@ def _malformed() -> list[bytes]:
         _message("purser.apply", [[], {"control": "x", "slot": "y", "run": "z", "steps": 5}, {}]),
         _message("purser.scan", _GOOD, {"deep": json.loads("[" * 900 + "]" * 900)}),
     ]
+
+
+def _hostile() -> list[bytes]:
+    """Return messages that end as dead letters: bodies and headers of wrong types, sizes and depths."""
+    deep = "[" * 900 + "]" * 900
+    deep_body = json.loads(_message("purser.accept", _GOOD))
+    deep_body["body"] = base64.b64encode(f'[[], {{"event": {deep}}}, {{}}]'.encode()).decode()
+    return [
+        json.dumps(deep_body).encode(),
+        _message("purser.accept", _GOOD, {"deep": json.loads(deep)}),
+        _message("x" * 2**20, _GOOD),
+        _message("mail_" * 200_000, _GOOD),
+        _message("purser.accept", _GOOD, {"argsrepr": "a@" + "a." * 60_000}),
+        *(_message("purser.accept", _GOOD, {"timelimit": limit}) for limit in _WRONG_LIMITS),
+        *(_protocol_1(limit) for limit in _WRONG_LIMITS),
+    ]
+
+
+_WRONG_LIMITS: list[Any] = [["a", "b"], 7, {"a": 1}, [1], "ab", [None], [{}, []]]
+
+
+def _protocol_1(limit: Any) -> bytes:
+    """Return a message of Celery's protocol 1, which has its headers in the body."""
+    one = {
+        "task": "purser.accept",
+        "id": str(uuid.uuid4()),
+        "args": [],
+        "kwargs": {},
+        "retries": 0,
+        "timelimit": limit,
+    }
+    return _message(None, one, {"id": None, "lang": None})
 
 
 def _message(task: str | None, body: Any, headers: dict[str, Any] | None = None, **changed: Any) -> bytes:

@@ -75,6 +75,31 @@ def too_slow(scene: Scene) -> str:
     return f"{times} requests took 3.5 s, the timeout being 2 s"
 
 
+@fault("proxy refuses", ends_processes=False, odoos=("twin",), patience=180)
+def proxy_refuses(scene: Scene) -> str:
+    """A proxy or firewall in front of Odoo answers with pages of its own: 302, 403, 408, 425, 404 and 413."""
+    twin, statuses = _twin(scene), (302, 403, 408, 425, 404, 413)
+    times = len(statuses) * 6
+    for number in range(times):
+        twin.faults.answer(statuses[number % len(statuses)], only=_CALLS[False][number % 4])
+    scene.load.finish()
+    given = scene.await_answers(twin.faults, times, within=60, what="pages of a proxy")
+    return f"{given} requests answered by a proxy"
+
+
+@fault("keys refused", ends_processes=False, odoos=("twin",), patience=180)
+def keys_refused(scene: Scene) -> str:
+    """Odoo refuses the fleet's API key for some seconds: nothing is charged to a message."""
+    twin = _twin(scene)
+    before = twin.requests.total()
+    with twin.keys_refused():
+        scene.load.finish()
+        scene.pause(8.0)
+    if twin.requests.total() == before:
+        raise NotBitten("no request came while keys were refused")
+    return "keys refused for 8 s"
+
+
 @fault("serialization failures", odoos=("twin",), stock=True)
 def lost_races(scene: Scene) -> str:
     """Odoo gives up because transactions meet: nothing is written, and trying again is the caller's business."""

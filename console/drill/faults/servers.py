@@ -35,6 +35,51 @@ def broker_full(scene: Scene) -> str:
     return f"full for 4 s; {refused} commands refused"
 
 
+@fault("writes refused", ends_processes=False, brokers=("redis",), patience=120)
+def writes_refused(scene: Scene) -> str:
+    """Redis refuses every write, first as a demoted primary (READONLY), then for want of a replica (NOREPLICAS)."""
+    broker, seconds = _redis(scene), 6.0
+    for refuse in (broker.read_only, broker.without_replicas):
+        with refuse():
+            scene.pause(seconds)
+        scene.pause(1.0)
+    return f"twice for {seconds:g} s"
+
+
+@fault("Redis busy", ends_processes=False, brokers=("redis",))
+def redis_busy(scene: Scene) -> str:
+    """A script does not end and Redis answers BUSY; then Redis forgets every script, several times."""
+    broker, times = _redis(scene), 5
+    with broker.busy():
+        scene.pause(3.0)
+    for _ in range(times):
+        broker.forget_scripts()
+        scene.pause(0.3)
+    return f"busy for 3 s, scripts forgotten {times} times"
+
+
+def _redis(scene: Scene) -> RedisNode:
+    if not isinstance(scene.stage.broker, RedisNode):
+        raise NotBitten("the broker is not Redis")
+    return scene.stage.broker
+
+
+@fault("connections half-closed", ends_processes=False, lasts=8, setup=PROXIED)
+def connections_half_closed(scene: Scene) -> str:
+    """One direction of connections between workers and broker ends, again and again; then nothing is forwarded."""
+    proxy, rounds, closed = scene.stage.proxy, 12, 0
+    if proxy is None:
+        raise NotBitten("the workers do not go through the proxy")
+    for _ in range(rounds):
+        closed += proxy.half_close(share=0.5)
+        scene.pause(scene.rng.uniform(0.1, 0.6))
+    with proxy.silent():
+        scene.pause(4.0)
+    if closed < rounds:
+        raise NotBitten(f"only {closed} connections were there to be half-closed")
+    return f"{closed} connections half-closed, nothing forwarded for 4 s"
+
+
 @fault("connections reset", lasts=8, setup=PROXIED, short=True, stock=True)
 def connections_reset(scene: Scene) -> str:
     """Connections between workers and broker are reset, again and again, some of them or all."""
