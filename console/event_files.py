@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from events.envelope import CloudEvent, read_event
 from purser.errors import Mistake, Permanent
+from purser.strict_json import NotJson, read_json
 
 SHOWN = 20
 """More mistakes than these are counted."""
@@ -29,8 +30,17 @@ def read_batch(text: str, *, name: str) -> Batch | None:
         lines = list(_lines(text))
         return _batch(lines, name, "line") if any(_is_object(line) for _, line in lines) else None
     if isinstance(whole, list):
+        _check(text, name)
         return _batch([(n, json.dumps(one)) for n, one in enumerate(whole, 1)], name, "event")
     return None
+
+
+def _check(text: str, name: str) -> None:
+    """Raise Mistake where a list says something twice, or holds what is no JSON: re-written that would be lost."""
+    try:
+        read_json(text)
+    except NotJson as error:
+        raise Mistake(f"{name} is not JSON: {error}") from None
 
 
 def refuse(batch: Batch) -> None:

@@ -1,7 +1,6 @@
 """Facts are listed, checked and emitted by hand exactly as a service would emit them."""
 
 import datetime as dt
-import json as codec
 import sys
 import uuid
 from collections import Counter
@@ -17,6 +16,7 @@ from events.envelope import CloudEvent, read_event
 from events.fact import Fact, known_facts
 from ledger.pages import chunks
 from purser.errors import Mistake, Permanent
+from purser.strict_json import NotJson, read_json
 from purser.words import did_you_mean
 from tasks.house import catalogue
 from workers.telling import send
@@ -162,8 +162,8 @@ def _fact(name: str) -> type[Fact]:
 
 def _event(type_: str, data: str, id_: str | None, source: str) -> dict[str, Any]:
     try:
-        body = codec.loads(data)
-    except ValueError as error:
+        body = read_json(data)
+    except NotJson as error:
         raise Mistake(f"--data is not JSON: {error}") from None
     now = dt.datetime.now(dt.UTC).isoformat()
     return {"id": id_ or str(uuid.uuid4()), "source": source, "type": type_, "time": now, "data": body}

@@ -9,7 +9,6 @@ import dataclasses
 import datetime as dt
 import enum
 import io
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from decimal import Decimal
@@ -22,6 +21,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from purser.strict_json import write_json
+
 DONE, FAILED, WRONG_USE, NOTHING, FOUND = range(5)
 """The exit codes."""
 
@@ -32,8 +33,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="The same facts for program
 
 
 def as_json(value: Any) -> None:
-    """Print a value as JSON. Decimals are strings, moments carry their zone."""
-    sys.stdout.write(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
+    """Print a value as JSON. Decimals are strings, moments carry their zone, NaN and the infinities are null."""
+    sys.stdout.write(write_json(plain(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def plain(value: Any) -> Any:

@@ -1,9 +1,10 @@
 """An event is read by rule: what it must say, may say, and how much of it. Source: CloudEvents 1.0.2, JSON."""
 
+import base64
+import binascii
 import datetime as dt
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -12,6 +13,7 @@ from pydantic.config import JsonDict
 from events.fact import Fact, known_facts
 from events.values import Instant
 from purser.errors import Permanent
+from purser.strict_json import NotJson, read_json, shown_name
 from purser.words import did_you_mean
 
 MAX_BYTES = 256 * 1024
@@ -27,6 +29,7 @@ _NO_TEXT = re.compile(
     + "]"
 )
 """What a string of CloudEvents never holds: control characters, halves of characters, and what is no character."""
+_BASE64 = "data_base64"
 _JSON = r"^[Aa]pplication/([A-Za-z0-9.-]+\+)?[Jj][Ss][Oo][Nn]( *;[ -~]*)?$"
 _TRACE = r"^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"
 
@@ -99,7 +102,8 @@ class CloudEvent(BaseModel):
         for name, value in more.items():
             if not re.fullmatch(_NAME, name):
                 raise ValueError(
-                    f"`{shown(name)}` is no attribute: a name is 1 to {MOST_OF_A_NAME} lower-case letters and digits"
+                    f"`{shown_name(name)}` is no attribute: "
+                    f"a name is 1 to {MOST_OF_A_NAME} lower-case letters and digits"
                 )
             if not _is_value(value):
                 raise ValueError(
@@ -146,6 +150,7 @@ def read_event(
     """
     if isinstance(raw, (str, bytes)):
         raw = _from_text(raw)
+    raw = _with_data(raw)
     try:
         envelope = CloudEvent.model_validate(raw)
     except (ValueError, RecursionError) as error:
@@ -164,19 +169,31 @@ def _from_text(text: str | bytes) -> Any:
     if len(text) > MAX_BYTES:
         raise Permanent(f"the event has {len(text)} bytes; {MAX_BYTES} are allowed: send ids, not documents")
     try:
-        return json.loads(text, object_pairs_hook=_each_once)
-    except (ValueError, RecursionError) as error:
-        raise Permanent(f"the event is not JSON: {type(error).__name__}") from None
+        return read_json(text)
+    except NotJson as error:
+        raise Permanent(f"the event is not JSON: {error}") from None
 
 
-def _each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """What stands twice is read by some as the first and by others as the last."""
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise Permanent(f"the event says `{shown(name)}` twice: say it once")
-        found[name] = value
-    return found
+def _with_data(raw: Any) -> Any:
+    """Return an event with `data` in place of `data_base64`, which libraries write where they were given bytes."""
+    if not isinstance(raw, Mapping) or raw.get(_BASE64) is None:
+        return raw
+    if raw.get("data") is not None:
+        raise Permanent(f"not a CloudEvent 1.0: it has both data and {_BASE64}: send one of them")
+    kind = raw.get("datacontenttype") or "application/json"
+    if not isinstance(kind, str) or not re.fullmatch(_JSON, kind):
+        raise Permanent(
+            f"not a CloudEvent 1.0: {_BASE64}: only JSON is read, and datacontenttype says something else"
+        )
+    try:
+        text = base64.b64decode(raw[_BASE64], validate=True)
+    except (TypeError, ValueError, binascii.Error):
+        raise Permanent(f"not a CloudEvent 1.0: {_BASE64}: it is not base64") from None
+    try:
+        data = read_json(text)
+    except NotJson as error:
+        raise Permanent(f"not a CloudEvent 1.0: {_BASE64}: what it holds is not JSON: {error}") from None
+    return {**{name: value for name, value in raw.items() if name != _BASE64}, "data": data}
 
 
 def _where(error: Exception) -> str:
@@ -184,11 +201,5 @@ def _where(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return type(error).__name__
     told = error.errors(include_url=False, include_context=False, include_input=False)
-    first = [f"{'.'.join(shown(str(part)) for part in e['loc']) or 'the event'}: {e['msg']}" for e in told[:5]]
+    first = [f"{'.'.join(shown_name(str(part)) for part in e['loc']) or 'the event'}: {e['msg']}" for e in told[:5]]
     return "; ".join([*first, *([f"and {len(told) - 5} more"] if len(told) > 5 else [])])
-
-
-def shown(name: str) -> str:
-    """Give a name from outside as it may stand in a message."""
-    plain = name.encode("unicode_escape").decode("ascii")
-    return plain if len(plain) <= MOST_OF_A_NAME else f"{plain[:MOST_OF_A_NAME]}..."

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from pydantic_core import from_json
-
 from events.envelope import MAX_BYTES, CloudEvent, read_event
 from events.fact import Fact
 from events.signature import ID
 from gateway.limits import MOST_EVENTS
 from gateway.problems import Place, Problem
 from purser.errors import Permanent
+from purser.strict_json import NotJson, read_json
 
 ENVELOPE, BATCH, PLAIN = "application/cloudevents+json", "application/cloudevents-batch+json", "application/json"
 _HEADER = "ce-"
@@ -70,10 +69,9 @@ def events_in(form: Form, headers: Mapping[str, str], body: bytes) -> list[Any]:
 
 
 def _json(body: bytes) -> Any:
-    """Read strictly: no NaN, no half of a character, no nesting without an end."""
     try:
-        return from_json(body, allow_inf_nan=False)
-    except ValueError as error:
+        return read_json(body)
+    except NotJson as error:
         raise _wrong([Place(reason=f"the body is not JSON: {error}")]) from None
 
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
-from pydantic_core import from_json
 
 from config.settings import Settings
 from events.values import MOST_ID
@@ -21,6 +20,7 @@ from gateway.problems import Place, Problem, documented
 from ledger import HookRule, token_digest
 from purser.errors import Transient
 from purser.model import Ref
+from purser.strict_json import NotJson, read_json
 from workers.fleet import Fleet
 from workers.telling import look
 
@@ -95,8 +95,8 @@ class Hooks:
 def _record(body: bytes) -> Ref:
     """Read the only two things that are believed."""
     try:
-        told = from_json(body, allow_inf_nan=False)
-    except ValueError as error:
+        told = read_json(body)
+    except NotJson as error:
         raise _wrong(f"the body is not JSON: {error}") from None
     if not isinstance(told, dict):
         raise _wrong("the body is no object")

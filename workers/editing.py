@@ -17,6 +17,7 @@ from config.people import may_edit
 from events.envelope import read_event
 from ledger import Edit, Letter, LetterState
 from purser.errors import Mistake, Permanent
+from purser.strict_json import read_json
 from workers.calls import PARAMETERS, by_name
 from workers.fleet import Fleet
 from workers.letters import subjects_of
@@ -144,7 +145,7 @@ def text_of(letter: Letter) -> str:
 
 def body_with(letter: Letter, text: str) -> bytes:
     """Give the body of a letter with other values, as `text_of` gives them; ValueError when the text is no object."""
-    values = json.loads(text)
+    values = read_json(text)
     if not isinstance(values, dict):
         raise ValueError("write a JSON object: the values of the task by name")
     try:

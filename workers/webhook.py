@@ -6,7 +6,6 @@ Sources: Standard Webhooks 1.0 for headers and answers, CloudEvents 1.0.2 (struc
 import asyncio
 import datetime as dt
 import functools
-import json
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from config.subscriptions import Subscription
 from events.signature import SIGNATURES, sign
 from purser.errors import Transient, UnknownOutcome
 from purser.retry_after import seconds_to_wait
+from purser.strict_json import write_json
 from workers.addresses import Resolve, checked, resolve
 
 DEADLINE = 20.0
@@ -51,7 +51,7 @@ class Answer:
 
 def body_of(event: Mapping[str, Any]) -> bytes:
     """Give the bytes that are signed and sent."""
-    return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return write_json(event, compact=True, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def headers_for(message_id: str, body: bytes, keys: Sequence[bytes], *, now: dt.datetime) -> dict[str, str]:

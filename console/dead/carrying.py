@@ -1,6 +1,5 @@
 """Letters travel between ledgers as JSON Lines, complete: one that was imported elsewhere replays there."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from console.dead.looking import State
 from console.output import FAILED, count, leave, progress, say
 from ledger import LetterFilter, LetterState
 from purser.errors import Mistake
+from purser.strict_json import NotJson, read_json, write_json
 
 
 @chosen_by_words
@@ -29,7 +29,7 @@ def export(
         written = 0
         with progress("written", ledger.letters.count(chosen)) as reached:
             for told in ledger.letters.export(chosen):
-                out.write(json.dumps(told) + "\n")
+                out.write(write_json(told) + "\n")
                 written += 1
                 reached(written)
     say(f"{count(written, 'letter')} written")
@@ -69,9 +69,10 @@ def _lines(file: Path, problems: list[str]) -> Iterator[tuple[int, dict[str, Any
         if not line.strip():
             continue
         try:
-            told = json.loads(line)
-        except (ValueError, RecursionError):
-            told = None
+            told = read_json(line)
+        except NotJson as error:
+            problems.append(f"line {number}: not JSON: {error}")
+            continue
         if isinstance(told, dict):
             yield number, told
         else:

@@ -11,6 +11,7 @@ from console import context
 from console.dead.choosing import chosen_by_words, in_state
 from console.output import AsJson, as_json, facts, nothing, say, shown, table, text
 from ledger import Edit, Ledger, Letter, LetterFilter, LetterState
+from purser.strict_json import write_json
 
 State = Annotated[LetterState, typer.Option(help="Where they are in their life.")]
 
@@ -115,7 +116,7 @@ def show(
         text(f"  an edit of {told['proposal']['who']} waits for a second person: {told['proposal']['note']}")
     for name in ("headers", "properties", "body"):
         value = told[name]
-        text(f"\n{name}\n{value if isinstance(value, str) else codec.dumps(value, indent=2, ensure_ascii=False)}")
+        text(f"\n{name}\n{value if isinstance(value, str) else write_json(value, indent=2, ensure_ascii=False)}")
     if told["traceback"]:
         text(f"\n{told['traceback']}")
 

@@ -158,7 +158,7 @@ def test_a_list_of_events_is_a_file_of_several_and_a_single_one_may_be_laid_out_
     result = purser("events", "emit", "--file", "-", "--dry-run", stdin=json.dumps(WON, indent=2))
     assert json.loads(result.stdout)["id"] == "w-1"
     result = purser("events", "emit", "--file", "-", "--dry-run", stdin=json.dumps(WON, indent=2)[:-3])
-    assert result.stderr == "purser: the event is not JSON: JSONDecodeError\n"
+    assert result.stderr == "purser: the event is not JSON: EOF while parsing an object at line 8 column 2\n"
 
 
 # ------------------------------------------------------------------------------- watches --

@@ -51,7 +51,15 @@ def test_what_the_rules_allow_is_kept_and_travels_on(more: dict[str, Any]) -> No
         ({"time": 1764000000}, "write a moment with its zone"),
         ({"time": "9999-12-31T23:59:59-14:00"}, "outside of the calendar"),
         ({"datacontenttype": "text/xml"}, "data travels as JSON"),
-        ({"data_base64": "e30="}, "`data_base64` is no attribute"),
+        ({"data_base64": "e30="}, "it has both data and data_base64"),
+        ({"data": None, "data_base64": "e30=", "datacontenttype": "image/png"}, "data_base64: only JSON is read"),
+        ({"data": None, "data_base64": "e30"}, "data_base64: it is not base64"),
+        ({"data": None, "data_base64": 7}, "data_base64: it is not base64"),
+        ({"data": None, "data_base64": "\u0661"}, "data_base64: it is not base64"),
+        ({"data": None, "data_base64": "e30="}, "opportunity_id: Field required"),
+        ({"data": None, "data_base64": "bm8="}, "data_base64: what it holds is not JSON"),
+        ({"data": None, "data_base64": "eyJhIjoxLCJhIjoyfQ=="}, "it says `a` twice"),
+        ({"data": None, "data_base64": "WzFd"}, "data: Input should be a valid dictionary"),
         ({"Urgent": "1"}, "`Urgent` is no attribute"),
         ({"x" * 41: "1"}, "is no attribute"),
         ({"urgent": 1.5}, "`urgent`: an extension is"),
@@ -122,6 +130,30 @@ def test_a_time_that_is_none_is_refused_with_what_is_wrong(written: str, said: s
 def test_a_name_that_stands_twice_is_refused_rather_than_read_as_one_of_them() -> None:
     with pytest.raises(Permanent, match="says `id` twice"):
         read_event(json.dumps(WON)[:-1] + ', "id": "w-2"}')
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "1" * 5000, '"\\ud800"', "\x00"])
+def test_what_json_has_no_form_for_is_refused(text: str) -> None:
+    raw = json.dumps(WON).replace("4", text)
+    with pytest.raises(Permanent, match="not JSON"):
+        read_event(raw)
+
+
+@pytest.mark.parametrize(
+    "kind", [{}, {"datacontenttype": None}, {"datacontenttype": "application/vnd.firm.won+json"}]
+)
+def test_data_that_came_as_base64_of_json_is_decoded_and_travels_as_data(kind: dict[str, Any]) -> None:
+    event = {name: value for name, value in WON.items() if name != "data"}
+
+    envelope, fact = read_event({**event, **kind, "data_base64": "eyJvcHBvcnR1bml0eV9pZCI6NH0="})
+
+    assert fact == read_event(WON)[1]
+    assert envelope.model_dump(mode="json")["data"] == WON["data"]
+    assert not envelope.model_extra
+
+
+def test_a_byte_order_mark_before_an_event_is_skipped() -> None:
+    assert read_event(b"\xef\xbb\xbf" + json.dumps(WON).encode()) == read_event(WON)
 
 
 def test_an_event_knows_its_trace() -> None:

@@ -1,0 +1,77 @@
+"""JSON as RFC 8259 has it, in and out: no NaN or Infinity, no name twice in one object, no half of a character."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic_core import from_json
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LONGEST_NAME = 40
+
+
+class NotJson(ValueError):
+    """A text is not JSON, or not JSON that has one meaning. The sentence holds no value of the text."""
+
+
+def read_json(text: str | bytes) -> Any:
+    """Read JSON. Raises NotJson with what is wrong and where, and nothing else.
+
+    Bytes are UTF-8; a byte order mark before them is skipped, as RFC 8259 section 8.1 allows.
+    """
+    try:
+        raw = text.encode() if isinstance(text, str) else text
+        raw = raw.removeprefix(_BYTE_ORDER_MARK)
+        from_json(raw, allow_inf_nan=False)  # stricter than the next one, but it keeps the last of two equal names
+        return json.loads(raw.decode(), object_pairs_hook=_each_once, parse_float=_finite)
+    except NotJson:
+        raise
+    except UnicodeError:
+        raise NotJson("it is not UTF-8, or holds half of a character") from None
+    except RecursionError:
+        raise NotJson("it is nested too deeply") from None
+    except ValueError as error:
+        raise NotJson(str(error)) from None
+
+
+def write_json(value: Any, *, indent: int | None = None, compact: bool = False, ensure_ascii: bool = True) -> str:
+    """Write JSON. A float that JSON has no form for becomes null; compact is without spaces."""
+    separators = (",", ":") if compact else None
+    data = finite(value)
+    return json.dumps(data, indent=indent, separators=separators, ensure_ascii=ensure_ascii, allow_nan=False)
+
+
+def finite(value: Any) -> Any:
+    """Return JSON data with null in place of NaN and the infinities."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {name: finite(one) for name, one in value.items()}
+        case list() | tuple():
+            return [finite(one) for one in value]
+    return value
+
+
+def shown_name(name: str) -> str:
+    """Return a name from outside as it may stand in a message: ASCII, and not longer than 40 characters."""
+    plain = name.encode("unicode_escape").decode("ascii")
+    return plain if len(plain) <= _LONGEST_NAME else f"{plain[:_LONGEST_NAME]}..."
+
+
+def _each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Some readers keep the first of two, and others the last."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise NotJson(f"it says `{shown_name(name)}` twice: say it once")
+        found[name] = value
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise NotJson("a number is too large")
+    return number
