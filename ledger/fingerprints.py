@@ -16,10 +16,13 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 
+_LONGEST = 2000
+"""Characters of a message that are read: a quote that is never closed is looked for to the end of its line."""
+
 
 def normalised(message: str) -> str:
     """Give `message` with numbers, uuids, hexadecimal and quoted text replaced: what stays names the fault."""
-    message = _QUOTED.sub("'…'", message[:10_000])
+    message = _QUOTED.sub("'…'", message[:_LONGEST])
     message = _NUMBER.sub("#", _UUID.sub("#", message))
     return " ".join(message.split())[:300]
 

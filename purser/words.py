@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 _WIRE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
+_LONGEST_NAME = 100
+"""Characters of a given name that are compared: it may come from a message, and comparing is slow."""
+
 
 def is_wire_name(name: str) -> bool:
     """Say whether `name` is lower-case words joined by hyphens."""
@@ -15,7 +18,7 @@ def is_wire_name(name: str) -> bool:
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Give ' Did you mean `x`?', else ' Known: ...', to end an error message with."""
     names = sorted(known)
-    close = difflib.get_close_matches(given, names, n=1)
+    close = difflib.get_close_matches(given[:_LONGEST_NAME], names, n=1)
     if close:
         return f" Did you mean `{close[0]}`?"
     return f" Known: {', '.join(names)}." if names else " There are none."

@@ -11,8 +11,6 @@ from ledger import Letter
 
 MOST = 60_000
 """So many characters of a payload are shown."""
-MARGIN = 1000
-"""So many more are masked, so that no secret is cut before it is known as one."""
 _MOST_READ = 4_000_000
 """More bytes than this are not read as JSON for a page."""
 
@@ -44,7 +42,7 @@ def shown(body: bytes, clean: Redactor) -> Shown:
     if value is None:
         text, is_cut = _unread(body, clean), len(body) > MOST
     else:
-        budget = _Budget(MOST)
+        budget = _Budget(MOST, clean)
         text = words.pretty(clean.value(budget.spent_on(carried(value))))
         is_cut = budget.left <= 0
     return Shown(text[:MOST], len(body), value is not None, is_cut or len(text) > MOST)
@@ -81,16 +79,17 @@ def event_of(letter: Letter) -> Event | None:
 class _Budget:
     """So many characters of a value are worth looking at: masking takes its time."""
 
-    def __init__(self, left: int) -> None:
+    def __init__(self, left: int, clean: Redactor) -> None:
         self.left = left
+        self._clean = clean
 
     def spent_on(self, value: Any) -> Any:
         """Give a value as far as the budget goes."""
         match value:
             case str():
-                whole, kept = len(value), value[: max(self.left, 0) + MARGIN]
-                self.left -= whole + 2
-                return kept if len(kept) == whole else f"{kept} ... {whole:,} characters in all"
+                kept = self._clean.excerpt(value, max(self.left, 0))
+                self.left -= len(value) + 2
+                return kept
             case dict():
                 return {name: self._part(one, len(name)) for name, one in value.items() if self.left > 0}
             case list():
@@ -104,4 +103,4 @@ class _Budget:
 
 
 def _unread(body: bytes, clean: Redactor) -> str:
-    return words.plain(clean.text(body[: MOST + MARGIN].decode("utf-8", "backslashreplace")))
+    return words.plain(clean.head(body[: 2 * MOST].decode("utf-8", "backslashreplace"), MOST))

@@ -57,7 +57,7 @@ class MilestoneNote(Row, model="mail.message"):
     @property
     def text(self) -> str:
         """The words of it, on one line."""
-        return " ".join(unescape(re.sub(r"<[^>]*>", " ", self.body)).split())
+        return " ".join(unescape(re.sub(r"<[^<>]*+>", " ", self.body)).split())
 
 
 class MilestoneLine(Row, model="sale.order.line", optional=True):

@@ -1,0 +1,36 @@
+"""What reads a text from outside costs time in proportion to its length, whatever the text holds."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from events.envelope import read_event
+from ledger.fingerprints import fingerprint
+from odoo_client.faults import brief
+from purser.errors import PurserError
+from purser.words import did_you_mean
+from tasks.house import catalogue
+
+MEGABYTE = 1_000_000
+
+
+def _read_event(text: str) -> None:
+    with pytest.raises(PurserError):
+        read_event({"specversion": "1.0", "id": text, "source": text, "type": text, "datacontenttype": text})
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "fingerprint": lambda text: fingerprint(error=text[:100], message=text, task=text[:100]),
+    "nearest name": lambda text: did_you_mean(text, catalogue().controls),
+    "first line of a fault": brief,
+    "event": _read_event,
+}
+
+
+@pytest.mark.parametrize("piece", ["a", "1", " 'a", "'", "1_", "0x", "<", "a-", "a.", " \"'`", "\\n"])
+@pytest.mark.parametrize("reader", READERS)
+def test_a_megabyte_of_foreign_text_is_read_within_a_second(reader: str, piece: str) -> None:
+    begun = time.thread_time()
+    READERS[reader]((piece * MEGABYTE)[:MEGABYTE])
+    assert time.thread_time() - begun < 1.0
