@@ -1,19 +1,21 @@
 """Everything the environment decides is one frozen value, checked as a whole before anything starts."""
 
 import enum
+import json
 import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
-from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from pydantic import Field, Secret, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from config.senders import Sender, read_senders
 from config.signing import read_keys, secrets_in
+from config.urls import address_problem, mask_url, passwords_in
 from events.envelope import MAX_BYTES
 from purser.errors import Mistake
 from purser.words import did_you_mean
@@ -206,15 +208,18 @@ class Settings(BaseSettings):
         """A Redis broker is the ledger too, unless another one is named."""
         if not isinstance(data, dict) or data.get("ledger_url") is not None or data.get("broker_url") is None:
             return data
-        url = _as_ledger(_revealed(data["broker_url"]))
-        return {**data, "ledger_url": url} if urlsplit(url).scheme in _LEDGERS else data
+        broker = _revealed(data["broker_url"])
+        if address_problem(broker, _BROKERS):
+            return data  # said once, under the name of the setting that was set
+        url = _as_ledger(broker)
+        return {**data, "ledger_url": url} if url.partition("://")[0] in _LEDGERS else data
 
     @field_validator("broker_url", "ledger_url")
     @classmethod
     def _known_scheme(cls, url: SecretUrl | None, info: Any) -> SecretUrl | None:
         schemes = _BROKERS if info.field_name == "broker_url" else _LEDGERS
-        if url is not None and urlsplit(url.get_secret_value()).scheme not in schemes:
-            raise ValueError(f"the address must begin with one of {', '.join(f'{s}://' for s in schemes)}")
+        if url is not None and (problem := address_problem(url.get_secret_value(), schemes)):
+            raise ValueError(problem)
         return url
 
     @model_validator(mode="after")
@@ -358,34 +363,16 @@ class Settings(BaseSettings):
         for name in type(self).model_fields:
             value = getattr(self, name)
             if isinstance(value, SecretUrl):
-                yield from (urlsplit(url).password or "" for url in value.get_secret_value().split(";"))
+                yield from passwords_in(value.get_secret_value())
             elif isinstance(value, SecretStr) and name in ("gateway_secrets", "outbound_secrets"):
                 yield from secrets_in(value.get_secret_value())
             elif isinstance(value, SecretStr):
                 yield value.get_secret_value()
 
 
-def mask_url(url: str) -> str:
-    """Give an address with `***` where its password stands."""
-    if is_sentinel(url):
-        return ";".join(_mask_one(one) for one in url.split(";"))
-    return _mask_one(url)
-
-
 def is_sentinel(url: str) -> bool:
     """Say whether an address names sentinels, which say where the Redis is."""
     return url.startswith("sentinel://")
-
-
-def _mask_one(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "***"
-    if parts.password is None:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}"))
 
 
 def _one_account(url: str) -> str:
@@ -413,7 +400,7 @@ def _place(url: str) -> tuple[str, str, int, str]:
     parts = urlsplit(_as_ledger(url))
     if parts.scheme == "unix":
         return "unix", parts.path, 0, dict(parse_qsl(parts.query)).get("db", "0")
-    db = dict(parse_qsl(parts.query)).get("db") or parts.path.strip("/") or "0"  # redis-py lets the query win
+    db = parts.path.strip("/") or "0"
     return parts.scheme, parts.hostname or "", parts.port or 6379, db
 
 
@@ -426,7 +413,8 @@ def _revealed(value: Any) -> str:
 
 
 def _spellings(secret: str) -> set[str]:
-    return {secret, unquote(secret)} - {""}
+    plain = unquote(secret)
+    return {secret, plain, json.dumps(plain)[1:-1]} - {""}
 
 
 def _needed(name: str, value: T | None) -> T:
@@ -502,5 +490,6 @@ def _bad(cls: type[Settings], error: ValidationError, values: Mapping[str, str])
             yield reason
             continue
         name = str(one["loc"][0])
-        shown = "" if _is_secret(cls, name) else f"={values.get(name, '')}"
+        value = values.get(name, "")
+        shown = "" if _is_secret(cls, name) else f"={mask_url(value) if '@' in value else value}"
         yield f"{_variable(name)}{shown} is wrong: {reason[:1].lower()}{reason[1:]}"

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from kombu.connection import Connection
 
+from config.logs import redactor_of
 from config.policies import Policies
-from config.settings import Role, Settings, mask_url
+from config.settings import Role, Settings
+from config.urls import mask_url
 from ledger import Breaker, Cursor, Health, Ledger
 from odoo_client import NARROWINGS, Me, OdooClient, connect
 from odoo_client.wire import Request
@@ -80,23 +81,30 @@ def broker(settings: Settings) -> Check:
     """Can messages be queued?"""
     where = mask_url(settings.broker)
     try:
-        with _connection(settings.broker, settings.sentinel_master) as connection:
+        with _connection(settings) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
             version = _version_of(connection)
             unusable = rabbit.unusable(connection) if rabbit.is_rabbitmq(settings.broker) else []
     except Exception as error:  # noqa: BLE001 - every transport has errors of its own; each means: not reachable
-        return Check("broker", Level.FAIL, f"{where}: {error}", "start it, or correct PURSER_BROKER_URL")
+        return Check(
+            "broker",
+            Level.FAIL,
+            f"{where}: {redactor_of(settings).text(str(error))}",
+            "start it, or correct PURSER_BROKER_URL",
+        )
     if unusable:
         return Check("broker", Level.FAIL, f"{where}: {len(unusable)} queues cannot be used", "; ".join(unusable))
     return Check("broker", Level.OK, f"{where}: {version}")
 
 
-def _connection(url: str, sentinel_master: str | None) -> Any:
-    is_redis = urlsplit(url).scheme.startswith(("redis", "sentinel"))
-    options: dict[str, Any] = {"socket_connect_timeout": 3, "socket_timeout": 5} if is_redis else {}
-    if sentinel_master is not None:
-        options["master_name"] = sentinel_master
+def _connection(settings: Settings) -> Any:
+    url = settings.broker
     make: Any = Connection
+    if rabbit.is_rabbitmq(url):
+        return make(rabbit.driver_url(url), connect_timeout=3, ssl=rabbit.tls_of(url))
+    options: dict[str, Any] = {"socket_connect_timeout": 3, "socket_timeout": 5}
+    if settings.sentinel_master is not None:
+        options["master_name"] = settings.sentinel_master
     return make(url, connect_timeout=3, transport_options=options)
 
 

@@ -13,7 +13,7 @@ from amqp.exceptions import AMQPError
 from kombu.exceptions import EncodeError, KombuError
 from kombu.transport import redis as kombu_redis
 
-from config.settings import mask_url
+from config.urls import mask_url
 from ledger import Delayed, Letter
 from purser.errors import Transient
 from workers.broker import rabbit
@@ -40,7 +40,9 @@ def translated(app: celery.Celery, what: str) -> Iterator[None]:
         raise
     except (KombuError, AMQPError, redis.RedisError, OSError) as error:
         broker = mask_url(app.conf.broker_url)
-        raise Transient(f"the broker at {broker} did not take `{what}`: {error}") from error
+        raise Transient(
+            f"the broker at {broker} did not take `{what}`: {app.fleet.redactor.text(str(error))}"
+        ) from error
 
 
 def resender(app: celery.Celery) -> Callable[[Letter], None]:

@@ -5,6 +5,7 @@ a message; what it gives up waits on the queue `purser.dead` until a worker has 
 """
 
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from kombu.entity import Exchange, Queue
 
 from config.queues import QUEUES
 from config.settings import Settings
+from config.urls import nodes_of, tls_options, without_query
 from purser.errors import Misconfigured, Mistake
 from workers.broker.rabbit_wire import PATIENCE
 from workers.broker.redis_queue import MOST_DELIVERIES
@@ -38,13 +40,38 @@ def driver_url(url: str) -> str:
     of the pool that is forked while a thread of the worker does so inherits the lock of that import, and would wait
     for it for ever when it first sends something.
     """
-    return f"py{url}" if urlsplit(url).scheme == "amqp" else url
+    nodes = nodes_of(without_query(url))
+    return ";".join(f"py{node}" if node.startswith("amqp://") else node for node in nodes)
+
+
+def tls_of(url: str) -> dict[str, Any] | bool:
+    """Return what py-amqp is told about TLS: the options of an `amqps://` address, in its own names.
+
+    Where the address names one server, that server's certificate must be for its host.
+    """
+    if not url.startswith("amqps://"):
+        return False
+    told = tls_options(url)
+    if not told:
+        return True
+    names = {"ssl_ca_certs": "ca_certs", "ssl_certfile": "certfile", "ssl_keyfile": "keyfile"}
+    options: dict[str, Any] = {own: told[name] for name, own in names.items() if name in told}
+    options["cert_reqs"] = _CERT_REQS[told.get("ssl_cert_reqs", "required")]
+    checks_host = told.get("ssl_check_hostname", "true").lower() != "false"
+    nodes = nodes_of(url)
+    if checks_host and len(nodes) == 1 and options["cert_reqs"] is not ssl.CERT_NONE:
+        options["server_hostname"] = urlsplit(nodes[0]).hostname
+    return options
+
+
+_CERT_REQS = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "none": ssl.CERT_NONE}
 
 
 def settings_for(settings: Settings) -> dict[str, Any]:
     """Give what Celery is told for a RabbitMQ. Mistake when a task may run longer than the broker waits for it."""
     check_limits(settings)
     return {
+        "broker_use_ssl": tls_of(settings.broker),
         "broker_heartbeat": HEARTBEAT,
         "broker_connection_timeout": 5,
         "broker_transport_options": {

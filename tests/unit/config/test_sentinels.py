@@ -2,7 +2,8 @@
 
 import pytest
 
-from config.settings import Settings, mask_url
+from config.settings import Settings
+from config.urls import mask_url
 from purser.errors import Mistake
 
 THREE = "sentinel://:pw@a:1;sentinel://b:2;sentinel://c:3/4"

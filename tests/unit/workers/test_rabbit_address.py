@@ -1,0 +1,51 @@
+"""The address of a RabbitMQ says which nodes there are and how their certificates are verified."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+from amqp.transport import SSLTransport
+
+from config.settings import Settings
+from workers.broker.rabbit import driver_url, tls_of
+
+OWN = "amqps://u:p@rabbit.example.com/%2F?ssl_ca_certs=/ca.pem&ssl_cert_reqs=required"
+
+
+def test_every_node_of_an_address_names_the_driver() -> None:
+    assert driver_url("amqp://u:p@one//;amqp://u:p@two//") == "pyamqp://u:p@one//;pyamqp://u:p@two//"
+    assert driver_url(OWN) == "amqps://u:p@rabbit.example.com/%2F"
+    assert driver_url("redis://:p@host/0") == "redis://:p@host/0"
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("amqp://host//", False),
+        ("amqps://host//", True),
+        (OWN, {"ca_certs": "/ca.pem", "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": "rabbit.example.com"}),
+        (f"{OWN}&ssl_check_hostname=false", {"ca_certs": "/ca.pem", "cert_reqs": ssl.CERT_REQUIRED}),
+        ("amqps://host//?ssl_cert_reqs=none", {"cert_reqs": ssl.CERT_NONE}),
+        (f"{OWN};amqps://two//", {"ca_certs": "/ca.pem", "cert_reqs": ssl.CERT_REQUIRED}),
+        (
+            "amqps://host//?ssl_certfile=/c.pem&ssl_keyfile=/k.pem",
+            {
+                "certfile": "/c.pem",
+                "keyfile": "/k.pem",
+                "cert_reqs": ssl.CERT_REQUIRED,
+                "server_hostname": "host",
+            },
+        ),
+    ],
+)
+def test_the_options_of_tls_reach_the_driver_in_its_own_names(url: str, options: object) -> None:
+    assert Settings.load({"broker"}, environ={"PURSER_BROKER_URL": url}).broker == url
+    assert tls_of(url) == options
+
+
+def test_the_driver_takes_the_options(tmp_path: Path) -> None:
+    """An authority that cannot be read is the driver's complaint about the file, not about the option."""
+    options = tls_of(OWN.replace("/ca.pem", str(tmp_path / "absent.pem")))
+    transport = SSLTransport("localhost:1", ssl=options)
+    with pytest.raises(FileNotFoundError):
+        transport._wrap_socket(None, **transport.sslopts)
