@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import dataclasses
 import os
 import signal
 import threading
@@ -58,8 +59,11 @@ class Broker(Protocol):
 class RedisNode:
     """A private Redis under the supervisor, which starts it again when it dies."""
 
-    def __init__(self, server: Server, name: str, pid: Callable[[str], int]) -> None:
+    def __init__(self, server: Server, name: str, pid: Callable[[str], int], faketime: Path | None = None) -> None:
         self.server, self.name, self.url = server, name, server.url
+        self._faketime = faketime
+        if faketime is not None:
+            self.shift_clock(0)
         self._pid = pid
         self.client: Any = redis.Redis.from_url(server.url, socket_timeout=5, retry=Retry(NoBackoff(), 1))
 
@@ -69,7 +73,33 @@ class RedisNode:
 
     def commands(self) -> Iterator[Command]:
         """Give the server itself."""
-        yield self.server.command(self.name)
+        command = self.server.command(self.name)
+        if self._faketime is not None:
+            command = dataclasses.replace(command, env={**command.env, **self._faketime_environ(self._faketime)})
+        yield command
+
+    def _faketime_environ(self, library: Path) -> dict[str, str]:
+        return {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(self._clock_file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    @property
+    def _clock_file(self) -> Path:
+        return self.server.home / "clock"
+
+    @property
+    def has_moving_clock(self) -> bool:
+        """Whether `shift_clock` works: it needs libfaketime on this machine."""
+        return self._faketime is not None
+
+    def shift_clock(self, seconds: int) -> None:
+        """Move the server's clock so far from the right time."""
+        new = self._clock_file.with_suffix(".new")
+        new.write_text(f"{seconds:+d}\n", encoding="utf-8")
+        new.replace(self._clock_file)
 
     def crash(self) -> None:
         """Kill it (-9), and come back when it answers again."""
@@ -228,23 +258,37 @@ class RabbitBroker:
             )
 
 
+def find_faketime() -> Path | None:
+    """Return the library that gives a process a wrong clock, or None where it is not installed."""
+    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+
+
 @contextlib.contextmanager
-def claimed(against: Against, home: Path, pid: Callable[[str], int]) -> Iterator["RedisNode | RabbitBroker"]:
+def claimed(
+    against: Against, home: Path, pid: Callable[[str], int], *, moving_clock: bool = False
+) -> Iterator["RedisNode | RabbitBroker"]:
     """Give the broker of a directory. Redis runs under the supervisor, RabbitMQ is started here."""
     if against == "rabbitmq":
         told = {"heartbeat": str(HEARTBEAT), "max_message_size": str(LARGEST)}
         with serving_rabbit(home / "broker", told) as node:
             yield RabbitBroker(node)
         return
-    with claimed_redis(home / "broker", "broker", pid) as node:
+    with claimed_redis(home / "broker", "broker", pid, moving_clock=moving_clock) as node:
         yield node
 
 
 @contextlib.contextmanager
-def claimed_redis(home: Path, name: str, pid: Callable[[str], int]) -> Iterator[RedisNode]:
-    """Give a Redis of a directory, to be run by the supervisor."""
-    with claim_redis(home) as server:
-        node = RedisNode(server, name, pid)
+def claimed_redis(
+    home: Path, name: str, pid: Callable[[str], int], *, moving_clock: bool = False
+) -> Iterator[RedisNode]:
+    """Give a Redis of a directory, to be run by the supervisor.
+
+    One whose clock can be moved is the embedded server: Debian's Redis, built with jemalloc, does not start under
+    libfaketime.
+    """
+    faketime = find_faketime() if moving_clock else None
+    with claim_redis(home, "embedded" if faketime else "") as server:
+        node = RedisNode(server, name, pid, faketime)
         try:
             yield node
         finally:

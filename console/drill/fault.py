@@ -18,6 +18,10 @@ Inject = Callable[["Scene"], str]
 """Brings the fault about and says in a few words what was seen to happen. Raises NotBitten when it did not."""
 
 
+SCAN_EVERY = 2
+"""Seconds from one slot of the control to the next, unless a set-up says otherwise."""
+
+
 class NotBitten(PurserError):
     """The fault was not seen to happen: what follows would prove nothing."""
 
@@ -33,10 +37,13 @@ class Setup:
     proxied: bool = False
     """The workers reach the broker through a proxy that can cut connections."""
     beats: int = 0
+    scan_every: int = SCAN_EVERY
+    """Seconds from one slot of the control to the next, where there is a beat."""
     skew: int = 0
     """Seconds by which the clock of the first worker is ahead, and that of beat behind."""
     moving_clocks: bool = False
-    """Every worker reads its clock's offset from a file, which `Stage.shift_clock` writes."""
+    """Every worker reads its clock's offset from a file, which `Stage.shift_clock` writes; so does each Redis, where
+    libfaketime is installed (`RedisNode.shift_clock`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -44,9 +44,6 @@ LEASE = 4
 STALLED = 10
 """Seconds until an accepted event of which nothing is heard is sent again."""
 
-SCAN_EVERY = 2
-"""Seconds from one slot of the control to the next, where a fault needs scans."""
-
 CONTROL = "missing-timesheets"
 WORKERS = ("a", "b")
 _GRACE = 8.0
@@ -107,10 +104,14 @@ class Stage:
         self._starts: dict[str, int] = {}
         self.exits: list[Exit] = []
         self._fault: BaseException | None = None
-        self.broker: RedisNode | RabbitBroker = things.enter_context(claimed(plan.against, home, self.pid))
+        self.broker: RedisNode | RabbitBroker = things.enter_context(
+            claimed(plan.against, home, self.pid, moving_clock=setup.moving_clocks)
+        )
         needs_ledger = setup.own_ledger or plan.against == "rabbitmq"
         self.own_ledger = (
-            things.enter_context(claimed_redis(home / "ledger", "ledger", self.pid)) if needs_ledger else None
+            things.enter_context(claimed_redis(home / "ledger", "ledger", self.pid, moving_clock=setup.moving_clocks))
+            if needs_ledger
+            else None
         )
         port = urlsplit(self.broker.url).port or 0
         self.proxy = things.enter_context(Proxy(port, plan.rng)) if setup.proxied else None
@@ -186,7 +187,7 @@ class Stage:
     def _policy(self) -> dict[str, Any]:
         controls: dict[str, Any] = {name: {"enabled": False} for name in ("unbilled-work", "stale-drafts")}
         controls[CONTROL] = (
-            {"every": f"every {SCAN_EVERY} seconds", "tunables": {"weeks_back": 1}}
+            {"every": f"every {self.setup.scan_every} seconds", "tunables": {"weeks_back": 1}}
             if self.setup.beats
             else {"enabled": False}
         )

@@ -3,9 +3,9 @@
 import datetime as dt
 import signal
 
-from console.drill.fault import Mix, NotBitten, Setup, fault
+from console.drill.fault import SCAN_EVERY, Mix, NotBitten, Setup, fault
 from console.drill.scene import Scene
-from console.drill.stage import CONTROL, SCAN_EVERY
+from console.drill.stage import CONTROL
 
 SKEWED = Setup(beats=1, skew=60)
 TWO_BEATS = Setup(beats=2)

@@ -16,6 +16,9 @@ UP_WITHIN = 120.0
 """Seconds in which a worker that was killed must be up again, whatever else goes wrong meanwhile."""
 
 BEAT = "beat1"
+OFFSETS = (-86_400, -3_600, -30, 30, 3_600, 86_400)
+"""Seconds by which a clock is moved: a machine that slept or was restored, a wrong zone, a wrong second."""
+
 _WRITES = ("project.task/load", "mail.message/load", "res.partner/load", "project.project/load", "mail.activity/load")
 
 
@@ -73,7 +76,7 @@ def worker_held_up(strike: Strike) -> None:
 @storm_fault("clock moved", "worker", weight=2)
 def clock_moved(strike: Strike) -> None:
     """Move the clock of a worker's machine by up to a day, either way, and back after a while."""
-    strike.stage.shift_clock(strike.worker, strike.rng.choice((-86_400, -3_600, -30, 30, 3_600, 86_400)))
+    strike.stage.shift_clock(strike.worker, strike.rng.choice(OFFSETS))
     try:
         strike.last(0.5, 4.0)
     finally:
@@ -198,6 +201,12 @@ def redis_busy(strike: Strike) -> None:
         strike.last(0.3, 2.0)
 
 
+@storm_fault("clock of Redis moved", "broker", weight=1, brokers=("redis",))
+def redis_clock_moved(strike: Strike) -> None:
+    """Move the clock of Redis by up to a day, either way, and back after a while."""
+    _move_clock(strike, _redis(strike))
+
+
 @storm_fault("scripts flushed", "broker", weight=2, brokers=("redis",))
 def scripts_flushed(strike: Strike) -> None:
     """Let Redis forget all scripts."""
@@ -266,6 +275,22 @@ def ledger_frozen(strike: Strike) -> None:
     """Freeze the process of the ledger's Redis (SIGSTOP)."""
     with _ledger(strike).frozen():
         strike.last(0.3, LEASE + 1.0)
+
+
+@storm_fault("clock of the ledger moved", "ledger", weight=1)
+def ledger_clock_moved(strike: Strike) -> None:
+    """Move the clock of the ledger's Redis by up to a day, either way, and back after a while."""
+    _move_clock(strike, _ledger(strike))
+
+
+def _move_clock(strike: Strike, node: RedisNode) -> None:
+    if not node.has_moving_clock:
+        raise NotBitten("libfaketime is not installed")
+    node.shift_clock(strike.rng.choice(OFFSETS))
+    try:
+        strike.last(0.5, 4.0)
+    finally:
+        node.shift_clock(0)
 
 
 def _proxy(strike: Strike) -> Proxy:
@@ -376,6 +401,7 @@ FAULTS: tuple[StormFault, ...] = (
     redis_read_only,
     replicas_lost,
     redis_busy,
+    redis_clock_moved,
     scripts_flushed,
     clients_disconnected,
     rabbit_killed,
@@ -385,6 +411,7 @@ FAULTS: tuple[StormFault, ...] = (
     ledger_killed,
     ledger_refuses,
     ledger_frozen,
+    ledger_clock_moved,
     odoo_away,
     bad_gateway,
     odoo_answers_lost,

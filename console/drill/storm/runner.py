@@ -35,6 +35,9 @@ ROUNDS_ON_A_STAGE = 4
 INJECTORS = 3
 """How many faults may be under way at the same time."""
 
+SCAN_EVERY = 15
+"""Seconds between scans: long enough for a busy machine to come to rest in between."""
+
 MESSAGES_A_FAULT = 5
 PEOPLE = 15
 SETTLE_WITHIN = 240.0
@@ -82,7 +85,7 @@ def _rounds(asked: StormPlan, home: Path, teller: Teller) -> Iterator[StormRound
         with opened(None, random.Random(rng.random())) as office:
             plan = Plan(home=home, office=office, against=asked.against, rng=random.Random(rng.random()))
             apart = asked.against == "redis" and number % 2 == 0  # every second ledger has a server of its own
-            setup = Setup(proxied=True, own_ledger=apart, beats=1, moving_clocks=True)
+            setup = Setup(proxied=True, own_ledger=apart, beats=1, scan_every=SCAN_EVERY, moving_clocks=True)
             with staged(plan, setup, home / f"{number}") as stage:
                 done: list[tuple[Load, StormRound]] = []
                 for _ in range(ROUNDS_ON_A_STAGE):
