@@ -342,7 +342,7 @@ FORMS = (
     "amqp://user:aaa@127.0.0.1:5699//;amqp://user:{}@127.0.0.1:5698//",
     "redis://:{}@127.0.0.1:6399/0",
     "redis://127.0.0.1:6399/0?password={}",
-    "redis+socket:///tmp/none.sock?virtual_host=1&password={}",
+    "redis+socket:///run/none.sock?virtual_host=1&password={}",
     "sentinel://user:{}@127.0.0.1:26379;sentinel://127.0.0.2:26379/0",
     "https://{}@127.0.0.1/1",
     "postgresql+psycopg://user:{}@127.0.0.1/1",
