@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from pydantic import Field, Secret, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from config.networks import Network, read_networks
 from config.senders import Sender, read_senders
 from config.signing import read_keys, secrets_in
 from config.urls import address_problem, mask_url, passwords_in
@@ -144,6 +145,10 @@ class Settings(BaseSettings):
     gateway_secrets: SecretStr | None = Field(
         None, description="who may send events, and the secrets each signs with: /crm whsec_...; /billing whsec_..."
     )
+    gateway_proxies: str = Field(
+        "",
+        description="the proxies whose X-Forwarded-For tells who sends: addresses or networks, with commas between",
+    )
     gateway_body_limit: int = Field(MAX_BYTES, ge=1024, le=MAX_BYTES, description="bytes of a request with one event")
     gateway_batch_limit: int = Field(
         1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="bytes of a request with a batch of events"
@@ -255,6 +260,12 @@ class Settings(BaseSettings):
                 raise ValueError(str(error)) from None
         return text
 
+    @field_validator("gateway_proxies")
+    @classmethod
+    def _readable_networks(cls, text: str) -> str:
+        read_networks(text)
+        return text
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _lower(cls, level: Any) -> Any:
@@ -335,6 +346,11 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Every secret value, for whoever keeps them out of logs."""
         return tuple(sorted({text for secret in self._secrets() for text in _spellings(secret)}))
+
+    @property
+    def trusted_proxies(self) -> tuple[Network, ...]:
+        """The proxies whose X-Forwarded-For is believed."""
+        return read_networks(self.gateway_proxies)
 
     @property
     def senders(self) -> tuple[Sender, ...]:

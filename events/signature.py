@@ -48,12 +48,7 @@ def verify(keys: Iterable[bytes], headers: Mapping[str, str], body: bytes, *, no
 
     Unsigned says what is wrong. Every comparison takes the same time, whatever is right about it.
     """
-    told = {name: headers.get(name, "") for name in (ID, MOMENT, SIGNATURES)}
-    missing = [name for name, value in told.items() if not value]
-    if missing:
-        raise Unsigned(f"the request is not signed: {', '.join(missing)} is missing")
-    if not told[MOMENT].isascii() or not told[MOMENT].isdecimal() or len(told[MOMENT]) > 12:
-        raise Unsigned(f"{MOMENT} is no whole number of seconds since 1970")
+    told = check_signed(headers)
     away = abs(now.timestamp() - int(told[MOMENT]))
     given = [one.encode() for one in told[SIGNATURES].split(" ") if one.startswith("v1,")][:10]
     matches = False
@@ -66,6 +61,17 @@ def verify(keys: Iterable[bytes], headers: Mapping[str, str], body: bytes, *, no
     if away > TOLERANCE.total_seconds():
         raise Unsigned(f"the message is of {away:.0f} s ago or ahead; {TOLERANCE.total_seconds():.0f} s are allowed")
     return told[ID]
+
+
+def check_signed(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the three headers of a signature. Raises Unsigned where they cannot be right, whatever the body is."""
+    told = {name: headers.get(name, "") for name in (ID, MOMENT, SIGNATURES)}
+    missing = [name for name, value in told.items() if not value]
+    if missing:
+        raise Unsigned(f"the request is not signed: {', '.join(missing)} is missing")
+    if not told[MOMENT].isascii() or not told[MOMENT].isdecimal() or len(told[MOMENT]) > 12:
+        raise Unsigned(f"{MOMENT} is no whole number of seconds since 1970")
+    return told
 
 
 def _signature(key: bytes, id: str, seconds: str, body: bytes) -> str:  # noqa: A002

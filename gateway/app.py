@@ -16,7 +16,7 @@ from gateway.hands import Hands
 from gateway.health import HealthRoutes
 from gateway.hooks import AT_ONCE, Hooks
 from gateway.intake import Intake
-from gateway.limits import Pace, Room
+from gateway.limits import Bodies, Pace, Room
 from gateway.page import page_of
 from gateway.porter import Porter
 from gateway.problems import Problem, answer
@@ -54,8 +54,8 @@ def doors(
     settings = fleet.settings
     events, others = Hands("events", EVENT_HANDS), Hands("hooks", HOOK_HANDS)
     asking = Hands("health", 1)
-    intake = Intake(fleet, settings, events, room=Room(), pace=pace or Pace(settings.gateway_rate))
-    hooks = Hooks(fleet, settings, others, room=Room(), within=hook_within)
+    intake = Intake(fleet, settings, events, bodies=Bodies(), room=Room(), pace=pace or Pace(settings.gateway_rate))
+    hooks = Hooks(fleet, settings, others, bodies=Bodies(), room=Room(), within=hook_within)
     health = HealthRoutes(fleet, ask_broker, hooks, asking)
 
     @asynccontextmanager

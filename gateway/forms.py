@@ -2,6 +2,7 @@
 
 import enum
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -16,6 +17,7 @@ from purser.strict_json import NotJson, read_json
 
 ENVELOPE, BATCH, PLAIN = "application/cloudevents+json", "application/cloudevents-batch+json", "application/json"
 _HEADER = "ce-"
+_ANY_JSON = r"application/[a-z0-9.-]+\+json"
 
 
 class Form(enum.Enum):
@@ -33,18 +35,29 @@ def form_of(headers: Mapping[str, str]) -> Form:
     """Tell the form by the headers alone, or raise a Problem."""
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(415, "the body is compressed: send it as it is", headers={"accept-encoding": "identity"})
-    told, _, parameters = headers.get("content-type", "").lower().partition(";")
-    charset = parameters.replace(" ", "").replace('"', "")
-    if "charset=" in charset and "charset=utf-8" not in charset:
+    kind, charset = _content_type(headers.get("content-type", ""))
+    if charset not in ("", "utf-8"):
         raise _unread()
-    match told.strip():
+    has_attributes = any(name.startswith(_HEADER) for name in headers)
+    match kind:
         case "application/cloudevents+json":
             return Form.STRUCTURED
         case "application/cloudevents-batch+json":
             return Form.BATCH
         case "application/json":
-            return Form.BINARY if any(name.startswith(_HEADER) for name in headers) else Form.STRUCTURED
+            return Form.BINARY if has_attributes else Form.STRUCTURED
+        case "" if has_attributes:
+            return Form.BINARY  # libraries leave it out where the event has no datacontenttype, which means JSON
+    if has_attributes and re.fullmatch(_ANY_JSON, kind):
+        return Form.BINARY
     raise _unread()
+
+
+def _content_type(value: str) -> tuple[str, str]:
+    """Return media type and charset in lower case; '' where there is none."""
+    kind, *parameters = (part.strip() for part in value.lower().split(";"))
+    named = dict(one.replace(" ", "").partition("=")[::2] for one in parameters)
+    return kind, named.get("charset", "").strip('"')
 
 
 def _unread() -> Problem:

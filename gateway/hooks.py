@@ -14,7 +14,8 @@ from fastapi.responses import JSONResponse
 from config.settings import Settings
 from events.values import MOST_ID
 from gateway.hands import Hands
-from gateway.limits import Room, read_body
+from gateway.limits import Bodies, Room
+from gateway.peers import Peers
 from gateway.porter import note
 from gateway.problems import Place, Problem, documented
 from ledger import HookRule, token_digest
@@ -29,15 +30,26 @@ log = structlog.get_logger(__name__)
 AT_ONCE = 0.08
 """Seconds after which a hook is answered with 503: a person waits. What was begun by then still ends well."""
 
+READ_WITHIN = 2.0
+"""Seconds in which the body of a hook must be there: Odoo sends it at once, and waits for one second itself."""
+
 
 class Hooks:
     """Takes what automation rules of Odoo post."""
 
     def __init__(
-        self, fleet: Fleet, settings: Settings, hands: Hands, *, room: Room, within: float = AT_ONCE
+        self,
+        fleet: Fleet,
+        settings: Settings,
+        hands: Hands,
+        *,
+        bodies: Bodies,
+        room: Room,
+        within: float = AT_ONCE,
     ) -> None:
         self._fleet, self._settings, self._hands = fleet, settings, hands
-        self._room, self._within = room, within
+        self._bodies, self._room, self._within = bodies, room, within
+        self._peers = Peers(settings.trusted_proxies)
         self.missed = 0
         """How many hooks of known shape could not be passed on since the start."""
 
@@ -62,16 +74,21 @@ class Hooks:
         self, request: Request, token: Annotated[str, Path(description="The rule's token.")]
     ) -> JSONResponse:
         most = self._settings.gateway_body_limit
+        with self._bodies.held(self._peers.of_request(request)) as arriving:
+            within = min(READ_WITHIN, self._settings.gateway_read_timeout)
+            body = await arriving.read(request, most=most, within=within)
         with self._room.taken():
-            body = await read_body(request, most=most, within=self._settings.gateway_read_timeout)
+            rule = await self._answer(token, body)
+        note(request, rule=rule.rule)
+        return JSONResponse({}, status_code=202)
+
+    async def _answer(self, token: str, body: bytes) -> HookRule:
         try:
-            rule = await self._hands.do(partial(self._take, token, body), within=self._within)
+            return await self._hands.do(partial(self._take, token, body), within=self._within)
         except (Transient, TimeoutError) as error:
             self.missed += 1
             log.warning("a hook is missed", why=type(error).__name__, missed=self.missed)
             raise Problem(503, "the fleet cannot take this now; the change feed will find it") from None
-        note(request, rule=rule.rule)
-        return JSONResponse({}, status_code=202)
 
     def _take(self, token: str, body: bytes) -> HookRule:
         rule = self._fleet.ledger.hooks.find(token_digest(token))

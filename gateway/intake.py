@@ -8,14 +8,17 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from config.senders import Sender
 from config.settings import Settings
 from events.envelope import CloudEvent
 from gateway.forms import BATCH, ENVELOPE, PLAIN, Form, checked, events_in, form_of
 from gateway.hands import Hands
-from gateway.limits import Pace, Room, read_body
+from gateway.limits import Bodies, Pace, Room
+from gateway.peers import Peers
 from gateway.porter import note
 from gateway.problems import Problem, documented
 from gateway.sources import Sources
+from purser.strict_json import shown_name
 from workers.fleet import Fleet
 from workers.telling import tell
 
@@ -37,10 +40,13 @@ class TakenBatch(BaseModel):
 class Intake:
     """Takes events: size, signature, form, pace, facts, and then the queue."""
 
-    def __init__(self, fleet: Fleet, settings: Settings, hands: Hands, *, room: Room, pace: Pace) -> None:
+    def __init__(
+        self, fleet: Fleet, settings: Settings, hands: Hands, *, bodies: Bodies, room: Room, pace: Pace
+    ) -> None:
         self._fleet, self._settings, self._hands = fleet, settings, hands
         self._sources = Sources(settings.senders)
-        self._room, self._pace = room, pace
+        self._bodies, self._room, self._pace = bodies, room, pace
+        self._peers = Peers(settings.trusted_proxies)
 
     def routes(self) -> APIRouter:
         """Give the route."""
@@ -65,33 +71,48 @@ class Intake:
         form = form_of(headers)
         batch = form is Form.BATCH
         most = self._settings.gateway_batch_limit if batch else self._settings.gateway_body_limit
+        self._sources.check_headers(headers)
+        with self._bodies.held(self._peers.of_request(request)) as arriving:
+            body = await arriving.read(request, most=most, within=self._settings.gateway_read_timeout)
+            sender = await self._hands.do(partial(self._who_signed, headers, body))
         with self._room.taken():
-            body = await read_body(request, most=most, within=self._settings.gateway_read_timeout)
-            source, taken = await self._hands.do(partial(self._take, form, headers, body))
-        note(request, source=source, events=len(taken), known=sum(one.known for one in taken))
+            taken = await self._hands.do(partial(self._take, sender, form, headers, body))
+        note(request, source=sender.source, events=len(taken), known=sum(one.known for one in taken))
         told = TakenBatch(events=taken) if batch else taken[0]
         return JSONResponse(told.model_dump(), status_code=202)
 
-    def _take(self, form: Form, headers: Mapping[str, str], body: bytes) -> tuple[str, list[Taken]]:
-        sender = self._sources.who_signed(headers, body, now=self._fleet.now())
+    def _who_signed(self, headers: Mapping[str, str], body: bytes) -> Sender:
+        return self._sources.who_signed(headers, body, now=self._fleet.now())
+
+    def _take(self, sender: Sender, form: Form, headers: Mapping[str, str], body: bytes) -> list[Taken]:
         raw = events_in(form, headers, body)
         self._pace.spend(sender.source, len(raw))
         told = checked(raw)
         if not all(sender.speaks_for(envelope.source) for envelope, _ in told):
             raise Problem(403, f"this secret signs for the source {sender.source} and what lies under it")
         known = tell(self._fleet, [envelope for envelope, _ in told], at_once=True)
-        return sender.source, [
+        return [
             Taken(source=envelope.source, id=envelope.id, known=was)
             for (envelope, _), was in zip(told, known, strict=True)
         ]
 
 
 def plain(request: Request) -> dict[str, str]:
-    """Give the headers by lower-case name, the first of each; a value in UTF-8 is read as what its sender signed."""
+    """Give the headers by lower-case name; a value in UTF-8 is read as what its sender signed.
+
+    Raises Problem where one that counts is there twice: some readers take the first, and others the last.
+    """
     told: dict[str, str] = {}
-    for name, value in request.scope["headers"]:
-        told.setdefault(name.decode("latin-1"), _text(value))
+    for raw, value in request.scope["headers"]:
+        name = raw.decode("latin-1").lower()
+        if name in told and name.startswith(_ONCE):
+            raise Problem(400, f"the header {shown_name(name)} is there twice: send it once")
+        told.setdefault(name, _text(value))
     return told
+
+
+_ONCE = ("webhook-", "ce-", "content-type", "content-encoding")
+"""Headers that an answer depends on."""
 
 
 def _text(value: bytes) -> str:

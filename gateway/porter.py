@@ -36,12 +36,18 @@ class Porter:
             await self._app(scope, receive, send)
             return
         began, status = time.perf_counter(), 0
+        method = scope["method"] if scope["method"] in _METHODS else "another"
+        is_head = method == "HEAD"
+        if is_head:  # answered as GET is, without the body
+            scope = {**scope, "method": "GET"}
 
         async def pass_on(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message = {**message, "headers": [*message.get("headers", []), *_ALWAYS]}
+            elif is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -54,7 +60,6 @@ class Porter:
         took = round((time.perf_counter() - began) * 1000, 1)
         facts = scope.get(_FACTS, {})
         level = log.debug if _door(scope).startswith("/health") else log.info
-        method = scope["method"] if scope["method"] in _METHODS else "another"
         level("answered", method=method, door=_door(scope), status=status, ms=took, **facts)
 
 

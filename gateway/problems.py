@@ -85,7 +85,7 @@ def _with_headers(status: int) -> dict[str, Any]:
 
 
 _SAYS: Mapping[int, str] = {
-    400: "The connection ended before the request did.",
+    400: "The connection ended before the request did, or a header is there twice.",
     401: "Not signed, signed with no secret that counts, or signed too long ago.",
     403: "The sender is known and may not say this.",
     404: "There is nothing here.",

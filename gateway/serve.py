@@ -3,15 +3,19 @@
 import signal
 import socket
 import sys
+from functools import partial
 from types import FrameType
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from config.logs import setup_logs
 from config.sentry import setup_sentry
 from config.settings import Need, Settings
 from gateway.app import build
+from gateway.connections import Connections, LimitedProtocol
+from gateway.peers import Peers
 from purser.errors import Mistake
 
 log = structlog.get_logger(__name__)
@@ -20,7 +24,9 @@ HOOKS_ONLY = "--hooks-only"
 GRACE = 10
 """Seconds in which requests that were begun may end."""
 
-MOST_CONNECTIONS = 1000
+SPARE_SOCKETS = 100
+"""Sockets beyond the limit that are answered with 503, because all others have a request that is being answered."""
+
 KEPT_OPEN = 30
 """Seconds for which a connection without a request stays open."""
 
@@ -38,25 +44,31 @@ def main() -> None:
 def serve(settings: Settings) -> None:
     """Listen where the settings say."""
     with listening(settings.gateway_host, settings.gateway_port) as listener:
-        config = uvicorn.Config(
-            build(settings),
-            log_config=None,
-            log_level="warning",
-            access_log=False,  # it would show the tokens of hooks
-            http="h11",
-            ws="none",
-            lifespan="on",
-            proxy_headers=False,
-            server_header=False,
-            limit_concurrency=MOST_CONNECTIONS,
-            timeout_keep_alive=KEPT_OPEN,
-            timeout_graceful_shutdown=GRACE,
-        )
+        server = server_of(build(settings), Connections(peers=Peers(settings.trusted_proxies)))
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         sources = [sender.source for sender in settings.senders]
         log.info("the gateway listens", address=f"http://{shown}:{port}", sources=sources)
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
+
+
+def server_of(app: FastAPI, connections: Connections) -> uvicorn.Server:
+    """Return a server of an application, with limits on its sockets."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,  # it would show the tokens of hooks
+        http=partial(LimitedProtocol, connections=connections),  # type: ignore[arg-type]
+        ws="none",
+        lifespan="on",
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=connections.limits.sockets + SPARE_SOCKETS,
+        timeout_keep_alive=KEPT_OPEN,
+        timeout_graceful_shutdown=GRACE,
+    )
+    return uvicorn.Server(config)
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 
 from config.senders import Sender
-from events.signature import Unsigned, verify
+from events.signature import Unsigned, check_signed, verify
 from gateway.problems import Problem
 
 
@@ -13,6 +13,13 @@ class Sources:
 
     def __init__(self, senders: Sequence[Sender]) -> None:
         self._senders = tuple(senders)
+
+    def check_headers(self, headers: Mapping[str, str]) -> None:
+        """Raise a Problem where no body could make the signature right: then none is read."""
+        try:
+            check_signed(headers)
+        except Unsigned as error:
+            raise Problem(401, str(error)) from None
 
     def who_signed(self, headers: Mapping[str, str], body: bytes, *, now: dt.datetime) -> Sender:
         """Give the sender of a request by its signature, or raise a Problem."""

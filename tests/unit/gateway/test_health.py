@@ -49,3 +49,11 @@ def test_the_page_about_it_needs_no_script_and_no_other_host(desk: Desk) -> None
     assert "This source has sent more than it may" in page.text
     assert "<script" not in page.text
     assert "//" not in page.text.replace("<!doctype", "")
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/docs", "/openapi.json", "/events", "/nowhere"])
+def test_head_is_answered_like_get_without_the_body(desk: Desk, path: str) -> None:
+    asked, answer = desk.ask("GET", path), desk.ask("HEAD", path)
+
+    assert (answer.status_code, answer.headers) == (asked.status_code, asked.headers)
+    assert answer.content == b""

@@ -68,6 +68,10 @@ ATTEMPTS = {
     "no content type": Attempt(raw(), 415, "content type is none of", {"content-type": ""}),
     "XML": Attempt(b"<a/>", 415, "content type is none of", {"content-type": "application/cloudevents+xml"}),
     "latin-1": Attempt(raw(), 415, "in UTF-8", {"content-type": f"{ENVELOPE}; charset=latin-1"}),
+    "a charset in another parameter": Attempt(
+        raw(), 415, "in UTF-8", {"content-type": f"{ENVELOPE}; x=charset=utf-8; charset=utf-16"}
+    ),
+    "UTF-16": Attempt(json.dumps(event()).encode("utf-16"), 422, "not JSON"),
     "compressed": Attempt(raw(), 415, "compressed", {"content-encoding": "gzip"}),
     # what
     "nothing": Attempt(b"", 422, "not JSON"),
