@@ -10,6 +10,8 @@ from console import context
 from console.events import load
 from console.output import AsJson, as_json, facts, say, table, text
 from events.envelope import read_event
+from events.fact import Fact
+from purser.declare import Automation
 from purser.errors import Mistake, Permanent, Refusal
 from purser.fates import Fate, FieldChange
 from purser.model import Ref
@@ -79,17 +81,32 @@ def run(
                 planned = foresee(fleet, react.decide(fleet, automation, fact))
             except Refusal as no:
                 planned = (_refused(automation.name, fact.record, no),)
-        _tell(planned, json=json)
+        _tell(planned, nothing=_why_nothing(automation, fact), json=json)
         return
     with context.fleet("odoo") as fleet:
         what = f"{name} on {envelope.type} {envelope.id}"
         fleet.ledger.audit.append(who=context.who(), action="automations.run", what=what, note=note)
         done = react.react(fleet, name, envelope.model_dump(mode="json", exclude_none=True))
     told = {"done": done.done, "already": done.already, "refused": done.refused}
+    reasons = [{"key": key, "reason": reason} for key, reason in done.reasons]
     if json:
-        as_json(told)
-    else:
-        text(f"{name}: " + ", ".join(f"{count} {what}" for what, count in told.items()))
+        as_json({**told, "reasons": reasons})
+        return
+    text(f"{name}: " + ", ".join(f"{count} {what}" for what, count in told.items()))
+    for one in reasons:
+        say(f"{one['key']}: {one['reason']}")
+    if not any(told.values()):
+        say(_why_nothing(automation, fact))
+
+
+def _why_nothing(automation: Automation, fact: Fact) -> str:
+    """Say why no change follows: what the automation looks for, and where it looked."""
+    models = ", ".join(sorted({read.model for read in automation.reads}))
+    return (
+        f"nothing would change: as Odoo is now, `{automation.name}` finds nothing left to do for {fact.record}. "
+        f"Its rule: {automation.rule} It read {models or 'nothing'}; "
+        f"`purser automations show {automation.name}` lists the values a policy sets"
+    )
 
 
 def _refused(name: str, about: Ref, no: Refusal) -> PlannedChange:
@@ -97,7 +114,7 @@ def _refused(name: str, about: Ref, no: Refusal) -> PlannedChange:
     return PlannedChange(kind=name, model=about.model, ref=about, key=str(about), fate=Fate.REFUSED, why=str(no))
 
 
-def _tell(planned: tuple[PlannedChange, ...], *, json: bool) -> None:
+def _tell(planned: tuple[PlannedChange, ...], *, nothing: str, json: bool) -> None:
     if json:
         as_json(planned)
         return
@@ -107,7 +124,7 @@ def _tell(planned: tuple[PlannedChange, ...], *, json: bool) -> None:
         if one.why:
             say(f"{one.key}: {one.why}")
     if not planned:
-        say("nothing would change")
+        say(nothing)
 
 
 def _rows(one: PlannedChange) -> Iterator[tuple[object, ...]]:

@@ -47,9 +47,23 @@ class Edit:
 def patch(before: bytes, after: bytes) -> tuple[Patched, ...]:
     """Compare two bodies; nothing where one of them is no JSON."""
     try:
-        return tuple(_differences("", json.loads(before), json.loads(after)))
+        old, new = json.loads(before), json.loads(after)
+        return tuple(_differences("", _by_name(old, new), new))
     except (ValueError, RecursionError):
         return ()
+
+
+def _by_name(old: Any, new: Any) -> Any:
+    """Return the body of a message with the values that it gives by place under the names they have in another body.
+
+    An edit writes every value by its name, in the order of the places. Other clients send values by place.
+    """
+    match old, new:
+        case [list(args), dict(named), *rest], [[], dict(names), *_] if args:
+            free = [name for name in names if name not in named]
+            if len(free) >= len(args):
+                return [[], {**dict(zip(free, args, strict=False)), **named}, *rest]
+    return old
 
 
 def _differences(path: str, before: Any, after: Any) -> Iterator[Patched]:

@@ -26,6 +26,8 @@ class Applied:
     refused: int = 0
     conflicts: int = 0
     superseded: bool = False
+    reasons: tuple[tuple[str, str], ...] = ()
+    """The key and the reason of each change that was refused or in conflict."""
 
 
 def apply_steps(fleet: Fleet, *, control: str, slot: dt.datetime, steps: Sequence[Step], batch: int = 100) -> Applied:
@@ -105,6 +107,11 @@ def settle(fleet: Fleet, task: str, outcomes: Sequence[Outcome]) -> Applied:
         already=count(Status.ALREADY),
         refused=count(Status.REFUSED),
         conflicts=count(Status.CONFLICT),
+        reasons=tuple(
+            (change_key(one.change), one.reason)
+            for one in outcomes
+            if one.status in (Status.REFUSED, Status.CONFLICT)
+        ),
     )
 
 

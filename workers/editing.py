@@ -183,7 +183,7 @@ def _values(letter: Letter, body: bytes) -> dict[str, Any] | None:
     return None if len(args) > len(PARAMETERS.get(letter.task, ())) else by_name(letter.task, args, values)
 
 
-_NAMES = (("control",), ("slot",), ("run",), ("automation",), ("event", "id"), ("event", "source"))
+_NAMES = (("control",), ("slot",), ("run",), ("automation",), ("subscription",), ("event", "id"), ("event", "source"))
 """What says which message it is."""
 
 
@@ -238,6 +238,11 @@ class _React(_Values):
     event: dict[str, Any]
 
 
+class _Deliver(_Values):
+    subscription: str
+    event: dict[str, Any]
+
+
 def _scan(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
     yield from _fits(_Scan, values)
     yield from _is_known(fleet.policies.control, values.get("control"))
@@ -284,6 +289,12 @@ def _react(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
             yield f"event.type: automation `{name}` reacts to {wanted}, not to {found}"
 
 
+def _deliver(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
+    yield from _fits(_Deliver, values)
+    yield from _is_known(fleet.policies.subscription, values.get("subscription"))
+    yield from _event(values)
+
+
 _READERS: Mapping[str, Callable[[Fleet, Mapping[str, Any]], Iterator[str]]] = {
     "purser.scan": _scan,
     "purser.apply": _apply,
@@ -291,6 +302,7 @@ _READERS: Mapping[str, Callable[[Fleet, Mapping[str, Any]], Iterator[str]]] = {
     "purser.look": _look,
     "purser.accept": _accept,
     "purser.react": _react,
+    "purser.deliver": _deliver,
 }
 
 

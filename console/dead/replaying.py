@@ -1,6 +1,7 @@
 """Letters go back to be tried with today's code: a few at once, many slowly, a canary first."""
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -21,10 +22,10 @@ from console.output import (
     table,
     text,
 )
-from ledger import LetterFilter, Replay, ReplayState
+from ledger import Ledger, LetterFilter, Replay, ReplayState
 from purser.errors import Mistake
 from workers import replays
-from workers.replay import Replayed, Status
+from workers.replay import Replayed, Status, is_message
 from workers.replay import replay as send_at_once
 
 group = typer.Typer(help="Replays of many letters: how far they are.", no_args_is_help=True)
@@ -61,6 +62,7 @@ def replay(
         if ids or dry_run:
             _tell(send_at_once(fleet, chosen, who=context.who(), note=note, dry_run=dry_run), json=json)
             return
+        _check_readable(fleet.ledger, chosen)
         confirm(f"Replay {count(len(chosen), 'letter')}?", unless=yes)
         what = " ".join(f"{name}={value}" for name, value in wanted.words().items()) or "all dead letters"
         begun = replays.start(fleet, chosen, who=context.who(), note=note, what=what, rate=rate, careful=not at_once)
@@ -69,6 +71,20 @@ def replay(
             return
         ended = _follow(fleet.ledger.replays.get, begun)
     _end(ended, json=json)
+
+
+def _check_readable(ledger: Ledger, chosen: Sequence[str]) -> None:
+    """End the command where none of the letters is a task message: it would bring all of them back as they are."""
+    reason = ""
+    for id_ in chosen:
+        letter = ledger.letters.get(id_)
+        if letter is not None and is_message(letter):
+            return
+        reason = reason or (letter.message if letter is not None else "")
+    which = "this letter" if len(chosen) == 1 else f"any of the {len(chosen):,} letters"
+    why = f" (the first: {reason})" if reason else ""
+    say(f"nothing to replay: no worker can read {which}{why}. Find out who sends them, then `purser dead discard`")
+    leave(FAILED)
 
 
 def _follow(look: Any, begun: Replay) -> Replay:

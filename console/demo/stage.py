@@ -40,6 +40,7 @@ from purser.cases import CaseKey, CaseMemory
 from purser.errors import Mistake, PurserError
 from tasks.house import catalogue
 from workers.app import build
+from workers.broker.scripts import HELD
 from workers.fleet import Fleet
 
 T = TypeVar("T")
@@ -225,8 +226,8 @@ class Stage:
         pipe = self._redis.pipeline(transaction=True)
         for queue in QUEUES:
             pipe.llen(queue)
-        pipe.hlen("unacked")
-        return not any(pipe.execute())
+        held = (self._redis.hlen(key) for key in self._redis.scan_iter(match=f"{HELD}*"))
+        return not any(pipe.execute()) and not any(held)
 
     def open_cases(self) -> dict[CaseKey, CaseMemory]:
         """Give the open cases of every control."""

@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -112,6 +113,8 @@ class PlanPage(LetterHandler):
         if total >= MOST and not ids:
             total = await self.aside(self.ledger.letters.count, wanted)
         fate = self.word("fate")
+        unreadable = made.counts.get(Fate.UNREADABLE, 0)
+        reasons = Counter(one.why for one in made.letters if one.fate is Fate.UNREADABLE)
         self.show(
             "plan.html",
             plan=made,
@@ -125,6 +128,9 @@ class PlanPage(LetterHandler):
             chosen=(chosen := [one for one in made.letters if fate in ("", one.fate)]),
             limit=LIMIT,
             total=total,
+            unreadable=unreadable,
+            readable=total > unreadable,
+            reasons=reasons.most_common(),
             field_value=self._value,
             clean_text=self.clean.for_insiders().text,
             rate=RATE,

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from events.envelope import read_event
 from ledger import Letter
+from purser.errors import Permanent
+from workers.letters import values_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,10 @@ _BY_ERROR = {
         "See that Odoo is well. A replay asks Odoo first what was done already.",
         "purser doctor",
     ),
+    "Mistake": Advice(
+        "It names something that this release, or the policy of today, does not know.",
+        "Its message says what. Correct the policy, or edit the letter; what nobody knows any more is discarded.",
+    ),
     "Conflict": Advice(
         "The record kept changing under the change.",
         "See who else writes to it. A replay decides again on what it finds.",
@@ -65,4 +72,23 @@ _OTHER = Advice(
 
 def advice(letter: Letter) -> Advice:
     """Give what the runbook says about a letter."""
+    if letter.error == "Permanent" and (problem := _event_problem(letter)):
+        return Advice(
+            f"Its event cannot be accepted: {problem}",
+            "Whoever sends it must correct it and send it again. Here you can edit the event, or discard the letter; "
+            "replayed as it is it fails in the same way.",
+            "purser events list",
+        )
     return _BY_ERROR.get(letter.error) or _BY_REASON.get(letter.reason) or _OTHER
+
+
+def _event_problem(letter: Letter) -> str:
+    """Say what is wrong with the event that a letter carries; '' where it carries none, or one in order."""
+    event = values_in(letter).get("event")
+    if not isinstance(event, dict):
+        return ""
+    try:
+        read_event(event)
+    except Permanent as error:
+        return str(error)
+    return ""

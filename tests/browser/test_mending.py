@@ -51,6 +51,11 @@ def test_a_plan_shows_what_would_change_field_by_field(ledger: Ledger, firm: Fir
     cards.get_by_role("link", name="Unreadable 1").click()
     expect(page.locator("article")).to_have_count(1)
     assert page.get_by_role("button", name=re.compile("^Replay ")).count() == 0
+    page.goto("/dead/plan?id=bytes-2")
+    expect(page.get_by_role("heading", name="There is nothing to replay")).to_be_visible(timeout=MINUTE)
+    expect(page.locator("section").filter(has=page.locator("#begin"))).to_contain_text(
+        "No worker can read this letter"
+    )
     assert (ledger.letters.count(), ledger.replays.page().items) == (2, ())
 
 

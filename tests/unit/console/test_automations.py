@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from ledger.audit import Audit
 from odoo_client.twin import Twin
 from tests.unit.console.conftest import Purser
 from tests.unit.console.test_events import WON
+from workers import react
+from workers.apply import Applied
 
 
 def test_automations_are_listed_with_the_fact_they_react_to(purser: Purser) -> None:
@@ -75,6 +78,32 @@ def test_a_dry_run_shows_what_would_be_refused_and_why(purser: Purser, odoo: Twi
     assert told["fate"] == "would be refused"
     assert "it has no customer" in told["why"]
     assert "it has no customer" in purser(*command, **_settings(odoo)).stderr
+
+
+def test_where_nothing_would_change_it_says_why(purser: Purser, odoo: Twin) -> None:
+    lead = odoo.seed("crm.lead", {"name": "Deal", "won_status": "pending"})
+    Path("won.json").write_text(json.dumps({**WON, "data": {"opportunity_id": lead}}))
+    said = purser("automations", "run", "open-project", "--event", "won.json", "--dry-run", **_settings(odoo)).stderr
+    assert (
+        f"nothing would change: as Odoo is now, `open-project` finds nothing left to do for crm.lead/{lead}" in said
+    )
+    assert "Its rule: " in said
+    assert "It read crm.lead, " in said
+
+
+def test_a_run_names_the_reason_of_each_refusal(purser: Purser, monkeypatch: pytest.MonkeyPatch, odoo: Twin) -> None:
+    applied = Applied(done=1, refused=1, reasons=(("opportunity/1/project", "the customer is archived"),))
+    monkeypatch.setattr(react, "react", lambda *_: applied)
+    Path("won.json").write_text(json.dumps(WON))
+    command = ("automations", "run", "open-project", "--event", "won.json")
+    environ = {**_settings(odoo), "PURSER_BROKER_URL": "redis://localhost:1"}
+    monkeypatch.setattr(Audit, "append", lambda *_, **__: None)
+
+    result = purser(*command, **environ)
+    assert result.stdout == "open-project: 1 done, 0 already, 1 refused\n"
+    assert result.stderr == "opportunity/1/project: the customer is archived\n"
+    told = json.loads(purser(*command, "--json", **environ).stdout)
+    assert told["reasons"] == [{"key": "opportunity/1/project", "reason": "the customer is archived"}]
 
 
 def test_a_wrong_event_is_told_before_a_missing_setting(purser: Purser) -> None:

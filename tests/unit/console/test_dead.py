@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,20 @@ def group(ledger: Ledger, name: str) -> str:
 
 
 # ----------------------------------------------------------------------------------- replays --
+
+
+def test_a_replay_of_letters_that_nobody_can_read_is_not_begun(
+    operator: Purser, ledger: Ledger, redis_url: str
+) -> None:
+    for n in range(3):
+        made = replace(letter(f"x-{n}"), reason="unreadable", message="the body is not JSON")
+        ledger.letters.store(made)
+
+    result = operator("dead", "replay", "--all", "--note", "n", "--no-wait", "--yes", PURSER_BROKER_URL=redis_url)
+
+    assert result.exit_code == 1
+    assert "no worker can read any of the 3 letters (the first: the body is not JSON)" in result.stderr
+    assert json.loads(operator("dead", "replays", "list", "--json").stdout) == []
 
 
 def test_a_replay_is_begun_looked_at_and_cancelled(operator: Purser, letters: Ledger, redis_url: str) -> None:

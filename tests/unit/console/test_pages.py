@@ -135,13 +135,37 @@ def test_every_letter_gets_advice() -> None:
     assert "new key" in runbook.advice(letter(error="Misconfigured")).do
     assert runbook.advice(letter(reason="unreadable", error="NoMessage")).do.startswith("Find out")
     assert runbook.advice(letter(error="KeyError")).meaning == "A fault in code or data."
+    assert "developer" not in runbook.advice(letter(error="Mistake")).do
 
 
-def letter(*, body: bytes = b"[]", reason: str = "failed", error: str = "") -> Letter:
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"type": "opportunity.wom.v1"}, "Did you mean `opportunity.won.v1`"),
+        ({"data": {"opportunity": 1}}, "data does not fit: opportunity_id: Field required"),
+        ({"time": "yesterday"}, "time: "),
+    ],
+)
+@pytest.mark.parametrize("by_place", [True, False])
+def test_a_mistyped_event_is_for_its_sender_and_says_what_is_wrong(
+    changed: dict[str, object], says: str, by_place: bool
+) -> None:
+    event = {"specversion": "1.0", "id": "e", "source": "/crm", "type": "opportunity.won.v1", **changed}
+    event.setdefault("data", {"opportunity_id": 1})
+    raw = json.dumps([[event], {}, {}] if by_place else [[], {"event": event}, {}]).encode()
+
+    told = runbook.advice(letter(body=raw, error="Permanent", task="purser.accept"))
+
+    assert says in told.meaning
+    assert told.do.startswith("Whoever sends it must correct it")
+    assert "developer" not in told.do
+
+
+def letter(*, body: bytes = b"[]", reason: str = "failed", error: str = "", task: str = "t") -> Letter:
     return Letter(
         id="a",
         queue="q",
-        task="t",
+        task=task,
         body=body,
         reason=reason,
         error=error,

@@ -16,12 +16,14 @@ from config.settings import Settings
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
 from ledger import Ledger, Letter, LetterFilter, LetterState
+from ledger.edits import patch
 from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.changes import Close
 from purser.model import Money, Ref, Severity
 from purser.reconcile import Step
 from tasks.house import catalogue
 from workers import retention
+from workers.calls import PARAMETERS
 from workers.editing import Edited, EditEnding, approve, body_with, check, edit, revert, text_of
 from workers.fleet import Fleet
 from workers.letters import subjects_in
@@ -177,6 +179,18 @@ def test_what_its_automation_could_not_read_is_not_kept(desk: Desk, values: dict
         ("purser.apply", chunk(1), chunk(1, run="r2"), "`run` says which message it is"),
         ("purser.old", {"a": 1}, {"a": 2}, "`purser.old` is not known to this release"),
         ("purser.react", react(), react(), "nothing is changed"),
+        (
+            "purser.deliver",
+            {"subscription": "n8n", "event": event(0)},
+            {"subscription": "n8n"},
+            "event: Field required",
+        ),
+        (
+            "purser.deliver",
+            {"subscription": "n8n", "event": event(0)},
+            {"subscription": "n8m", "event": event()},
+            "n8m",
+        ),
     ],
 )
 def test_each_task_says_what_it_cannot_read(
@@ -187,6 +201,34 @@ def test_each_task_says_what_it_cannot_read(
     problems = check(desk.fleet, letter, body_with(letter, json.dumps(edited)))
 
     assert says in "\n".join(problems)
+
+
+@pytest.mark.parametrize("task", sorted(PARAMETERS))
+def test_every_task_of_this_release_has_a_check_for_its_edits(desk: Desk, task: str) -> None:
+    letter = desk.keep(task, {"a": 1})
+    problems = check(desk.fleet, letter, body_with(letter, '{"b": 2}'))
+    assert "not known to this release" not in "\n".join(problems)
+    assert any("Field required" in one for one in problems)
+
+
+@pytest.mark.parametrize(
+    ("sent", "edited", "paths"),
+    [
+        ([[event(0)], {}, {}], {"event": event(42)}, ["/1/event/data/opportunity_id"]),
+        ([["open-project", event(0)], {}, {}], react(42), ["/1/event/data/opportunity_id"]),
+        ([["open-project"], {"event": event(0)}, {}], react(42), ["/1/event/data/opportunity_id"]),
+        ([[event(0)], {}, {}], {"event": event(0, subject="crm.lead/2")}, ["/1/event/subject"]),
+    ],
+)
+def test_an_edit_of_values_sent_by_place_shows_the_field_that_changed(
+    desk: Desk, sent: list[Any], edited: dict[str, Any], paths: list[str]
+) -> None:
+    task = "purser.react" if "automation" in edited else "purser.accept"
+    letter = desk.keep(task, {}, body=json.dumps(sent).encode())
+
+    after = body_with(letter, json.dumps(edited))
+
+    assert [one.path for one in patch(letter.body, after)] == paths
 
 
 @pytest.mark.parametrize(
