@@ -28,11 +28,16 @@ class LetterPolicy:
         """How long a settled letter is kept."""
         return dt.timedelta(days=self.retention_days)
 
-    def needs_second_person(self, money: Iterable[Money]) -> bool:
-        """Say whether an edit that touches this money takes two. Where a limit is set, a currency without one does:
-        nobody has said how much of it is little."""
+    def needs_second_person(self, money: Iterable[Money] | None) -> bool:
+        """Return whether an edit that touches this money takes two people; None is an amount that nobody knows.
+
+        Where a limit is set, an unknown amount takes two, and so does a currency without a limit: nobody has said how
+        much of it is little.
+        """
         if not self.second_person_above:
             return False
+        if money is None:
+            return True
         sums: dict[str, Decimal] = {}
         for one in money:
             sums[one.currency] = sums.get(one.currency, Decimal(0)) + abs(one.amount)

@@ -14,8 +14,14 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from config.redact import Redactor
 from config.settings import Settings
 
-_NOISY = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "amqp": logging.INFO, "asyncio": logging.WARNING}
-"""Libraries that tell every request at a level at which nobody asked for it."""
+_NOISY = {
+    **dict.fromkeys(("httpx", "httpcore", "asyncio", "urllib3", "hpack"), logging.WARNING),
+    # At the level debug these write out what they carry: bodies of messages, arguments of calls, rows of Odoo.
+    **dict.fromkeys(
+        ("amqp", "kombu", "celery.pool", "celery.concurrency", "multiprocessing", "odoorpc"), logging.INFO
+    ),
+}
+"""Libraries that tell every request, or what is in it, at a level at which nobody asked for it."""
 
 _ALREADY_TEXT = frozenset({"time", "level", "logger"})
 

@@ -8,6 +8,7 @@ import enum
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 import structlog
@@ -50,8 +51,8 @@ class Edited:
     ending: EditEnding
     letter: Letter | None
     problems: tuple[str, ...] = ()
-    stake: Stake = field(default_factory=Stake)
-    """The larger of what was at stake before and after."""
+    stake: Stake | None = field(default_factory=Stake)
+    """The larger of what was at stake before and after; None where that is unknown."""
 
 
 # ------------------------------------------------------------------------------- the acts --
@@ -117,8 +118,8 @@ def _moved(letter: Letter, expects: int) -> str:
 def _carry_out(fleet: Fleet, letter: Letter, body: bytes, *, expects: int, who: str, note: str) -> Edited:
     before, after = stake_of(letter), stake_of(replace(letter, body=body))
     limits = fleet.policies.dead_letters
-    asks_two = limits.needs_second_person(before.money) or limits.needs_second_person(after.money)
-    stake = max(before, after, key=lambda one: (sum(abs(money.amount) for money in one.money), one.hours))
+    asks_two = any(limits.needs_second_person(None if one is None else one.money) for one in (before, after))
+    stake = None if before is None or after is None else max(before, after, key=_size)
     if letter.proposal is not None:
         told = f"an edit of {letter.proposal.who} waits for a second person: approve or withdraw it first"
         return Edited(ending=EditEnding.MOVED, letter=letter, problems=(told,), stake=stake)
@@ -132,6 +133,10 @@ def _carry_out(fleet: Fleet, letter: Letter, body: bytes, *, expects: int, who: 
     ending = EditEnding.PROPOSED if asks_two else EditEnding.DONE
     log.info("letter edited", letter=letter.id, task=letter.task, who=who, ending=ending)
     return Edited(ending=ending, letter=changed, stake=stake)
+
+
+def _size(stake: Stake) -> tuple[Decimal, Decimal]:
+    return sum((abs(money.amount) for money in stake.money), Decimal(0)), stake.hours
 
 
 # --------------------------------------------------------------------------- what is edited --

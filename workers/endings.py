@@ -26,5 +26,9 @@ class SetAside(Exception):
         super().__init__(reason, error, text)
         self.reason, self.error, self.text = reason, error, text
 
+    def __repr__(self) -> str:
+        """Leave out what the error said: Celery tells everybody on the broker the `repr` of what ended a task."""
+        return f"{self.error} ({self.reason})"
+
     def __str__(self) -> str:
         return f"{self.reason}: {self.error}: {self.text}"

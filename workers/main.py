@@ -1,6 +1,14 @@
 """The top of every Celery process: `celery -A workers.main worker -Q apply`, `celery -A workers.main beat`."""
 
-from config.settings import Settings
+import sys
+
+from config.settings import Need, Settings
 from workers.app import build
 
-app = build(Settings.load(need={"broker", "ledger", "odoo"}))
+
+def needs(arguments: list[str]) -> set[Need]:
+    """Return what a command line of Celery uses: a worker acts in Odoo; beat and `inspect` do not."""
+    return {"broker", "ledger", "odoo"} if "worker" in arguments else {"broker", "ledger", "address"}
+
+
+app = build(Settings.load(need=needs(sys.argv[1:])))

@@ -5,6 +5,7 @@ step where broker and ledger are one Redis. What cannot be kept goes back to its
 """
 
 import contextlib
+import re
 import weakref
 from collections.abc import Callable, Collection
 from functools import partial
@@ -19,6 +20,7 @@ from celery.worker.request import Request
 from celery.worker.state import task_ready
 from kombu.asynchronous import get_event_loop
 
+from ledger import Kind
 from purser.errors import PurserError
 from workers.broker.redis_queue import BREATH, working_numbers
 from workers.endings import Later, SetAside
@@ -29,6 +31,11 @@ log = structlog.get_logger(__name__)
 
 _NO_FAILURE = (Ignore, Retry, Terminated, WorkerLostError, SystemExit, KeyboardInterrupt, MemoryError)
 """How a task ends without having failed: its message is acknowledged, or comes back by itself."""
+
+_LONGEST = 2000
+"""Characters of one field of a task event."""
+_LONGEST_LABEL = 300
+_ERROR_NAME = re.compile(r"[A-Za-z_][\w.]{0,80}")
 
 _requests: Any = weakref.WeakSet()
 
@@ -42,6 +49,8 @@ class FleetRequest(Request):
         super().__init__(*args, **kwargs)
         if self.argsrepr or str(self.kwargsrepr).startswith("{"):  # a stock client writes the values themselves
             self._argsrepr, self._kwargsrepr = "", "sent by another client"
+        elif self.kwargsrepr:
+            self._kwargsrepr = self._app.fleet.redactor.excerpt(str(self.kwargsrepr), _LONGEST_LABEL)
         self.delivery_info["routing_key"] = queue_of(self._message)  # whoever sent it may have named another
         _requests.add(self)
 
@@ -49,6 +58,27 @@ class FleetRequest(Request):
         """Tell about this request, as `inspect active` and Flower ask for it: with the label, never the values."""
         told: dict[str, Any] = super().info(safe=True)
         return told
+
+    def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's name for it
+        """Tell Flower and whoever reads the broker's events what happened, without the words of an error.
+
+        These may be about people, or hold a secret. The log and the dead letter say more, redacted.
+        """
+        super().send_event(type, **{name: self._shown(name, value) for name, value in fields.items()})
+
+    def _shown(self, name: str, value: Any) -> Any:
+        match name, value:
+            case "exception", str():
+                return _error_name(value)
+            case "exception", _:
+                return type(value).__name__
+            case "traceback", str():
+                return _frames(value)
+            case (("args" | "kwargs" | "result"), _):
+                return self._app.fleet.redactor.excerpt(str(value), _LONGEST)
+            case _, str():
+                return value[:_LONGEST]
+        return value
 
     @property
     def is_worked_on(self) -> bool:
@@ -99,7 +129,8 @@ class FleetRequest(Request):
         if self._keep(lambda: park(fleet, self._message, kind=end.kind, after=end.after, why=end.why)):
             task_ready(self)
             self.acknowledged = True
-            self.send_event("task-retried", exception=end.why, traceback=trace)
+            told = str(end.kind) if end.kind is not Kind.RETRY else _error_name(end.why)
+            self.send_event("task-retried", exception=told, traceback=_frames(trace))
 
     def _set_aside(self, error: BaseException, trace: str) -> None:
         if isinstance(error, SetAside):
@@ -121,6 +152,17 @@ class FleetRequest(Request):
             later(give_back, self._message)
             return False
         return True
+
+
+def _frames(trace: str) -> str:
+    """Return where an error came from, without its words and without lines of the program that may hold values."""
+    return "\n".join(line for line in trace.splitlines() if line.startswith("  File "))[-_LONGEST:]
+
+
+def _error_name(text: str) -> str:
+    """Return the name that an error's text or its `repr` begins with, such as `Transient`; never its words."""
+    found = _ERROR_NAME.match(text.removeprefix("<").lstrip())
+    return "Error" if found is None else found[0]
 
 
 def working(holder: str) -> Collection[str]:

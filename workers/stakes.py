@@ -23,14 +23,19 @@ class Stake:
     """One sum for each currency."""
 
 
-def stake_of(letter: Letter) -> Stake:
-    """Add up what a letter's steps say is at risk; a letter without steps, or with unreadable ones, has no stake."""
+def stake_of(letter: Letter) -> Stake | None:
+    """Add up what a letter's steps say is at risk; None where nobody knows.
+
+    Only the steps of a control name their cases. What an event leads to depends on what Odoo holds then, and a step
+    without a case may change anything.
+    """
     if letter.task != "purser.apply":
-        return Stake()
+        return None
     try:
-        return stake_in(load_steps(values_in(letter).get("steps", ())))
+        steps = load_steps(values_in(letter).get("steps", ()))
     except (ValidationError, ValueError):
-        return Stake()
+        return None
+    return stake_in(steps) if steps and all(step.memory is not None for step in steps) else None
 
 
 def stake_in(steps: Iterable[Step]) -> Stake:

@@ -92,7 +92,8 @@ def _tell(id_: str, done: Edited, *, json: bool) -> None:
     elif done.ending is EditEnding.DONE and done.letter is not None:
         text(f"{id_}: edited, {count(len(done.letter.edits), 'edit')} in all; `purser dead replay {id_}` sends it")
     elif done.ending is EditEnding.PROPOSED:
-        text(f"{id_}: much is at stake, so a second person must approve: purser dead edit {id_} --approve --note ...")
+        text(f"{id_}: what is at stake is above the limit or unknown, so a second person must approve:")
+        text(f"purser dead edit {id_} --approve --note ...")
     _say_all(done.problems)
     if not well:
         leave(FAILED)

@@ -114,7 +114,7 @@ class EditPage(PageHandler):
             case EditEnding.DONE:
                 self.go(words.link("/dead/plan", id=letter.id), "Edited. So a replay would go now.")
             case EditEnding.PROPOSED:
-                self.go(there, "The edit waits for a second person: so much is at stake.")
+                self.go(there, "The edit waits for a second person: what is at stake is above the limit, or unknown.")
             case _:
                 raise Mistake("; ".join(edited.problems))
 

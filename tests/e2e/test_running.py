@@ -27,6 +27,7 @@ import yaml
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from config.settings import Settings
 from console.embedded import claim, find_server, free_port, serving
 from console.up import GRACE, ROLES, SOFT_SHUTDOWN, default_home
 from tests.conftest import RedisServer
@@ -102,10 +103,27 @@ def test_the_gateway_and_the_try_out_odoo_start_only_when_asked_for() -> None:
     assert COMPOSE["services"]["odoo"]["image"] == "odoo:19"
 
 
+def test_a_container_is_given_no_secret_that_it_does_not_use() -> None:
+    odoo = {f"PURSER_ODOO_{role}API_KEY" for role in ("", "AUDIT_", "CHANGE_", "BILLING_")}
+    uses: dict[str, set[str]] = {
+        "front": odoo,
+        "bulk": {*odoo, "PURSER_OUTBOUND_SECRETS"},
+        "beat": set(),
+        "flower": {"PURSER_FLOWER_PASSWORD", "PURSER_ODOO_AUDIT_API_KEY"},
+        "gateway": {"PURSER_GATEWAY_SECRETS"},
+    }
+    everybody = {"PURSER_BROKER_URL", "PURSER_LEDGER_URL", "PURSER_SENTRY_DSN"}
+    for name, its in FLEET.items():
+        for file in Settings.file_names():
+            secret = file.removesuffix("_FILE")
+            emptied = {variable for variable in (secret, file) if its["environment"].get(variable) == ""}
+            assert emptied == (set() if secret in uses[name] | everybody else {secret, file}), (name, secret)
+
+
 def test_no_secret_stands_in_a_recipe() -> None:
     for name, its in FLEET.items():
         assert its["env_file"] == ".env", name
-        assert set(its["environment"]) <= HARMLESS, name
+        assert {variable for variable, value in its["environment"].items() if value} <= HARMLESS, name
     recipes = ("Procfile", "docker-compose.yml", "Dockerfile", ".dockerignore")
     for recipe in recipes:
         assert not re.search(r"(?i)(password|secret|token|api_key)\s*[=:]\s*['\"]?\w", (ROOT / recipe).read_text()), (

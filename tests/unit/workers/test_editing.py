@@ -40,7 +40,7 @@ _numbers = itertools.count()
 class Desk:
     """A fleet whose ledger holds letters, and a clock that a test moves."""
 
-    def __init__(self, **environ: str) -> None:
+    def __init__(self, *, policy: str = POLICY, **environ: str) -> None:
         self.moment = NOW
         settings = Settings.load(
             need={"broker", "ledger", "odoo"},
@@ -54,7 +54,7 @@ class Desk:
                 **environ,
             },
         )
-        policies = parse_policies(CATALOGUE, POLICY, source="policy")
+        policies = parse_policies(CATALOGUE, policy, source="policy")
         client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
         self.ledger = Ledger(client, prefix=f"desk{next(_numbers)}", now=lambda: self.moment)
         self.fleet = Fleet(settings, CATALOGUE, policies, _publish, _resend, now=lambda: self.moment)
@@ -96,6 +96,12 @@ def desk() -> Desk:
     return Desk()
 
 
+@pytest.fixture
+def alone() -> Desk:
+    """Give a fleet whose firm sets no limit, so that one person is enough."""
+    return Desk(policy="version: 1")
+
+
 def event(number: object = 42, **given: Any) -> dict[str, Any]:
     told = CloudEvent.wrap(OpportunityWon(opportunity_id=1, won_on=None), id="e1", source="crm", time=NOW)
     told_of = told.model_dump(mode="json", exclude_none=True, exclude={"subject"})  # its fact says what it is about
@@ -128,16 +134,16 @@ def chunk(amount: int, **given: Any) -> dict[str, Any]:
     }
 
 
-def test_a_fit_edit_counts_at_once_and_the_letter_is_found_by_what_it_is_about_now(desk: Desk) -> None:
-    letter = desk.keep("purser.react", react(0), subjects=())
+def test_a_fit_edit_counts_at_once_and_the_letter_is_found_by_what_it_is_about_now(alone: Desk) -> None:
+    letter = alone.keep("purser.react", react(0), subjects=())
 
-    done = desk.edit(letter, react(42))
+    done = alone.edit(letter, react(42))
 
     assert (done.ending, done.problems) == (EditEnding.DONE, ())
     assert done.letter is not None
     assert done.letter.edits[0].patch[0].path == "/1/event/data/opportunity_id"
     assert json.loads(done.letter.body)[2] == {"callbacks": None}
-    found = desk.ledger.letters.page(LetterFilter(subject="crm.lead/42")).items
+    found = alone.ledger.letters.page(LetterFilter(subject="crm.lead/42")).items
     assert [one.id for one in found] == ["m1"]
     assert subjects_in(done.letter) == ("crm.lead/42",)
 
@@ -268,30 +274,30 @@ def test_who_may_not_changes_nothing(tmp_path: Path) -> None:
     assert "PURSER_EDITABLE" in done.problems[0]
 
 
-def test_who_has_not_seen_the_last_edit_or_comes_too_late_looks_again(desk: Desk) -> None:
-    letter = desk.keep("purser.react", react(0))
-    desk.edit(letter, react(42))
+def test_who_has_not_seen_the_last_edit_or_comes_too_late_looks_again(alone: Desk) -> None:
+    letter = alone.keep("purser.react", react(0))
+    alone.edit(letter, react(42))
 
-    late = desk.edit(letter, react(43))
-    desk.ledger.letters.discard(["m1"], **ADA)
-    later = desk.edit(dataclasses.replace(letter, state=LetterState.DEAD), react(44), expects=1)
+    late = alone.edit(letter, react(43))
+    alone.ledger.letters.discard(["m1"], **ADA)
+    later = alone.edit(dataclasses.replace(letter, state=LetterState.DEAD), react(44), expects=1)
 
     assert (late.ending, later.ending) == (EditEnding.MOVED, EditEnding.MOVED)
     assert "look again" in late.problems[0]
     assert "discarded, not dead" in later.problems[0]
-    assert edit(desk.fleet, "unknown", b"", expects=0, **ADA).ending is EditEnding.MOVED
+    assert edit(alone.fleet, "unknown", b"", expects=0, **ADA).ending is EditEnding.MOVED
 
 
-def test_an_edit_is_undone_though_what_was_received_does_not_fit(desk: Desk) -> None:
-    letter = desk.keep("purser.react", react(0))
-    desk.edit(letter, react(42))
+def test_an_edit_is_undone_though_what_was_received_does_not_fit(alone: Desk) -> None:
+    letter = alone.keep("purser.react", react(0))
+    alone.edit(letter, react(42))
 
-    done = revert(desk.fleet, "m1", expects=1, **ADA)
+    done = revert(alone.fleet, "m1", expects=1, **ADA)
 
     assert done.ending is EditEnding.DONE
     assert done.letter is not None
     assert (done.letter.body, len(done.letter.edits)) == (letter.body, 2)
-    assert revert(desk.fleet, "m1", expects=1, **ADA).ending is EditEnding.MOVED
+    assert revert(alone.fleet, "m1", expects=1, **ADA).ending is EditEnding.MOVED
 
 
 # --------------------------------------------------------------------------------- at stake --
@@ -301,8 +307,8 @@ def test_a_case_counts_once_however_many_steps_it_has(desk: Desk) -> None:
     letter = desk.keep("purser.apply", chunk(900))
 
     assert stake_of(letter) == Stake(Decimal("1.5"), (Money(Decimal(900), "EUR"),))
-    assert stake_of(desk.keep("purser.apply", {"steps": "?"}, id="m2")) == Stake()
-    assert stake_of(desk.keep("purser.react", react(), id="m3")) == Stake()
+    assert stake_of(desk.keep("purser.apply", {"steps": "?"}, id="m2")) is None
+    assert stake_of(desk.keep("purser.react", react(), id="m3")) is None
 
 
 @pytest.mark.parametrize(("before", "after"), [(1001, 1), (1, 1001)])
@@ -311,6 +317,7 @@ def test_an_edit_above_the_limit_waits_for_a_second_person(desk: Desk, before: i
 
     done = desk.edit(letter, chunk(after))
 
+    assert done.stake is not None
     assert (done.ending, done.stake.money) == (EditEnding.PROPOSED, (Money(Decimal(1001), "EUR"),))
     assert done.letter is not None
     assert done.letter.body == letter.body
@@ -321,7 +328,9 @@ def test_an_edit_above_the_limit_waits_for_a_second_person(desk: Desk, before: i
     approved = approve(desk.fleet, "m1", who="bob", note="checked", seen=done.letter.proposal)
     assert approved.ending is EditEnding.DONE
     assert approved.letter is not None
-    assert stake_of(approved.letter).money == (Money(Decimal(after), "EUR"),)
+    stake = stake_of(approved.letter)
+    assert stake is not None
+    assert stake.money == (Money(Decimal(after), "EUR"),)
     assert approve(desk.fleet, "m1", who="bob", note="again").ending is EditEnding.MOVED
 
 
@@ -346,3 +355,29 @@ def test_letters_are_buried_when_the_policy_says_so(desk: Desk) -> None:
 
     assert [desk.ledger.letters.get(name) is None for name in ("old", "new", "dead")] == [True, False, False]
     assert [grave.count for grave in desk.ledger.letters.graves()] == [1]
+
+
+@pytest.mark.parametrize(
+    ("task", "before", "after"),
+    [
+        ("purser.react", react(0), react(42)),
+        ("purser.accept", {"event": event(0)}, {"event": event(42)}),
+        ("purser.scan", {"control": "stale-drafts"}, {"control": "stale-drafts", "release_hold": True}),
+    ],
+)
+def test_an_edit_whose_stake_is_unknown_waits_for_a_second_person(
+    desk: Desk, alone: Desk, task: str, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    waits = desk.edit(desk.keep(task, before), after)
+    assert (waits.ending, waits.stake) == (EditEnding.PROPOSED, None)
+    refused = approve(desk.fleet, "m1", who="ada", note="mine")
+    assert refused.ending is EditEnding.FORBIDDEN
+    assert approve(desk.fleet, "m1", who="bert", note="seen").ending is EditEnding.DONE
+    assert alone.edit(alone.keep(task, before), after).ending is EditEnding.DONE
+
+
+def test_an_edit_of_a_step_without_a_case_waits_for_a_second_person(desk: Desk) -> None:
+    steps = dump_steps([Step(Close(activity=1, feedback="x", key="case/1"), None)])
+    letter = desk.keep("purser.apply", chunk(1, steps=steps))
+    assert stake_of(letter) is None
+    assert desk.edit(letter, chunk(2)).ending is EditEnding.PROPOSED
