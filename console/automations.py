@@ -28,13 +28,22 @@ def list_(json: AsJson = False) -> None:
     """List the automations and the fact each reacts to."""
     policies = context.policies()
     told = [
-        {"name": a.name, "on": a.on.type, "rule": a.rule, "enabled": policies.automation(a.name).enabled}
+        {
+            "name": a.name,
+            "on": a.on.type,
+            "also": [fact.type for fact in a.also],
+            "rule": a.rule,
+            "enabled": policies.automation(a.name).enabled,
+        }
         for a in catalogue().automations.values()
     ]
     if json:
         as_json(told)
     else:
-        table(("name", "on", "enabled", "rule"), ((o["name"], o["on"], o["enabled"], o["rule"]) for o in told))
+        table(
+            ("name", "on", "enabled", "rule"),
+            ((o["name"], ", ".join((o["on"], *o["also"])), o["enabled"], o["rule"]) for o in told),
+        )
 
 
 @group.command()
@@ -46,6 +55,7 @@ def show(name: Name, json: AsJson = False) -> None:
         "name": automation.name,
         "rule": automation.rule,
         "on": automation.on.type,
+        "also": [fact.type for fact in automation.also],
         "reads": sorted({read.model for read in automation.reads}),
         "tells": sorted(fact.type for fact in automation.tells),
         "enabled": policy.enabled,
@@ -73,8 +83,8 @@ def run(
         envelope, fact = read_event(raw)
     except Permanent as error:
         raise Mistake(str(error)) from None
-    if type(fact) is not automation.on:
-        raise Mistake(f"automation `{name}` reacts to {automation.on.type}, not to {envelope.type}")
+    if type(fact) not in automation.facts:
+        raise Mistake(f"automation `{name}` reacts to {automation.types}, not to {envelope.type}")
     if dry_run:
         with context.reading_fleet() as fleet:
             try:

@@ -230,7 +230,13 @@ def events() -> Iterator[str]:
         yield from ("", f"## {automation.name}", "", f"**{automation.rule}**", "")
         yield from _more(automation.source, automation.react)
         tells = ", ".join(f"`{fact.type}`" for fact in automation.tells)
-        yield f"On `{automation.on.type}`. Reads {reads or 'nothing'}." + (f" May tell {tells}." if tells else "")
+        again = ", ".join(f"`{fact.type}`" for fact in automation.also)
+        yield (
+            f"On `{automation.on.type}`"
+            + (f", and again on {again}" if again else "")
+            + f". Reads {reads or 'nothing'}."
+            + (f" May tell {tells}." if tells else "")
+        )
         yield f"File: [`{_file(automation.source)}`](../../{_file(automation.source)})."
         yield ""
         yield from _tunables(automation)

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 
 from odoo_client.door import FieldInfo
 from odoo_client.faults import Denied, NoSuchModel
+from odoo_client.tracing import external_ids
+from odoo_client.values import MODULE
 from odoo_client.wire import Request, Sender, Version
 from purser.errors import NotApplicable, Permanent
 from purser.model import Ref
@@ -79,6 +81,9 @@ def read(client: Reader, kind: Read, domain: list[Any]) -> list[Any]:
     except Permanent:
         _explain(client, kind)
         raise
+    if kind.keyed and found:
+        keys = external_ids(client, kind.model, [one["id"] for one in found], MODULE)
+        found = [{**one, "keys": keys.get(one["id"], ())} for one in found]
     return [_typed(kind, one) for one in found]
 
 

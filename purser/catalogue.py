@@ -67,14 +67,15 @@ class Catalogue:
 
     def reacting_to(self, fact: type[Any]) -> Iterator[Automation]:
         """Give the automations that react to a fact."""
-        return (a for a in self.automations.values() if a.on is fact)
+        return (a for a in self.automations.values() if fact in a.facts)
 
 
 def _check_ends(automations: Iterable[Automation]) -> None:
     """Raise Mistake when facts that automations tell could lead to each other without end."""
     follows: dict[Any, set[Any]] = {}
     for one in automations:
-        follows.setdefault(one.on, set()).update(one.tells)
+        for fact in one.facts:
+            follows.setdefault(fact, set()).update(one.tells)
     for start in follows:
         reached: set[Any] = set()
         left = [start]
@@ -83,7 +84,7 @@ def _check_ends(automations: Iterable[Automation]) -> None:
                 reached.add(fact)
                 left.append(fact)
         if start in reached:
-            named = ", ".join(sorted(one.name for one in automations if one.on is start))
+            named = ", ".join(sorted(one.name for one in automations if start in one.facts))
             raise Mistake(f"automations tell facts in a circle: {start.type} leads to itself, by way of {named}")
 
 

@@ -75,12 +75,24 @@ class Automation:
     rule: str
     on: type[Any]
     """The fact it reacts to, a class of `events`."""
+    also: tuple[type[Any], ...] = ()
+    """The facts after which it decides again about the same record, such as that of a cancelled leave."""
     reads: tuple[Read, ...]
     tells: tuple[type[Any], ...] = ()
     """The facts that may follow once its changes are carried out, classes of `events`."""
     tunables: Mapping[str, Tunable]
     react: React = field(repr=False)
     source: str
+
+    @property
+    def facts(self) -> tuple[type[Any], ...]:
+        """Return every fact it reacts to."""
+        return (self.on, *self.also)
+
+    @property
+    def types(self) -> str:
+        """Return the types of those facts, for people."""
+        return " or ".join(fact.type for fact in self.facts)
 
     def __call__(self, event: Any, snapshot: Snapshot, **tunables: Any) -> Iterator[Change | News]:
         """Decide, exactly as the undecorated function would."""
@@ -119,10 +131,17 @@ def control(
 
 
 def automation(
-    name: str, *, on: type[Any], reads: Sequence[Read] = (), tells: Sequence[type[Any]] = ()
+    name: str,
+    *,
+    on: type[Any],
+    also: Sequence[type[Any]] = (),
+    reads: Sequence[Read] = (),
+    tells: Sequence[type[Any]] = (),
 ) -> Callable[[React], Automation]:
     """Declare an automation: a function from an event and a snapshot to changes, and to facts that follow from them.
 
+    `also` names the facts after which the same function decides again, to close what it opened where the cause went
+    away (see `purser.todos`).
     Missing data, or whatever else a person must settle first, is `raise Refusal(...)`: nothing is changed then.
     """
 
@@ -132,6 +151,7 @@ def automation(
             name=_name(where, name),
             rule=_rule(where, function),
             on=on,
+            also=tuple(also),
             reads=_reads(where, reads),
             tells=tuple(tells),
             tunables=tunables_of(where, function, positional=2),

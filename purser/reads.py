@@ -79,6 +79,7 @@ class _Read(BaseModel):
     model: ClassVar[str]
     optional: ClassVar[bool] = False
     active_test: ClassVar[bool] = True
+    keyed: ClassVar[bool] = False
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain | None:
@@ -87,7 +88,7 @@ class _Read(BaseModel):
 
     @classmethod
     def specs(cls) -> tuple["FieldSpec", ...]:
-        """List what to ask Odoo for, in the order of definition."""
+        """List what to ask Odoo for, in the order of definition; business keys are no field."""
         return tuple(
             FieldSpec(
                 name=name,
@@ -97,6 +98,7 @@ class _Read(BaseModel):
                 grouped=bool(isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("grouped")),
             )
             for name, info in cls.model_fields.items()
+            if not (cls.keyed and name == "keys")
         )
 
     @model_validator(mode="before")
@@ -156,15 +158,23 @@ class Row(_Read):
 
     `optional=True`: a database without the model, or a bot without the right, yields no rows and
     `snapshot.knows(Employee)` is False; otherwise the declaration is *not applicable* there.
-    `active_test=False` reads archived records as well.
+    `active_test=False` reads archived records as well. `keyed=True` reads the business keys of the records into the
+    field `keys: tuple[str, ...] = ()`, for one call more.
     """
 
     id: int
 
     def __init_subclass__(
-        cls, *, model: str | None = None, optional: bool = False, active_test: bool = True, **kwargs: Any
+        cls,
+        *,
+        model: str | None = None,
+        optional: bool = False,
+        active_test: bool = True,
+        keyed: bool = False,
+        **kwargs: Any,
     ) -> None:
         _label(cls, model, optional, active_test)
+        cls.keyed = keyed or cls.keyed
         super().__init_subclass__(**kwargs)
 
     @property

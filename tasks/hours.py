@@ -57,13 +57,13 @@ def in_hours(amount: int) -> Decimal:
     return (Decimal(amount) / HOUR).quantize(CENT)
 
 
-def zone_of(*names: str | None) -> ZoneInfo:
-    """Give the first zone that is named and known here, else UTC."""
+def zone_of(*names: str | None, firm: dt.tzinfo | None = None) -> ZoneInfo:
+    """Return the first zone that is named and known here, else the firm's, else UTC."""
     for name in names:
         zone = _zone(name) if name else None
         if zone is not None:
             return zone
-    return ZoneInfo("UTC")
+    return firm if isinstance(firm, ZoneInfo) else ZoneInfo("UTC")
 
 
 @lru_cache(maxsize=1024)
@@ -87,6 +87,20 @@ def instant(moment: dt.datetime) -> int:
 def wall(day: dt.date, second: int, zone: ZoneInfo) -> int:
     """Give the instant at which a clock on the wall shows `second` after the midnight that begins `day`."""
     return int((dt.datetime.combine(day, dt.time(), zone) + dt.timedelta(seconds=second)).timestamp())
+
+
+def day_span(day: dt.date, zone: ZoneInfo) -> Span:
+    """Return a day, from its midnight to the next in a zone."""
+    return wall(day, 0, zone), wall(day + dt.timedelta(days=1), 0, zone)
+
+
+def days_between(starts: dt.datetime, ends: dt.datetime, zone: ZoneInfo) -> tuple[dt.date, dt.date]:
+    """Return the first and the last day that a stretch of time takes part of, as a zone cuts days.
+
+    What ends at midnight takes nothing of the day that begins then.
+    """
+    first = starts.astimezone(zone).date()
+    return first, max(first, (ends - dt.timedelta(seconds=1)).astimezone(zone).date())
 
 
 def union(spans: Iterable[Span]) -> tuple[Span, ...]:

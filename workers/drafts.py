@@ -130,8 +130,8 @@ class Drafter:
     def _react(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
         automation = self._fleet.catalogue.automation(_text(values, "automation"))
         envelope, fact = _event(values)
-        if type(fact) is not automation.on:
-            raise _Unreadable(f"`{automation.name}` reacts to {automation.on.type}, not to {envelope.type}")
+        if type(fact) not in automation.facts:
+            raise _Unreadable(f"`{automation.name}` reacts to {automation.types}, not to {envelope.type}")
         return self._decided(letter, [automation], fact)
 
     def _accept(self, letter: Letter, values: Mapping[str, Any]) -> Draft:

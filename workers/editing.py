@@ -289,9 +289,9 @@ def _react(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:
     if problems or not isinstance(values.get("event"), dict):
         return
     if isinstance(name, str) and name in fleet.catalogue.automations:
-        wanted, found = fleet.catalogue.automation(name).on.type, values["event"].get("type")
-        if wanted != found:
-            yield f"event.type: automation `{name}` reacts to {wanted}, not to {found}"
+        automation, found = fleet.catalogue.automation(name), values["event"].get("type")
+        if found not in {fact.type for fact in automation.facts}:
+            yield f"event.type: automation `{name}` reacts to {automation.types}, not to {found}"
 
 
 def _deliver(fleet: Fleet, values: Mapping[str, Any]) -> Iterator[str]:

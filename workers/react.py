@@ -125,8 +125,8 @@ def react(fleet: Fleet, name: str, raw: Mapping[str, Any]) -> Applied:
     """
     automation = fleet.catalogue.automation(name)
     envelope, fact = read_event(raw)
-    if type(fact) is not automation.on:
-        raise Permanent(f"automation `{name}` reacts to {automation.on.type}, not to {envelope.type}")
+    if type(fact) not in automation.facts:
+        raise Permanent(f"automation `{name}` reacts to {automation.types}, not to {envelope.type}")
     outcomes: tuple[Outcome, ...] = ()
     for _ in range(TRIES_ON_CONFLICT):
         decision = decide(fleet, automation, fact)

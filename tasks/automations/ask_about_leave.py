@@ -1,67 +1,109 @@
 """Whoever manages a project knows which of its tasks fall into an approved absence, and who could take them over.
 
-A task falls into it when it is open, the person works on it, and its deadline is a day of the absence. Asked is the
-manager of the project; where that is the one who is away, or nobody, the manager of the person. Alternatives are
-those who work on the same project and are not away then themselves. Why somebody is away is nobody's business here.
+A task falls into it when it is open, the person works on it, and its deadline is a day of the absence. Days are those
+of the request, else those of the person's own zone. Asked is the manager of the project; where that is the one who is
+away, absent today, or cannot be asked, the manager of the person; else the question is unassigned. Alternatives are
+those who work on the same project and are not absent on any of its days. Time of type 'other' is worked, so it is
+no absence. Why somebody is away is nobody's business here.
+
+When the absence is refused, cancelled or moved, questions whose cause went away are closed.
 """
 
 import datetime as dt
 from collections.abc import Iterator
 from html import escape
 
-from events.people import LeaveApproved
+from events.people import LeaveApproved, LeaveCancelled
 from purser import Change, Snapshot, activity, automation
+from purser.todos import close_todos
+from tasks.people import Absences, People
 from tasks.rows.absence import (
+    QUESTION,
     Absence,
     AbsentEmployee,
     DueProject,
     DueTask,
+    LeaveRequest,
+    LeaveTodo,
     TeamAbsence,
     Teammate,
     TeamTask,
     away,
+    zone_of_absent,
 )
+from tasks.rows.askable import ASKING
+
+CALLED_OFF = "The absence does not take place any more, or the task does not fall into it: nobody has to take over."
 
 
 @automation(
     "ask-about-leave",
     on=LeaveApproved,
-    reads=(Absence, AbsentEmployee, DueTask, DueProject, TeamTask, Teammate, TeamAbsence),
+    also=(LeaveCancelled,),
+    reads=(
+        *(Absence, LeaveRequest, AbsentEmployee, DueTask, DueProject, TeamTask, Teammate, TeamAbsence),
+        *(*ASKING, LeaveTodo),
+    ),
 )
-def ask_about_leave(event: LeaveApproved, snapshot: Snapshot, *, answer_days: int = 2) -> Iterator[Change]:
+def ask_about_leave(
+    event: LeaveApproved | LeaveCancelled, snapshot: Snapshot, *, answer_days: int = 2
+) -> Iterator[Change]:
     """Whoever manages a project knows which of its tasks fall into an approved absence, and who could take over."""
     days, person = away(snapshot), next(iter(snapshot.rows(AbsentEmployee)), None)
     today = snapshot.today
-    if days is None or person is None or days[1] < today:
-        return  # cancelled in the meantime, or over
+    base = f"leave/{event.leave_id}/"
+    if days is None or person is None:
+        yield from close_todos(snapshot, LeaveTodo, prefix=base, because=CALLED_OFF)
+        return
     first, last = days
-    for task in snapshot.rows(DueTask):
-        if task.has_template_ancestor:
-            continue
-        others = ", ".join(_alternatives(task, person, snapshot)) or "nobody else who works on this project"
+    due = [
+        one for one in snapshot.rows(DueTask) if not one.has_template_ancestor and _concerns(one, person, snapshot)
+    ]
+    keys = {f"{base}task/{task.id}" for task in due}
+    for task in due if last >= today else ():
+        others = ", ".join(_alternatives(task, person, days, snapshot)) or "nobody else who works on this project"
         when = f"{first}" if first == last else f"{first} to {last}"
+        day = task.date_deadline.astimezone(zone_of_absent(snapshot)).date()
         yield activity(
-            key=f"leave/{event.leave_id}/task/{task.id}",
+            key=f"{base}task/{task.id}",
             on=task.ref,
-            summary=f"{person.name} is away {when}: who takes this over?",
-            note=f"<p>It is due on {task.date_deadline.date()}. There then: {escape(others)}.</p>",
-            user_id=_manager(task, person, snapshot),
+            summary=f"{person.name} is away {when}: {QUESTION}",
+            note=f"<p>It is due on {day}. There then: {escape(others)}.</p>",
+            user_id=_asked(task, person, snapshot),
             deadline=max(today, min(today + dt.timedelta(days=answer_days), first - dt.timedelta(days=1))),
         )
+    yield from close_todos(snapshot, LeaveTodo, prefix=base, but=keys, because=CALLED_OFF)
 
 
-def _manager(task: DueTask, person: AbsentEmployee, snapshot: Snapshot) -> int | None:
+def _concerns(task: DueTask, person: AbsentEmployee, snapshot: Snapshot) -> bool:
+    """Return whether a task waits for this employment: who is away in one company may work on for another."""
     project = snapshot.get(DueProject, task.project_id.id)
-    if project is not None and project.user_id not in (None, person.user_id):
-        return project.user_id
+    company = None if project is None else project.company_id
+    employed_twice = any(
+        one.user_id == person.user_id and one.resource_id != person.resource_id for one in snapshot.rows(Teammate)
+    )
+    return not employed_twice or company in (None, person.company_id)
+
+
+def _asked(task: DueTask, person: AbsentEmployee, snapshot: Snapshot) -> int | None:
+    project = snapshot.get(DueProject, task.project_id.id)
     manager = snapshot.get(Teammate, person.manager_id)
-    return None if manager is None else manager.user_id
+    candidates = (project.user_id if project else None, manager.user_id if manager else None)
+    return People(snapshot).first(*(one for one in candidates if one != person.user_id))
 
 
-def _alternatives(task: DueTask, person: AbsentEmployee, snapshot: Snapshot) -> Iterator[str]:
-    """Name them in the order of their names."""
+def _alternatives(
+    task: DueTask, person: AbsentEmployee, days: tuple[dt.date, dt.date], snapshot: Snapshot
+) -> Iterator[str]:
+    """Name them in the order of their names, each person once."""
+    people = People(snapshot)
+    absences = Absences(snapshot.rows(Teammate), snapshot.rows(TeamAbsence), snapshot.as_of.tzinfo)
     on_it = {user for one in snapshot.rows(TeamTask) if one.project_id == task.project_id.id for user in one.user_ids}
-    busy = {absence.resource_id for absence in snapshot.rows(TeamAbsence)}
+    span = [days[0] + dt.timedelta(days=n) for n in range((days[1] - days[0]).days + 1)]
+    named: set[int | None] = {person.user_id}
     for one in sorted(snapshot.rows(Teammate), key=lambda teammate: teammate.name):
-        if one.user_id in on_it and one.user_id != person.user_id and one.resource_id not in busy:
+        if one.user_id not in on_it or one.user_id in named or not people.may_be_asked(one.user_id):
+            continue
+        named.add(one.user_id)
+        if not any(absences.is_absent(one.user_id, day) for day in span):
             yield one.name

@@ -20,8 +20,9 @@ from typing import Literal
 from events.billing import BillingReady
 from purser import Change, Note, Perform, Snapshot, activity, automation
 from purser.errors import Refusal
+from tasks.rows.askable import Askable
 from tasks.rows.billing import BillingAddress, LineOfOrder, OrderToBill, Reviewer
-from tasks.rows.sales import CONFIRMED, Askable
+from tasks.rows.sales import CONFIRMED
 
 Detail = Literal["street", "city", "country", "vat", "email"]
 

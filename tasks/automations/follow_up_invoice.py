@@ -1,32 +1,45 @@
 """A posted invoice has a day on which its salesperson asks for the payment, unless it has come.
 
 The task stands on the order, or on the customer where the invoice has no order: the bot may only read invoices. Its
-day is counted from the day the invoice is due; of an invoice in instalments that is the last one.
+day is counted from the day the invoice is due; of an invoice in instalments that is the last one. Once nothing is
+owed any more, the question is closed.
 """
 
 import datetime as dt
 from collections.abc import Iterator
 
-from events.billing import InvoicePosted
+from events.billing import InvoicePosted, PaymentReceived
 from purser import Change, Snapshot, activity, automation
 from purser.errors import Refusal
-from tasks.rows.billing import Invoice, InvoicedOrder
-from tasks.rows.sales import Askable
+from purser.todos import close_todos
+from tasks.people import People
+from tasks.rows.askable import ASKING
+from tasks.rows.billing import Invoice, InvoicedOrder, InvoiceTodo
 
 
-@automation("follow-up-invoice", on=InvoicePosted, reads=(Invoice, InvoicedOrder, Askable))
-def follow_up_invoice(event: InvoicePosted, snapshot: Snapshot, *, days: int = 3) -> Iterator[Change]:
+@automation(
+    "follow-up-invoice",
+    on=InvoicePosted,
+    also=(PaymentReceived,),
+    reads=(Invoice, InvoicedOrder, *ASKING, InvoiceTodo),
+)
+def follow_up_invoice(
+    event: InvoicePosted | PaymentReceived, snapshot: Snapshot, *, days: int = 3
+) -> Iterator[Change]:
     """A posted invoice has a day on which its salesperson asks for the payment, unless it has come."""
     invoice = snapshot.get(Invoice, event.invoice_id)
-    if invoice is None or not invoice.is_owed:
-        return  # paid, disputed or withdrawn in the meantime, or a credit note
+    if invoice is None or not invoice.is_owed:  # paid, disputed or withdrawn in the meantime, or a credit note
+        why = "Nothing is owed on the invoice any more, or its payment is blocked: nobody has to ask for it."
+        yield from close_todos(snapshot, InvoiceTodo, prefix=f"invoice/{event.invoice_id}/follow-up", because=why)
+        return
+    if isinstance(event, PaymentReceived):
+        return  # paid in part: whoever was asked stays asked
     orders = sorted(snapshot.rows(InvoicedOrder), key=lambda order: order.id)
     desk = orders[0].ref if orders else invoice.desk
     if desk is None or invoice.invoice_date_due is None:
         lacking = "customer" if desk is None else "due date"
         raise Refusal(f"{invoice.ref} was posted, but it has no {lacking}: mend that in Odoo, then try again")
-    people = (*(order.user_id for order in orders), invoice.invoice_user_id)
-    asked = next((user.id for one in people if (user := snapshot.get(Askable, one))), None)
+    asked = People(snapshot).first(*(order.user_id for order in orders), invoice.invoice_user_id)
     yield activity(
         key=f"invoice/{invoice.id}/follow-up",
         on=desk,

@@ -2,18 +2,21 @@
 
 The level is the event's, else it is counted from the days since the invoice was due (`level_days`: from which day
 each counts). An event of a lower level than the invoice has reached by now is late: what it has reached has its own.
-`reviewer` is the login of who decides at the third level. Who is not there is replaced by the one before.
+`reviewer` is the login of who decides at the third level. Who is not there is replaced by the one before. Once
+nothing is owed any more, open questions of every level are closed.
 """
 
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from events.billing import PaymentMissed
+from events.billing import PaymentMissed, PaymentReceived
 from purser import Change, Snapshot, activity, automation
 from purser.errors import Refusal
+from purser.todos import close_todos
+from tasks.people import People
 from tasks.rows.accounting import LEVEL_DAYS
-from tasks.rows.billing import Invoice, InvoicedOrder, Reviewer, SalesTeam
-from tasks.rows.sales import Askable
+from tasks.rows.askable import ASKING
+from tasks.rows.billing import Invoice, InvoicedOrder, InvoiceTodo, Reviewer, SalesTeam
 
 ASKED_TO = {
     1: "Call the customer: why has it not been paid?",
@@ -22,14 +25,27 @@ ASKED_TO = {
 }
 
 
-@automation("review-account", on=PaymentMissed, reads=(Invoice, InvoicedOrder, SalesTeam, Reviewer, Askable))
+@automation(
+    "review-account",
+    on=PaymentMissed,
+    also=(PaymentReceived,),
+    reads=(Invoice, InvoicedOrder, SalesTeam, Reviewer, *ASKING, InvoiceTodo),
+)
 def review_account(
-    event: PaymentMissed, snapshot: Snapshot, *, level_days: tuple[int, ...] = LEVEL_DAYS, reviewer: str = ""
+    event: PaymentMissed | PaymentReceived,
+    snapshot: Snapshot,
+    *,
+    level_days: tuple[int, ...] = LEVEL_DAYS,
+    reviewer: str = "",
 ) -> Iterator[Change]:
     """A missed payment is put before whoever decides at this point: salesperson, team leader, finance."""
     invoice = snapshot.get(Invoice, event.invoice_id)
-    if invoice is None or not invoice.is_owed:
-        return  # paid, disputed or withdrawn in the meantime
+    if invoice is None or not invoice.is_owed:  # paid, disputed or withdrawn in the meantime
+        why = "Nothing is owed on the invoice any more, or its payment is blocked: nothing has to be decided."
+        yield from close_todos(snapshot, InvoiceTodo, prefix=f"invoice/{event.invoice_id}/missed/", because=why)
+        return
+    if isinstance(event, PaymentReceived):
+        return  # paid in part: whoever was asked stays asked
     today = snapshot.today
     due = invoice.invoice_date_due
     if due is not None and due >= today:
@@ -58,9 +74,8 @@ def _asked(
     invoice: Invoice, orders: Sequence[InvoicedOrder], reviewer: str, snapshot: Snapshot, level: int
 ) -> int | None:
     """Climb as high as the level says, and from there back to the first who is there."""
-    known = {user.id for user in snapshot.rows(Askable)}
-    sales = [one for one in (*(order.user_id for order in orders), invoice.invoice_user_id) if one in known]
-    teams = [team for order in orders if (team := snapshot.get(SalesTeam, order.team_id)) is not None]
-    leaders = [team.user_id for team in teams if team.user_id in known]
+    sales = [*(order.user_id for order in orders), invoice.invoice_user_id]
+    leaders = [team.user_id for order in orders if (team := snapshot.get(SalesTeam, order.team_id)) is not None]
     finance = [user.id for user in snapshot.rows(Reviewer) if user.login == reviewer]
-    return next((rung[0] for rung in reversed((sales, leaders, finance)[: min(level, 3)]) if rung), None)
+    rungs = reversed((sales, leaders, finance)[: min(level, 3)])
+    return People(snapshot).first(*(one for rung in rungs for one in rung))

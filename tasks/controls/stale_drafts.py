@@ -14,9 +14,10 @@ from decimal import Decimal
 
 from purser import Exempt, Finding, Kept, Moment, Money, Named, Ref, Severity, Snapshot, Verdict, control, daily
 from tasks.rows.accounting import CUSTOMER, DraftMove, OrderOfDraft
+from tasks.rows.askable import Askable
 from tasks.rows.expenses import ExpenseEmployee, WaitingExpense
 from tasks.rows.purchases import DraftPurchase
-from tasks.rows.sales import Askable, Quotation
+from tasks.rows.sales import Quotation
 
 _KIND = {
     "out_invoice": "Draft invoice",

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 from purser import Exempt, Finding, Kept, Moment, Money, Severity, Snapshot, Verdict, control, daily
+from tasks.rows.askable import Askable
 from tasks.rows.expenses import ReinvoicedExpense
 from tasks.rows.sales import (
     CONFIRMED,
-    Askable,
     BilledOrder,
     LineToBill,
     ReachedMilestone,

@@ -4,6 +4,7 @@ import datetime as dt
 from decimal import Decimal
 
 from purser import Domain, Named, Ref, Row, Scope
+from purser.todos import Todo
 from tasks.rows.accounting import CUSTOMER
 from tasks.rows.sales import LineToBill
 
@@ -71,6 +72,11 @@ class Reviewer(Row, model="res.users"):
         login = scope.tunables["reviewer"]
         return [("login", "=", login), ("share", "=", False)] if login else None
 
+    @property
+    def people(self) -> tuple[int | None, ...]:
+        """Name the user."""
+        return (self.id,)
+
 
 class Invoice(Row, model="account.move"):
     """The invoice an event speaks of, as it stands now."""
@@ -105,6 +111,17 @@ class Invoice(Row, model="account.move"):
     def people(self) -> tuple[int | None, ...]:
         """Name whom the invoice names."""
         return (self.invoice_user_id,)
+
+
+class InvoiceTodo(Todo):
+    """An open question about the invoice."""
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain | None:
+        """Read those on orders and customers whose summary begins with the number of the invoice."""
+        named = [one.name for one in scope.snapshot.rows(Invoice) if one.name]
+        desks = ("res_model", "in", ("sale.order", "res.partner"))
+        return [desks, ("summary", "ilike", f"{named[0]}: ")] if named else None
 
 
 class InvoicedOrder(Row, model="sale.order", optional=True):

@@ -125,20 +125,6 @@ class Unit(Row, model="uom.uom", active_test=False):
         return []
 
 
-class Askable(Row, model="res.users"):
-    """The active colleagues among those whom the documents read before name (their `people`)."""
-
-    active: bool = True
-
-    @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
-        """Leave out archived users and customers with a login: nobody reads their activities."""
-        read = scope.snapshot
-        people = {one for kind in read.kinds() for row in read.rows(kind) for one in getattr(row, "people", ())}
-        among = _among("id", people - {None})
-        return among and [*among, ("share", "=", False)]
-
-
 class Quotation(WaitingOrder, model="sale.order", optional=True):
     """An order nobody has confirmed yet, or one with an open case."""
 

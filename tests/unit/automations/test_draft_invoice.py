@@ -11,8 +11,8 @@ from purser import Ensure, Link, Note, Perform, Ref
 from purser.errors import Refusal
 from purser.testing import snapshot
 from tasks.automations.draft_invoice import draft_invoice
+from tasks.rows.askable import Askable
 from tasks.rows.billing import BillingAddress, LineOfOrder, OrderToBill, Reviewer
-from tasks.rows.sales import Askable
 
 AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
 EVENT = BillingReady(order_id=4, cause="milestone/7/2026-11-19")

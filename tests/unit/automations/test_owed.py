@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from events.billing import InvoicePosted, PaymentMissed
-from purser import Change, Ensure, Link, Ref
+from events.billing import InvoicePosted, PaymentMissed, PaymentReceived
+from purser import Change, Close, Ensure, Link, Ref
 from purser.errors import Refusal
 from purser.testing import snapshot
 from tasks.automations.follow_up_invoice import follow_up_invoice
 from tasks.automations.review_account import review_account
-from tasks.rows.billing import Invoice, InvoicedOrder, Reviewer, SalesTeam
-from tasks.rows.sales import Askable
+from tasks.rows.askable import Askable
+from tasks.rows.billing import Invoice, InvoicedOrder, InvoiceTodo, Reviewer, SalesTeam
 
 AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
 DUE = dt.date(2026, 11, 10)
@@ -20,7 +20,7 @@ SELLER, LEADER, FINANCE, BILLER = 9, 8, 7, 6
 ORDER = InvoicedOrder(id=4, name="S00004", user_id=SELLER, team_id=2)
 TEAM = SalesTeam(id=2, name="Europe", user_id=LEADER)
 REVIEWER = Reviewer(id=FINANCE, login="fin")
-STAFF = tuple(Askable(id=one) for one in (SELLER, LEADER, BILLER))
+STAFF = tuple(Askable(id=one) for one in (SELLER, LEADER, BILLER, FINANCE))
 
 
 def invoice(**values: Any) -> Invoice:
@@ -61,6 +61,24 @@ GONE = [
 def test_what_is_not_owed_any_more_is_left_alone(values: dict[str, Any]) -> None:
     assert followed(invoice(**values), ORDER) == []
     assert reviewed(1, invoice(**values), ORDER) == []
+
+
+@pytest.mark.parametrize("values", GONE)
+def test_open_questions_are_closed_once_nothing_is_owed(values: dict[str, Any]) -> None:
+    asked = InvoiceTodo(id=70, keys=("invoice/31/follow-up",)), InvoiceTodo(id=71, keys=("invoice/31/missed/2",))
+    other = InvoiceTodo(id=72, keys=("invoice/311/follow-up",))
+    for automation, closed in ((follow_up_invoice, asked[0]), (review_account, asked[1])):
+        read = snapshot(AS_OF, invoice(**values), ORDER, *STAFF, *asked, other, reads=automation.reads)
+        (change,) = automation(PaymentReceived(invoice_id=31, state="paid"), read)
+        assert isinstance(change, Close)
+        assert (change.activity, change.key) == (closed.id, closed.keys[0])
+
+
+def test_who_paid_in_part_is_asked_on_and_nothing_new_is_opened() -> None:
+    asked = InvoiceTodo(id=70, keys=("invoice/31/follow-up",)), InvoiceTodo(id=71, keys=("invoice/31/missed/2",))
+    for automation in (follow_up_invoice, review_account):
+        read = snapshot(AS_OF, invoice(payment_state="partial"), ORDER, *STAFF, *asked, reads=automation.reads)
+        assert list(automation(PaymentReceived(invoice_id=31, state="partial"), read)) == []
 
 
 def test_its_salesperson_asks_some_days_after_it_is_due() -> None:

@@ -12,9 +12,10 @@ from purser import Exempt, Finding, Kept, Money, Ref, Row, Scope, Severity, Watc
 from purser.testing import Judgement, judge, snapshot
 from tasks.controls.stale_drafts import stale_drafts
 from tasks.rows.accounting import DraftMove, OrderOfDraft
+from tasks.rows.askable import Askable
 from tasks.rows.expenses import ExpenseEmployee, WaitingExpense
 from tasks.rows.purchases import DraftPurchase
-from tasks.rows.sales import Askable, Quotation
+from tasks.rows.sales import Quotation
 
 AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
 SELLER, AUTHOR, WORKER, BOSS, BUYER, GONE = 3, 4, 5, 6, 7, 8

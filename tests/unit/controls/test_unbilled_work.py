@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from purser import Exempt, Finding, Kept, Money, Ref, Row, Scope, Watched
 from purser.testing import Judgement, judge, snapshot
 from tasks.controls.unbilled_work import unbilled_work
+from tasks.rows.askable import Askable
 from tasks.rows.expenses import ReinvoicedExpense
-from tasks.rows.sales import Askable, BilledOrder, LineToBill, ReachedMilestone, UnbilledTime, Unit, WorkingTime
+from tasks.rows.sales import BilledOrder, LineToBill, ReachedMilestone, UnbilledTime, Unit, WorkingTime
 
 AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
 HOUR, DAY, PIECE = 4, 5, 1

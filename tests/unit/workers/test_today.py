@@ -12,8 +12,8 @@ from events.billing import PaymentMissed
 from ledger import Ledger
 from purser.reads import Scope, Snapshot
 from purser.testing import snapshot
+from tasks.rows.askable import Askable
 from tasks.rows.billing import Invoice
-from tasks.rows.sales import Askable
 from tests.unit.workers.feeding import Office, fleet_of
 from workers import feed, react, scan
 
