@@ -68,7 +68,7 @@ def _leaf(records: "Records", model: str, name: str, op: str, value: Any) -> Tes
     get = records.getter(model, field)
     if op in _ORDERED:
         return _in_order(field, get, op, value)
-    if op == "ilike" and field.type == "char" and isinstance(value, str):
+    if op == "ilike" and field.type == "char" and not {"%", "_", "\\"} & set(value):
         return lambda row: value.casefold() in str(get(row) or "").casefold()
     if op not in {"=", "!=", "in", "not in"}:
         raise Unknown(f"the operator {op!r}")

@@ -36,7 +36,7 @@ def test_what_it_does_not_know_is_said_with_501(admin: Caller) -> None:
         admin.ask("sale.order", "action_confirm", ids=[1]),
         admin.ask("res.partner", "search", domain=[["parent_id", "child_of", made]]),
         admin.ask("res.partner", "search", domain=[["create_date", ">", "-7d"]]),
-        admin.ask("res.partner", "search", domain=[["name", "ilike", "x"]]),
+        admin.ask("res.partner", "search", domain=[["name", "ilike", "x%"]]),
         admin.ask("res.partner", "search", domain=[], order="parent_id"),
         admin.ask("res.partner", "write", ids=[made], vals={"child_ids": [[2, 1, 0]]}),
         admin.ask("project.task", "load", fields=[".id", "name"], data=[["1", "x"]]),

@@ -5,12 +5,29 @@ from typing import Any
 
 import pytest
 
-from events.opportunity import OpportunityWon
-from purser import Change, Ensure, Key, Link, Perform, Ref, Update
+from events.opportunity import OpportunityLost, OpportunityWon
+from events.project import ProjectCreated
+from purser import Change, Close, Ensure, Key, Link, Perform, Ref, Update
 from purser.errors import Refusal
 from purser.testing import snapshot
+from tasks.automations.join_projects import join_projects
 from tasks.automations.open_project import open_project
-from tasks.rows.crm import LeadTag, WonLead
+from tasks.rows.askable import Askable
+from tasks.rows.crm import (
+    DealProject,
+    KickOffTodo,
+    KnownCustomer,
+    LeadOrder,
+    LeadOrderLine,
+    LeadProduct,
+    LeadProject,
+    LeadTag,
+    LeadTeam,
+    OrderedProject,
+    ProjectLine,
+    ProjectOrder,
+    WonLead,
+)
 from tasks.rows.projects import ProjectRole, ProjectTemplate, RolePlayer, TemplateTag
 
 AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
@@ -107,3 +124,146 @@ def test_what_is_missing_is_refused_with_the_whole_list(
 ) -> None:
     with pytest.raises(Refusal, match=words):
         decided(*rows, **tunables)
+
+
+# ------------------------------------------------------------------ what is there already is used --
+
+QUELLE = KnownCustomer(id=50, name="Quelle GmbH", email_normalized="office@quelle.example", is_company=True)
+UNLINKED = {"partner_id": False, "partner_name": "Quelle GmbH", "contact_name": "Ina Quell"}
+
+
+def customer_of(*rows: Any) -> Any:
+    return next(one for one in decided(*rows) if isinstance(one, Update)).values["partner_id"]
+
+
+@pytest.mark.parametrize("email", ["Office@Quelle.example", "Ina <office@quelle.example>"])
+def test_the_customer_is_found_by_e_mail_address(email: str) -> None:
+    other = KnownCustomer(id=51, name="Quelle GmbH", is_company=True)
+    assert customer_of(lead(**UNLINKED, email_from=email), QUELLE, other) == Link(QUELLE.ref)
+
+
+def test_the_customer_is_found_by_name_where_no_address_is_known() -> None:
+    named = KnownCustomer(id=52, name="quelle  gmbh", is_company=True)
+    person = KnownCustomer(id=53, name="Quelle GmbH", is_company=False)
+    child = KnownCustomer(id=54, name="Quelle GmbH", is_company=True, parent_id=50)
+    assert customer_of(lead(**UNLINKED), named, person, child) == Link(named.ref)
+
+
+def test_of_a_firm_and_its_people_with_one_address_the_contact_person_is_chosen() -> None:
+    firm = KnownCustomer(
+        id=50, name="Quelle", email_normalized="a@q.example", is_company=True, commercial_partner_id=50
+    )
+    ina = KnownCustomer(
+        id=51, name="Ina Quell", email_normalized="a@q.example", commercial_partner_id=50, parent_id=50
+    )
+    given = {**UNLINKED, "email_from": "a@q.example"}
+    assert customer_of(lead(**given), firm, ina) == Link(ina.ref)
+    assert customer_of(lead(**given | {"contact_name": "Otto"}), firm, ina) == Link(firm.ref)
+
+
+def test_several_customers_are_a_refusal_that_names_them() -> None:
+    rows = (
+        KnownCustomer(id=50, name="Quelle GmbH", is_company=True),
+        KnownCustomer(id=51, name="Quelle GmbH", is_company=True),
+    )
+    with pytest.raises(Refusal, match=r"2 contacts could be its customer: res.partner/50, res.partner/51"):
+        decided(lead(**UNLINKED), *rows)
+
+
+def test_the_customer_of_the_order_is_the_customer_of_the_deal() -> None:
+    assert customer_of(lead(**UNLINKED), LeadOrder(id=4, name="S4", state="sale", partner_id=77), QUELLE).ref.id == 77
+
+
+def test_a_new_company_comes_with_its_contact_person() -> None:
+    company, person, linked, made, *_ = decided(lead(**UNLINKED, email_from="a@b.example", function="CFO"))
+    assert isinstance(company, Ensure)
+    assert isinstance(person, Ensure)
+    assert (company.key, company.values["name"]) == ("opportunity/42/customer", "Quelle GmbH")
+    assert (person.key, person.values["name"], person.values["function"]) == (
+        "opportunity/42/contact",
+        "Ina Quell",
+        "CFO",
+    )
+    assert person.values["parent_id"] == Key("res.partner", "opportunity/42/customer")
+    assert "phone" not in company.values, "what the opportunity does not say is left out"
+    assert isinstance(linked, Update)
+    assert isinstance(made, Ensure)
+    assert linked.values["partner_id"] == made.values["partner_id"] == Key("res.partner", "opportunity/42/contact")
+
+
+def test_the_project_of_a_confirmed_order_is_the_project_of_the_deal() -> None:
+    order = LeadOrder(id=4, name="S4", state="sale", partner_id=9, project_id=33)
+    changes = decided(lead(), order, LeadProject(id=33, name="S4 - Audit", partner_id=9))
+    assert {(one.values["res_model"], one.values["res_id"]) for one in changes if isinstance(one, Ensure)} == {
+        ("project.project", 33)
+    }
+
+
+def test_a_project_of_the_deals_name_and_customer_is_its_project_unless_it_is_of_another_deal() -> None:
+    by_hand = LeadProject(id=33, name="Deal", partner_id=9)
+    assert {one.values["res_id"] for one in decided(lead(), by_hand) if isinstance(one, Ensure)} == {33}
+    other = LeadProject(id=34, name="Deal", partner_id=9, keys=("opportunity/41/project",))
+    elsewhere = LeadProject(id=35, name="Deal", partner_id=10)
+    assert isinstance(project(lead(), other, elsewhere), Ensure)
+
+
+def test_two_projects_are_a_refusal_that_names_them() -> None:
+    orders = [LeadOrder(id=4 + n, name=f"S{n}", state="sale", partner_id=9, project_id=33 + n) for n in range(2)]
+    there = [LeadProject(id=33 + n, name=f"S{n}", partner_id=9) for n in range(2)]
+    with pytest.raises(Refusal, match=r"project.project/33, project.project/34"):
+        decided(lead(), *orders, *there)
+
+
+def test_services_of_an_open_quotation_are_linked_with_the_project_and_nothing_confirms_it() -> None:
+    order = LeadOrder(id=4, name="S4", state="draft", partner_id=9)
+    lines = LeadOrderLine(id=41, order_id=4, product_id=6), LeadOrderLine(id=42, order_id=4, product_id=7)
+    products = LeadProduct(id=6, service_tracking="task_in_project"), LeadProduct(id=7, service_tracking="no")
+    made, linked = (
+        one
+        for one in decided(lead(), order, *lines, *products)
+        if one.kind in ("update",) or (isinstance(one, Ensure) and one.model == "project.project")
+    )
+    assert isinstance(made, Ensure)
+    assert made.values["allow_billable"] is True
+    assert "sale_line_id" not in made.values, "Odoo confirms a quotation whose line a project gets"
+    assert isinstance(linked, Update)
+    assert (linked.ref, linked.values) == (lines[0].ref, {"project_id": Key("project.project", made.key)})
+
+
+def test_kick_off_is_for_the_salesperson_else_the_leader_of_the_team_else_nobody() -> None:
+    team = LeadTeam(id=3, user_id=8)
+    for staff, user in (((5, 8), 5), ((8,), 8), ((), None)):
+        asked = [
+            one
+            for one in decided(lead(), team, *(Askable(id=one) for one in staff))
+            if getattr(one, "model", "") == "mail.activity"
+        ]
+        assert {one.values["user_id"] for one in asked} == {Link(Ref("res.users", user)) if user else None}  # type: ignore[union-attr]
+
+
+def test_kick_off_of_a_deal_that_was_taken_back_is_closed() -> None:
+    todos = (
+        KickOffTodo(id=1, keys=("opportunity/42/kick-off/order",)),
+        KickOffTodo(id=2, keys=("opportunity/421/kick-off/order",)),
+    )
+    for event in (EVENT, OpportunityLost(opportunity_id=42)):
+        read = snapshot(AS_OF, lead(won_status="lost"), *todos, reads=open_project.reads)
+        (closed,) = open_project(event, read)
+        assert isinstance(closed, Close)
+        assert (closed.activity, closed.key) == (1, "opportunity/42/kick-off/order")
+
+
+def test_the_project_of_the_deal_gets_the_line_of_an_order_that_made_a_second_one() -> None:
+    made = OrderedProject(id=60, name="S9 - Audit", partner_id=9, sale_line_id=91)
+    order = ProjectOrder(id=4, name="S9", opportunity_id=42, user_id=5)
+    deal = DealProject(id=33, name="Deal", keys=("opportunity/42/project",))
+    other = DealProject(id=34, name="Other", keys=("opportunity/43/project",))
+    rows = (made, ProjectLine(id=91, order_id=4), order, other, Askable(id=5))
+    joined, asked = join_projects(
+        ProjectCreated(project_id=60), snapshot(AS_OF, *rows, deal, reads=join_projects.reads)
+    )
+    assert isinstance(joined, Update)
+    assert (joined.ref, joined.values["sale_line_id"]) == (deal.ref, Link(Ref("sale.order.line", 91)))
+    assert isinstance(asked, Ensure)
+    assert "project.project/60" in str(asked.values["note"])
+    assert list(join_projects(ProjectCreated(project_id=60), snapshot(AS_OF, *rows, reads=join_projects.reads))) == []
