@@ -112,7 +112,8 @@ class Workforce:
         if employee.id not in self._zones:
             placed = self._placements.get(employee.id)
             calendar = self._snapshot.get(Calendar, placed.calendar_id) if placed else None
-            self._zones[employee.id] = zone_of(employee.tz, calendar.tz if calendar else None)
+            firm = self._snapshot.as_of.tzinfo
+            self._zones[employee.id] = zone_of(employee.tz, calendar.tz if calendar else None, firm=firm)
         return self._zones[employee.id]
 
     def asked(self, employee: Employee, week: Period) -> Asked | None:
@@ -261,7 +262,7 @@ def _schedules(snapshot: Snapshot) -> Mapping[int | None, Schedule | None]:
 def _schedule(calendar: Calendar, attendances: Sequence[Attendance]) -> Schedule | None:
     """Give the schedule of a calendar; one without any hours says nothing."""
     if calendar.flexible:
-        flexible = Flexible(seconds(calendar.hours_per_day), seconds(calendar.hours_per_week))
+        flexible = Flexible(seconds(calendar.hours_per_day), seconds(calendar.weekly_cap))
         return flexible if flexible.per_day > 0 and flexible.per_week > 0 else None
     shifts = tuple(
         Shift(a.weekday, seconds(a.hour_from), seconds(a.hour_to), a.week_type if calendar.two_weeks else None)

@@ -231,7 +231,8 @@ class _Seeds:
             "schedule_type": "flexible",
             "flexible_hours": True,
             "hours_per_day": 8.0,
-            "full_time_required_hours": 32.0,
+            "hours_per_week": 32.0,
+            "full_time_required_hours": 40.0,
         }
         return {
             _FULL: fixed(_FULL, 5),

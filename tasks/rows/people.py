@@ -147,8 +147,15 @@ class Calendar(Row, model="resource.calendar", active_test=False):
     flexible: bool = Field(False, alias="flexible_hours")
     two_weeks: bool = Field(False, alias="two_weeks_calendar")
     hours_per_day: Decimal = Decimal(0)
-    hours_per_week: Decimal = Field(Decimal(0), alias="full_time_required_hours")
-    """The weekly cap of a flexible calendar."""
+    hours_per_week: Annotated[Decimal | None, IF_KNOWN] = None
+    """The hours of a week of whoever works by this calendar."""
+    full_time: Annotated[Decimal, IF_KNOWN] = Field(Decimal(0), alias="full_time_required_hours")
+    """What full time means, in Odoo 19 for the company: it counts only where calendars have no hours of their own."""
+
+    @property
+    def weekly_cap(self) -> Decimal:
+        """Return the hours after which a flexible week is done."""
+        return self.full_time if self.hours_per_week is None else self.hours_per_week
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain | None:

@@ -113,7 +113,7 @@ class Firm:
             schedule_type="flexible",
             flexible_hours=True,
             hours_per_day=per_day,
-            full_time_required_hours=per_week,
+            hours_per_week=per_week,
         )
 
     def holiday(self, company: int, day: dt.date, calendar: int | None = None) -> int:

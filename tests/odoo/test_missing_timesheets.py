@@ -111,6 +111,7 @@ def _schedules(firm: Firm, company: int, made: dict[str, int]) -> None:
     made["three days"] = firm.employee(company, firm.calendar(company, days=(0, 1, 2)))
     made["two weeks"] = firm.employee(company, firm.calendar(company, days=range(5), second_week=(0, 1, 2)))
     made["flexible"] = firm.employee(company, firm.flexible(company, per_day=10, per_week=40))
+    made["flexible part-time"] = firm.employee(company, firm.flexible(company, per_day=8, per_week=24))
     made["free"] = firm.employee(company, None)
     nights = firm.calendar(company, days=(6,), hours=((0, 6),))  # Sunday, midnight to six
     made["nights"] = firm.employee(company, nights)
@@ -209,6 +210,7 @@ EXPECTED: dict[str, list[object]] = {
     "three days": [24, 24, 24, 24],
     "two weeks": [40, 24, 40, 24],
     "flexible": [40, 40, 40, 40],
+    "flexible part-time": [24, 24, 24, 24],
     "free": [None, None, None, None],
     "nights": [6, 7, 6, 6],
     "nights in New York": [6, 6, 7, 6],

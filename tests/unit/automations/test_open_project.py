@@ -221,7 +221,7 @@ def test_services_of_an_open_quotation_are_linked_with_the_project_and_nothing_c
     made, linked = (
         one
         for one in decided(lead(), order, *lines, *products)
-        if one.kind in ("update",) or (isinstance(one, Ensure) and one.model == "project.project")
+        if one.kind == "update" or (isinstance(one, Ensure) and one.model == "project.project")
     )
     assert isinstance(made, Ensure)
     assert made.values["allow_billable"] is True

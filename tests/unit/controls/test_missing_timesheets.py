@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -348,6 +349,26 @@ def test_people_without_a_calendar_are_examined_only_where_the_policy_gives_them
     assert look(*free, watched=[watch(WEEK)]) == Judgement((), (), ())
     given_hours = look(*free, whole(WEEK.first, company_id=1), flexible_default_hours=Decimal(20))
     assert shortfall(given_hours) == 16
+
+
+def test_a_flexible_week_asks_for_the_hours_of_the_calendar_not_for_the_companys_full_time() -> None:
+    part_time = {"id": 11, "flexible_hours": True, "hours_per_day": 8, "hours_per_week": 24}
+    calendar = Calendar.model_validate({**part_time, "full_time_required_hours": 40})
+    rows = [employee(), version(calendar=11), calendar]
+    assert look(*rows, logged(24), watched=[watch(WEEK)]).findings == look(*rows, logged(24)).findings
+    assert WEEK not in {one.period for one in look(*rows, logged(24)).findings}
+    assert shortfall(look(*rows, logged(20))) == 4
+    older = Calendar.model_validate({**part_time, "hours_per_week": None, "full_time_required_hours": 30})
+    assert shortfall(look(employee(), version(calendar=11), older, logged(20))) == 10
+    empty = Calendar.model_validate({**part_time, "hours_per_week": 0, "full_time_required_hours": 40})
+    assert look(employee(), version(calendar=11), empty, logged(20)) == Judgement((), (), ())
+
+
+def test_whose_zone_is_nowhere_lives_by_that_of_the_firm() -> None:
+    tokyo = dt.datetime(2026, 11, 15, 15, 30, tzinfo=dt.UTC).astimezone(ZoneInfo("Asia/Tokyo"))
+    calendar = Calendar(id=11, flexible=True, hours_per_day=Decimal(8), hours_per_week=Decimal(40))
+    judgement = look(employee(tz=None), version(calendar=11), calendar, as_of=tokyo)
+    assert WEEK in {one.period for one in judgement.findings}
 
 
 def test_a_calendar_that_cannot_be_read_or_says_nothing_is_not_judged() -> None:
