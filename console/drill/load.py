@@ -23,7 +23,7 @@ from events.opportunity import OpportunityWon
 from purser.changes import Ensure, Link, Note
 from purser.model import Ref
 from purser.reconcile import Step
-from tasks.automations.open_project import KICK_OFF
+from tasks.automations.open_project import STEPS
 from workers.scan import dump_steps
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Load:
         effects = (
             f"customer Customer {name}",
             f"project {name}",
-            *(f"activity {summary} on {name}" for _, summary, _ in KICK_OFF),
+            *(f"activity {summary} on {name}" for _, summary, _ in STEPS),
         )
         sent = Sent(id=message, effects=effects if expects else ())
         return sent, lambda: stage.send("purser.accept", told, id=message, queue="events", label=name)

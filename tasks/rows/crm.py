@@ -206,8 +206,10 @@ class KickOffTodo(Todo):
     """An open kick-off activity of a project."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:  # noqa: ARG003 - its key tells which opportunity it is of
-        """Read the open ones."""
+    def domain(cls, scope: Scope) -> Domain | None:
+        """Read the open ones where the opportunity is not won any more; the key tells which are its own."""
+        if any(lead.is_won for lead in scope.snapshot.rows(WonLead)):
+            return None
         return [("res_model", "=", "project.project"), ("summary", "ilike", KICK_OFF)]
 
 
