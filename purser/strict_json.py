@@ -15,16 +15,18 @@ class NotJson(ValueError):
     """A text is not JSON, or not JSON that has one meaning. The sentence holds no value of the text."""
 
 
-def read_json(text: str | bytes) -> Any:
+def read_json(text: str | bytes, *, halves: bool = False) -> Any:
     """Read JSON. Raises NotJson with what is wrong and where, and nothing else.
 
-    Bytes are UTF-8; a byte order mark before them is skipped, as RFC 8259 section 8.1 allows.
+    Bytes are UTF-8; a byte order mark before them is skipped, as RFC 8259 section 8.1 allows. With `halves`, strings
+    may hold halves of characters (`\\ud800`): what was kept of a damaged message is read again.
     """
     try:
-        raw = text.encode() if isinstance(text, str) else text
-        raw = raw.removeprefix(_BYTE_ORDER_MARK)
-        from_json(raw, allow_inf_nan=False)  # stricter than the next one, but it keeps the last of two equal names
-        return json.loads(raw.decode(), object_pairs_hook=_each_once, parse_float=_finite)
+        if not halves:
+            text = (text.encode() if isinstance(text, str) else text).removeprefix(_BYTE_ORDER_MARK)
+            from_json(text, allow_inf_nan=False)  # stricter than the next one, but it keeps the last of equal names
+        plain = text if isinstance(text, str) else text.decode()
+        return json.loads(plain, object_pairs_hook=_each_once, parse_float=_finite, parse_constant=_no_number)
     except NotJson:
         raise
     except UnicodeError:
@@ -68,6 +70,10 @@ def _each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
             raise NotJson(f"it says `{shown_name(name)}` twice: say it once")
         found[name] = value
     return found
+
+
+def _no_number(name: str) -> Any:
+    raise NotJson(f"{name} is not JSON: write a number, or null")
 
 
 def _finite(text: str) -> float:

@@ -150,7 +150,7 @@ def text_of(letter: Letter) -> str:
 
 def body_with(letter: Letter, text: str) -> bytes:
     """Give the body of a letter with other values, as `text_of` gives them; ValueError when the text is no object."""
-    values = read_json(text)
+    values = read_json(text, halves=True)
     if not isinstance(values, dict):
         raise ValueError("write a JSON object: the values of the task by name")
     try:

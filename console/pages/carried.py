@@ -1,13 +1,13 @@
 """Letters leave as JSON Lines, complete, and what was buried is still counted."""
 
 import itertools
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from config.people import Rank
 from console.pages.handler import PageHandler
 from console.pages.letters import LetterHandler
+from purser.strict_json import write_json
 
 _BATCH = 100
 
@@ -33,7 +33,7 @@ class ExportPage(LetterHandler):
 
 
 def _lines(letters: Iterator[dict[str, Any]]) -> str:
-    return "".join(f"{json.dumps(one)}\n" for one in itertools.islice(letters, _BATCH))
+    return "".join(f"{write_json(one)}\n" for one in itertools.islice(letters, _BATCH))
 
 
 class BuriedPage(PageHandler):

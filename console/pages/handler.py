@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime as dt
-import json
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, ClassVar, ParamSpec, TypeVar
@@ -17,6 +16,7 @@ from config.redact import Redactor
 from console.pages import words
 from ledger import Ledger
 from purser.errors import Misconfigured, Mistake, PurserError, Transient
+from purser.strict_json import write_json
 from workers.fleet import Fleet
 
 P = ParamSpec("P")
@@ -155,7 +155,7 @@ class PageHandler(BaseHandler):
     def answer(self, told: Any) -> None:
         """Answer a script of ours."""
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.finish(json.dumps(told))
+        self.finish(write_json(told))
 
     def _heard(self) -> str:
         told = self.get_secure_cookie(_SAID)

@@ -236,7 +236,7 @@ def test_lines_that_are_no_letters_are_named_and_the_others_kept(operator: Purse
         "dead", "import", "-", "--note", "moved", stdin=f"nonsense\n{{}}\n\n{lines.replace('b-1', 'b-2')}"
     )
     assert result.exit_code == 1
-    assert "line 1: not JSON: expected ident" in result.stderr
+    assert "line 1: not JSON: Expecting value" in result.stderr
     assert "line 2: " in result.stderr
     assert letters.letters.get("b-2") is not None
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import json
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,6 +22,11 @@ class Sample:
 
 def test_decimals_are_strings_and_never_in_exponents() -> None:
     assert output.plain([Decimal("1E+3"), Decimal("0.50"), Decimal(0)]) == ["1000", "0.50", "0"]
+
+
+def test_a_number_that_json_has_no_form_for_is_null(capsys: pytest.CaptureFixture[str]) -> None:
+    output.as_json({"a": [float("nan"), float("inf"), 1.5]})
+    assert json.loads(capsys.readouterr().out) == {"a": [None, None, 1.5]}
 
 
 def test_a_value_becomes_its_fields() -> None:

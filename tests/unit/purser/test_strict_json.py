@@ -58,3 +58,13 @@ def test_what_is_written_is_read_and_other_readers_read_the_same(value: object) 
 
 def test_a_number_that_json_has_no_form_for_is_written_as_null() -> None:
     assert json.loads(write_json({"a": [math.nan, (math.inf, 1.5)]})) == {"a": [None, [None, 1.5]]}
+
+
+@given(JSON)
+def test_what_was_kept_of_a_damaged_message_is_read_again_and_nothing_more(value: object) -> None:
+    assert read_json(r'{"a":"\ud800"}', halves=True) == {"a": "\ud800"}
+    text = write_json(value)
+    assert read_json(text, halves=True) == read_json(text)
+    for wrong in ("NaN", "1e999", '{"a":1,"a":1}', "[" * 100_000, "x"):
+        with pytest.raises(NotJson):
+            read_json(wrong, halves=True)
