@@ -357,7 +357,7 @@ PASSWORD = st.text(st.characters(exclude_characters="*"), min_size=4, max_size=4
 @given(st.sampled_from(FORMS), PASSWORD)
 def test_no_part_of_a_password_is_shown(form: str, password: str) -> None:
     harmless = form.format("")
-    for url in (form.format(password), form.format(quote(password, safe=""))):
+    for url in (form.format(password), form.format(quote(password, safe="", errors="surrogatepass"))):
         shown = mask_url(url)
         parts = {password[at : at + 4] for at in range(len(password) - 3)}
         assert [part for part in parts if part in shown and part not in harmless] == []
