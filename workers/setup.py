@@ -128,9 +128,17 @@ class Site:
         """Does everything stand as it should, and do hooks arrive? With `hook` each is set off once."""
         items = self.foresee()
         yield from (judged(item) for item in items)
+        yield from self._domains()
         yield from self._tokens()
         if hook:
             yield from self._try_hooks()
+
+    def _domains(self) -> Iterator[Check]:
+        """Check that no rule of ours makes Odoo compute and store a field too early."""
+        for name, (model, fields) in setup.Finder(self.admin).unsafe_domains().items():
+            found = f"its domain names computed fields of {model}: {', '.join(sorted(fields))}"
+            advice = "Odoo stores wrong values of these fields for new records: run `purser odoo setup --force`"
+            yield Check(f"domain of {name}", Level.FAIL, found, advice)
 
     def _tokens(self) -> Iterator[Check]:
         if self.tokens is None:

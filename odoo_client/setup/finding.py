@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from odoo_client.client import OdooClient
-from odoo_client.setup.hooks import Rule
+from odoo_client.setup.hooks import Rule, domain_fields
 from odoo_client.setup.plan import Found, Known
 from odoo_client.setup.wanted import MODULE, Dialect, Named, OfField, OfModel, Shipped, Wanted
 from odoo_client.wire import Request
@@ -45,12 +45,14 @@ class Finder:
             raise NotApplicable(f"{self._admin.door.login} is no administrator: set-up takes base.group_system")
         users, groups = self._fields("res.users"), self._fields("res.groups")
         has_rules = self._admin.fields("base.automation") is not None
+        there = [rule.model for rule in rules if has_rules and self._has(rule.model)]
         return Dialect(
             groups="group_ids" if "group_ids" in users else "groups_id",
             has_key_duration="api_key_duration" in groups,
             has_rules=has_rules,
             companies=tuple(row["id"] for row in self._search("res.company", [], ["id"])),
-            models={rule.model: self._fields(rule.model) for rule in rules if has_rules and self._has(rule.model)},
+            models={model: self._fields(model) for model in there},
+            computed={model: self.computed(model) for model in there},
         )
 
     def standing(self) -> tuple[Standing, ...]:
@@ -63,6 +65,29 @@ class Finder:
         hooks = {one.id: one.name for one in self.standing() if one.name.startswith("hook_")}
         rows = self._search("ir.actions.server", [["id", "in", sorted(hooks)]], ["webhook_url"]) if hooks else []
         return {hooks[row["id"]].removeprefix("hook_"): row["webhook_url"] or "" for row in rows}
+
+    def computed(self, model: str) -> frozenset[str]:
+        """Return the fields of a model that Odoo computes, related ones included."""
+        request = Request(
+            model=model, method="fields_get", arguments={"attributes": ["depends", "related"]}, reads=True
+        )
+        told: Mapping[str, Mapping[str, Any]] = self._admin.send(request)
+        return frozenset(name for name, info in told.items() if info.get("depends") or info.get("related"))
+
+    def unsafe_domains(self) -> dict[str, tuple[str, frozenset[str]]]:
+        """Return our rules whose domain names computed fields: by name the model and these fields.
+
+        Odoo computes such a field while a record is being created, and stores what it found too early.
+        """
+        ours = {one.id: one.name for one in self.standing() if one.model == "base.automation"}
+        names = ["model_name", "filter_domain", "filter_pre_domain"]
+        rows = self._search("base.automation", [["id", "in", sorted(ours)]], names) if ours else []
+        found = {}
+        for row in rows:
+            named = domain_fields(f"{row['filter_domain'] or ''} {row['filter_pre_domain'] or ''}")
+            if named and (unsafe := named & self.computed(row["model_name"])):
+                found[ours[row["id"]]] = (row["model_name"], unsafe)
+        return found
 
     def known(self, wanted: Sequence[Wanted]) -> Known:
         """Look for everything that is wanted, and for what it names."""

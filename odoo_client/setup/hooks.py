@@ -8,32 +8,49 @@ PATH = "/hooks/odoo/"
 _TOKEN = re.compile(re.escape(PATH) + r"([A-Za-z0-9_-]{20,})$")
 
 
+_LEAF = re.compile(
+    r"""[(\[]\s*['"](\w+)(?:\.[\w.]+)?['"]\s*,\s*"""
+    r"""['"](?:[=!<>?]+|(?:not )?(?:in|any)!?|(?:not )?=?i?like|(?:child|parent)_of)['"]\s*,"""
+)
+ALL = "[]"
+"""The domain of a rule that is about every record of its model."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """An automation rule: the fields whose change wakes it, and the records it is about."""
+    """An automation rule: the fields whose change triggers it, and the records it is about.
+
+    Odoo evaluates the domain of a rule while a record is still being created, whenever a stored field is computed. A
+    computed field in the domain is computed at that moment, from values that are not final, and stored. So a domain
+    names plain columns only. The trigger is compared, not computed, but plain columns are preferred there too.
+    Source: Odoo 19 base_automation/models/base_automation.py, `make_compute_field_value` and `_filter_post`.
+    """
 
     name: str
     """How the gateway knows it."""
     model: str
     title: str
     fields: tuple[str, ...]
-    domain: str
-    instead: str = ""
-    """The domain for an Odoo that lacks a field of `domain`. Those were read about, not tried."""
+    domain: str = ALL
     instead_fields: tuple[str, ...] = ()
-    """The fields for it."""
+    """The trigger for an Odoo that has none of `fields`."""
+    earlier: tuple[str, ...] = ()
+    """Domains that earlier releases wrote. Set-up replaces them without being forced."""
 
-    def domain_for(self, known: Set[str]) -> str:
-        """Give the domain for an Odoo with these fields."""
-        return self.instead if self._is_older(known) else self.domain
+    def domain_for(self, known: Set[str], computed: Set[str] = frozenset()) -> str:
+        """Return the domain for an Odoo with these fields: all records where it would name a computed field."""
+        named = domain_fields(self.domain)
+        return self.domain if named <= known and not named & computed else ALL
 
     def fields_for(self, known: Set[str]) -> tuple[str, ...]:
-        """Give those of its fields that this Odoo has."""
-        fields = self.instead_fields if self._is_older(known) else self.fields
-        return tuple(name for name in fields if name in known)
+        """Return the trigger fields that this Odoo has."""
+        there = tuple(name for name in self.fields if name in known)
+        return there or tuple(name for name in self.instead_fields if name in known)
 
-    def _is_older(self, known: Set[str]) -> bool:
-        return bool(self.instead) and not set(re.findall(r"\('(\w+)", self.domain)) <= known
+
+def domain_fields(domain: str) -> frozenset[str]:
+    """Return the fields of the rule's own model that the text of a domain names, quotes of both kinds."""
+    return frozenset(_LEAF.findall(domain))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,10 +66,12 @@ RULES = (
         name="opportunities",
         model="crm.lead",
         title="opportunity won or lost",
-        fields=("won_status",),
-        domain="[('won_status', 'in', ['won', 'lost'])]",
-        instead="['|', ('active', '=', False), ('stage_id.is_won', '=', True)]",
-        instead_fields=("stage_id", "active"),
+        fields=("date_closed",),
+        domain="[('date_closed', '!=', False)]",
+        earlier=(
+            "[('won_status', 'in', ['won', 'lost'])]",
+            "['|', ('active', '=', False), ('stage_id.is_won', '=', True)]",
+        ),
     ),
     Rule(
         name="orders",
@@ -67,7 +86,6 @@ RULES = (
         title="project created",
         fields=("is_template",),
         domain="[('is_template', '=', False)]",
-        instead="[]",
     ),
     Rule(
         name="milestones",
@@ -81,7 +99,7 @@ RULES = (
         model="project.task",
         title="change request approved",
         fields=("state",),
-        domain="[('state', '=', '03_approved')]",
+        earlier=("[('state', '=', '03_approved')]",),
     ),
     Rule(
         name="invoices",
@@ -94,8 +112,10 @@ RULES = (
         name="expenses",
         model="hr.expense",
         title="expense submitted or refused",
-        fields=("state",),
-        domain="[('state', 'in', ['submitted', 'refused'])]",
+        fields=("approval_state",),
+        domain="[('approval_state', 'in', ['submitted', 'refused'])]",
+        instead_fields=("state",),
+        earlier=("[('state', 'in', ['submitted', 'refused'])]",),
     ),
     Rule(
         name="purchases",
@@ -130,7 +150,7 @@ RULES = (
         model="hr.employee",
         title="employee departed",
         fields=("active",),
-        domain="[('active', '=', False)]",
+        earlier=("[('active', '=', False)]",),
     ),
     Rule(
         name="timesheets",
@@ -144,7 +164,6 @@ RULES = (
         model="helpdesk.ticket",
         title="support case escalated or resolved",
         fields=("priority", "stage_id"),
-        domain="[]",
     ),
 )
 """Each is made where its model is installed. Those of add-ons were written down, not tried."""

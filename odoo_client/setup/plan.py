@@ -87,6 +87,8 @@ def _item(one: Wanted, known: Known, *, force: bool) -> Item:
     if not off:
         return Item(wanted=one, do=Do.KEEP, id=found.id, is_ours=found.is_ours)
     due = off if force else {name: wish for name, wish in off.items() if _is_due(one, name, wish, found, known)}
+    if "filter_domain" in due:  # Odoo adds the fields of a new domain to the trigger, unless both are written at once
+        due = {**due, "trigger_field_ids": one.values["trigger_field_ids"]}
     values = _joined(due if force else _membership(due), known) if one.login else _written(due, known)
     return Item(
         wanted=one,
@@ -111,6 +113,8 @@ def _is_due(one: Wanted, name: str, wish: Wish, found: Found, known: Known) -> b
         return wish.is_new
     if one.login and isinstance(wish, tuple):
         return known.id_of(Ours(GROUP)) not in found.values.get(name, ())
+    if one.rule is not None and name in {"filter_domain", "trigger_field_ids"}:
+        return found.values.get("filter_domain") in one.rule.earlier
     if one.name == ACTION:
         return digest(str(found.values.get("code") or "")) in EARLIER
     return False

@@ -120,6 +120,8 @@ class Dialect:
     has_rules: bool = True
     models: Mapping[str, Set[str]] = field(default_factory=dict)
     """The fields of each model a rule is about; no entry where there is no such model."""
+    computed: Mapping[str, Set[str]] = field(default_factory=dict)
+    """Those of them that Odoo computes, related ones included."""
 
 
 def wanted(
@@ -191,9 +193,10 @@ def _rules(dialect: Dialect, hooks: Mapping[str, Hook], rules: Sequence[Rule]) -
                 "model_id": OfModel(rule.model),
                 "trigger": "on_create_or_write",
                 "trigger_field_ids": tuple(OfField(rule.model, name) for name in rule.fields_for(known)),
-                "filter_domain": rule.domain_for(known),
+                "filter_domain": rule.domain_for(known, dialect.computed.get(rule.model, frozenset())),
                 "active": True,
             },
+            rule=rule,
         )
 
 

@@ -12,24 +12,29 @@ from purser import IF_KNOWN, Domain, Moment, Row, Scope, minutes, watch
 
 
 class ClosedLead(Row, model="crm.lead", active_test=False):
-    """An opportunity that Odoo calls closed: won, or lost and archived."""
+    """An opportunity that Odoo calls closed: won, or lost and archived.
+
+    Odoo 19 can store `won_status` as pending beside a probability of 100, a won stage and a closing date, for good: a
+    rule may have it computed while the record is being created. So stage and probability count as well.
+    """
 
     type: str | None = None
     active: bool = True
     probability: float = 0.0
     won_status: Annotated[str | None, IF_KNOWN] = None
-    """Only lately; before, probability and archiving say it."""
+    """Odoo 19 and later; before, probability and archiving say it."""
     closed_at: Moment | None = Field(None, alias="date_closed")
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain:
-        """Read those that bear the stamp of their closing."""
-        return [*scope.look, ("date_closed", "!=", False)]
+        """Read those with a closing date. A probability of 100 counts in a won stage only, as it does for Odoo."""
+        certain = ["|", ("probability", "!=", 100), ("stage_id.is_won", "=", True)]
+        return [*scope.look, ("date_closed", "!=", False), *certain]
 
     @property
     def is_won(self) -> bool:
         """Say whether the customer said yes, and nobody has taken that back."""
-        return self.won_status == "won" if self.won_status else self.active and self.probability >= 100
+        return self.won_status == "won" or (self.active and self.probability >= 100)
 
     @property
     def is_lost(self) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from odoo_client import receipts
 from odoo_client.receipts.performing import marked
 from odoo_client.setup import Bot, Do, Hook, Item, plan, wanted
-from odoo_client.setup.hooks import RULES, address, masked, token_in
+from odoo_client.setup.hooks import RULES, address, domain_fields, masked, token_in
 from odoo_client.setup.plan import Found, Known
 from odoo_client.setup.wanted import Dialect, Ids, Marked, Named, OfField, OfModel, Ours, Shipped, Wanted
 
@@ -109,7 +109,8 @@ def test_what_people_changed_is_told_and_left_unless_forced() -> None:
     assert (item.do, item.values) == (Do.CHANGED, {})
     assert {(one.field, one.now) for one in item.differences} == {("active", "False"), ("filter_domain", "[]")}
     forced = only(plan(items, known, force=True))
-    assert (forced.do, forced.values) == (Do.MEND, {"active": True, "filter_domain": MILESTONES.domain})
+    trigger = {"trigger_field_ids": [known.ids[OfField("project.milestone", "is_reached")]]}
+    assert (forced.do, forced.values) == (Do.MEND, {"active": True, "filter_domain": MILESTONES.domain, **trigger})
 
 
 def test_an_edited_receipt_action_is_told_by_digest_and_an_outgrown_one_is_mended(
@@ -207,9 +208,40 @@ def test_a_rule_that_cannot_be_says_why(hooks: Mapping[str, Hook], dialect: Dial
 
 
 def test_a_rule_is_about_fields_that_this_odoo_has() -> None:
-    won, older, newer = RULES[0], {"active", "stage_id"}, {"active", "stage_id", "won_status"}
-    assert (won.fields_for(older), won.domain_for(older)) == (("stage_id", "active"), won.instead)
-    assert (won.fields_for(newer), won.domain_for(newer)) == (("won_status",), won.domain)
+    expenses = next(rule for rule in RULES if rule.name == "expenses")
+    older, newer = {"state"}, {"state", "approval_state"}
+    assert (expenses.fields_for(older), expenses.domain_for(older)) == (("state",), "[]")
+    assert (expenses.fields_for(newer), expenses.domain_for(newer)) == (("approval_state",), expenses.domain)
+
+
+def test_a_rule_is_about_all_records_where_its_domain_would_name_a_computed_field() -> None:
+    known = {"is_reached", "name"}
+    assert MILESTONES.domain_for(known, {"name"}) == MILESTONES.domain
+    assert MILESTONES.domain_for(known, {"is_reached"}) == "[]"
+
+
+@pytest.mark.parametrize(
+    ("domain", "fields"),
+    [
+        ("[]", set()),
+        ("[('won_status', 'in', ['won', 'lost'])]", {"won_status"}),
+        ("""['|', ("active", "=", False), ['stage_id.is_won', '=', True]]""", {"active", "stage_id"}),
+        ("[ ( 'state', '=', 'sale' ), '!', ('name', 'ilike', 'a')]", {"state", "name"}),
+    ],
+)
+def test_the_fields_of_a_domain_are_read_from_its_text(domain: str, fields: set[str]) -> None:
+    assert domain_fields(domain) == fields
+
+
+def test_a_domain_of_an_earlier_release_is_replaced_together_with_the_trigger() -> None:
+    rule = next(rule for rule in RULES if rule.name == "opportunities")
+    dialect = Dialect(models={"crm.lead": frozenset({"date_closed", "won_status"})})
+    items = wanted(dialect, bots=(), key_days=1, hooks={rule.name: Hook(url=URL)}, rules=[rule])
+    known = edited(as_made(items), "rule_opportunities", filter_domain=rule.earlier[0], trigger_field_ids=[999])
+    item = only(plan(items, known))
+    assert (item.do, set(item.values)) == (Do.MEND, {"filter_domain", "trigger_field_ids"})
+    own = edited(as_made(items), "rule_opportunities", filter_domain="[('name', '!=', False)]")
+    assert only(plan(items, own)).do is Do.CHANGED
 
 
 def test_a_token_is_read_from_an_address_and_masked_in_it() -> None:
