@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from odoo_client import changing, importing
 from odoo_client.capabilities import archives
 from odoo_client.door import FieldInfo
+from odoo_client.faults import Contention, may_be_lost_race
 from odoo_client.importing import Batch, Loaded, Rejected, Result
 from odoo_client.judging import ACTIVITY, MESSAGE, nowhere
 from odoo_client.outcome import Outcome, Status
@@ -127,8 +128,22 @@ class Applier:
             case Loaded():
                 ref = self._known[external_id(key)] = Ref(model, result.id)
                 return Outcome(change, Status.DONE, ref)
+            case Rejected(dangling=True):
+                return Outcome(change, Status.CONFLICT, reason=result.reason)
+            case Rejected(denied=True):
+                return Outcome(change, Status.REFUSED, reason=result.reason)
             case Rejected():
-                return Outcome(change, Status.CONFLICT if result.dangling else Status.REFUSED, reason=result.reason)
+                return self._refused(change, model, key, result.reason)
+
+    def _refused(self, change: Change, model: str, key: str, reason: str) -> Outcome:
+        """Ask for the record of the key before a refusal is believed: another writer of the same key came first."""
+        there = find(self._client, external_id(key))
+        if there is not None and there.model == model and there.id is not None:
+            ref = self._known[external_id(key)] = Ref(model, there.id)
+            return Outcome(change, Status.ALREADY, ref)
+        if may_be_lost_race(reason):
+            raise Contention(f"{model} under the key {key}: another transaction was in the way: {reason}")
+        return Outcome(change, Status.REFUSED, reason=reason)
 
     # ------------------------------------------------------------------------- perform --
 

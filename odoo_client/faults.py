@@ -102,6 +102,20 @@ def is_lost_race(text: str) -> bool:
     return _LOST_RACE.search(text) is not None
 
 
+def may_be_lost_race(text: str) -> bool:
+    """Return whether a refusal may be the consequence of another transaction that wanted the same and came first.
+
+    Odoo words a violated constraint for people: whoever makes the record of a key a second time at one moment reads
+    that a value exists already, or that another model uses the record. Whether it was so, the key tells.
+    """
+    return is_lost_race(text) or _CONSEQUENCE.search(text) is not None
+
+
+_CONSEQUENCE = re.compile(
+    r"[Aa]nother model (?:is using|requires) the record|[Cc]oncurrent update|current transaction is aborted"
+)
+
+
 def is_dangling(text: str) -> bool:
     """Say whether a message of `load` complains that a record of ours, named by key, is not there."""
     return "No matching record found for external id 'purser." in text
@@ -159,31 +173,48 @@ def _short(name: str) -> str:
 
 
 def from_answer(status: int, headers: Mapping[str, str], body: Any, request: Request) -> PurserError:
-    """Translate an answer that is no result. `body` is Odoo's error object, or None where it is not JSON."""
+    """Translate an answer that is no result. `body` is Odoo's error object, or None where it is not JSON.
+
+    Only Odoo's own error object speaks for Odoo. Whatever else answers stands in between, and will go away.
+    """
     if status == 429 or (status == 503 and headers.get("retry-after")):
         wait = retry_after(headers.get("retry-after", ""))
         return Throttled(f"{request}: the server asks to wait {wait:g} s (HTTP {status})", retry_after=wait)
-    if isinstance(body, dict) and isinstance(body.get("name"), str):
+    if is_odoos(body):
         return from_exception(body["name"], str(body.get("message") or ""), request)
     return _from_status(status, request)
 
 
+def is_odoos(body: object) -> bool:
+    """Return whether a JSON value is Odoo's error object: the dotted class of an exception, and its arguments."""
+    return (
+        isinstance(body, Mapping)
+        and isinstance(name := body.get("name"), str)
+        and _EXCEPTION.fullmatch(name) is not None
+        and ("arguments" in body or "debug" in body)
+    )
+
+
+_EXCEPTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_NOT_PASSED_ON = frozenset({400, 401, 402, 403, 404, 405, 406, 407, 411, 413, 414, 417, 421, 425, 426, 431, 451, 503})
+"""Statuses with which something in front of Odoo says that the request did not reach it."""
+
+
 def _from_status(status: int, request: Request) -> PurserError:
-    if status in {200, 503}:
-        return Transient(
-            f"{request}: a page instead of an answer (HTTP {status}): maintenance, or a proxy in between"
-        )
-    if status == 404:
-        return Transient(
-            f"{request}: HTTP 404 and no word of Odoo: PostgreSQL is away, or the database name or address is wrong"
-        )
-    if 300 <= status < 400:
-        return Misconfigured(f"{request}: the address redirects elsewhere (HTTP {status}): give the final address")
-    if status in {401, 403, 407}:
-        return Misconfigured(f"{request}: something in front of Odoo lets us not pass (HTTP {status})")
-    if status >= 500:
-        return _lost(f"{request}: HTTP {status} from something in front of Odoo", request)
-    return Permanent(f"{request}: HTTP {status}: the request itself is wrong")
+    """Translate an answer without Odoo's error object. It is infrastructure, so it is transient."""
+    if status < 300 or status == 503:
+        text = f"a page instead of Odoo's answer (HTTP {status}): maintenance, a proxy or a captive portal in between"
+    elif status == 404:
+        text = "HTTP 404 and no word of Odoo: PostgreSQL is away, or the database name or address is wrong"
+    elif 300 <= status < 400:
+        text = f"the address redirects elsewhere (HTTP {status}): if it stays so, set the final address"
+    elif 400 <= status < 500:
+        text = f"a proxy in front of Odoo rejected the request (HTTP {status}): if it stays so, let the fleet through"
+    else:
+        text = f"HTTP {status} from a proxy in front of Odoo, without Odoo's answer"
+    if status < 400 or status in _NOT_PASSED_ON:
+        return Transient(f"{request}: {text}")
+    return _lost(f"{request}: {text}", request)
 
 
 def from_garbled(request: Request) -> PurserError:
@@ -245,7 +276,9 @@ def _lost(text: str, request: Request) -> PurserError:
 
 def from_odoorpc(info: object, message: str, request: Request) -> PurserError:
     """Translate an RPCError: `info` is the JSON-RPC error object, or None where the library itself gave up."""
-    data = info.get("data") if isinstance(info, Mapping) else None
-    if isinstance(data, Mapping) and isinstance(data.get("name"), str):
+    if not isinstance(info, Mapping):
+        return Misconfigured(f"{request}: Odoo does not accept login and API key for this database")
+    data = info.get("data")
+    if is_odoos(data):
         return from_exception(data["name"], str(data.get("message") or message), request)
-    return Misconfigured(f"{request}: Odoo does not accept login and API key for this database")
+    return _from_status(200, request)

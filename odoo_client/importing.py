@@ -28,6 +28,8 @@ class Rejected:
 
     reason: str
     dangling: bool = False
+    denied: bool = False
+    """The user may not import records of this model at all."""
 
 
 Result = Loaded | Rejected
@@ -64,7 +66,9 @@ def _isolated(client: Sender, batch: Batch) -> list[Result]:
     try:
         answer = _load(client, batch)
     except faults.Denied as error:
-        return [Rejected(str(error))] * len(batch.rows)  # raised, not reported per row: it holds for the whole model
+        return [Rejected(str(error), denied=True)] * len(
+            batch.rows
+        )  # raised, not reported per row: it holds for the whole model
     except Refusal as error:
         return _halves(client, batch) if len(batch.rows) > 1 else [Rejected(str(error))]
     if answer["ids"]:

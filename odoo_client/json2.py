@@ -6,7 +6,7 @@ import httpx
 
 from odoo_client import faults
 from odoo_client.door import Door
-from odoo_client.wire import Request, Version, plain, version_of
+from odoo_client.wire import Request, Version, has_shape, plain, version_of
 
 _VERSION = Request(model="web", method="version", reads=True)
 
@@ -60,7 +60,10 @@ def ask_version(http: httpx.Client) -> Version | None:
     if answer.status_code == 404:
         return None
     info = result_of(answer, _VERSION)
-    return version_of(info["version_info"])
+    try:
+        return version_of(info["version_info"])
+    except (KeyError, TypeError, ValueError):
+        raise faults.from_answer(200, {}, None, _VERSION) from None
 
 
 def result_of(answer: httpx.Response, request: Request) -> Any:
@@ -73,5 +76,7 @@ def result_of(answer: httpx.Response, request: Request) -> Any:
             raise faults.from_garbled(request) from None
         body = None
     if answer.status_code == 200 and is_json:
+        if not has_shape(request, body):
+            raise faults.from_garbled(request)
         return body
     raise faults.from_answer(answer.status_code, answer.headers, body, request)

@@ -44,9 +44,17 @@ class OdooRpc:
         odoo = self._signed_in()
         args, kwargs = _bound(request)
         try:
-            return odoo.execute_kw(request.model, request.method, args, kwargs)
+            return self._executed(odoo, request, args, kwargs)
         except _FAULTS as error:
             raise _translated(error, request) from None
+
+    def _executed(self, odoo: Any, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Call `execute_kw`. The library's own method takes any JSON object for an answer without a result."""
+        where = [self._door.db, odoo.env.uid, self._door.api_key, request.model, request.method, args, kwargs]
+        answer = odoo.json("/jsonrpc", {"service": "object", "method": "execute_kw", "args": where})
+        if "jsonrpc" not in answer:
+            raise KeyError("jsonrpc")
+        return answer.get("result")
 
     def version(self) -> Version:
         """Ask the server, at the first contact."""
@@ -96,8 +104,8 @@ def _bound(request: Request) -> tuple[list[Any], dict[str, Any]]:
     return plain(args), plain({**named, "context": request.context})
 
 
-_FAULTS = (odoorpc.error.Error, OSError, HTTPException, ValueError, KeyError)
-"""urllib raises OSError and HTTPException, a page instead of JSON ValueError, JSON of something else KeyError."""
+_FAULTS = (odoorpc.error.Error, OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError)
+"""urllib raises OSError and HTTPException, a page instead of JSON ValueError, JSON of something else the rest."""
 
 
 def _reach(door: Door) -> tuple[Any, Version]:
@@ -126,7 +134,7 @@ def _translated(error: Exception, request: Request) -> PurserError:
         case urllib.error.HTTPError():
             with error:
                 return faults.from_answer(error.code, _lower(error), _json_of(error), request)
-        case json.JSONDecodeError() | UnicodeDecodeError() | KeyError():
+        case json.JSONDecodeError() | UnicodeDecodeError() | KeyError() | TypeError() | AttributeError():
             return faults.from_answer(200, {}, None, request)
         case _:
             return faults.from_urllib(error, request)

@@ -5,6 +5,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from types import MappingProxyType, NoneType
 from typing import Any, Protocol
 
 Version = tuple[int, int]
@@ -28,6 +29,22 @@ class Request:
             "" if not self.ids else f" on {self.ids[0]}" + (f" and {len(self.ids) - 1} more" * (len(self.ids) > 1))
         )
         return f"{self.model}.{self.method}{where}"
+
+
+_SHAPES: Mapping[str, tuple[type, ...]] = MappingProxyType(
+    {
+        **dict.fromkeys(("search", "read", "search_read", "create", "formatted_read_group", "read_group"), (list,)),
+        **dict.fromkeys(("load", "fields_get", "context_get"), (dict,)),
+        **dict.fromkeys(("has_group", "has_access"), (bool,)),
+        **dict.fromkeys(("write", "unlink"), (bool, NoneType)),
+        "search_count": (int,),
+    }
+)
+
+
+def has_shape(request: Request, answer: Any) -> bool:
+    """Return whether an answer can be that of the method: a proxy may answer with JSON of its own."""
+    return isinstance(answer, _SHAPES.get(request.method, object))
 
 
 class Sender(Protocol):

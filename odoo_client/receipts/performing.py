@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from odoo_client.faults import Denied, Missing
+from odoo_client.faults import Contention, Denied, Missing, may_be_lost_race
 from odoo_client.outcome import Status
 from odoo_client.receipts.operations import operation
 from odoo_client.receipts.text import VERSION
@@ -101,6 +101,8 @@ class Receipts:
         there, makes = find(self._client, external_id(task.key)), operation(task.operation).makes
         if there is not None and there.model == makes:
             return Result(Status.ALREADY, None if there.id is None else Ref(makes, there.id))
+        if may_be_lost_race(str(error)):
+            raise Contention(f"{task.operation} under the key {task.key}: {error}")
         return Result(Status.REFUSED, reason=str(error))
 
     # ---------------------------------------------------------------------------- the action --

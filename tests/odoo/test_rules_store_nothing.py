@@ -18,6 +18,10 @@ _COMPARED = frozenset({"selection", "boolean", "float", "monetary"})
 """Fields whose values are compared; of the others whether there is one: ids, names and moments differ anyhow."""
 
 
+_STAMPED = frozenset({"date_automation_last", "day_close", "day_open"})
+"""Odoo's own mark that some rule has run, and days between two moments of which one is cut to its second."""
+
+
 def opportunities(firm: Seeder) -> list[int]:
     won = firm.call("crm.stage", "search", domain=[["is_won", "=", True]], limit=1)[0]
     kind = {"default_type": "opportunity", "default_stage_id": won}
@@ -164,6 +168,16 @@ def stored(firm: Seeder, model: str, ids: list[int]) -> list[Values]:
     ]
 
 
+def _differences(now: list[Values], before: list[Values]) -> list[str]:
+    assert len(now) == len(before)
+    return [
+        f"record {place}: {name} is {row[name]!r}, {other[name]!r} without rules"
+        for place, (row, other) in enumerate(zip(now, before, strict=True))
+        for name in row
+        if row[name] != other[name] and name not in _STAMPED
+    ]
+
+
 @pytest.fixture
 def site(odoo: OdooClient) -> Iterator[Site]:
     gateway = Gateway()
@@ -181,7 +195,7 @@ def test_what_odoo_stores_is_the_same_with_and_without_our_rules(site: Site, odo
     assert isinstance(site.tokens, Gateway)
     for name, flow in FLOWS.items():
         site.tokens.told.clear()
-        assert stored(firm, RULE_OF[name].model, flow(firm)) == without[name], name
+        assert _differences(stored(firm, RULE_OF[name].model, flow(firm)), without[name]) == [], name
         assert {rule for rule, *_ in site.tokens.told} >= {name}, f"the rule {name} told nothing"
     assert without["opportunities"][0]["won_status"] == "won"
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import json
 import socket
 
 import pytest
@@ -14,7 +15,7 @@ from tests.contract.odoo.conftest import OdooServer, Open
 from tests.contract.odoo.proxy import Proxy, instead
 from tests.contract.odoo.seeding import Seeder
 from tests.contract.odoo.test_changes import todo
-from tests.unit.odoo_client.canned import Answer, Silence
+from tests.unit.odoo_client.canned import Answer, Asked, Silence
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 PAGE = b"<html><body>Down for maintenance</body></html>"
@@ -170,8 +171,8 @@ def test_a_lost_answer_to_a_note_leaves_one_note(
 
 @pytest.mark.parametrize(
     "answer",
-    [Answer(200, PAGE, HTML), Answer(503, PAGE, HTML), Answer(404, PAGE, HTML)],
-    ids=["200 html", "503", "404 html"],
+    [Answer(status, PAGE, HTML) for status in (200, 302, 400, 401, 403, 404, 407, 413, 425, 503)],
+    ids=lambda answer: str(answer.status),
 )
 def test_a_page_instead_of_an_answer_is_transient_and_nothing_was_done(
     odoo_server: OdooServer, opened: Open, proxy: Proxy, seed: Seeder, answer: Answer
@@ -213,7 +214,7 @@ def test_the_key_follows_no_redirect(odoo_server: OdooServer, opened: Open, prox
     client.whoami()
     arrived = proxy.forwarded
     proxy.at("search_count", instead(Answer(302, b"", {"Location": f"{proxy.url}/elsewhere"})))
-    with pytest.raises(Misconfigured, match="redirect"):
+    with pytest.raises(Transient, match="redirect"):
         count(client)
     assert proxy.forwarded == arrived
     assert all(asked.path != "/elsewhere" for asked in proxy.server.asked)
@@ -228,6 +229,52 @@ def test_a_record_deleted_between_look_and_write_is_refused(
     outcomes = client.update(*(Update(ref=ref, expect={"ref": None}, values={"ref": "R"}) for ref in (doomed, other)))
     assert [one.status for one in outcomes] == [Status.REFUSED, Status.DONE]
     assert seed.read(other, "ref")["ref"] == "R"
+
+
+@pytest.mark.parametrize(
+    "prose",
+    [
+        "Another model is using the record you are trying to delete.\n\nThe troublemaker is: Project",
+        "The value for Name already exists.",
+        "could not serialize access due to concurrent update",
+        "Something else that Odoo says",
+    ],
+)
+def test_a_key_is_asked_for_its_record_before_a_refusal_is_believed(
+    odoo_server: OdooServer, opened: Open, proxy: Proxy, seed: Seeder, prose: str
+) -> None:
+    client = opened(odoo_server.admin, url=proxy.url)
+    ensured = Ensure(model="res.partner", key=seed.key("raced"), values={"name": "X"})
+    for _ in range(2):
+        proxy.at("load", proxy.afterwards(Silence.DROP))
+        with pytest.raises(UnknownOutcome):
+            client.ensure(ensured)
+        proxy.at("load", lambda asked: rejected_row(asked, prose))
+        (outcome,) = client.ensure(ensured)
+        assert outcome.status in {Status.ALREADY, Status.DONE}
+        assert outcome.ref is not None
+    assert client.search_count("res.partner", [("id", "=", outcome.ref.id)]) == 1
+
+
+def test_a_row_refused_for_another_transaction_is_tried_again_where_its_record_is_not_there(
+    odoo_server: OdooServer, opened: Open, proxy: Proxy, seed: Seeder
+) -> None:
+    client = opened(odoo_server.admin, url=proxy.url)
+    ensured = Ensure(model="res.partner", key=seed.key("raced"), values={"name": "X"})
+    proxy.at("load", lambda asked: rejected_row(asked, "Another model is using the record you are trying to delete."))
+    with pytest.raises(Transient, match="another transaction"):
+        client.ensure(ensured)
+    proxy.at("load", lambda asked: rejected_row(asked, "A contact needs a name"))
+    assert [one.status for one in client.ensure(ensured)] == [Status.REFUSED]
+    assert [one.status for one in client.ensure(ensured)] == [Status.DONE]
+
+
+def rejected_row(asked: Asked, prose: str) -> Answer:
+    """Answer an import of one row as Odoo does that rejects it, over either transport."""
+    told = {"type": "error", "message": prose, "rows": {"from": 0, "to": 0}, "record": 0}
+    result: object = {"ids": False, "messages": [told], "nextrow": 0}
+    whole = {"jsonrpc": "2.0", "id": 1, "result": result} if asked.path.endswith("/jsonrpc") else result
+    return Answer(200, json.dumps(whole).encode(), {"Content-Type": "application/json"})
 
 
 def test_doors_with_a_bad_address_do_not_open(odoo_server: OdooServer) -> None:

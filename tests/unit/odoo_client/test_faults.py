@@ -61,12 +61,19 @@ NAMED: list[tuple[str, str, int, type[PurserError]]] = [
 # status, headers, class after a read, class after a write
 UNNAMED: list[tuple[int, dict[str, str], type[PurserError], type[PurserError]]] = [
     (200, {}, Transient, Transient),
-    (302, {"Location": "https://elsewhere.example.com/"}, Misconfigured, Misconfigured),
-    (400, {}, Permanent, Permanent),
-    (401, {}, Misconfigured, Misconfigured),
+    (204, {}, Transient, Transient),
+    (302, {"Location": "https://elsewhere.example.com/"}, Transient, Transient),
+    (400, {}, Transient, Transient),
+    (401, {}, Transient, Transient),
+    (403, {}, Transient, Transient),
     (404, {}, Transient, Transient),
-    (413, {}, Permanent, Permanent),
-    (415, {}, Permanent, Permanent),
+    (407, {}, Transient, Transient),
+    (408, {}, Transient, UnknownOutcome),
+    (409, {}, Transient, UnknownOutcome),
+    (413, {}, Transient, Transient),
+    (415, {}, Transient, UnknownOutcome),
+    (418, {}, Transient, UnknownOutcome),
+    (425, {}, Transient, Transient),
     (429, {"Retry-After": "3"}, Throttled, Throttled),
     (500, {}, Transient, UnknownOutcome),
     (502, {}, Transient, UnknownOutcome),
@@ -171,6 +178,56 @@ def test_a_page_of_something_in_between_is_sorted_by_status(
     canned.play = play
     assert type(fault(canned.url, api, READ)) is read
     assert type(fault(canned.url, api, WRITE)) is write
+
+
+@pytest.mark.parametrize("status", [200, 401, 403, 404, 422, 500])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": "Forbidden", "message": "blocked"},
+        {"name": "waf.Blocked", "message": "x"},
+        {"message": "x"},
+        "x",
+        None,
+    ],
+    ids=str,
+)
+def test_only_odoos_own_error_object_speaks_for_odoo(status: int, body: object) -> None:
+    assert type(faults.from_answer(status, {}, body, READ)) is Transient
+
+
+@pytest.mark.parametrize("api", ["json2", "odoorpc"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>log in to the network</html>",
+        b'{"portal": "log in"}',
+        b'["portal"]',
+        b'"portal"',
+        b'{"error": "x"}',
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["application/json", "text/html"])
+def test_a_200_that_is_no_answer_of_odoo_is_transient(canned: Canned, api: str, body: bytes, kind: str) -> None:
+    ordinary = body_of("odoo.exceptions.UserError", "not reached")
+
+    def play(asked: Asked) -> Answer:
+        if api == "odoorpc" and b'"execute_kw"' not in asked.body:
+            return refused_by_jsonrpc(asked, ordinary)
+        return Answer(200, body, {"Content-Type": kind})
+
+    canned.play = play
+    for request in (READ, WRITE):
+        if (api, kind, body, request) == ("json2", "application/json", b'["portal"]', READ):
+            continue  # it has the shape of an answer
+        assert isinstance(fault(canned.url, api, request), Transient)
+
+
+def test_a_version_page_of_something_in_between_is_transient(canned: Canned) -> None:
+    canned.play = lambda _: Answer(200, b'{"portal": "log in"}', {"Content-Type": "application/json"})
+    assert isinstance(fault(canned.url, "auto", READ), Transient)
 
 
 def test_json_without_odoos_words_counts_as_a_page() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from odoo_client import Status
-from odoo_client.faults import Denied, Missing, NoSuchName
+from odoo_client.faults import Contention, Denied, Missing, NoSuchName
 from odoo_client.receipts import OPERATIONS, VERSION, Receipts, Task, action_text
 from odoo_client.receipts.performing import GROUP, marked
 from odoo_client.wire import Request
@@ -82,6 +82,14 @@ def test_one_that_is_refused_takes_no_neighbour_along() -> None:
     found = Receipts(Odoo(run)).perform(tasks(5))
     assert [one.status for one in found] == [Status.DONE, Status.DONE, Status.REFUSED, Status.DONE, Status.DONE]
     assert found[2].reason == "the milestone is locked"
+
+
+def test_a_refusal_that_another_transaction_may_have_caused_is_tried_again_where_no_receipt_is_there() -> None:
+    def run(_: list[dict[str, Any]]) -> Any:
+        raise Refusal("Another model is using the record you are trying to delete.")
+
+    with pytest.raises(Contention):
+        Receipts(Odoo(run)).perform([REACH])
 
 
 def test_who_lost_a_race_finds_the_receipt_of_the_winner() -> None:
