@@ -279,6 +279,6 @@ def from_odoorpc(info: object, message: str, request: Request) -> PurserError:
     if not isinstance(info, Mapping):
         return Misconfigured(f"{request}: Odoo does not accept login and API key for this database")
     data = info.get("data")
-    if is_odoos(data):
+    if isinstance(data, Mapping) and is_odoos(data):
         return from_exception(data["name"], str(data.get("message") or message), request)
     return _from_status(200, request)

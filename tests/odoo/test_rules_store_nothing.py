@@ -79,9 +79,11 @@ def invoices(firm: Seeder) -> list[int]:
 
 
 def expenses(firm: Seeder) -> list[int]:
-    draft, submitted, refused = (firm.expense(50, "2026-11-02") for _ in range(3))
+    employee = firm.create("hr.employee", name="E", expense_manager_id=firm.salesperson)
+    draft, submitted, refused = (firm.expense(50, "2026-11-02", employee_id=employee) for _ in range(3))
     firm.call("hr.expense", "action_submit", ids=[submitted, refused])
-    firm.call("hr.expense", "action_refuse", ids=[refused])
+    wizard = firm.create("hr.expense.refuse.wizard", reason="No receipt", expense_ids=[[6, 0, [refused]]])
+    firm.call("hr.expense.refuse.wizard", "action_refuse", ids=[wizard])
     return [draft, submitted, refused]
 
 
@@ -113,7 +115,7 @@ def _leaves(firm: Seeder) -> list[tuple[int, bool]]:
     made = []
     employee, _ = _employee(firm)
     for day, end in (("2026-11-10", "action_approve"), ("2026-11-11", "action_refuse"), ("2026-11-12", "")):
-        values = {"request_date_from": day, "request_date_to": day, "employee_id": employee}
+        values: Values = {"request_date_from": day, "request_date_to": day, "employee_id": employee}
         leave = firm.create("hr.leave", holiday_status_id=kind, **values)
         if end:
             firm.call("hr.leave", end, ids=[leave])
