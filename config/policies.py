@@ -55,7 +55,10 @@ _KEYS = (
 )
 _CONTROL_KEYS = ("enabled", "every", "severity", "ladder", "tunables")
 _AUTOMATION_KEYS = ("enabled", "tunables")
-_WATCH_KEYS = ("enabled", "every", "tunables")
+_WATCH_KEYS = ("enabled", "every", "overlap_minutes", "tunables")
+OVERLAP_MINUTES = 15
+"""How far a change feed looks back behind the end of its last walk, where a policy does not say."""
+_LEAST_OVERLAP, _LONGEST_OVERLAP = 10, 2880
 _RUNG_KEYS = ("ask", "after")
 
 T = TypeVar("T")
@@ -100,12 +103,20 @@ class WatchPolicy:
     enabled: bool
     every: Cadence
     tunables: Mapping[str, Any]
+    overlap: dt.timedelta = dt.timedelta(minutes=OVERLAP_MINUTES)
+    """How long a transaction of Odoo may last without its facts waiting for the daily sweep."""
 
     @property
     def is_house_view(self) -> bool:
         """Say whether the firm left everything as it is declared."""
         house = {name: tunable.default for name, tunable in self.watch.tunables.items()}
-        return self.enabled and self.every == self.watch.every and dict(self.tunables) == house
+        is_usual = self.overlap == dt.timedelta(minutes=OVERLAP_MINUTES)
+        return self.enabled and is_usual and self.every == self.watch.every and dict(self.tunables) == house
+
+    def own_overlap(self) -> list[float]:
+        """Return the overlap in minutes where the firm chose one, an empty list otherwise."""
+        minutes = self.overlap / dt.timedelta(minutes=1)
+        return [] if minutes == OVERLAP_MINUTES else [minutes]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,7 +176,7 @@ class Policies:
     def hash(self) -> str:
         """A short name for all these values, stable over order, comments and spelling of the file."""
         watches = {
-            name: [policy.enabled, str(policy.every), policy.tunables]
+            name: [policy.enabled, str(policy.every), policy.tunables, *policy.own_overlap()]
             for name, policy in self.watches.items()
             if not policy.is_house_view
         }
@@ -330,6 +341,9 @@ def _watch(report: Report, watch: Watch, at: Marked | None) -> WatchPolicy:
         watch=watch,
         enabled=report.read(given.get("enabled"), f"{what}: enabled", _switch, True),
         every=report.read(given.get("every"), f"{what}: every", _cadence, watch.every),
+        overlap=report.read(
+            given.get("overlap_minutes"), f"{what}: overlap_minutes", _overlap, dt.timedelta(minutes=OVERLAP_MINUTES)
+        ),
         tunables=_tunables(report, watch, given.get("tunables")),
     )
 
@@ -384,6 +398,13 @@ def _reader(tunable: Tunable) -> Callable[[Any], Any]:
         return found
 
     return read
+
+
+def _overlap(value: object) -> dt.timedelta:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole or not _LEAST_OVERLAP <= value <= _LONGEST_OVERLAP:  # type: ignore[operator]
+        raise ValueError(f"write whole minutes from {_LEAST_OVERLAP} to {_LONGEST_OVERLAP}, not {value!r}")
+    return dt.timedelta(minutes=value)  # type: ignore[arg-type]
 
 
 def _switch(value: object) -> bool:

@@ -8,6 +8,8 @@ from ledger.slots import RELEASE, Claim, lease_of
 from ledger.store import Store, text
 
 KEPT_FOR = dt.timedelta(days=30)
+SENT_KEPT_FOR = dt.timedelta(days=3)
+"""How long a sent event is remembered: longer than the sweep of a change feed looks back."""
 
 # lease key, mark key; holder, now, until, milliseconds to keep
 _CLAIM = """
@@ -66,6 +68,26 @@ class SeenEvents:
                 _ = pipe.expire(mark, KEPT_FOR) if prolong else pipe.exists(mark)
             return tuple(bool(found) for found in pipe.execute())
 
+    def mark_sent(self, events: Sequence[tuple[str, str]]) -> None:
+        """Remember for three days that events, by source and id, were handed to the broker."""
+        if not events:
+            return
+        with self._store.reach("the events that were sent") as client:
+            pipe = client.pipeline(transaction=False)
+            for source, event_id in events:
+                pipe.set(self._sent(source, event_id), b"1", ex=SENT_KEPT_FOR)
+            pipe.execute()
+
+    def sent(self, events: Sequence[tuple[str, str]]) -> tuple[bool, ...]:
+        """Return of each event, by source and id, whether it was handed to the broker in the last three days."""
+        if not events:
+            return ()
+        with self._store.reach("the events that were sent") as client:
+            pipe = client.pipeline(transaction=False)
+            for source, event_id in events:
+                pipe.exists(self._sent(source, event_id))
+            return tuple(bool(found) for found in pipe.execute())
+
     def release(self, source: str, event_id: str, *, holder: str) -> bool:
         """Give an event back unmarked; False when `holder` does not hold it."""
         key = self._lease(source, event_id)
@@ -74,6 +96,9 @@ class SeenEvents:
 
     def _mark(self, source: str, event_id: str) -> str:
         return self._store.key("event", "seen", digest(source, event_id))
+
+    def _sent(self, source: str, event_id: str) -> str:
+        return self._store.key("event", "sent", digest(source, event_id))
 
     def _lease(self, source: str, event_id: str) -> str:
         return self._store.key("event", "lease", digest(source, event_id))

@@ -24,7 +24,7 @@ from tasks.house import catalogue
 from workers.broker import rabbit
 from workers.clock import utc_now
 from workers.fleet import door, home_of
-from workers.watching import feed_name
+from workers.watching import feed_name, sweep_name
 
 KEY_EXPIRES_SOON = dt.timedelta(days=14)
 
@@ -175,6 +175,11 @@ def judge_feeds(policies: Policies, cursors: Iterable[Cursor], now: dt.datetime)
         yield Check("change feed", Level.WARN, f"behind: {found}", advice)
     elif feeds:
         yield Check("change feed", Level.OK, f"in time, watches: {len(feeds)}")
+    missed = {name: cursor.told for name in feeds if (cursor := asked.get(sweep_name(name))) and cursor.told}
+    if missed:
+        told = ", ".join(f"{name} {count}" for name, count in sorted(missed.items()))
+        advice = "transactions of Odoo last longer than the overlap: raise `overlap_minutes` of these watches"
+        yield Check("change feed overlap", Level.WARN, f"facts told by the last daily sweep only: {told}", advice)
 
 
 FEED_PATIENCE = dt.timedelta(minutes=10)

@@ -2,6 +2,9 @@
 
     claim the slot -> read a page -> the broker has its facts -> move the cursor -> the next page
 
+Odoo stamps a record with the start of its transaction, so a long transaction comes to sight with an old stamp. A walk
+looks back by the overlap of the watch; once a day a sweep looks back two days and finds what came later than that.
+
 Killed anywhere, whoever goes on repeats a page at most, and its facts are the same messages under the same identity.
 """
 
@@ -17,13 +20,17 @@ from purser.errors import NotApplicable
 from purser.watch import By
 from workers.fleet import Fleet
 from workers.scan import slot_at, slot_lease
-from workers.watching import OVERLAP, Span, feed_name, judge, oldest, send_look, sight_of, tell
+from workers.watching import OVERLAP, Span, feed_name, judge, oldest, send_look, sight_of, sweep_name, tell
 
 log = structlog.get_logger(__name__)
 
 PAGE = 500
 PAGES_AT_ONCE = 20
 """After so many pages a message of its own goes on, so that scans get their turn and no time limit is met."""
+
+SWEEP_EVERY = dt.timedelta(days=1)
+SWEEP_BACK = dt.timedelta(days=2)
+"""So far back a sweep looks. A transaction shorter than the difference of the two is told, however long."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +57,8 @@ def run_slot(fleet: Fleet, name: str, *, holder: str, page: int = PAGE, pages: i
         return Fed(watch=name, reason=claim.value)
     try:
         fed = walk(fleet, policy, page=page, pages=pages)
+        if fed.is_done and not fed.reason.startswith(_NOT_APPLICABLE):
+            fed = _with_sweep(fed, sweep(fleet, policy, page=page, pages=pages))
     except Exception:
         slots.release(feed_name(name), slot, holder=holder)  # whoever comes next need not wait for the lease
         raise
@@ -68,7 +77,7 @@ def walk(fleet: Fleet, policy: WatchPolicy, *, page: int = PAGE, pages: int = PA
     """Walk on from where the cursor stands: to the end of what was written by now, or so many pages far."""
     name = policy.watch.name
     stands = fleet.ledger.cursors.get(feed_name(name))
-    at = begun(stands, feed_name(name), fleet.now())
+    at = begun(stands, feed_name(name), fleet.now(), policy.overlap)
     fed = Fed(
         watch=name, reason="" if stands else f"begins: a backfill tells what was before {at.started.isoformat()}"
     )
@@ -95,14 +104,57 @@ def walk(fleet: Fleet, policy: WatchPolicy, *, page: int = PAGE, pages: int = PA
     return fed
 
 
-def begun(stands: Cursor | None, name: str, now: dt.datetime) -> Cursor:
+def sweep(fleet: Fleet, policy: WatchPolicy, *, page: int = PAGE, pages: int = PAGES_AT_ONCE) -> Fed:
+    """Look once a day at all that was written in two days, and tell what no walk has told.
+
+    The first one comes a day after the feed began. What was sent before is not sent again, accepted or not.
+    """
+    name, cursors = policy.watch.name, fleet.ledger.cursors
+    feed, stands, now = cursors.get(feed_name(name)), cursors.get(sweep_name(name)), fleet.now()
+    if policy.watch.by is By.TIME or feed is None:
+        return Fed(watch=name, is_done=True)
+    if stands is None:
+        stands = Cursor(name=sweep_name(name), started=feed.started, done=feed.started, at=now)
+        if not cursors.move(None, stands):
+            return Fed(watch=name, is_done=True)
+    if stands.until is None and now - stands.done < SWEEP_EVERY:
+        return Fed(watch=name, is_done=True)
+    at = stands
+    if at.until is None:
+        at = replace(stands, since=max(feed.started, now - SWEEP_BACK), until=now, after=0, looked=0, told=0)
+    fed = Fed(watch=name)
+    for _ in range(pages):
+        now = fleet.now()
+        sight = sight_of(fleet, policy, conditions(policy, at), now=now, after=at.after, limit=page)
+        found = judge(fleet, policy, sight, now=now, span=Span(since=oldest(at.started, at.since or now)))
+        sent = tell(fleet, found.events, again=False).sent.total()
+        to = moved(at, sight, told=sent, now=now)
+        if not cursors.move(stands, to):
+            return replace(fed, is_done=True, reason="somebody else goes on with the sweep")
+        fed = replace(fed, looked=fed.looked + len(sight.rows), told=fed.told + sent, is_done=to.until is None)
+        stands = at = to
+        if fed.is_done:
+            break
+    if at.told and fed.is_done:
+        log.warning("sweep told what the feed had missed", watch=name, told=at.told, overlap=str(policy.overlap))
+    return fed
+
+
+def _with_sweep(fed: Fed, swept: Fed) -> Fed:
+    """Return what a walk and the sweep after it did together."""
+    return replace(
+        fed, looked=fed.looked + swept.looked, told=fed.told + swept.told, is_done=fed.is_done and swept.is_done
+    )
+
+
+def begun(stands: Cursor | None, name: str, now: dt.datetime, overlap: dt.timedelta = OVERLAP) -> Cursor:
     """Give the cursor of a walk: the one under way, else one over what was written since a while before the last."""
     if stands is None:
-        start = now - OVERLAP
+        start = now - overlap
         stands = Cursor(name=name, started=start, done=start, at=now)
     if stands.until is not None:
         return stands
-    return replace(stands, since=max(stands.started, stands.done - OVERLAP), until=now, after=0)
+    return replace(stands, since=max(stands.started, stands.done - overlap), until=now, after=0)
 
 
 def conditions(policy: WatchPolicy, at: Cursor) -> list[object]:
@@ -118,6 +170,9 @@ def moved(at: Cursor, sight: Sight, *, told: int, now: dt.datetime) -> Cursor:
     return replace(further, done=at.until or now, since=None, until=None, after=0)
 
 
+_NOT_APPLICABLE = "not applicable: "
+
+
 def _lacks(fleet: Fleet, name: str, stands: Cursor | None, why: str) -> Fed:
     """Remember what is missing, and say so once. A watch that never walked begins when it can."""
     now = fleet.now()
@@ -131,4 +186,4 @@ def _lacks(fleet: Fleet, name: str, stands: Cursor | None, why: str) -> Fed:
         else replace(stands, at=now, lacks=why)
     )
     fleet.ledger.cursors.move(stands, to)
-    return Fed(watch=name, is_done=True, reason=f"not applicable: {why}")
+    return Fed(watch=name, is_done=True, reason=f"{_NOT_APPLICABLE}{why}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from config.policies import WatchPolicy
+from config.policies import OVERLAP_MINUTES, WatchPolicy
 from events.envelope import CloudEvent
 from events.fact import Fact, odoo_source
 from ledger.events import KEPT_FOR
@@ -23,9 +23,9 @@ from workers.fleet import Fleet
 
 log = structlog.get_logger(__name__)
 
-OVERLAP = dt.timedelta(minutes=15)
+OVERLAP = dt.timedelta(minutes=OVERLAP_MINUTES)
 """How long after the moment it bears a write may come to sight: Odoo stamps the beginning of a transaction, and the
-clocks of its database and of the ledger may be some minutes apart."""
+clocks of its database and of the ledger may be some minutes apart. A policy chooses another (`overlap_minutes`)."""
 
 REMEMBERED = KEPT_FOR - dt.timedelta(days=1)
 """So far back a fact that was told is surely recognised, and may be met again."""
@@ -122,10 +122,19 @@ def judge(fleet: Fleet, policy: WatchPolicy, sight: Sight, *, now: dt.datetime, 
     return Found(events=tuple(events.values()), spoiled=spoiled)
 
 
-def tell(fleet: Fleet, events: Iterable[CloudEvent]) -> Told:
-    """Send facts to be accepted, but for those that were. The broker has every one of them when this returns."""
+def tell(fleet: Fleet, events: Iterable[CloudEvent], *, again: bool = True) -> Told:
+    """Send facts to be accepted, but for those that were. The broker has every one of them when this returns.
+
+    Without `again` those that were sent in the last three days are left out, too, accepted or not.
+    """
     asked = tuple(events)
+    if not again:
+        were_sent = fleet.ledger.events.sent([(event.source, event.id) for event in asked])
+        asked = tuple(event for event, was in zip(asked, were_sent, strict=True) if not was)
     known = telling.tell(fleet, asked)
+    fleet.ledger.events.mark_sent(
+        [(event.source, event.id) for event, was in zip(asked, known, strict=True) if not was]
+    )
     sent = Counter(event.type for event, was in zip(asked, known, strict=True) if not was)
     return Told(sent=sent, known=sum(known))
 
@@ -143,6 +152,11 @@ def source_of(fleet: Fleet) -> str:
 def feed_name(watch: str) -> str:
     """Give the name of the cursor of a watch's feed."""
     return f"feed/{watch}"
+
+
+def sweep_name(watch: str) -> str:
+    """Give the name of the cursor of a watch's daily sweep."""
+    return f"sweep/{watch}"
 
 
 def oldest(started: dt.datetime, since: dt.datetime) -> dt.datetime:

@@ -189,6 +189,7 @@ def site(odoo: OdooClient) -> Iterator[Site]:
         setup.remove(odoo, setup.standing(odoo))
 
 
+@pytest.mark.timeout(400)
 def test_what_odoo_stores_is_the_same_with_and_without_our_rules(site: Site, odoo_env: OdooEnv, firm: Seeder) -> None:
     without = {name: stored(firm, RULE_OF[name].model, flow(firm)) for name, flow in FLOWS.items()}
     site.carry_out()

@@ -17,6 +17,7 @@ from ledger import Ledger
 from purser.errors import Mistake, Permanent, Transient
 from tests.unit.workers.feeding import START, Killed, Office, fleet_of
 from workers import backfill, feed, react, telling, watching
+from workers.checks import judge_feeds
 from workers.fleet import Fleet
 from workers.task import concerns
 from workers.watching import OVERLAP, REMEMBERED, feed_name
@@ -395,3 +396,66 @@ def test_however_writes_are_cut_into_runs_with_kills_each_fact_is_told_and_accep
         cursor = ledger.cursors.get(feed_name(DEALS))
         assert cursor is not None
         assert cursor.until is None
+
+
+# -------------------------------------------------------------------------------- the sweep --
+
+HOUR = dt.timedelta(hours=1)
+
+
+@pytest.mark.parametrize("minutes", [14, 16, 45, 600])
+def test_a_fact_of_a_transaction_of_any_length_is_told_once(fleet: Fleet, office: Office, minutes: int) -> None:
+    run(fleet, office)
+    closed = text(office.moment)
+    office.write(
+        7, commits_in=minutes * MINUTE, type="opportunity", won_status="won", active=True, date_closed=closed
+    )
+    for _ in range(150):
+        run(fleet, office, after=20 * MINUTE)
+    assert len([one for one in office.identities() if "crm.lead/7" in one]) == 1
+
+
+def test_an_overlap_of_the_policy_tells_a_long_transaction_in_time(office: Office, ledger: Ledger) -> None:
+    fleet = fleet_of(office, ledger, "version: 1\nwatches: {opportunities: {overlap_minutes: 60}}\n")
+    run(fleet, office)
+    office.write(
+        7, commits_in=45 * MINUTE, type="opportunity", won_status="won", active=True, date_closed=text(office.moment)
+    )
+    for _ in range(10):
+        run(fleet, office)
+    assert [one for one in office.identities() if "crm.lead/7" in one]
+
+
+def test_a_sweep_is_cut_into_messages_and_reads_each_page_once(fleet: Fleet, office: Office, ledger: Ledger) -> None:
+    run(fleet, office)
+    for number in range(1, 8):
+        office.write(
+            number,
+            commits_in=2 * HOUR,
+            type="opportunity",
+            won_status="won",
+            active=True,
+            date_closed=text(office.moment),
+        )
+    run(fleet, office, after=HOUR)
+    run(fleet, office, after=25 * HOUR, page=3, pages=1)
+    assert len(office.identities()) == len(set(office.identities())) == 7
+    cursor = ledger.cursors.get("sweep/opportunities")
+    assert cursor is not None
+    assert (cursor.looked, cursor.told, cursor.until) == (7, 7, None)
+    before = office.pages
+    run(fleet, office)
+    assert office.pages == before + 1, "the next sweep comes a day later"
+
+
+def test_doctor_names_the_watches_whose_overlap_is_too_small(fleet: Fleet, office: Office, ledger: Ledger) -> None:
+    run(fleet, office)
+    office.write(
+        7, commits_in=2 * HOUR, type="opportunity", won_status="won", active=True, date_closed=text(office.moment)
+    )
+    run(fleet, office, after=HOUR)
+    run(fleet, office, after=25 * HOUR)
+    found = list(judge_feeds(fleet.policies, ledger.cursors.all(), office.moment))
+    (warned,) = (one for one in found if one.name == "change feed overlap")
+    assert "opportunities 1" in warned.found
+    assert "overlap_minutes" in warned.what_to_do
