@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from email.utils import parseaddr
 from typing import Annotated
 
-from purser import IF_KNOWN, Domain, Named, Row, Scope, Snapshot
+from pydantic import Field
+
+from purser import IF_KNOWN, Domain, Moment, Named, Row, Scope, Snapshot
 from purser.todos import Todo
 
 KICK_OFF = "Kick-off: "
@@ -15,7 +17,11 @@ class WonLead(Row, model="crm.lead", active_test=False):
     """The opportunity an event speaks of, as it stands now."""
 
     name: str
-    won_status: str | None = None
+    won_status: Annotated[str | None, IF_KNOWN] = None
+    """Odoo 19 and later."""
+    active: bool = True
+    probability: float = 0.0
+    closed_at: Moment | None = Field(None, alias="date_closed")
     partner_id: Named | None = None
     partner_name: str | None = None
     contact_name: str | None = None
@@ -33,8 +39,13 @@ class WonLead(Row, model="crm.lead", active_test=False):
 
     @property
     def is_won(self) -> bool:
-        """Return whether the customer said yes, and nobody has taken that back."""
-        return self.won_status == "won"
+        """Return whether the customer said yes, and nobody has taken that back.
+
+        Odoo 19 can leave `won_status` at pending for a deal that was created in a won stage; then probability and
+        closing date say it. Whoever moves a deal out of a won stage takes its closing date away.
+        """
+        certain = self.active and self.probability >= 100 and self.closed_at is not None
+        return self.won_status == "won" or certain
 
     @property
     def people(self) -> tuple[int | None, ...]:

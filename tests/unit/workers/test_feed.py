@@ -57,7 +57,7 @@ def run(fleet: Fleet, office: Office, *, after: dt.timedelta = 5 * MINUTE, **siz
     """Let the next slot come, and run it to its end."""
     office.moment += after
     fed = feed.run_slot(fleet, DEALS, holder="a message", **sizes)
-    for _ in range(20):
+    for _ in range(200):
         if fed.is_done:
             return fed
         fed = feed.run_slot(fleet, DEALS, holder="the next message", **sizes)
