@@ -10,7 +10,7 @@ from celery import signals
 from pydantic import ValidationError
 
 from config.logs import setup_logs
-from config.queues import QUEUES
+from config.queues import PRIORITY_STEPS, QUEUES
 from config.sentry import setup_sentry
 from config.settings import Settings
 from purser.errors import Permanent
@@ -79,7 +79,7 @@ def _conf(settings: Settings) -> dict[str, Any]:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 25,
-            "priority_steps": [0],
+            "priority_steps": list(PRIORITY_STEPS),
             **({"master_name": settings.sentinel_master} if settings.sentinel_master else {}),
         },
         "task_queues": {name: {"exchange": "purser", "routing_key": name} for name in QUEUES},

@@ -1,5 +1,6 @@
 """What must be true before the fleet is trusted is checked one question at a time, each answer with what to do."""
 
+import contextlib
 import datetime as dt
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -7,10 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import redis
 from kombu.connection import Connection
 
 from config.logs import redactor_of
 from config.policies import Policies
+from config.queues import QUEUES, redis_lists
 from config.settings import Role, Settings
 from config.urls import mask_url
 from ledger import Breaker, Cursor, Health, Ledger
@@ -85,6 +88,7 @@ def broker(settings: Settings) -> Check:
             connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
             version = _version_of(connection)
             unusable = rabbit.unusable(connection) if rabbit.is_rabbitmq(settings.broker) else []
+            unread = unread_lists(connection)
     except Exception as error:  # noqa: BLE001 - every transport has errors of its own; each means: not reachable
         return Check(
             "broker",
@@ -94,7 +98,32 @@ def broker(settings: Settings) -> Check:
         )
     if unusable:
         return Check("broker", Level.FAIL, f"{where}: {len(unusable)} queues cannot be used", "; ".join(unusable))
+    if unread:
+        named = ", ".join(f"{name!r} ({count:,})" for name, count in sorted(unread.items())[:5])
+        advice = "senders must leave kombu's `priority_steps` and `sep` as they are; move these messages by hand"
+        return Check("broker", Level.WARN, f"{where}: messages lie on lists that nobody reads: {named}", advice)
     return Check("broker", Level.OK, f"{where}: {version}")
+
+
+def unread_lists(connection: Any) -> dict[str, int]:
+    """Return the lists on Redis that bear a name like those of our queues and that no worker reads, with their
+    lengths.
+
+    A sender whose kombu has other `priority_steps` or another `sep` makes such lists. Without the right to list keys
+    none is found.
+    """
+    if connection.transport.driver_type != "redis":
+        return {}
+    client = connection.default_channel.client
+    read = {name for queue in QUEUES for name in redis_lists(queue)}
+    found: dict[str, int] = {}
+    with contextlib.suppress(redis.exceptions.NoPermissionError):
+        for key in client.scan_iter(count=1000, _type="list"):
+            name = key.decode(errors="replace")
+            queue = next((queue for queue in QUEUES if name.startswith(queue)), None)
+            if queue is not None and name not in read and not name[len(queue)].isalpha():
+                found[name] = client.llen(key)
+    return found
 
 
 def _connection(settings: Settings) -> Any:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import structlog
 from celery.concurrency import solo
+from celery.exceptions import TaskRevokedError
 from celery.worker import state
 from celery.worker.consumer import Consumer
 from kombu.asynchronous import set_event_loop
@@ -13,10 +14,11 @@ from ledger import Kind
 from workers.broker.keeper import LeaseLost
 from workers.housekeeping import Housekeeper, QueueWatch, Seen
 from workers.keeping import park, set_aside
-from workers.messages import due_of, give_back, malformed, take_own_name
-from workers.request import later
+from workers.messages import give_back
+from workers.request import forget_job, later
 from workers.sending import depth_of, sender
 from workers.stopping import Stopping, hand_back
+from workers.task_message import UnreadableMessage, read_task_message, replace_content
 
 log = structlog.get_logger(__name__)
 
@@ -28,9 +30,14 @@ TURN = 0.25
 """Seconds between two looks of the main loop at itself."""
 
 
+CELERY_OWN = "celery."
+"""How the names of Celery's own tasks begin. They belong to chords, groups and result backends; see the docs."""
+
+
 class FleetConsumer(Consumer):
     """Looks at each message before stock code does, and has a housekeeper beside it."""
 
+    on_task_request: Any
     paused_queues: frozenset[str] = frozenset()
     _flush_is_due = False
 
@@ -43,6 +50,9 @@ class FleetConsumer(Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.controller._process_task = self._begin  # called by the semaphore when a process is free
+        if self.on_task_request.__name__ != "_process_task_sem":
+            self.on_task_request = self._begin  # a pool that needs no semaphore
         self.known_queues = frozenset(self.app.amqp.queues.consume_from)
         self.seen = Seen()
         self._housekeeper: Housekeeper | None = None
@@ -129,24 +139,57 @@ class FleetConsumer(Consumer):
         self._set_aside(message, "unreadable", type(exc).__name__, str(exc))
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
-        """Look at a message before stock code does: some shapes would end the worker."""
+        """Return what takes a message: it is parsed first, and Celery is given only what was parsed."""
         inner = super().create_task_handler(*args, **kwargs)
 
         def on_task_received(message: Any) -> Any:
             self.seen.consumed()
-            problem = malformed(message)
-            if problem:
-                return self._set_aside(message, "unreadable", "MalformedMessage", problem)
-            take_own_name(message)
             try:
-                wait = due_of(message, self.app.fleet.now())
+                read = read_task_message(message)
+                replace_content(message, read)
+                if read.task not in self.strategies or read.task.startswith(CELERY_OWN):
+                    return self.on_unknown_task(None, message, KeyError(read.task))
+                wait = read.delay_seconds(self.app.fleet.now())
                 return inner(message) if wait is None else self._park(message, wait)
+            except UnreadableMessage as problem:
+                return self._set_aside(message, "unreadable", "MalformedMessage", str(problem))
             except Exception as error:
                 if isinstance(error, self.connection_errors):
                     raise
-                return self._set_aside(message, "unreadable", type(error).__name__, str(error))
+                return self._escaped(message, error)
 
         return on_task_received
+
+    def _begin(self, request: Any) -> None:
+        """Hand a request to the pool. One that the pool does not take becomes a letter and gives its place back.
+
+        A request that waited for a free process is handed over from a callback of the event loop, where nothing else
+        catches an error.
+        """
+        try:
+            request.execute_using_pool(self.pool)
+        except TaskRevokedError:
+            self._release_place()
+        except Exception as error:
+            self._release_place()
+            state.task_ready(request)
+            forget_job(self.pool, request.id)
+            if isinstance(error, self.connection_errors):
+                raise
+            if not request.acknowledged:
+                request.acknowledged = True
+                self._escaped(request._message, error)
+
+    def _release_place(self) -> None:
+        semaphore = getattr(self.controller, "semaphore", None)
+        if semaphore is not None:
+            semaphore.release()
+
+    def _escaped(self, message: Any, error: BaseException) -> None:
+        """Keep a message at which code of the worker failed that should not."""
+        self.seen.escaped += 1
+        log.error("error outside of a task: its message is kept", count=self.seen.escaped, exc_info=error)
+        self._set_aside(message, "unreadable", type(error).__name__, str(error))
 
     def on_connection_error_after_connected(self, exc: BaseException) -> None:
         """Begin anew. What runs here goes on, unless the lease has ended: then others have it by now."""

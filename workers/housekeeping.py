@@ -47,6 +47,8 @@ class Seen:
     last_tick: float = field(default_factory=time.monotonic)
     last_consumed: float = field(default_factory=time.monotonic)
     has_loop: bool = False
+    escaped: int = 0
+    """Errors that arose outside of tasks so far."""
 
     def tick(self) -> None:
         """The main loop turns."""

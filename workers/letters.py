@@ -12,6 +12,7 @@ from ledger import Attempt, Letter, fingerprint
 from purser.errors import Permanent
 from purser.model import Ref
 from workers.calls import by_name
+from workers.task_message import LONGEST_NAME
 
 UNREADABLE = "unreadable"
 """Why a message is set aside that is none, or not one that could be carried out."""
@@ -62,12 +63,12 @@ def letter(
     such as "scan/missing-timesheets"; `slot` is the due moment it belongs to.
     """
     head = dict(headers or {})
-    task = head.get("task") if isinstance(head.get("task"), str) else ""
+    task = _displayable(head.get("task"))
     past = attempts_of(head)
     return Letter(
         id=_id(head, body, trusted=reason != UNREADABLE),
         queue=queue,
-        task=task or "",
+        task=task,
         body=body,
         headers=_plain(head),
         properties=_plain(dict(properties or {})),
@@ -78,9 +79,9 @@ def letter(
         message=text,
         traceback=traceback,
         attempts=(*past, Attempt(at=now, error=f"{error}: {text}")),
-        fingerprint=fingerprint(error=error, message=text, task=task or ""),
-        correlation_id=str(head.get("root_id") or head.get("id") or ""),
-        causation_id=str(head.get("parent_id") or ""),
+        fingerprint=fingerprint(error=error, message=text, task=task),
+        correlation_id=_displayable(head.get("root_id") or head.get("id")),
+        causation_id=_displayable(head.get("parent_id")),
         first_at=past[0].at if past else now,
         stored_at=now,
         subjects=subjects,
@@ -155,13 +156,24 @@ def _id(headers: Mapping[str, Any], body: bytes, *, trusted: bool) -> str:
     return "bytes-" + hashlib.sha256(head + body).hexdigest()[:32]
 
 
+def _displayable(value: Any) -> str:
+    """Return the beginning of a name as a text that every store takes, '' for anything that is no text."""
+    return value[:LONGEST_NAME].encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
 def _plain(data: Any) -> dict[str, Any]:
     """Keep what JSON can hold; the rest as its repr, so that nothing keeps a letter from being stored."""
     try:
-        plain = json.loads(json.dumps(data, default=repr))
+        text = json.dumps(data, default=repr, ensure_ascii=False)
+        plain = json.loads(text.encode(errors="replace"))
     except (TypeError, ValueError, RecursionError):
         plain = None
-    return plain if isinstance(plain, dict) else {"unreadable": repr(data)[:2000]}
+    if isinstance(plain, dict):
+        return plain
+    try:
+        return {"unreadable": repr(data)[:2000].encode(errors="replace").decode()}
+    except (ValueError, RecursionError) as error:
+        return {"unreadable": type(error).__name__}
 
 
 def body_bytes(body: Any) -> bytes:

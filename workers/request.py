@@ -181,3 +181,12 @@ def later(act: Callable[..., Any], *args: Any) -> None:
         act(*args)
     else:
         hub.call_later(BREATH, partial(act, *args))  # type: ignore[no-untyped-call]
+
+
+def forget_job(pool: Any, task_id: str) -> None:
+    """Let the pool forget a job that it could not begin: it would wait for it when it ends."""
+    jobs = getattr(getattr(pool, "_pool", None), "_cache", None)
+    if isinstance(jobs, dict):
+        for number, job in tuple(jobs.items()):
+            if getattr(job, "correlation_id", None) == task_id and getattr(job, "_payload", None) is None:
+                jobs.pop(number, None)

@@ -13,6 +13,7 @@ from amqp.exceptions import AMQPError
 from kombu.exceptions import EncodeError, KombuError
 from kombu.transport import redis as kombu_redis
 
+from config.queues import redis_lists
 from config.urls import mask_url
 from ledger import Delayed, Letter
 from purser.errors import Transient
@@ -103,8 +104,12 @@ def depth_of(app: celery.Celery) -> Callable[[str], tuple[int, bytes | None]]:
             channel = connection.default_channel
             if isinstance(channel, kombu_redis.Channel):
                 with channel.conn_or_acquire() as client:
-                    waiting, following = client.pipeline(transaction=False).llen(queue).lindex(queue, -1).execute()
-                return waiting, hashlib.sha1(following or b"", usedforsecurity=False).digest()
+                    pipe = client.pipeline(transaction=False)
+                    for name in redis_lists(queue):
+                        pipe.llen(name).lindex(name, -1)
+                    found = pipe.execute()
+                following = next((one for one in found[1::2] if one is not None), b"")
+                return sum(found[::2]), hashlib.sha1(following, usedforsecurity=False).digest()
             return rabbit.depth(connection, queue) or 0, None
 
     return depth

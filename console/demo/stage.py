@@ -18,6 +18,7 @@ import time
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -25,7 +26,7 @@ import httpx
 import redis
 import yaml
 
-from config.queues import QUEUES
+from config.queues import QUEUES, redis_lists
 from config.settings import PREFIX, Settings
 from console.demo import firm as firms
 from console.demo.firm import Firm
@@ -224,10 +225,11 @@ class Stage:
     def is_quiet(self) -> bool:
         """Say whether nothing waits on a queue and nothing is in flight."""
         pipe = self._redis.pipeline(transaction=True)
-        for queue in QUEUES:
-            pipe.llen(queue)
-        held = (self._redis.hlen(key) for key in self._redis.scan_iter(match=f"{HELD}*"))
-        return not any(pipe.execute()) and not any(held)
+        for name in chain.from_iterable(map(redis_lists, QUEUES)):
+            pipe.llen(name)
+        for held in self._redis.scan_iter(match=f"{HELD}*", count=1000):
+            pipe.hlen(held)
+        return not any(pipe.execute())
 
     def open_cases(self) -> dict[CaseKey, CaseMemory]:
         """Give the open cases of every control."""

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from kombu.connection import Connection
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config.queues import QUEUES
+from config.queues import QUEUES, redis_lists
 from console.drill.fault import Against, NotBitten
 from console.embedded import Server
 from console.embedded import claim as claim_redis
@@ -114,8 +115,8 @@ class RedisNode:
     def waiting(self) -> int:
         """Count what stands on the queues and what workers hold."""
         pipe = self.client.pipeline(transaction=True)
-        for queue in QUEUES:
-            pipe.llen(queue)
+        for name in chain.from_iterable(map(redis_lists, QUEUES)):
+            pipe.llen(name)
         for key in [key for pattern in HELD for key in self.client.scan_iter(match=pattern, count=1000)]:
             pipe.hlen(key)
         return sum(map(int, pipe.execute()))

@@ -4,6 +4,7 @@ import base64
 import bz2
 import json
 import lzma
+import math
 import uuid
 import zlib
 from collections.abc import Callable, Mapping
@@ -31,12 +32,14 @@ def read_envelope(raw: bytes) -> tuple[dict[str, Any], str]:
         return envelope, "no message: properties lack delivery_info or delivery_tag"
     if not all(isinstance(info.get(name), str) for name in ("exchange", "routing_key")):
         return envelope, "no message: delivery_info lacks exchange or routing_key"
-    if not isinstance(envelope.get("headers"), (dict, type(None))):
+    headers = envelope.get("headers")
+    if not isinstance(headers, (dict, type(None))):
         return envelope, "no message: the headers are no object"
     if not all(isinstance(envelope.get(name), str) for name in ("content-type", "content-encoding")):
         return envelope, "no message: content-type or content-encoding is no text"
-    if too_deep(envelope):
-        return envelope, "no message: nested too deeply"
+    problem = value_problem(envelope)
+    if problem:
+        return envelope, f"no message: {problem}"
     encoding = properties.get("body_encoding")
     if encoding not in (None, "base64", "utf-8"):
         return envelope, "the body encoding is unknown"
@@ -44,7 +47,7 @@ def read_envelope(raw: bytes) -> tuple[dict[str, Any], str]:
         body = base64.b64decode(envelope["body"], validate=True) if encoding == "base64" else b""
     except ValueError:
         return envelope, "the body is not the base64 it claims to be"
-    return envelope, too_large_inside(body, (envelope["headers"] or {}).get("compression"))
+    return envelope, too_large_inside(body, (headers or {}).get("compression"))
 
 
 def too_large_inside(body: bytes, compression: object) -> str:
@@ -71,20 +74,38 @@ _INFLATERS: Mapping[str, Callable[[], Any]] = {
 _UNBOUNDED = ("application/x-brotli", "brotli", "application/zstd", "zstd", "zstandard")
 
 
-def too_deep(value: Any, limit: int = 50) -> bool:
-    """Say whether something is nested so deeply that passing it on would fail."""
+def value_problem(value: Any, deepest: int = 50) -> str | None:
+    """Return what keeps a JSON value from being passed on (nesting, text or numbers), None when nothing does.
+
+    Nesting that JSON reads may be too deep for pickle, by which a message reaches the processes of the pool. Half of
+    a surrogate pair is no text that can be encoded, and NaN and infinity are no JSON.
+    """
     level = [value]
-    for _ in range(limit):
-        level = [child for one in level for child in _children(one)]
-        if not level:
-            return False
+    for _ in range(deepest):
+        following: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                following.extend(one)
+                following.extend(one.values())
+            elif isinstance(one, (list, tuple)):
+                following.extend(one)
+            elif isinstance(one, str):
+                if not one.isascii() and not _is_encodable(one):
+                    return "a text holds half of a surrogate pair"
+            elif isinstance(one, float) and not math.isfinite(one):
+                return "a number is infinite or NaN"
+        if not following:
+            return None
+        level = following
+    return "nested too deeply"
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
     return True
-
-
-def _children(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
 
 
 def write_envelope(

@@ -17,7 +17,7 @@ from amqp import method_framing
 from amqp.exceptions import MessageNacked, RecoverableConnectionError
 from kombu.transport import pyamqp
 
-from workers.broker.envelope import MOST_BYTES, too_deep, too_large_inside
+from workers.broker.envelope import MOST_BYTES, too_large_inside, value_problem
 
 log = structlog.get_logger(__name__)
 
@@ -45,9 +45,10 @@ class RawMessage(amqp.Message):
     def _load_properties(self, class_id: int, buf: bytes, offset: int) -> int:
         try:
             end: int = super()._load_properties(class_id, buf, offset)
-            if not too_deep(self.properties.get("application_headers")):
+            problem = value_problem(self.properties)
+            if problem is None:
                 return end
-            self.problem = "the headers are nested too deeply"
+            self.problem = f"the properties cannot be passed on: {problem}"
         except Exception as error:  # noqa: BLE001 - dates, texts, depths and types of anybody's making
             self.problem = f"the properties cannot be read: {type(error).__name__}: {error}"
         raw = base64.b64encode(bytes(buf[offset:])).decode()

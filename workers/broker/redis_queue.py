@@ -228,7 +228,8 @@ class Reserving:
             return None
         keys = self._keys(queues)
         if self._empty:
-            self._bells.wait(keys)
+            # The lists of lower priority have no bell: they are looked at whenever one rings or has waited its time.
+            self._bells.wait(keys[: len(queues)])
             return None
         script_keys = [scripts.LEASES, f"{scripts.HELD}{self._holder}", *keys]
         number = self._last + 1
