@@ -37,6 +37,22 @@ def fields(client: "OdooClient", model: str) -> Mapping[str, FieldInfo] | None:
     )
 
 
+ENGLISH = "en_US"
+"""What every Odoo has: a name that is in no language of its own stands there."""
+
+
+def languages(client: "OdooClient") -> tuple[str, ...]:
+    """Ask for the languages in which this Odoo keeps names; English where the user may not ask."""
+    request = Request(
+        model="res.lang", method="search_read", arguments={"domain": [], "fields": ["code"]}, reads=True
+    )
+    try:
+        codes = {row["code"] for row in client.send(request)}
+    except (Denied, NoSuchModel):
+        codes = set()
+    return (ENGLISH, *sorted(codes - {ENGLISH}))
+
+
 def whoami(client: "OdooClient") -> Me:
     """Ask who the key belongs to; the door's login is not believed."""
     context = client.send(Request(model="res.users", method="context_get", reads=True))

@@ -48,6 +48,7 @@ class OdooClient:
         self._lock = threading.RLock()
         self._fields: dict[str, Mapping[str, FieldInfo] | None] = {}
         self._me: Me | None = None
+        self._languages: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -218,6 +219,12 @@ class OdooClient:
         if model not in self._fields:
             self._fields[model] = capabilities.fields(self, model)
         return self._fields[model]
+
+    def languages(self) -> tuple[str, ...]:
+        """Return the codes of the installed languages, English first; asked once."""
+        if not self._languages:
+            self._languages = capabilities.languages(self)
+        return self._languages
 
     def may(self, model: str, operation: str) -> bool:
         """Say whether this user may `read`, `write`, `create` or `unlink` records of a model at all."""

@@ -36,6 +36,9 @@ class Reader(Sender, Protocol):
     def version(self) -> Version:
         """Give the server's version."""
 
+    def languages(self) -> tuple[str, ...]:
+        """Return the codes of the installed languages."""
+
 
 def read_all(
     client: Reader,
@@ -71,9 +74,11 @@ def read(client: Reader, kind: Read, domain: list[Any]) -> list[Any]:
     """Read one kind; NotApplicable when the database lacks what it names or the user may not read it."""
     try:
         specs = _known(client, kind)
-        found = (
-            _groups(client, kind, specs, domain) if issubclass(kind, Group) else _rows(client, kind, specs, domain)
-        )
+        if issubclass(kind, Group):
+            found = _groups(client, kind, specs, domain)
+        else:
+            reads_names = _in_every_language if kind.translated else _rows
+            found = reads_names(client, kind, specs, domain)
     except Denied as error:
         raise NotApplicable(f"{kind.__name__}: this user may not read {kind.model}: {error}") from None
     except NoSuchModel:
@@ -201,14 +206,30 @@ def _context(kind: Read) -> dict[str, Any]:
     return {"active_test": kind.active_test}
 
 
-def _rows(client: Reader, kind: type[Row], specs: Sequence[FieldSpec], domain: list[Any]) -> list[dict[str, Any]]:
+def _in_every_language(
+    client: Reader, kind: type[Row], specs: Sequence[FieldSpec], domain: list[Any]
+) -> list[dict[str, Any]]:
+    """Read in each language: what is called so in any is found, with its names in all."""
+    found: dict[int, dict[str, Any]] = {}
+    names: dict[int, set[str]] = {}
+    for language in client.languages():
+        for row in _rows(client, kind, specs, domain, language):
+            found.setdefault(row["id"], row)
+            names.setdefault(row["id"], set()).add(row["name"])
+    return [{**row, "names": frozenset(names[id_])} for id_, row in sorted(found.items())]
+
+
+def _rows(
+    client: Reader, kind: type[Row], specs: Sequence[FieldSpec], domain: list[Any], language: str = ""
+) -> list[dict[str, Any]]:
+    context = {**_context(kind), **({"lang": language} if language else {})}
     named = {spec.asked for spec in specs if spec.named}
     arguments: dict[str, Any] = {"fields": [spec.asked for spec in specs if spec.asked != "id"] or ["id"]}
     bare = not named and kind.model not in WITHOUT_LOAD and client.version() >= (15, 0)
     if bare:
         arguments["load"] = ""
     rows: list[dict[str, Any]] = []
-    for page in pages(client, kind.model, domain, arguments, _context(kind)):
+    for page in pages(client, kind.model, domain, arguments, context):
         rows += page if bare else (_bare(row, named) for row in page)
     return rows
 

@@ -80,6 +80,7 @@ class _Read(BaseModel):
     optional: ClassVar[bool] = False
     active_test: ClassVar[bool] = True
     keyed: ClassVar[bool] = False
+    translated: ClassVar[bool] = False
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain | None:
@@ -98,7 +99,7 @@ class _Read(BaseModel):
                 grouped=bool(isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("grouped")),
             )
             for name, info in cls.model_fields.items()
-            if not (cls.keyed and name == "keys")
+            if not (cls.keyed and name == "keys") and not (cls.translated and name == "names")
         )
 
     @model_validator(mode="before")
@@ -159,7 +160,9 @@ class Row(_Read):
     `optional=True`: a database without the model, or a bot without the right, yields no rows and
     `snapshot.knows(Employee)` is False; otherwise the declaration is *not applicable* there.
     `active_test=False` reads archived records as well. `keyed=True` reads the business keys of the records into the
-    field `keys: tuple[str, ...] = ()`, for one call more.
+    field `keys: tuple[str, ...] = ()`, for one call more. `translated=True` searches and reads in every language
+    installed, and gives a record's names in all of them in the field `names: frozenset[str] = frozenset()`: a policy
+    calls things as its firm does, and Odoo keeps a name for each language.
     """
 
     id: int
@@ -171,10 +174,12 @@ class Row(_Read):
         optional: bool = False,
         active_test: bool = True,
         keyed: bool = False,
+        translated: bool = False,
         **kwargs: Any,
     ) -> None:
         _label(cls, model, optional, active_test)
         cls.keyed = keyed or cls.keyed
+        cls.translated = translated or cls.translated
         super().__init_subclass__(**kwargs)
 
     @property

@@ -27,6 +27,7 @@ from tasks.house import catalogue
 from workers.broker import rabbit
 from workers.clock import utc_now
 from workers.fleet import door, home_of
+from workers.policy_names import unknown_names
 from workers.watching import feed_name, sweep_name
 
 KEY_EXPIRES_SOON = dt.timedelta(days=14)
@@ -289,6 +290,7 @@ def _odoo(settings: Settings, declared: Catalogue, policies: Policies | None) ->
             yield from _asked("modules", partial(modules, audit))
             if policies is not None:
                 yield from _asked("roles", partial(staffed, audit, policies))
+                yield from _asked("names in the policy", partial(named, audit, policies))
     finally:
         for client in clients:
             client.close()
@@ -585,6 +587,16 @@ def modules(bot: Bot) -> Iterator[Check]:
     lines = bot.client.fields("account.analytic.line") or {}
     approval = "validated" if "validated" in lines else "a timesheet sheet" if "sheet_id" in lines else ""
     yield Check("approval of time", Level.OK, f"known by {approval}" if approval else "unknown here: all time counts")
+
+
+def named(bot: Bot, policies: Policies) -> Iterator[Check]:
+    """Does Odoo know every name in the policy, in any installed language?"""
+    unknown = list(unknown_names(bot.client, policies))
+    for where, what, name in unknown:
+        advice = "correct the policy file, or the name in Odoo: a name that is nowhere leaves nobody out"
+        yield Check("names in the policy", Level.FAIL, f"{where}: no {what} is called `{name}`", advice)
+    if not unknown:
+        yield Check("names in the policy", Level.OK, "Odoo knows them all")
 
 
 def staffed(bot: Bot, policies: Policies) -> Iterator[Check]:

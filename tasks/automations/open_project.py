@@ -18,12 +18,13 @@ deal is taken back they are closed.
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, Literal
 
 from events.opportunity import OpportunityLost, OpportunityWon
 from purser import Change, Ensure, Key, Link, Perform, Ref, Snapshot, Update, activity, automation
 from purser.changes import Values
 from purser.errors import Refusal
+from purser.names import Login, NameOf
 from purser.todos import close_todos
 from tasks.people import People
 from tasks.rows.askable import ASKING
@@ -43,6 +44,9 @@ from tasks.rows.crm import (
 )
 from tasks.rows.projects import ProjectRole, ProjectTemplate, RolePlayer, TemplateTag
 
+Service = Annotated[str, NameOf(("crm.tag", "crm.team"))]
+TemplateName = Annotated[str, NameOf(("project.project", "project.tags"))]
+RoleName = Annotated[str, NameOf(("project.role",))]
 Detail = Literal["email", "phone", "salesperson", "company"]
 
 STEPS = (
@@ -68,8 +72,8 @@ def open_project(
     event: OpportunityWon | OpportunityLost,
     snapshot: Snapshot,
     *,
-    templates: Mapping[str, str] = MappingProxyType({}),
-    roles: Mapping[str, str] = MappingProxyType({}),
+    templates: Mapping[Service, TemplateName] = MappingProxyType({}),
+    roles: Mapping[RoleName, Login] = MappingProxyType({}),
     mandatory: tuple[Detail, ...] = (),
 ) -> Iterator[Change]:
     """A won opportunity has a customer, a project and kick-off activities."""
@@ -226,9 +230,13 @@ def _missing(lead: WonLead, customer: Ref | None, mandatory: Sequence[Detail]) -
 
 def _template(lead: WonLead, snapshot: Snapshot, templates: Mapping[str, str]) -> ProjectTemplate | None:
     """Choose the template of the first type of service that has one."""
-    tags = {tag.id: tag.name for tag in snapshot.rows(TemplateTag)}
+    tags = {tag.id: tag.names | {tag.name} for tag in snapshot.rows(TemplateTag)}
     for service, name in service_types(snapshot, templates).items():
-        found = [t for t in snapshot.rows(ProjectTemplate) if name in (t.name, *(tags.get(tag) for tag in t.tag_ids))]
+        found = [
+            one
+            for one in snapshot.rows(ProjectTemplate)
+            if name in one.names | {one.name} or any(name in tags.get(tag, ()) for tag in one.tag_ids)
+        ]
         if len(found) > 1:
             listed = ", ".join(str(one.ref) for one in found)
             raise Refusal(
@@ -245,5 +253,8 @@ def _template(lead: WonLead, snapshot: Snapshot, templates: Mapping[str, str]) -
 def _players(snapshot: Snapshot, roles: Mapping[str, str]) -> Values:
     """Give who plays which role, as far as both are there."""
     users = {user.login: user.ref for user in snapshot.rows(RolePlayer)}
-    found = [role for role in snapshot.rows(ProjectRole) if roles.get(role.name) in users]
-    return {f"role/{role.id}": Link(users[roles[role.name]]) for role in found}
+    found: dict[str, Link] = {}
+    for role in snapshot.rows(ProjectRole):
+        logins = [roles[name] for name in sorted(role.names | {role.name}) if name in roles]
+        found |= {f"role/{role.id}": Link(users[login]) for login in logins[:1] if login in users}
+    return dict(found)

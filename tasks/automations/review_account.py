@@ -12,6 +12,7 @@ from html import escape
 from events.billing import PaymentMissed, PaymentReceived
 from purser import Change, Snapshot, activity, automation
 from purser.errors import Refusal
+from purser.names import Login
 from purser.todos import close_todos
 from tasks.people import People
 from tasks.rows.accounting import LEVEL_DAYS
@@ -36,7 +37,7 @@ def review_account(
     snapshot: Snapshot,
     *,
     level_days: tuple[int, ...] = LEVEL_DAYS,
-    reviewer: str = "",
+    reviewer: Login = "",
 ) -> Iterator[Change]:
     """A missed payment is put before whoever decides at this point: salesperson, team leader, finance."""
     invoice = snapshot.get(Invoice, event.invoice_id)

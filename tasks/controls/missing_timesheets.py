@@ -21,6 +21,7 @@ from typing import Annotated
 from pydantic import Field
 
 from purser import Exempt, Finding, Kept, Money, Period, Severity, Snapshot, Verdict, control, daily
+from purser.names import NameOf
 from tasks.expectation import A_DAY, Asked, Workforce
 from tasks.hours import CENT
 from tasks.rows.people import (
@@ -40,6 +41,9 @@ from tasks.rows.time import STANDARD_DAY, WEEKS_BACK, LoggedWeek, Unit
 
 Upto = Annotated[int, Field(ge=0, le=52)]
 Amount = Annotated[Decimal, Field(ge=0)]
+DepartmentName = Annotated[str, NameOf(("hr.department",))]
+EmployeeName = Annotated[str, NameOf(("hr.employee:work_email", "res.users:login"))]
+TagName = Annotated[str, NameOf(("hr.employee.category",))]
 Positive = Annotated[Decimal, Field(gt=0)]
 
 
@@ -63,9 +67,9 @@ def missing_timesheets(
     grace_days: Upto = 0,
     tolerance_hours: Amount = Decimal("0.5"),
     flexible_default_hours: Positive | None = None,
-    exempt_employees: tuple[int | str, ...] = (),
-    exempt_departments: tuple[str, ...] = (),
-    exempt_tags: tuple[str, ...] = (),
+    exempt_employees: tuple[int | EmployeeName, ...] = (),
+    exempt_departments: tuple[DepartmentName, ...] = (),
+    exempt_tags: tuple[TagName, ...] = (),
     hourly_rate: Positive | None = None,
     value_at_cost: bool = False,
 ) -> Iterator[Verdict]:
@@ -217,6 +221,11 @@ def _day_of(snapshot: Snapshot, employee_id: int) -> Decimal:
 # ------------------------------------------------------------------------------- who is exempt --
 
 
+def _named(names: frozenset[str], wanted: Sequence[str]) -> str | None:
+    """Return the word of the policy that is one of a record's names, in whatever language."""
+    return next((one for one in wanted if one in names), None)
+
+
 def _why_nothing(asked: Asked | None) -> str:
     on_leave = asked is not None and asked.employed
     return "no work is left in this week: leave or holidays" if on_leave else "not employed in this week"
@@ -248,15 +257,15 @@ class _Exemption:
             employees=frozenset(str(one).strip().casefold() for one in employees),
             logins={user.id: user.login for user in snapshot.rows(User)},
             departments={
-                department.id: above.name
+                department.id: named
                 for department in snapshot.rows(Department)
                 for above in _upwards(snapshot, department.id)
-                if above.name in departments
+                if (named := _named(above.names | {above.name}, departments))
             },
             tags={
-                profile.id: tag.name
+                profile.id: named
                 for tag in snapshot.rows(Tag)
-                if tag.name in tags
+                if (named := _named(tag.names | {tag.name}, tags))
                 for profile in snapshot.rows(Profile)
                 if tag.id in profile.tag_ids
             },

@@ -58,9 +58,11 @@ class WonLead(Row, model="crm.lead", active_test=False):
         return [("id", "=", scope.event.opportunity_id)]
 
 
-class LeadTeam(Row, model="crm.team", optional=True):
+class LeadTeam(Row, model="crm.team", optional=True, translated=True):
     """The sales team of the opportunity, and who leads it."""
 
+    name: str = ""
+    names: frozenset[str] = frozenset()
     user_id: int | None = None
 
     @classmethod
@@ -224,10 +226,11 @@ class KickOffTodo(Todo):
         return [("res_model", "=", "project.project"), ("summary", "ilike", KICK_OFF)]
 
 
-class LeadTag(Row, model="crm.tag", optional=True):
+class LeadTag(Row, model="crm.tag", optional=True, translated=True):
     """A tag on the opportunity, such as the service that was sold."""
 
     name: str
+    names: frozenset[str] = frozenset()
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain | None:
@@ -241,9 +244,14 @@ def service_types(snapshot: Snapshot, templates: Mapping[str, str]) -> dict[str,
 
     A type without one in `templates` names its template itself.
     """
-    types = [tag.name for tag in snapshot.rows(LeadTag)]
-    types += [lead.team_id.name for lead in snapshot.rows(WonLead) if lead.team_id is not None]
-    return {one: templates.get(one, one) for one in types}
+    called = [tag.names | {tag.name} for tag in snapshot.rows(LeadTag)]
+    teams = [team.names | {team.name} for team in snapshot.rows(LeadTeam) if team.name]
+    called += teams or [frozenset({one.team_id.name}) for one in snapshot.rows(WonLead) if one.team_id is not None]
+    found: dict[str, str] = {}
+    for names in called:
+        for one in sorted(names & templates.keys()) or sorted(names):
+            found.setdefault(one, templates.get(one, one))
+    return found
 
 
 class OrderedProject(Row, model="project.project", optional=True):

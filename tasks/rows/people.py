@@ -13,10 +13,11 @@ RECENT = dt.timedelta(days=92)
 """An archived employee nobody touched for this long before the first week in view is not read."""
 
 
-class Department(Row, model="hr.department", active_test=False):
+class Department(Row, model="hr.department", active_test=False, translated=True):
     """A department and who leads it."""
 
     name: str
+    names: frozenset[str] = frozenset()
     parent_id: int | None = None
     manager_id: int | None = None
     """An employee."""
@@ -27,10 +28,11 @@ class Department(Row, model="hr.department", active_test=False):
         return []
 
 
-class Tag(Row, model="hr.employee.category", optional=True):
+class Tag(Row, model="hr.employee.category", optional=True, translated=True):
     """A tag on employees."""
 
     name: str
+    names: frozenset[str] = frozenset()
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain | None:

@@ -104,10 +104,11 @@ class MilestoneOrder(Row, model="sale.order", optional=True):
         return [("id", "in", orders)] if orders else None
 
 
-class TemplateTag(Row, model="project.tags", optional=True):
+class TemplateTag(Row, model="project.tags", optional=True, translated=True):
     """A tag on projects that is called like a type of service."""
 
     name: str
+    names: frozenset[str] = frozenset()
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain | None:
@@ -116,10 +117,11 @@ class TemplateTag(Row, model="project.tags", optional=True):
         return [("name", "in", sorted(set(wanted.values())))] if wanted else None
 
 
-class ProjectRole(Row, model="project.role", optional=True):
+class ProjectRole(Row, model="project.role", optional=True, translated=True):
     """A part that somebody plays in a project, as the tasks of a template name it (since Odoo 19)."""
 
     name: str
+    names: frozenset[str] = frozenset()
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain | None:
@@ -140,10 +142,11 @@ class RolePlayer(Row, model="res.users"):
         return [("login", "in", logins), ("share", "=", False)] if logins else None
 
 
-class ProjectTemplate(Row, model="project.project", optional=True):
+class ProjectTemplate(Row, model="project.project", optional=True, translated=True):
     """A project that others are made from, for a type of service (since Odoo 19)."""
 
     name: str
+    names: frozenset[str] = frozenset()
     is_template: bool = False
     tag_ids: tuple[int, ...] = ()
 

@@ -42,6 +42,9 @@ class Server:
     def version(self) -> Version:
         return self.at
 
+    def languages(self) -> tuple[str, ...]:
+        return ("en_US", "fr_FR")
+
 
 class Thing(Row, model="x.thing"):
     name: str
@@ -234,3 +237,21 @@ def test_counting_asks_for_what_looking_would_read() -> None:
     assert count(server, Watched, [("id", "=", 1)], as_of=AS_OF, tunables={}) == 12
     assert server.asked[0].arguments["domain"] == [("id", "=", 1), ("done", "!=", False)]
     assert count(server, Watched, [], as_of=AS_OF, tunables={"none": True}) == 0
+
+
+class Named(Row, model="x.tag", translated=True, keyed=True):
+    name: str
+    names: frozenset[str] = frozenset()
+    keys: tuple[str, ...] = ()
+
+
+def test_what_is_called_so_in_any_language_is_found_with_all_its_names_and_its_keys() -> None:
+    english, french = [{"id": 2, "name": "Audit"}], [{"id": 1, "name": "Comité"}, {"id": 2, "name": "Révision"}]
+    server = Server([english, french, {"1": "purser.tag/1", "2": ""}])
+    found = read(server, Named, [])
+    assert [request.context.get("lang") for request in server.asked] == ["en_US", "fr_FR", None]
+    assert found == [
+        Named(id=1, name="Comité", names=frozenset({"Comité"}), keys=("tag/1",)),
+        Named(id=2, name="Audit", names=frozenset({"Audit", "Révision"})),
+    ]
+    assert server.asked[0].arguments["fields"] == ["name"], "names and keys are no fields of Odoo"
