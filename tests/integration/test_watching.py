@@ -66,7 +66,8 @@ def at_the_twin(desk: Desk) -> None:
         return lambda: twin.update(ref.model, ref.id, values)
 
     lead = desk.make("lead", "crm.lead", name=desk.firm.name("Deal"))
-    desk.acts["lead"] = store(lead, won_status="won", probability=100, date_closed=stamp)
+    stage = desk.firm.find("crm.stage", ("is_won", "=", True))
+    desk.acts["lead"] = store(lead, won_status="won", probability=100, stage_id=stage, date_closed=stamp)
     project = desk.firm.create("project.project", name=desk.firm.name("Project"), company_id=desk.company)
     milestone = desk.make("milestone", "project.milestone", name="Step", project_id=project)
     desk.acts["milestone"] = store(milestone, is_reached=True, reached_date=f"{now:%Y-%m-%d}")
