@@ -26,7 +26,7 @@ def read_json(text: str | bytes, *, halves: bool = False) -> Any:
             text = (text.encode() if isinstance(text, str) else text).removeprefix(_BYTE_ORDER_MARK)
             from_json(text, allow_inf_nan=False)  # stricter than the next one, but it keeps the last of equal names
         plain = text if isinstance(text, str) else text.decode()
-        return json.loads(plain, object_pairs_hook=_each_once, parse_float=_finite, parse_constant=_no_number)
+        return json.loads(plain, object_pairs_hook=each_name_once, parse_float=_finite, parse_constant=_no_number)
     except NotJson:
         raise
     except UnicodeError:
@@ -56,20 +56,20 @@ def finite(value: Any) -> Any:
     return value
 
 
-def shown_name(name: str) -> str:
-    """Return a name from outside as it may stand in a message: ASCII, and not longer than 40 characters."""
-    plain = name.encode("unicode_escape").decode("ascii")
-    return plain if len(plain) <= _LONGEST_NAME else f"{plain[:_LONGEST_NAME]}..."
-
-
-def _each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Some readers keep the first of two, and others the last."""
+def each_name_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON. Raises NotJson for a name that is there twice: readers differ in which they keep."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
             raise NotJson(f"it says `{shown_name(name)}` twice: say it once")
         found[name] = value
     return found
+
+
+def shown_name(name: str) -> str:
+    """Return a name from outside as it may stand in a message: ASCII, and not longer than 40 characters."""
+    plain = name.encode("unicode_escape").decode("ascii")
+    return plain if len(plain) <= _LONGEST_NAME else f"{plain[:_LONGEST_NAME]}..."
 
 
 def _no_number(name: str) -> Any:

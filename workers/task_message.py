@@ -5,8 +5,9 @@ checked here is not there. Anything else is `UnreadableMessage`, and becomes a d
 """
 
 import datetime as dt
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from celery.app.task import Context
 from kombu.serialization import dumps
 from kombu.utils.json import loads
 
+from purser.strict_json import NotJson, each_name_once
 from workers.broker.envelope import value_problem
 from workers.calls import own_name
 
@@ -121,7 +123,9 @@ def _payload(message: Any) -> Any:
             "(task_serializer='json') in 'utf-8'"
         )
     try:
-        payload = loads(message.body)  # type: ignore[no-untyped-call]
+        payload = loads(message.body, _loads=_read_json)  # type: ignore[no-untyped-call]
+    except NotJson as error:
+        raise UnreadableMessage(f"the body is not JSON: {error}") from None
     except Exception as error:  # noqa: BLE001 - deep nesting raises RecursionError, and decoders raise anything
         raise UnreadableMessage(f"the body cannot be decoded: {type(error).__name__}") from None
     if _is_protocol_1(message, payload):
@@ -131,6 +135,10 @@ def _payload(message: Any) -> Any:
     if problem:
         raise UnreadableMessage(f"the body cannot be passed on: {problem}")
     return payload
+
+
+def _read_json(text: str, object_hook: Callable[[dict[str, Any]], Any]) -> Any:
+    return json.loads(text, object_pairs_hook=lambda pairs: object_hook(each_name_once(pairs)))
 
 
 class _Protocol1(dict[str, Any]):

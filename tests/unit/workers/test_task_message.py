@@ -90,6 +90,12 @@ def test_arguments_of_protocol_1_are_checked(args: Any) -> None:
         read_task_message(protocol_1(kwargs=[1]))
 
 
+@pytest.mark.parametrize("body", [b'[[],{"a":1,"a":2},{}]', b'[[{"id":"e","x":{"n":1,"n":1}}],{},{}]'])
+def test_a_name_that_stands_twice_in_a_body_is_refused(body: bytes) -> None:
+    with pytest.raises(UnreadableMessage, match=r"the body is not JSON: it says `[an]` twice"):
+        read_task_message(message({"task": "events.accept", "id": "m"}, body))
+
+
 @pytest.mark.parametrize("deep", [150, 900, 100_000])
 def test_nesting_that_pickle_cannot_hold_is_refused(deep: int) -> None:
     nested = b"[" * deep + b"]" * deep
