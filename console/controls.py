@@ -135,6 +135,11 @@ def _judge(name: str, as_of: str, *, json: bool) -> None:
         _print(policy, judged)
     if judged.not_applicable:
         say(f"{name} is not applicable here: {judged.not_applicable}")
+    if judged.unseen_companies:
+        say(
+            f"{name}: the reading bot is not in {judged.unseen_companies} of the companies: hours logged there look "
+            "like missing hours. `purser odoo check` says which companies they are"
+        )
     leave(FOUND if judged.findings else 0)
 
 
@@ -176,6 +181,8 @@ def report(policy: ControlPolicy, judged: scan.Judged) -> dict[str, Any]:
         "seconds": round(judged.seconds, 3),
         "findings": [_finding(policy, one) for one in judged.findings],
     }
+    if judged.unseen_companies:
+        told["unseen_companies"] = judged.unseen_companies
     return told | ({"reason": judged.not_applicable} if judged.not_applicable else {})
 
 

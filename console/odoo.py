@@ -17,7 +17,7 @@ from odoo_client.setup import Do, Item
 from purser.errors import Mistake
 from tasks.house import catalogue
 from workers.checks import Check, Level
-from workers.setup import Site, admin_door, bots_of, check_bots, rules_for
+from workers.setup import Site, admin_door, bots_of, check_bots, companies_lacking, rules_for
 
 group = typer.Typer(help="What Purser needs inside Odoo.", no_args_is_help=True)
 
@@ -58,7 +58,9 @@ def setup_(
     """Set up bots, receipt action, and a rule with a webhook for each model that is watched. Twice is once."""
     with _site(admin_login, admin_key_file, key_days=key_days) as (site, book):
         if dry_run:
-            _tell(site.foresee(rotate=rotate, force=force), json=json, done=False)
+            items = site.foresee(rotate=rotate, force=force)
+            _tell(items, json=json, done=False)
+            _end_on_companies(items, json=json)
             return
         context.why(note)
         done = site.carry_out(rotate=rotate, force=force)
@@ -69,6 +71,7 @@ def setup_(
             for role in bot.roles if len(site.bots) > 1 else ("",):
                 name = f"PURSER_ODOO_{role.upper()}_" if role else "PURSER_ODOO_"
                 say(f"{name}LOGIN={bot.login}\n{name}API_KEY_FILE={path}")
+        _end_on_companies([item for item in done if item.do is Do.CHANGED], json=json)
 
 
 @group.command()
@@ -200,6 +203,16 @@ def _tell(items: Sequence[Item], *, json: bool, done: bool) -> None:
     changed = sum(item.do is Do.CHANGED for item in items)
     if changed:
         say(f"{changed} changed by people and left so: --force undoes it")
+
+
+def _end_on_companies(items: Sequence[Item], *, json: bool) -> None:
+    """Say which companies the bots are not in, and end with 4 if there is one."""
+    lacking = companies_lacking(items)
+    if not json:
+        for sentence in lacking:
+            say(sentence)
+    if lacking:
+        leave(FOUND)
 
 
 def _told(item: Item) -> dict[str, Any]:

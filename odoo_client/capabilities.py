@@ -116,6 +116,22 @@ def may_all(client: Sender, version: Version, model: str, ids: Sequence[int], op
     return True
 
 
+def unseen_companies(client: "OdooClient") -> int:
+    """Return how many companies of the database this user is not in; 0 where Odoo does not tell.
+
+    Source: Odoo 19 base/models/res_users.py, `_compute_companies_count`, which counts all of them.
+    """
+    known = client.fields("res.users") or {}
+    if "companies_count" not in known or "company_ids" not in known:
+        return 0
+    fields = ["companies_count", "company_ids"]
+    request = Request(
+        model="res.users", method="read", ids=(client.whoami().uid,), arguments={"fields": fields}, reads=True
+    )
+    (me,) = client.send(request)
+    return max(0, int(me["companies_count"]) - len(me["company_ids"]))
+
+
 class Asked(Protocol):
     """What is asked how an Odoo is made."""
 

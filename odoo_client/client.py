@@ -226,6 +226,10 @@ class OdooClient:
             self._languages = capabilities.languages(self)
         return self._languages
 
+    def unseen_companies(self) -> int:
+        """Return how many companies of the database this user is not in; 0 where Odoo does not tell."""
+        return capabilities.unseen_companies(self)
+
     def may(self, model: str, operation: str) -> bool:
         """Say whether this user may `read`, `write`, `create` or `unlink` records of a model at all."""
         return capabilities.may(self, model, operation)

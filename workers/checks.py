@@ -287,6 +287,8 @@ def _odoo(settings: Settings, declared: Catalogue, policies: Policies | None) ->
         audit = next((bot for bot in bots if Role.AUDIT in bot.roles), None)
         if audit is not None:
             yield from _asked("visibility", partial(visibility, audit, bots))
+            yield from _asked("companies", partial(companies, bots))
+            yield from _asked("fields", partial(hidden_fields, audit, declared, policies))
             yield from _asked("modules", partial(modules, audit))
             if policies is not None:
                 yield from _asked("roles", partial(staffed, audit, policies))
@@ -553,6 +555,57 @@ def _count(bot: Bot, model: str, domain: list[Any]) -> int | None:
     if fields is None or any(leaf[0] not in fields for leaf in domain) or not bot.client.may(model, "read"):
         return None
     return bot.client.search_count(model, domain)
+
+
+def companies(bots: Iterable[Bot]) -> Iterator[Check]:
+    """Is each bot in every company? Odoo tells a user how many there are, not which ones."""
+    unseen = {str(bot): count for bot in bots if (count := bot.client.unseen_companies())}
+    for bot, count in unseen.items():
+        found = f"not in {count} of the companies of this database: what happens there is not seen"
+        advice = "`purser odoo check` with an administrator says which; `purser odoo setup` adds those made since"
+        yield Check(f"companies of {bot}", Level.WARN, f"{found}, and hours logged there look like missing", advice)
+    if not unseen:
+        yield Check("companies", Level.OK, "every bot is in all companies")
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A field that Odoo shows to a group only, and that reads leave out where it is not shown."""
+
+    what: str
+    group: str
+    effect: str
+
+
+_GUARDED: Mapping[tuple[str, str], Guarded] = {
+    ("hr.version", name): Guarded(
+        "contract dates",
+        "hr.group_hr_manager",
+        "people whose contract is over are asked for hours until they are archived",
+    )
+    for name in ("contract_date_start", "contract_date_end")
+} | {
+    ("hr.employee", "departure_date"): Guarded("departure dates", "hr.group_hr_user", "nobody's last day is known"),
+    ("hr.employee", "category_ids"): Guarded("tags of employees", "hr.group_hr_user", "no tag exempts anybody"),
+    ("hr.employee", "hourly_cost"): Guarded("hourly costs", "hr.group_hr_user", "missing hours have no price"),
+}
+
+
+def hidden_fields(bot: Bot, declared: Catalogue, policies: Policies | None) -> Iterator[Check]:
+    """Does the reading bot see the fields that reads leave out without an error where a user may not see them?"""
+    hidden: dict[Guarded, set[str]] = {}
+    for name, reads in _enabled(declared, policies):
+        for read in reads:
+            known = bot.client.fields(read.model)
+            for spec in read.specs() if known else ():
+                guarded = _GUARDED.get((read.model, spec.field))
+                if guarded is not None and spec.if_known and spec.field not in (known or ()):
+                    hidden.setdefault(guarded, set()).add(name)
+    for guarded, users in hidden.items():
+        found = f"not readable by {bot.login}: {guarded.effect}; for {', '.join(sorted(users))}"
+        yield Check(guarded.what, Level.WARN, found, f"give {bot.login} the group {guarded.group}")
+    if not hidden:
+        yield Check("optional fields", Level.OK, f"{bot.login} sees all that are read")
 
 
 # ---------------------------------------------------------------------- modules and policies --

@@ -54,6 +54,8 @@ class Judged:
     as_of: dt.datetime
     verdicts: tuple[Verdict, ...] = ()
     not_applicable: str = ""
+    unseen_companies: int = 0
+    """So many companies the reading bot is not in: hours logged there look like missing hours."""
     rpc_calls: int = 0
     pages: int = 0
     seconds: float = 0.0
@@ -106,7 +108,18 @@ def judge(
         rpc_calls=client.calls - calls,
         pages=client.pages - pages,
         seconds=time.perf_counter() - started,
+        unseen_companies=_unseen(client, policy),
     )
+
+
+def _unseen(client: OdooClient, policy: ControlPolicy) -> int:
+    """Return how many companies are out of sight, where a control compares with hours that may be logged in any."""
+    if not any(read.model == "account.analytic.line" for read in policy.control.reads):
+        return 0
+    count = client.unseen_companies()
+    if count:
+        log.warning("companies out of sight", control=policy.control.name, companies=count)
+    return count
 
 
 class Ask(Row, model="mail.activity", active_test=False):

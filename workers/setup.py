@@ -10,7 +10,7 @@ from typing import Protocol
 from config.settings import Role, Settings
 from ledger import token_digest
 from odoo_client import Door, OdooClient, setup
-from odoo_client.setup import Bot, Do, Hook, Item, Rule, Standing
+from odoo_client.setup import Bot, Difference, Do, Hook, Item, Rule, Standing
 from purser.errors import Mistake, NotApplicable, PurserError, Refusal
 from workers.checks import Bot as Entered
 from workers.checks import Check, Level, enter, must_not
@@ -176,7 +176,7 @@ class Site:
 
 def judged(item: Item) -> Check:
     """Say what the state of one record means."""
-    what, off = item.wanted.what, ", ".join(sorted({one.field for one in item.differences}))
+    what, off = item.wanted.what, ", ".join(sorted({_told_of(one) for one in item.differences}))
     match item.do:
         case Do.KEEP:
             return Check(what, Level.OK, "as set up")
@@ -190,6 +190,21 @@ def judged(item: Item) -> Check:
             matters = any(one.field in _MATTERS for one in item.differences)
             advice = "undo it in Odoo, or run `purser odoo setup --force`"
             return Check(what, Level.FAIL if matters else Level.WARN, f"changed by people: {off}", advice)
+
+
+def _told_of(one: Difference) -> str:
+    """Name a field that differs; of companies, which ones."""
+    return one.now if one.field == "company_ids" else one.field
+
+
+def companies_lacking(items: Iterable[Item]) -> list[str]:
+    """Return a sentence for each bot that is not in all companies of the firm."""
+    return [
+        f"{item.wanted.what} is {one.now}: what happens there is not seen"
+        for item in items
+        for one in item.differences
+        if one.field == "company_ids"
+    ]
 
 
 def check_bots(settings: Settings, connect: Callable[[Door], OdooClient]) -> Iterator[Check]:

@@ -3,7 +3,7 @@
 from odoo_client.setup.carrying import carry_out, make_key, remove, standing, try_hook
 from odoo_client.setup.finding import Finder, Standing
 from odoo_client.setup.hooks import RULES, Hook, Rule, address, masked, token_in
-from odoo_client.setup.plan import Do, Item, plan
+from odoo_client.setup.plan import Difference, Do, Item, plan
 from odoo_client.setup.wanted import ACTION, GROUP, GROUPS, MODULE, Bot, Wanted, wanted
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "MODULE",
     "RULES",
     "Bot",
+    "Difference",
     "Do",
     "Finder",
     "Hook",

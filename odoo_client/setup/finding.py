@@ -1,5 +1,6 @@
 """What of the set-up is in Odoo already is read, as an administrator sees it."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 from odoo_client.client import OdooClient
 from odoo_client.setup.hooks import Rule, domain_fields
 from odoo_client.setup.plan import Found, Known
-from odoo_client.setup.wanted import MODULE, Dialect, Named, OfField, OfModel, Shipped, Wanted
+from odoo_client.setup.wanted import COMPANIES_KEY, MODULE, Dialect, Named, OfField, OfModel, Shipped, Wanted
 from odoo_client.wire import Request
 from purser.errors import NotApplicable
 
@@ -50,10 +51,26 @@ class Finder:
             groups="group_ids" if "group_ids" in users else "groups_id",
             has_key_duration="api_key_duration" in groups,
             has_rules=has_rules,
-            companies=tuple(row["id"] for row in self._search("res.company", [], ["id"])),
+            companies={row["id"]: row["name"] for row in self._search("res.company", [], ["name"])},
+            known_companies=self._known_companies(),
+            has_parameters=self._has("ir.config_parameter"),
             models={model: self._fields(model) for model in there},
             computed={model: self.computed(model) for model in there},
         )
+
+    def _known_companies(self) -> frozenset[int]:
+        """Return the companies that there were at the last set-up; without a note, when its first bot was made."""
+        if not self._has("ir.config_parameter"):
+            return frozenset()
+        rows = self._search("ir.config_parameter", [["key", "=", COMPANIES_KEY]], ["value"])
+        if rows:
+            return frozenset(int(one) for one in re.findall(r"\d+", rows[0]["value"] or ""))
+        bots = [one.id for one in self.standing() if one.model == "res.users"]
+        made = self._search("res.users", [["id", "in", bots]], ["create_date"]) if bots else []
+        if not made:
+            return frozenset()
+        first = min(row["create_date"] for row in made)
+        return frozenset(row["id"] for row in self._search("res.company", [["create_date", "<=", first]], ["id"]))
 
     def standing(self) -> tuple[Standing, ...]:
         """Give everything that bears an external id of ours."""

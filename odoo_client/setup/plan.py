@@ -8,7 +8,7 @@ from typing import Any
 from odoo_client.receipts import EARLIER, digest
 from odoo_client.receipts.performing import marked
 from odoo_client.setup.hooks import Hook, masked
-from odoo_client.setup.wanted import ACTION, GROUP, Ids, Marked, Named, Ours, Wanted, Wish
+from odoo_client.setup.wanted import ACTION, COMPANIES, GROUP, Companies, Ids, Marked, Named, Ours, Wanted, Wish
 
 
 class Do(enum.StrEnum):
@@ -90,6 +90,10 @@ def _item(one: Wanted, known: Known, *, force: bool) -> Item:
     if "filter_domain" in due:  # Odoo adds the fields of a new domain to the trigger, unless both are written at once
         due = {**due, "trigger_field_ids": one.values["trigger_field_ids"]}
     values = _joined(due if force else _membership(due), known) if one.login else _written(due, known)
+    for name, wish in due.items():
+        if isinstance(wish, Companies):
+            lacking = wish.lacking(found.values.get(name) or ()) if force else wish.new(found.values.get(name) or ())
+            values[name] = [[4, id_] for id_ in lacking]
     return Item(
         wanted=one,
         do=Do.MEND if due else Do.CHANGED,
@@ -113,6 +117,10 @@ def _is_due(one: Wanted, name: str, wish: Wish, found: Found, known: Known) -> b
         return wish.is_new
     if one.login and isinstance(wish, tuple):
         return known.id_of(Ours(GROUP)) not in found.values.get(name, ())
+    if isinstance(wish, Companies):
+        return found.is_ours and bool(wish.new(found.values.get(name) or ()))
+    if one.name == COMPANIES:
+        return True
     if one.rule is not None and name in {"filter_domain", "trigger_field_ids"}:
         return found.values.get("filter_domain") in one.rule.earlier
     if one.name == ACTION:
@@ -133,6 +141,8 @@ def _holds(one: Wanted, name: str, wish: Wish, found: Found, known: Known) -> bo
             return bool(stored == wish.url)
         case Ids():
             return set(wish.ids) == set(stored or ())
+        case Companies():
+            return not wish.lacking(stored or ())
         case tuple():
             ids = {known.id_of(named) for named in wish} - {None}
             if one.login:
@@ -163,6 +173,8 @@ def _written(values: Mapping[str, Wish], known: Known) -> dict[str, Any]:
                 written[name] = wish.url
             case Ids():
                 written[name] = list(wish.ids)
+            case Companies():
+                written[name] = list(wish.names)
             case tuple():
                 written[name] = [id_ for named in wish if (id_ := known.id_of(named)) is not None]
             case str() | bool() | float():
@@ -187,6 +199,9 @@ def _told(name: str, stored: Any, wish: Wish, known: Known) -> Difference:
             return Difference(name, masked(str(stored or "")), f"{masked(wish.url)}{' (new)' if wish.is_new else ''}")
         case Marked():
             return Difference(name, str(stored or ""), "the id of the receipt action")
+        case Companies():
+            out = ", ".join(f"{company} ({id_})" for id_, company in wish.lacking(stored or ()).items())
+            return Difference(name, f"not in the company {out}", "in all companies")
         case Ids():
             return Difference(name, str(sorted(stored or ())), str(list(wish.ids)))
         case tuple():

@@ -1,6 +1,6 @@
 """What should stand in Odoo for the fleet to work: every record by a name of its own, as pure values."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -10,7 +10,9 @@ from odoo_client.setup.hooks import Hook, Rule
 MODULE = "purser_setup"
 """The module part of the external ids of all this: whoever takes it away takes exactly these."""
 
-GROUP, ACTION = "group_bot", "receipt_action"
+GROUP, ACTION, COMPANIES = "group_bot", "receipt_action", "companies"
+COMPANIES_KEY = "purser_setup.companies"
+"""The system parameter that names the companies of the last set-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,28 @@ class Ids:
     ids: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Companies:
+    """The companies of the firm, by id with their names, and those of them that an earlier set-up knew.
+
+    Of those it knew, one that a user is not in was taken away by people. One it did not know was made since.
+    """
+
+    names: Mapping[int, str]
+    known: frozenset[int] = frozenset()
+
+    def lacking(self, stored: Iterable[int]) -> dict[int, str]:
+        """Return the companies that are not among these."""
+        there = set(stored)
+        return {id_: name for id_, name in self.names.items() if id_ not in there}
+
+    def new(self, stored: Iterable[int]) -> list[int]:
+        """Return those of the lacking ones that no set-up knew."""
+        return [id_ for id_ in self.lacking(stored) if id_ not in self.known]
+
+
 Named = Ours | Shipped | OfModel | OfField
-Wish = str | bool | float | Named | Marked | Ids | Hook | tuple[Named, ...]
+Wish = str | bool | float | Named | Marked | Ids | Companies | Hook | tuple[Named, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,9 +121,11 @@ _READING = (
     "hr_expense.group_hr_expense_user",
     "account.group_account_readonly",
 )
+CONTRACT_DATES = "hr.group_hr_manager"
+"""Only with it Odoo shows when a contract ends; the change bot does without."""
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "audit": _READING,
+        "audit": (*_READING, CONTRACT_DATES),
         "change": _READING,
         "billing": ("base.group_user", "sales_team.group_sale_salesman_all_leads"),
     }
@@ -116,8 +140,13 @@ class Dialect:
     groups: str = "group_ids"
     """The groups of a user and of an action: `groups_id` up to 18."""
     has_key_duration: bool = True
-    companies: tuple[int, ...] = ()
+    companies: Mapping[int, str] = field(default_factory=dict)
+    """Their names by id."""
+    known_companies: frozenset[int] = frozenset()
+    """Those that the set-up before this one knew."""
     has_rules: bool = True
+    has_parameters: bool = True
+    """System parameters are there, for the note of the companies."""
     models: Mapping[str, Set[str]] = field(default_factory=dict)
     """The fields of each model a rule is about; no entry where there is no such model."""
     computed: Mapping[str, Set[str]] = field(default_factory=dict)
@@ -134,7 +163,9 @@ def wanted(
     rules_there = tuple(_rules(dialect, hooks, rules))
     made = {one.name for one in rules_there if not one.lacks}
     webhooks = (_hook(rule, hooks[rule.name]) for rule in rules if f"rule_{rule.name}" in made)
-    return (*_receipts(dialect, key_days), *_bots(dialect, bots), *rules_there, *webhooks)
+    bots_there = tuple(_bots(dialect, bots))
+    companies = (_companies(dialect),) if bots_there and dialect.has_parameters else ()
+    return (*_receipts(dialect, key_days), *bots_there, *companies, *rules_there, *webhooks)
 
 
 def _receipts(dialect: Dialect, key_days: int) -> Iterator[Wanted]:
@@ -166,14 +197,28 @@ def _bots(dialect: Dialect, bots: Sequence[Bot]) -> Iterator[Wanted]:
             name=f"bot_{'_'.join(bot.roles)}",
             model="res.users",
             what=f"bot {bot.login} ({', '.join(bot.roles)})",
-            values={"active": True, dialect.groups: (*bot.groups, Ours(GROUP))},
+            values={
+                "active": True,
+                dialect.groups: (*bot.groups, Ours(GROUP)),
+                "company_ids": Companies(dialect.companies, dialect.known_companies),
+            },
             once={
                 "name": f"Purser ({', '.join(bot.roles)})",
                 "login": bot.login,
-                "company_ids": Ids(dialect.companies),
             },
             login=bot.login,
         )
+
+
+def _companies(dialect: Dialect) -> Wanted:
+    """Return the note of which companies there are. It is written after the bots are in them."""
+    ids = ",".join(map(str, sorted(dialect.companies)))
+    return Wanted(
+        name=COMPANIES,
+        model="ir.config_parameter",
+        what="note of the companies that the bots were put in",
+        values={"key": COMPANIES_KEY, "value": ids},
+    )
 
 
 def _rules(dialect: Dialect, hooks: Mapping[str, Hook], rules: Sequence[Rule]) -> Iterator[Wanted]:

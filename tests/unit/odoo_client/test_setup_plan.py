@@ -12,12 +12,16 @@ from odoo_client.receipts.performing import marked
 from odoo_client.setup import Bot, Do, Hook, Item, plan, wanted
 from odoo_client.setup.hooks import RULES, address, domain_fields, masked, token_in
 from odoo_client.setup.plan import Found, Known
-from odoo_client.setup.wanted import Dialect, Ids, Marked, Named, OfField, OfModel, Ours, Shipped, Wanted
+from odoo_client.setup.wanted import Companies, Dialect, Ids, Marked, Named, OfField, OfModel, Ours, Shipped, Wanted
 
 TOKEN = "a" * 43
 URL = address("https://gw.example.com/", TOKEN)
 MILESTONES = next(rule for rule in RULES if rule.name == "milestones")
-DIALECT = Dialect(companies=(1,), models={"project.milestone": frozenset({"is_reached", "name"})})
+DIALECT = Dialect(
+    companies={1: "Firm"},
+    known_companies=frozenset({1}),
+    models={"project.milestone": frozenset({"is_reached", "name"})},
+)
 BOTS = (Bot(login="purser-bot", roles=("audit", "change")),)
 
 
@@ -50,6 +54,8 @@ def stored(wish: Any, known: Known) -> Any:
             return wish.url
         case Ids():
             return list(wish.ids)
+        case Companies():
+            return list(wish.names)
         case tuple():
             return [id_ for named in wish if (id_ := known.id_of(named))]
         case str() | bool() | float():
