@@ -66,7 +66,7 @@ RULES = (
         name="opportunities",
         model="crm.lead",
         title="opportunity won or lost",
-        fields=("date_closed",),
+        fields=("stage_id", "active", "probability", "date_closed"),  # Odoo compares what the caller wrote
         domain="[('date_closed', '!=', False)]",
         earlier=(
             "[('won_status', 'in', ['won', 'lost'])]",

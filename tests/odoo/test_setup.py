@@ -19,7 +19,7 @@ from tests.conftest import OdooEnv
 from tests.odoo.seeding_sales import Seeder
 from tests.unit.odoo_client.canned import Answer, Asked, Canned
 from workers.checks import Level
-from workers.setup import Site
+from workers.setup import Site, companies_lacking
 
 TRIED = ("opportunities", "milestones")
 """Each rule takes Odoo a moment to make; the others differ by name only."""
@@ -180,6 +180,27 @@ def _in_the_group(site: Site) -> None:
     vals = {"group_ids": [[4, named(site, setup.GROUP)]]}
     site.admin.send(Request(model="res.users", method="write", ids=(me,), arguments={"vals": vals}))
     site.admin.receipts.check()
+
+
+def test_a_bot_is_put_in_a_company_made_since_and_left_out_of_one_that_people_took_away(
+    site: Site, firm: Seeder
+) -> None:
+    site.carry_out()
+    assert set(levels(site).values()) == {Level.OK}
+    company = firm.create("res.company", name=f"Westwind {firm.tag}")
+    (bot,) = (one for one in site.check() if one.name.startswith("bot "))
+    assert (bot.level, f"Westwind {firm.tag} ({company})" in bot.found) == (Level.FAIL, True)
+
+    site.carry_out()
+    user = named(site, "bot_billing")
+    assert company in firm.read("res.users", user, "company_ids")["company_ids"]
+    assert set(levels(site).values()) == {Level.OK}
+
+    firm.write("res.users", user, company_ids=[[3, company]])
+    left = [item for item in site.carry_out() if item.do is Do.CHANGED]
+    assert [f"({company})" in sentence for sentence in companies_lacking(left)] == [True]
+    assert company not in firm.read("res.users", user, "company_ids")["company_ids"]
+    firm.call("res.company", "write", ids=[company], vals={"active": False})
 
 
 def test_who_is_no_administrator_sets_nothing_up(odoo_env: OdooEnv, firm: Seeder) -> None:

@@ -13,6 +13,7 @@ from odoo_client.setup import Bot, Do, Hook, Item, plan, wanted
 from odoo_client.setup.hooks import RULES, address, domain_fields, masked, token_in
 from odoo_client.setup.plan import Found, Known
 from odoo_client.setup.wanted import Companies, Dialect, Ids, Marked, Named, OfField, OfModel, Ours, Shipped, Wanted
+from workers.setup import companies_lacking
 
 TOKEN = "a" * 43
 URL = address("https://gw.example.com/", TOKEN)
@@ -258,3 +259,36 @@ def test_a_token_is_read_from_an_address_and_masked_in_it() -> None:
 def test_up_to_18_groups_have_another_name() -> None:
     (bot,) = (one for one in all_of(dialect=dataclasses.replace(DIALECT, groups="groups_id")) if one.login)
     assert "groups_id" in bot.values
+
+
+# ---------------------------------------------------------------------------- companies --
+
+
+def in_companies(stored: list[int], *, known: set[int], is_ours: bool = True, force: bool = False) -> Item:
+    """Plan a bot that is in some of the companies 1 and 2, of which the last set-up knew some."""
+    names = {1: "Firm", 2: "Westwind"}
+    items = all_of(dialect=dataclasses.replace(DIALECT, companies=names, known_companies=frozenset(known)))
+    at = edited(as_made(items), "bot_audit_change", is_ours=is_ours, company_ids=stored)
+    (item,) = (one for one in plan(items, at, force=force) if one.wanted.login)
+    return item
+
+
+def test_a_company_made_since_the_last_set_up_is_added() -> None:
+    item = in_companies([1], known={1})
+    assert (item.do, item.values) == (Do.MEND, {"company_ids": [[4, 2]]})
+    assert item.differences[0].now == "not in the company Westwind (2)"
+
+
+def test_a_company_that_people_took_away_is_named_and_left_unless_forced() -> None:
+    left = in_companies([1], known={1, 2})
+    assert (left.do, left.values) == (Do.CHANGED, {})
+    assert companies_lacking([left]) != []
+    assert in_companies([1], known={1, 2}, force=True).values == {"company_ids": [[4, 2]]}
+
+
+def test_a_user_that_people_made_is_told_of_and_not_changed() -> None:
+    assert in_companies([1], known={1}, is_ours=False).do is Do.CHANGED
+
+
+def test_a_bot_in_all_companies_is_kept() -> None:
+    assert in_companies([1, 2, 3], known={1}).do is Do.KEEP
