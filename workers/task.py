@@ -13,6 +13,7 @@ from ledger import Ending, Kind, RefusalEntry
 from purser.errors import PurserError, Transient
 from purser.retry import DeadLetter, Overtaken, Refused, Snoozed, decide
 from purser.retry import Retry as TryAgain
+from workers.callbacks import Callbacks
 from workers.calls import by_name
 from workers.endings import Later, SetAside
 from workers.fleet import Fleet
@@ -39,17 +40,23 @@ class FleetTask(Task):
         fleet: Fleet = self.app.fleet
         request = self.request
         values = by_name(self.name, args, kwargs)
+        callbacks = Callbacks.take_from(request)
         with structlog.contextvars.bound_contextvars(correlation=request.root_id, message=request.id, task=self.name):
             try:
                 self._stop_poison(fleet)
                 fleet.may_begin(self._concerns(values))
                 result = self.run(*args, **kwargs)
+                callbacks.succeeded(fleet, self.app, request, result)
                 self._tell_replay(fleet, Ending.REFUSED if _is_refused(result) else Ending.DONE)
                 return result
             except (Ignore, Reject, Retry, SetAside):
                 raise
             except Exception as error:  # noqa: BLE001 - every error has an answer
-                return self._answer(fleet, error, values)
+                try:
+                    return self._answer(fleet, error, values)
+                except SetAside:
+                    callbacks.failed(fleet, self.app, request)
+                    raise
 
     def _answer(self, fleet: Fleet, error: Exception, kwargs: dict[str, Any]) -> None:
         name, text = type(error).__name__, str(error) if isinstance(error, PurserError) else _brief(error)
