@@ -10,6 +10,7 @@ from tests.conftest import OdooEnv
 from tests.odoo.seeding_sales import Seeder, Values
 from tests.odoo.test_setup import Gateway
 from tests.unit.odoo_client.canned import Canned
+from tests.waiting import wait_until
 from workers.checks import Level
 from workers.setup import Site
 
@@ -180,6 +181,16 @@ def _differences(now: list[Values], before: list[Values]) -> list[str]:
     ]
 
 
+def _wait_until_told(gateway: Gateway, name: str, due: set[int]) -> None:
+    """Wait until a rule has told of these records, or of any: on a busy machine the hook comes a moment later."""
+
+    def told() -> bool:
+        heard = {id_ for rule, _, id_ in gateway.told if rule == name}
+        return bool(heard) and heard >= due
+
+    wait_until(told, within=30, what=f"the rule {name} to tell of {due or 'a record'}")
+
+
 @pytest.fixture
 def site(odoo: OdooClient) -> Iterator[Site]:
     gateway = Gateway()
@@ -200,9 +211,8 @@ def test_what_odoo_stores_is_the_same_with_and_without_our_rules(site: Site, odo
         site.tokens.told.clear()
         ids = flow(firm)
         assert _differences(stored(firm, RULE_OF[name].model, ids), without[name]) == [], name
-        assert {rule for rule, *_ in site.tokens.told} >= {name}, f"the rule {name} told nothing"
-        if name == "opportunities":
-            assert {id_ for _, _, id_ in site.tokens.told} >= set(ids[:5])
+        due = set(ids[:5]) if name == "opportunities" else set()
+        _wait_until_told(site.tokens, name, due)
     assert without["opportunities"][0]["won_status"] == "won"
 
 
