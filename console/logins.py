@@ -5,10 +5,11 @@ import hashlib
 import hmac
 import secrets
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
 
 from config.people import People, Person, Rank
+from console.attempts import Attempts
 
 Check = Callable[[str, str], Person | None]
 
@@ -37,8 +38,10 @@ def everybody(people: People) -> Check:
 class Logins:
     """Those who may come in, by what their browsers send."""
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, check: Check, names: Container[str] = (), attempts: Attempts | None = None) -> None:
         self._check = check
+        self._names = names
+        self._attempts = attempts or Attempts()
         self._key = secrets.token_bytes(32)
         self._known: dict[bytes, Person] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="logins")
@@ -48,17 +51,25 @@ class Logins:
         """Give who sent this header before and was let in."""
         return self._known.get(self._digest(header))
 
-    async def ask(self, header: str) -> Person | None:
-        """Give who sends this header; None for whoever is not to come in."""
+    def wait(self, header: str, origin: str, machine: str) -> float:
+        """Return the seconds for which whoever sends this header must wait, for too many passwords were wrong."""
+        login = _read(header)
+        return 0.0 if login is None else self._attempts.wait(self._counted(login[0]), origin, machine)
+
+    async def ask(self, header: str, origin: str = "", machine: str = "") -> Person | None:
+        """Give who sends this header from `origin`; None for whoever is not to come in."""
         login = _read(header)
         if login is None or self._waiting >= MOST_WAITING:
             return None
+        counted = (self._counted(login[0]), origin, machine)
+        self._attempts.begin(*counted)
         self._waiting += 1
         try:
             person = await asyncio.get_running_loop().run_in_executor(self._thread, self._check, *login)
         finally:
             self._waiting -= 1
         if person is not None:
+            self._attempts.succeed(*counted)
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[self._digest(header)] = person
@@ -67,6 +78,10 @@ class Logins:
     def close(self) -> None:
         """Let the thread go."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _counted(self, name: str) -> str:
+        """Names that nobody has count as one, so that they neither fill the memory nor hide a guess."""
+        return name if name in self._names else ""
 
     def _digest(self, header: str) -> bytes:
         return hmac.digest(self._key, header.encode("utf-8", "surrogatepass"), hashlib.sha256)

@@ -7,6 +7,7 @@ from typing import Any
 
 import celery
 from celery import signals
+from kombu.entity import Exchange, Queue
 from pydantic import ValidationError
 
 from config.logs import setup_logs
@@ -70,6 +71,8 @@ def _install_broker(app: celery.Celery, settings: Settings) -> None:
 
 
 def _conf(settings: Settings) -> dict[str, Any]:
+    make_queue: Any = Queue
+    make_exchange: Any = Exchange
     return {
         "broker_url": rabbit.driver_url(settings.broker),
         "broker_connection_retry_on_startup": True,
@@ -82,7 +85,7 @@ def _conf(settings: Settings) -> dict[str, Any]:
             "priority_steps": list(PRIORITY_STEPS),
             **({"master_name": settings.sentinel_master} if settings.sentinel_master else {}),
         },
-        "task_queues": {name: {"exchange": "purser", "routing_key": name} for name in QUEUES},
+        "task_queues": [make_queue(name, make_exchange("purser"), routing_key=name) for name in QUEUES],
         "task_default_queue": "scans",
         "task_create_missing_queues": False,
         "task_routes": {task: {"queue": queue} for task, queue in ROUTES.items()},

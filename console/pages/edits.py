@@ -131,7 +131,7 @@ class EditPage(PageHandler):
 
     def _expects(self) -> int:
         given = self.word("expects")
-        if not given.isdecimal():
+        if not given.isdecimal() or len(given) > 9:
             raise Mistake("expects: say how many edits you saw")
         return int(given)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import re
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, ClassVar, ParamSpec, TypeVar
@@ -36,6 +37,7 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+_PLACE = re.compile(r"-?[0-9]{1,20}:.{0,1000}", re.DOTALL)
 _SAID = "purser_said"
 _LONGEST_SAID = 500
 """A browser keeps no cookie of more than about 4,000 bytes."""
@@ -66,6 +68,9 @@ class PageHandler(BaseHandler):
         """Refuse what this person may not do before anything is read."""
         if self.request.method not in ("GET", "HEAD") and not self.person.may(self.needs):
             raise HTTPError(403, reason=f"{self.person.name} may not do this: it takes an {self.needs}")
+        after = self.word("after")
+        if after and not _PLACE.fullmatch(after):
+            raise Mistake("`after` is no place in a list: open the list anew")
 
     def check_xsrf_cookie(self) -> None:
         """Flower looks where a request comes from; ours also carry the token of the page they were made on."""

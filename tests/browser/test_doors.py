@@ -1,7 +1,10 @@
 """No address answers without a login, nobody does more than their role, and no other site acts in their name."""
 
+import hashlib
+import itertools
 import re
 import socket
+from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +27,12 @@ def addresses() -> list[str]:
     patterns = [one.regex.pattern for one in OURS]
     patterns += [one.regex.pattern if hasattr(one, "regex") else one[0] for one in flowers]
     return [*(re.sub(r"\(\.[+*]\)|/\?|\$$", "x", one).rstrip("$") for one in patterns if one != ".*"), "/nowhere"]
+
+
+def is_not_served(path: str) -> bool:
+    """Return whether an address of Flower's is left out: it would publish any task with any arguments."""
+    tasks = ("apply", "async-apply", "send-task", "abort")
+    return path.startswith((*(f"/api/task/{one}/" for one in tasks), "/api/worker/queue/add-consumer/"))
 
 
 def acting() -> list[str]:
@@ -110,7 +119,7 @@ def test_a_viewer_changes_nothing_anywhere(visit: httpx.Client, site: Flower, se
     }
     for path in addresses():
         answer = visit.post(path, data=told, auth=site.login("vera"))
-        assert answer.status_code == 403, path
+        assert answer.status_code == (404 if is_not_served(path) else 403), path
     assert (seeded.letters.count(), seeded.refusals.count(), seeded.delayed.count()) == (49, 2, 7)
 
 
@@ -199,3 +208,110 @@ def test_a_ledger_that_is_slow_freezes_no_other_page(environ: dict[str, str], mu
             assert httpx.get(f"{site.url}/static/css/flower.css", auth=login, timeout=30).status_code == 200
         assert not any(one.done() for one in waiting)
         assert [one.result().status_code for one in waiting] == [503, 503]
+
+
+def test_nobody_sends_a_task_through_flower(visit: httpx.Client, site: Flower) -> None:
+    paths = [path for path in addresses() if is_not_served(path)]
+    assert len(paths) == 5
+    for name in ("vera", "otto", "anna"):
+        for path in paths:
+            answer = visit.post(path, json={"kwargs": {"control": "x"}}, auth=site.login(name))
+            assert answer.status_code == 404, (name, path)
+
+
+def test_every_answer_says_what_a_browser_may_do_with_it(visit: httpx.Client, site: Flower) -> None:
+    for path in (*addresses(), "/static/js/flower.js", "/static/none", "/purser/static/none", "/dead?after=x"):
+        for login in (None, site.login("vera")):
+            answer = visit.get(path, auth=login)
+            headers = answer.headers
+            assert "default-src 'none'" in headers["content-security-policy"], path
+            assert "frame-ancestors 'none'" in headers["content-security-policy"], path
+            assert (headers["x-frame-options"], headers["referrer-policy"]) == ("DENY", "same-origin"), path
+            assert headers["x-content-type-options"] == "nosniff", path
+            assert headers["cache-control"] == "no-store" or "static" in path, path
+
+
+def test_the_script_within_flowers_page_is_the_one_that_is_allowed(visit: httpx.Client, site: Flower) -> None:
+    for path in ("/", "/tasks", "/broker", "/workers"):
+        answer = visit.get(path, auth=site.login("vera"))
+        assert answer.status_code == 200, path
+        for script in re.findall(r"<script(?! src=)[^>]*>(.*?)</script>", answer.text, re.DOTALL):
+            digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+            assert f"'sha256-{digest}'" in answer.headers["content-security-policy"], path
+
+
+JUNK = (
+    "x",
+    "\x00",
+    "-",
+    "9" * 5000,
+    "1e999",
+    ":",
+    "9" * 400 + ":x",
+    "--5:x",
+    "²",
+    "\ud7ff'\"<>",
+    "../..",
+    "%",
+    "{}",
+    "1:\x00",
+)
+
+
+WORDS = (
+    *("after", "from", "id", "key", "since", "until", "state", "kind", "control", "owner", "fate", "limit", "offset"),
+    *("start", "length", "order[0][column]", "refresh", "json", "sort_by", "received_start", "search", "back"),
+)
+
+
+def test_junk_in_an_address_is_no_fault_of_the_page(visit: httpx.Client, site: Flower, seeded: Ledger) -> None:
+    pages = [
+        "/dead/letters",
+        "/dead/replays",
+        "/dead/plan",
+        "/cases",
+        "/runs",
+        "/refusals",
+        "/delayed",
+        "/dead/letter",
+    ]
+    pages += ["/tasks/datatable", "/api/tasks", "/api/workers", "/worker/x"]
+    failed = {}
+    junk = itertools.cycle(JUNK)
+    for path in pages:
+        for told in [{name: next(junk)} for name in WORDS]:
+            answer = visit.get(path, params={"draw": "1", **told}, auth=site.login("vera"))
+            if answer.status_code >= 500:
+                failed[path, str(told)[:40]] = answer.status_code
+    assert failed == {}
+
+
+def test_guessing_is_slow_and_keeps_nobody_out_who_is_in(visit: httpx.Client, site: Flower) -> None:
+    assert visit.get("/dead", auth=site.login("emil")).status_code == 200
+    codes = [visit.get("/dead", auth=("emil", f"guess {n}")).status_code for n in range(12)]
+    assert codes[:5] == [401] * 5
+    assert codes[-1] == 429
+    refused = visit.get("/dead", auth=("emil", "guess"))
+    assert 0 < int(refused.headers["retry-after"]) <= 30
+    assert visit.get("/dead", auth=site.login("emil")).status_code == 200
+    elsewhere = {"X-Forwarded-For": "203.0.113.7"}
+    assert visit.get("/dead", auth=("emil", "guess"), headers=elsewhere).status_code == 401
+
+
+def test_the_pages_stand_under_a_path(environ: dict[str, str], tmp_path: Path) -> None:
+    with flower(environ, tmp_path, "--url-prefix", "ops/flower") as under:
+        assert under.url.endswith("/ops/flower")
+        root = under.url.removesuffix("/ops/flower")
+        with httpx.Client(timeout=20, auth=under.login("anna")) as visit:
+            seen: set[str] = set()
+            for base in (under.url, root):  # a proxy leaves the path, or takes it off
+                for path in ("/", "/dead", "/cases", "/tasks", "/dead/letters"):
+                    answer = visit.get(f"{base}{path}")
+                    assert answer.status_code == 200, (base, path)
+                    if path in ("/", "/tasks"):
+                        assert re.search('value="/?ops/flower" id="url_prefix"', answer.text), path
+                    seen |= set(re.findall(r"""(?:href|src|action)=["'](/[^"']*)""", answer.text))
+            assert [link for link in seen if not link.startswith("/ops/flower/")] == []
+            assert len(seen) > 10
+            for link in seen:
+                assert visit.get(f"{root}{link}".replace("&amp;", "&")).status_code in (200, 400, 405), link

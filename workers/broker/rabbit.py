@@ -80,10 +80,7 @@ def settings_for(settings: Settings) -> dict[str, Any]:
             "client_properties": {"connection_name": "purser"},
         },
         "broker_channel_error_retry": True,
-        "task_queues": {
-            name: {"exchange": "purser", "routing_key": name, "queue_arguments": dict(WORK_ARGUMENTS)}
-            for name in QUEUES
-        },
+        "task_queues": work_queues(),
         "task_default_queue_type": "quorum",
         "worker_detect_quorum_queues": True,
         # Its messages went to others with the connection: what still runs here would run twice at a time.
