@@ -198,8 +198,8 @@ def test_flower_shows_nothing_without_the_login(redis_url: str, tmp_path: Path) 
         assert url.startswith("http://127.0.0.1:")
         for page in (*PAGES, "/login", "/nowhere"):
             assert status(url + page) == 401, page
-            for wrong in ("ops:pa:ss", "purser:pa:ss wörd", ":", ""):
-                assert status(url + page, wrong) in (401, 429), page
+        for wrong in ("ops:pa:ss", "purser:pa:ss wörd", ":", ""):  # more guesses would have to wait
+            assert status(f"{url}/metrics", wrong) == 401
         for page in PAGES:
             assert status(url + page, "ops:pa:ss wörd") == 200, page
         assert status(url + "/nowhere", "ops:pa:ss wörd") == 404
