@@ -157,7 +157,7 @@ def clean(words: str) -> str:
 
 def money(amount: Any) -> str:
     """Give an amount with its currency."""
-    return "-" if amount is None else f"{amount.amount:,.2f} {amount.currency}"
+    return "-" if amount is None else str(amount)
 
 
 def _print(grid: Table) -> None:

@@ -1,6 +1,6 @@
 """A firm's values are checked before anything starts with them, and shown as they count."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,8 @@ from config.policies import ControlPolicy, Policies
 from console import context
 from console.output import FOUND, AsJson, as_json, facts, leave, say, table, text
 from purser.errors import Mistake
+from purser.limits import MoneyLimit
+from purser.model import Money
 from purser.words import did_you_mean
 
 group = typer.Typer(help="The firm's own values.", no_args_is_help=True)
@@ -48,8 +50,27 @@ def check(file: File = None, json: AsJson = False) -> None:
     for one in policies.subscriptions.values():
         if one.to.startswith("http:") and not one.allow_private:
             say(f"subscription `{one.name}`: over http anybody on the way can read what is sent: use https")
+    for line in _limits(policies):
+        text(line)
     for role in unstaffed:
         say(f"role `{role}` is on a ladder and nobody fills it: name Odoo logins under `roles: {role}:`")
+
+
+def _limits(policies: Policies) -> Iterator[str]:
+    """Yield for each limit on money in which currencies it is known."""
+    declared = [(rule.control.name, rule.control.tunables, rule.tunables) for rule in policies.controls.values()]
+    declared += [
+        (one.automation.name, one.automation.tunables, one.tunables) for one in policies.automations.values()
+    ]
+    for name, tunables, values in declared:
+        for tunable in (key for key, one in tunables.items() if one.type == MoneyLimit):
+            limit = values[tunable]
+            known = (
+                ", ".join(str(Money(amount, currency)) for currency, amount in sorted(limit.items()))
+                if isinstance(limit, Mapping)
+                else f"{limit:,f} in the currency of the firm's books"
+            )
+            yield f"`{name}`: {tunable} is {known}; in any other currency the strict side is taken"
 
 
 def _unsigned(policies: Policies) -> Iterator[str]:

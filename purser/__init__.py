@@ -4,6 +4,7 @@ from purser.cadence import Cadence, Daily, Every, daily, hours, minutes, parse_c
 from purser.catalogue import Catalogue
 from purser.changes import Call, Change, Close, Ensure, Key, Link, Note, Perform, Update, XmlId, activity
 from purser.declare import Automation, Control, News, automation, control
+from purser.limits import MoneyLimit, is_above, limit_in, reaches
 from purser.model import Exempt, Finding, Kept, Money, Period, Ref, Severity, Verdict
 from purser.reads import (
     IF_KNOWN,
@@ -46,6 +47,7 @@ __all__ = [
     "Link",
     "Moment",
     "Money",
+    "MoneyLimit",
     "Named",
     "News",
     "Note",
@@ -67,8 +69,11 @@ __all__ = [
     "control",
     "daily",
     "hours",
+    "is_above",
+    "limit_in",
     "minutes",
     "parse_cadence",
+    "reaches",
     "total",
     "watch",
 ]

@@ -5,7 +5,7 @@ import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 
 class Severity(enum.StrEnum):
@@ -43,12 +43,36 @@ class Ref:
 _MODEL = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 
 
+_DECIMALS: Mapping[str, int] = {
+    **dict.fromkeys(("BIF", "BYR", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX"), 0),
+    **dict.fromkeys(("UYI", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+    **dict.fromkeys(("CLF", "UYW"), 4),
+}
+"""Source: ISO 4217, list one. Every other currency has two decimals."""
+
+
+def decimals_of(currency: str) -> int:
+    """Return how many decimals amounts in a currency (ISO 4217 code) have."""
+    return _DECIMALS.get(currency, 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Money:
     """An amount in the currency it was agreed in (ISO 4217 code as Odoo names it)."""
 
     amount: Decimal
     currency: str
+
+    def __str__(self) -> str:
+        """Return the amount with all decimals of its currency, and the currency: `1,234.500 KWD`."""
+        return f"{self.amount:,.{decimals_of(self.currency)}f} {self.currency}"
+
+    @classmethod
+    def rounded(cls, amount: Decimal, currency: str) -> "Money":
+        """Return an amount rounded half up to the decimals of its currency, as an invoice has it."""
+        unit = Decimal(1).scaleb(-decimals_of(currency))
+        return cls(amount.quantize(unit, ROUND_HALF_UP), currency)
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -291,7 +291,7 @@ def _body(house: House, finding: Finding) -> str:
     if finding.hours_at_risk:
         lines.append(f"Hours at risk: {finding.hours_at_risk:,.2f}")
     if finding.money_at_risk is not None:
-        lines.append(f"Money at risk: {finding.money_at_risk.amount:,.2f} {finding.money_at_risk.currency}")
+        lines.append(f"Money at risk: {finding.money_at_risk}")
     lines.append("This activity closes by itself once the rule is kept; marking it done does not.")
     escape: Callable[[str], str] = html.escape
     return "".join(f"<p>{escape(line)}</p>" for line in lines)

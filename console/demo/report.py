@@ -13,6 +13,7 @@ from rich.text import Text
 from console.demo.stage import Stage
 from console.demo.story import Claim, Step
 from console.output import clean, shown
+from purser.model import Money
 
 _LONG = frozenset({"asked", "controls", "differences"})
 
@@ -154,4 +155,4 @@ def _hours(hours: Decimal) -> str:
 
 
 def _amounts(money: Mapping[str, Decimal]) -> str:
-    return " + ".join(f"{amount:,.2f} {currency}" for currency, amount in money.items()) or "-"
+    return " + ".join(str(Money(amount, currency)) for currency, amount in money.items()) or "-"

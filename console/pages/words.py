@@ -75,7 +75,7 @@ def both(moment: dt.datetime | None, now: dt.datetime) -> Markup:
 
 def money(amount: Money | None) -> Markup:
     """Show an amount with its currency. HTML."""
-    return NONE if amount is None else xhtml_escape(f"{amount.amount:,.2f} {amount.currency}")
+    return NONE if amount is None else xhtml_escape(str(amount))
 
 
 def monies(amounts: Iterable[Money]) -> Markup:

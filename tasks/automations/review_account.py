@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from events.billing import PaymentMissed, PaymentReceived
-from purser import Change, Snapshot, activity, automation
+from purser import Change, Money, Snapshot, activity, automation
 from purser.errors import Refusal
 from purser.names import Login
 from purser.todos import close_todos
@@ -60,7 +60,7 @@ def review_account(
     if desk is None:
         raise Refusal(f"{invoice.ref} is not paid, and it has no customer: mend that in Odoo, then try again")
     named = f"{invoice.name} of {invoice.partner_id.name}" if invoice.partner_id else f"{invoice.name}"
-    owed = f"{invoice.amount_residual:,.2f} {invoice.currency_id.name} of {named} were due on {due}."
+    owed = f"{Money(invoice.amount_residual, invoice.currency_id.name)} of {named} were due on {due}."
     yield activity(
         key=f"invoice/{invoice.id}/missed/{level}",
         on=desk,

@@ -146,7 +146,7 @@ def _plain(hours: Decimal) -> str:
 
 def _worth(snapshot: Snapshot, employee: Employee, hours: Decimal, rate: Decimal | None) -> Money | None:
     company = snapshot.get(Company, employee.company_id)
-    return Money((hours * rate).quantize(CENT), company.currency.name) if rate and company else None
+    return Money.rounded(hours * rate, company.currency.name) if rate and company else None
 
 
 def _cost(snapshot: Snapshot, employee: Employee) -> Decimal | None:

@@ -4,7 +4,8 @@
 quotation with a last day of validity from that day, a submitted expense from its last change (Odoo keeps no day of
 submission). What waits on purpose is left alone: what posts itself, and a quotation that is still valid. A document
 that was posted before and reset to draft says so: its number may be out of the house already.
-Amounts are as the document shows them, in its own currency, taxes included.
+Amounts are as the document shows them, in its own currency, taxes included. One that reaches `large_amount` is one
+step more severe; in a currency for which the policy names no limit, any amount is.
 """
 
 import datetime as dt
@@ -12,9 +13,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from purser import Exempt, Finding, Kept, Moment, Money, Named, Ref, Severity, Snapshot, Verdict, control, daily
+from purser import (
+    Exempt,
+    Finding,
+    Kept,
+    Moment,
+    Money,
+    MoneyLimit,
+    Named,
+    Ref,
+    Severity,
+    Snapshot,
+    Verdict,
+    control,
+    daily,
+    limit_in,
+    reaches,
+)
 from tasks.rows.accounting import CUSTOMER, DraftMove, OrderOfDraft
 from tasks.rows.askable import Askable
+from tasks.rows.companies import OwnCompany, own_currency
 from tasks.rows.expenses import ExpenseEmployee, WaitingExpense
 from tasks.rows.purchases import DraftPurchase
 from tasks.rows.sales import Quotation
@@ -30,7 +48,7 @@ _KIND = {
 @control(
     "stale-drafts",
     title="Stale draft",
-    reads=(DraftMove, OrderOfDraft, Quotation, WaitingExpense, ExpenseEmployee, DraftPurchase, Askable),
+    reads=(DraftMove, OrderOfDraft, Quotation, WaitingExpense, ExpenseEmployee, DraftPurchase, OwnCompany, Askable),
     every=daily("06:30"),
     severity=Severity.MEDIUM,
     owner="billing",
@@ -46,7 +64,7 @@ def stale_drafts(
     expense_days: int = 10,
     submitted_expense_days: int = 5,
     purchase_days: int = 14,
-    large_amount: Decimal = Decimal(10_000),
+    large_amount: MoneyLimit = Decimal(10_000),
 ) -> Iterator[Verdict]:
     """A draft is finished or thrown away in time: invoices, bills, quotations, expenses and purchases."""
     today = snapshot.today
@@ -86,14 +104,15 @@ _Judged = Iterator[_Waiting | Kept | Exempt]
 _WORSE = {Severity.LOW: Severity.MEDIUM, Severity.MEDIUM: Severity.HIGH}
 
 
-def _finding(waiting: _Waiting, snapshot: Snapshot, large_amount: Decimal) -> Finding:
-    amount, currency = waiting.money.amount, waiting.money.currency
-    severity = waiting.severity if amount < large_amount else _WORSE.get(waiting.severity, waiting.severity)
+def _finding(waiting: _Waiting, snapshot: Snapshot, large_amount: MoneyLimit) -> Finding:
+    limit = limit_in(large_amount, waiting.money.currency, own_currency(snapshot))
+    is_large = reaches(waiting.money, limit)
+    severity = _WORSE.get(waiting.severity, waiting.severity) if is_large else waiting.severity
     asks = [(audience, user.id) for audience, id_ in waiting.candidates if (user := snapshot.get(Askable, id_))][:1]
     return Finding(
         subject=waiting.subject,
         subject_name=waiting.name,
-        summary=f"{waiting.what} of {amount:,} {currency} waits since {waiting.since}{waiting.remark}",
+        summary=f"{waiting.what} of {waiting.money} waits since {waiting.since}{waiting.remark}",
         since=waiting.since,
         severity=severity,
         owner=asks[0][1] if asks else None,
@@ -237,7 +256,7 @@ def _day(snapshot: Snapshot, moment: Moment) -> dt.date:
 
 
 def _money(amount: Decimal, currency: Named) -> Money:
-    return Money(amount.quantize(Decimal("0.01")), currency.name)
+    return Money.rounded(amount, currency.name)
 
 
 def _named(name: str | None, kind: str, number: int, partner: Named | None) -> str:

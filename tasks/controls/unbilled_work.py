@@ -4,16 +4,33 @@ What counts is what no invoice holds yet, not even a draft: a draft that waits i
 day of the oldest unit: its timesheet entry, the day its milestone was reached, the day of its expense; where Odoo
 keeps no such day (quantities entered by hand, lines billed in advance) the day the order was confirmed, or the line
 added if that was later. Amounts are untaxed, in the order's currency, at the order line's price and discount.
+
+An order is judged as a whole, as its next invoice would hold it: posted down payments and credits that are due on
+other lines are deducted from what is delivered. Where nothing is left to charge, such as free work, the rule is kept.
 """
 
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
-from purser import Exempt, Finding, Kept, Moment, Money, Severity, Snapshot, Verdict, control, daily
+from purser import (
+    Exempt,
+    Finding,
+    Kept,
+    Moment,
+    Money,
+    MoneyLimit,
+    Severity,
+    Snapshot,
+    Verdict,
+    control,
+    daily,
+    limit_in,
+)
 from tasks.rows.askable import Askable
+from tasks.rows.companies import OwnCompany, own_currency
 from tasks.rows.expenses import ReinvoicedExpense
 from tasks.rows.sales import (
     CONFIRMED,
@@ -25,7 +42,8 @@ from tasks.rows.sales import (
     WorkingTime,
 )
 
-CENT = Decimal("0.01")
+MINUTE = Decimal("0.01")
+"""Hours are shown with two decimals."""
 LEAST = Decimal("0.00001")
 """Quantities travel as floats: anything smaller is noise."""
 
@@ -33,49 +51,52 @@ LEAST = Decimal("0.00001")
 @control(
     "unbilled-work",
     title="Unbilled work",
-    reads=(LineToBill, BilledOrder, UnbilledTime, ReachedMilestone, ReinvoicedExpense, Unit, Askable),
+    reads=(LineToBill, BilledOrder, UnbilledTime, ReachedMilestone, ReinvoicedExpense, Unit, OwnCompany, Askable),
     every=daily("06:15"),
     severity=Severity.HIGH,
     owner="billing",
     asks=("salesperson",),
 )
 def unbilled_work(
-    snapshot: Snapshot, *, grace_days: int = 5, min_amount: Decimal = Decimal(0), approved_only: bool = True
+    snapshot: Snapshot, *, grace_days: int = 5, min_amount: MoneyLimit = Decimal(0), approved_only: bool = True
 ) -> Iterator[Verdict]:
     """Approved billable work reaches an invoice within the grace period."""
     deadline = snapshot.today - dt.timedelta(days=grace_days)
     seen = {line.order_id for line in snapshot.rows(LineToBill)}
     open_work, to_come = _open_work(snapshot, approved_only), _expenses_to_come(snapshot)
     for order in snapshot.rows(BilledOrder):
-        work = open_work.get(order.id, ())
+        work, money = open_work.get(order.id, ()), _charge(order, open_work.get(order.id, ()))
+        least = limit_in(min_amount, order.currency_id.name, own_currency(snapshot))
         if order.state not in CONFIRMED:
             yield Exempt(order.ref, "the order was cancelled" if order.state == "cancel" else "it is not confirmed")
         elif not work and order.invoice_status == "to invoice" and order.id not in seen:
             continue  # The order knows of lines that we may not see: nothing was examined.
-        elif not work or _amount(work) < 0 or _since(work) >= deadline:
+        elif money.amount <= 0 or _since(work) >= deadline:
             yield Kept(order.ref)
-        elif _amount(work) < min_amount:
-            yield Exempt(order.ref, f"less than {min_amount} is left to bill")
+        elif least is not None and money.amount < least:
+            yield Exempt(order.ref, f"less than {Money(least, money.currency)} is left to bill")
         else:
             yield _finding(order, work, snapshot, to_come.get(order.id, {}))
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """What one order line holds for the next invoice."""
+    """What one order line holds for the next invoice: work, or what is deducted from it."""
 
     amount: Decimal
     hours: Decimal
     since: dt.date
     delivered: bool
     """Done, rather than due in advance."""
+    deducted: bool = False
+    """A down payment, or a credit that is due."""
 
 
 def _finding(
     order: BilledOrder, work: Sequence[_Piece], snapshot: Snapshot, to_come: Mapping[str, Decimal]
 ) -> Finding:
     salesperson = snapshot.get(Askable, order.user_id)
-    hours = sum((piece.hours for piece in work), Decimal(0)).quantize(CENT)
+    hours = sum((piece.hours for piece in work), Decimal(0)).quantize(MINUTE)
     return Finding(
         subject=order.ref,
         subject_name=f"{order.name}, {order.partner_id.name}" if order.partner_id else order.name,
@@ -85,18 +106,22 @@ def _finding(
         asks={"salesperson": salesperson.id} if salesperson else {},
         desk=order.ref,
         hours_at_risk=hours,
-        money_at_risk=Money(_amount(work), order.currency_id.name),
+        money_at_risk=_charge(order, work),
     )
 
 
 def _summary(order: BilledOrder, work: Sequence[_Piece], hours: Decimal, to_come: Mapping[str, Decimal]) -> str:
     """Say it as in: 24 h and 3,600.00 EUR delivered and not invoiced, oldest since 2026-10-02."""
-    amount = f"{_amount(work):,} {order.currency_id.name}"
+    amount = f"{_charge(order, work)}"
     what = f"{hours.normalize():f} h and {amount}" if hours else amount
-    ways = " or ".join(sorted({"delivered" if piece.delivered else "due in advance" for piece in work}))
-    expenses = " and ".join(f"{sum_:,.2f} {currency}" for currency, sum_ in sorted(to_come.items()))
+    ways = " or ".join(
+        sorted({"delivered" if piece.delivered else "due in advance" for piece in work if not piece.deducted})
+    )
+    less = sum((piece.amount for piece in work if piece.deducted), Decimal(0))
+    deducted = f"; {Money(-less, order.currency_id.name)} of down payments or credits is deducted" if less else ""
+    expenses = " and ".join(str(Money(sum_, currency)) for currency, sum_ in sorted(to_come.items()))
     more = f"; approved expenses of {expenses} are not on the order yet" if expenses else ""
-    return f"{what} {ways} and not invoiced, oldest since {_since(work)}{more}"
+    return f"{what} {ways} and not invoiced, oldest since {_since(work)}{deducted}{more}"
 
 
 def _expenses_to_come(snapshot: Snapshot) -> Mapping[int, Mapping[str, Decimal]]:
@@ -108,20 +133,21 @@ def _expenses_to_come(snapshot: Snapshot) -> Mapping[int, Mapping[str, Decimal]]
     return sums
 
 
-def _amount(work: Sequence[_Piece]) -> Decimal:
-    return sum((piece.amount for piece in work), Decimal(0)).quantize(CENT)
+def _charge(order: BilledOrder, work: Sequence[_Piece]) -> Money:
+    """Return what the next invoice of the order would charge."""
+    return Money.rounded(sum((piece.amount for piece in work), Decimal(0)), order.currency_id.name)
 
 
 def _since(work: Sequence[_Piece]) -> dt.date:
-    """Give the day of the oldest piece that brings money: a rebate waits from the start and makes nothing older."""
-    return min(piece.since for piece in [p for p in work if p.amount > 0] or work)
+    """Return the day of the oldest piece that brings money: a rebate waits from the start and makes nothing older."""
+    return min(piece.since for piece in [p for p in work if p.amount > 0 and not p.deducted] or work)
 
 
 # ------------------------------------------------------------------------- what is open, and since when --
 
 
 def _open_work(snapshot: Snapshot, approved_only: bool) -> Mapping[int, list[_Piece]]:
-    """Give the open pieces of each order. A credit due is no work to bill, and hides none."""
+    """Return the open pieces of each order: work, and what is deducted from it."""
     time = _by_line(snapshot.rows(UnbilledTime))
     clock = WorkingTime(snapshot.rows(Unit))
     ages = _Ages(snapshot)
@@ -129,7 +155,16 @@ def _open_work(snapshot: Snapshot, approved_only: bool) -> Mapping[int, list[_Pi
     for line in snapshot.rows(LineToBill):
         entries = time.get(line.id, ())
         hours_each = _hours_each(line, entries, clock)
-        quantity = 0 if line.is_downpayment else _open_quantity(line)
+        currency = order.currency_id.name if (order := snapshot.get(BilledOrder, line.order_id)) else ""
+        quantity = _open_quantity(line)
+        if line.is_downpayment or quantity <= -LEAST:
+            amount = min(_deduction(line, quantity), Decimal(0)) if line.is_downpayment else quantity * line.price
+            if amount:
+                money = Money.rounded(amount, currency)
+                found[line.order_id].append(
+                    _Piece(money.amount, Decimal(0), ages.since(line, entries), delivered=False, deducted=True)
+                )
+            continue
         if approved_only and any(not entry.is_approved for entry in entries):
             entries = [entry for entry in entries if entry.is_approved]
             quantity = min(quantity, _approved_quantity(entries, hours_each, clock))
@@ -137,13 +172,18 @@ def _open_work(snapshot: Snapshot, approved_only: bool) -> Mapping[int, list[_Pi
             continue
         delivered = max(min(quantity, line.qty_delivered - line.qty_invoiced), Decimal(0))
         piece = _Piece(
-            amount=(quantity * line.price).quantize(CENT, ROUND_HALF_UP),
+            amount=Money.rounded(quantity * line.price, currency).amount,
             hours=delivered * (hours_each or Decimal(0)),
             since=ages.since(line, entries),
             delivered=quantity - delivered < LEAST,
         )
         found[line.order_id].append(piece)
     return found
+
+
+def _deduction(line: LineToBill, quantity: Decimal) -> Decimal:
+    """Return what a down payment takes off the next invoice. Odoo's own sum knows prices with tax inside."""
+    return line.untaxed_amount_to_invoice or quantity * line.price
 
 
 def _open_quantity(line: LineToBill) -> Decimal:

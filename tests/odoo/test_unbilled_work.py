@@ -205,7 +205,7 @@ def test_a_credit_due_is_no_work_to_bill(odoo: OdooClient, firm: Seeder) -> None
     assert verdict(odoo, firm, order, watched=True) == Kept(Ref("sale.order", order))
 
 
-def test_a_down_payment_is_no_work(odoo: OdooClient, firm: Seeder) -> None:
+def test_a_down_payment_covers_work_up_to_its_amount(odoo: OdooClient, firm: Seeder) -> None:
     order = firm.order({"product_id": firm.product("delivery"), "product_uom_qty": 40, "price_unit": 150})
     draft = firm.draft_invoice(order, advance_payment_method="fixed", fixed_amount=600)
     assert verdict(odoo, firm, order, watched=True) == Kept(Ref("sale.order", order))
@@ -214,7 +214,10 @@ def test_a_down_payment_is_no_work(odoo: OdooClient, firm: Seeder) -> None:
     assert verdict(odoo, firm, order, watched=True) == Kept(Ref("sale.order", order))
 
     firm.log(firm.lines(order)[0], "2026-10-02", 1)
-    assert worth(finding(odoo, firm, order)) == (1, 150, dt.date(2026, 10, 2))
+    assert verdict(odoo, firm, order, watched=True) == Kept(Ref("sale.order", order))
+
+    firm.log(firm.lines(order)[0], "2026-10-05", 5)
+    assert worth(finding(odoo, firm, order)) == (6, 300, dt.date(2026, 10, 2))
 
 
 def test_an_approved_expense_is_mentioned_and_counts_once_it_is_posted(odoo: OdooClient, firm: Seeder) -> None:

@@ -13,6 +13,7 @@ from purser.testing import Judgement, judge, snapshot
 from tasks.controls.stale_drafts import stale_drafts
 from tasks.rows.accounting import DraftMove, OrderOfDraft
 from tasks.rows.askable import Askable
+from tasks.rows.companies import OwnCompany
 from tasks.rows.expenses import ExpenseEmployee, WaitingExpense
 from tasks.rows.purchases import DraftPurchase
 from tasks.rows.sales import Quotation
@@ -20,6 +21,7 @@ from tasks.rows.sales import Quotation
 AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
 SELLER, AUTHOR, WORKER, BOSS, BUYER, GONE = 3, 4, 5, 6, 7, 8
 PEOPLE = tuple(Askable(id=one) for one in (SELLER, AUTHOR, WORKER, BOSS, BUYER))
+FIRM = OwnCompany.model_validate({"id": 1, "currency_id": [1, "EUR"]})
 COMMON = {"currency_id": [1, "EUR"], "partner_id": [9, "Azure"], "create_date": "2026-10-02 08:00:00"}
 
 
@@ -56,7 +58,8 @@ def purchase(**values: Any) -> DraftPurchase:
 
 
 def judged(*rows: Any, as_of: dt.datetime = AS_OF, **tunables: Any) -> Judgement:
-    return judge(stale_drafts, snapshot(as_of, *rows, *PEOPLE, reads=stale_drafts.reads), **tunables)
+    firm = () if any(isinstance(row, OwnCompany) for row in rows) else (FIRM,)
+    return judge(stale_drafts, snapshot(as_of, *rows, *firm, *PEOPLE, reads=stale_drafts.reads), **tunables)
 
 
 def only(*rows: Any, **tunables: Any) -> Finding:
@@ -212,8 +215,51 @@ def test_a_large_amount_makes_it_worse(row: Row, small: Severity, large: Severit
     assert only(row, large_amount=amount.amount).severity is large
 
 
+@pytest.mark.parametrize(
+    ("amount", "currency", "large_amount", "severity"),
+    [
+        pytest.param(9_999, "EUR", Decimal(10_000), Severity.MEDIUM, id="below the firm's limit"),
+        pytest.param(10_000, "EUR", Decimal(10_000), Severity.HIGH, id="at the firm's limit"),
+        pytest.param(1, "KWD", Decimal(10_000), Severity.HIGH, id="a bare number says nothing of another currency"),
+        pytest.param(
+            999_999, "JPY", {"EUR": Decimal(10_000), "JPY": Decimal(1_000_000)}, Severity.MEDIUM, id="named"
+        ),
+        pytest.param(1_000_000, "JPY", {"JPY": Decimal(1_000_000)}, Severity.HIGH, id="at the named limit"),
+        pytest.param(1, "EUR", {"JPY": Decimal(1_000_000)}, Severity.HIGH, id="only another one is named"),
+        pytest.param(0, "KWD", {"EUR": Decimal(10_000)}, Severity.MEDIUM, id="nothing is never large"),
+        pytest.param(0, "EUR", Decimal(0), Severity.MEDIUM, id="zero is not more than zero"),
+        pytest.param(1, "EUR", Decimal(0), Severity.HIGH, id="a limit of zero means more than nothing"),
+    ],
+)
+def test_a_limit_counts_in_the_currency_it_is_meant_in(
+    amount: int, currency: str, large_amount: Any, severity: Severity
+) -> None:
+    found = only(move(amount_total=amount, currency_id=[2, currency]), large_amount=large_amount)
+    assert found.severity is severity
+
+
+def test_a_firm_whose_companies_keep_books_in_several_currencies_must_name_them() -> None:
+    other = OwnCompany.model_validate({"id": 2, "currency_id": [2, "KWD"]})
+    assert only(move(), FIRM, other).severity is Severity.HIGH
+    assert only(move(), FIRM, other, large_amount={"EUR": Decimal(10_000)}).severity is Severity.MEDIUM
+
+
+@pytest.mark.parametrize(
+    ("currency", "given", "amount", "text"),
+    [
+        ("KWD", 1.2345, "1.235", "1.235 KWD"),
+        ("JPY", 10_000.0, "10000", "10,000 JPY"),
+        ("EUR", 1.005, "1.01", "1.01 EUR"),
+    ],
+)
+def test_amounts_have_the_decimals_of_their_currency(currency: str, given: float, amount: str, text: str) -> None:
+    found = only(move(amount_total=given, currency_id=[2, currency]))
+    assert found.money_at_risk == Money(Decimal(amount), currency)
+    assert f" of {text} waits" in found.summary
+
+
 def test_a_database_without_purchases_and_expenses_still_gets_the_rest() -> None:
-    of = snapshot(AS_OF, move(), *PEOPLE, reads=[OrderOfDraft])
+    of = snapshot(AS_OF, move(), *PEOPLE, reads=[OrderOfDraft, OwnCompany])
     for kind in (Quotation, WaitingExpense, ExpenseEmployee, DraftPurchase):
         of = of.plus(kind, None)
     assert len(judge(stale_drafts, of).findings) == 1

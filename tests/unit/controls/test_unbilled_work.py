@@ -12,6 +12,7 @@ from purser import Exempt, Finding, Kept, Money, Ref, Row, Scope, Watched
 from purser.testing import Judgement, judge, snapshot
 from tasks.controls.unbilled_work import unbilled_work
 from tasks.rows.askable import Askable
+from tasks.rows.companies import OwnCompany
 from tasks.rows.expenses import ReinvoicedExpense
 from tasks.rows.sales import BilledOrder, LineToBill, ReachedMilestone, UnbilledTime, Unit, WorkingTime
 
@@ -23,6 +24,7 @@ UNITS = (
     Unit.model_validate({"id": PIECE, "factor": 1.0, "relative_uom_id": False, "timesheet_widget": False}),
 )
 ORDER = Ref("sale.order", 7)
+FIRM = OwnCompany.model_validate({"id": 1, "currency_id": [1, "EUR"]})
 
 
 def order(**values: Any) -> BilledOrder:
@@ -46,7 +48,7 @@ def time(oldest: str = "2026-10-02", hours: float = 24.0, **values: Any) -> Unbi
 
 def judged(*rows: Any, as_of: dt.datetime = AS_OF, **tunables: Any) -> Judgement:
     people = () if any(isinstance(row, Askable) for row in rows) else (Askable(id=3),)
-    return judge(unbilled_work, snapshot(as_of, *rows, *UNITS, *people, reads=unbilled_work.reads), **tunables)
+    return judge(unbilled_work, snapshot(as_of, *rows, *UNITS, *people, FIRM, reads=unbilled_work.reads), **tunables)
 
 
 def worth(of: Judgement) -> tuple[object, ...]:
@@ -89,7 +91,6 @@ def test_delivered_time_is_found_with_everything_a_person_needs() -> None:
             id="nothing ordered in advance, tax in the price",
         ),
         pytest.param(line(qty_delivered=4.0, qty_to_invoice=10.0), (4, 1500), id="due in advance, partly done"),
-        pytest.param(line(price_unit=0.0, price_reduce_taxexcl=0.0), (24, 0), id="work without a price"),
         pytest.param(line(qty_to_invoice=24.000000001), (24, 3600), id="float noise"),
     ],
 )
@@ -101,6 +102,8 @@ def test_hours_and_amount_of_one_line(given_line: LineToBill, expected: tuple[in
     "given_line",
     [
         pytest.param(line(is_downpayment=True, qty_delivered_method="manual", qty_to_invoice=1.0), id="down payment"),
+        pytest.param(line(price_unit=0.0, price_reduce_taxexcl=0.0), id="work without a price"),
+        pytest.param(line(discount=100.0, price_reduce_taxexcl=0.0), id="work for free"),
         pytest.param(line(qty_to_invoice=-4.0, qty_invoiced=28.0), id="credit due"),
         pytest.param(line(qty_to_invoice=0.0, qty_invoiced=24.0), id="all invoiced"),
         pytest.param(line(qty_to_invoice=0.0, qty_delivered_method="manual"), id="zero of a line not billed by time"),
@@ -110,9 +113,46 @@ def test_what_holds_nothing_to_bill_keeps_the_rule(given_line: LineToBill) -> No
     assert judged(order(), given_line) == Judgement((), (Kept(ORDER),), ())
 
 
-def test_a_credit_due_on_one_line_hides_no_work_on_another() -> None:
-    credit = line(id=71, qty_to_invoice=-30.0, qty_invoiced=54.0)
-    assert worth(judged(order(), line(), credit, time())) == (24, 3600, dt.date(2026, 10, 2))
+def down_payment(amount: float, **values: Any) -> LineToBill:
+    """Return the order's line of a down payment whose invoice is posted."""
+    own = {
+        "id": 79,
+        "is_downpayment": True,
+        "product_uom_qty": 0.0,
+        "price_unit": amount,
+        "price_reduce_taxexcl": 0.0,
+    }
+    more = {"qty_delivered": 0.0, "qty_invoiced": 1.0, "qty_to_invoice": -1.0, "qty_delivered_method": "manual"}
+    return line(**own, **more, untaxed_amount_to_invoice=-amount, product_uom_id=PIECE, **values)
+
+
+def test_a_down_payment_covers_what_was_delivered_up_to_its_amount() -> None:
+    assert judged(order(), line(), time(), down_payment(3600)) == Judgement((), (Kept(ORDER),), ())
+    assert judged(order(), line(), time(), down_payment(5000)) == Judgement((), (Kept(ORDER),), ())
+    part = judged(order(), line(), time(), down_payment(1000))
+    assert worth(part) == (24, 2600, dt.date(2026, 10, 2))
+    assert part.finding(ORDER).summary == (
+        "24 h and 2,600.00 EUR delivered and not invoiced, oldest since 2026-10-02; "
+        "1,000.00 EUR of down payments or credits is deducted"
+    )
+
+
+def test_a_down_payment_with_tax_inside_its_price_counts_without_it() -> None:
+    paid = down_payment(1190).model_copy(update={"untaxed_amount_to_invoice": Decimal(-1000)})
+    assert worth(judged(order(), line(), time(), paid))[:2] == (24, 2600)
+
+
+def test_the_least_amount_is_compared_with_what_is_left_of_the_order() -> None:
+    rows = order(), line(), time(), down_payment(3500)
+    assert judged(*rows, min_amount=Decimal(101)).exempt
+    assert judged(*rows, min_amount=Decimal(100)).findings
+
+
+def test_a_credit_due_on_one_line_is_deducted_from_the_work_on_another() -> None:
+    credit = line(id=71, qty_to_invoice=-4.0, qty_invoiced=28.0)
+    assert worth(judged(order(), line(), credit, time())) == (24, 3000, dt.date(2026, 10, 2))
+    larger = line(id=71, qty_to_invoice=-30.0, qty_invoiced=54.0)
+    assert judged(order(), line(), larger, time()) == Judgement((), (Kept(ORDER),), ())
 
 
 def test_a_line_with_a_negative_price_lowers_the_amount() -> None:
@@ -268,9 +308,32 @@ def test_an_order_whose_lines_are_hidden_is_not_judged() -> None:
 
 def test_a_small_amount_is_exempt_and_an_equal_one_is_not() -> None:
     assert judged(order(), line(), time(), min_amount=Decimal(3601)).exempt == (
-        Exempt(ORDER, "less than 3601 is left to bill"),
+        Exempt(ORDER, "less than 3,601.00 EUR is left to bill"),
     )
     assert judged(order(), line(), time(), min_amount=Decimal(3600)).findings
+
+
+@pytest.mark.parametrize(
+    ("currency", "min_amount", "is_found"),
+    [
+        ("KWD", Decimal(10_000), True),
+        ("KWD", {"EUR": Decimal(10_000)}, True),
+        ("KWD", {"EUR": Decimal(1), "KWD": Decimal(10_000)}, False),
+        ("EUR", {"EUR": Decimal(10_000)}, False),
+    ],
+)
+def test_the_least_amount_counts_in_the_currency_it_is_meant_in(
+    currency: str, min_amount: Any, *, is_found: bool
+) -> None:
+    of = judged(order(currency_id=[2, currency]), line(), time(), min_amount=min_amount)
+    assert bool(of.findings) is is_found
+
+
+@pytest.mark.parametrize(("currency", "amount"), [("JPY", "9"), ("KWD", "8.502"), ("EUR", "8.50")])
+def test_amounts_are_rounded_to_the_decimals_of_their_currency(currency: str, amount: str) -> None:
+    small = line(qty_to_invoice=1.0, qty_delivered=1.0, price_unit=8.5016, price_reduce_taxexcl=8.5016)
+    of = judged(order(currency_id=[2, currency]), small, time())
+    assert of.finding(ORDER).money_at_risk == Money(Decimal(amount), currency)
 
 
 @pytest.mark.parametrize(("oldest", "is_late"), [("2026-11-14", True), ("2026-11-15", False), ("2026-11-20", False)])
