@@ -4,6 +4,7 @@ from odoo_client.client import OdooClient, connect
 from odoo_client.door import Api, Door, FieldInfo, Me, Ping
 from odoo_client.gate import Gate, Pass
 from odoo_client.importing import BATCH
+from odoo_client.judging import failed_in, held_back
 from odoo_client.narrowing import NARROWINGS, narrowed_in
 from odoo_client.outcome import Outcome, Status
 from odoo_client.preview import Preview, Previewer
@@ -27,6 +28,8 @@ __all__ = [
     "Sight",
     "Status",
     "connect",
+    "failed_in",
+    "held_back",
     "narrowed_in",
     "touches_money",
 ]

@@ -11,13 +11,13 @@ from odoo_client.capabilities import archives
 from odoo_client.door import FieldInfo
 from odoo_client.faults import Contention, may_be_lost_race
 from odoo_client.importing import Batch, Loaded, Rejected, Result
-from odoo_client.judging import ACTIVITY, MESSAGE, nowhere
+from odoo_client.judging import ACTIVITY, MESSAGE, failed_in, held_back, nowhere
 from odoo_client.outcome import Outcome, Status
 from odoo_client.receipts import Receipts, Task
 from odoo_client.tracing import find
 from odoo_client.values import Unresolved, columns_of, external_id, json_of
 from odoo_client.wire import Sender, Version
-from purser.changes import Call, Change, Close, Ensure, Key, Note, Perform, Update, Values, XmlId
+from purser.changes import Call, Change, Close, Ensure, Key, Note, Perform, Update, Values, XmlId, change_key
 from purser.model import Ref
 
 
@@ -42,10 +42,16 @@ class Applier:
         self._client = client
         self._batch = batch
         self._known: dict[str, Ref | None] = {}
+        self._failed: frozenset[str] = frozenset()
 
     def apply(self, changes: Sequence[Change]) -> tuple[Outcome, ...]:
         """Carry out all changes; one outcome each, in order."""
-        return tuple(outcome for run in _runs(changes, self._batch) for outcome in self._run(run))
+        outcomes: list[Outcome] = []
+        for run in _runs(changes, self._batch):
+            done = list(self._run(run))
+            self._failed |= failed_in(done)
+            outcomes += done
+        return tuple(outcomes)
 
     def _run(self, run: Sequence[Any]) -> Iterable[Outcome]:
         match run[0]:
@@ -105,6 +111,13 @@ class Applier:
         return values
 
     def _note(self, run: Sequence[Note]) -> list[Outcome]:
+        held = {index: outcome for index, one in enumerate(run) if (outcome := held_back(one, self._failed))}
+        written = iter(self._write_notes([one for index, one in enumerate(run) if index not in held]))
+        return [held.get(index) or next(written) for index in range(len(run))]
+
+    def _write_notes(self, run: Sequence[Note]) -> list[Outcome]:
+        if not run:
+            return []
         batch = Batch(
             model=MESSAGE,
             columns=("id", "model", "res_id", "body", "message_type", "subtype_id/id"),
@@ -212,6 +225,7 @@ def _runs(changes: Sequence[Change], batch: int) -> Iterator[list[Change]]:
     for change in changes:
         twice = isinstance(change, Update) and _touches(run, change.ref)
         twice = twice or (isinstance(change, Perform) and _waits(run, change))
+        twice = twice or (isinstance(change, Note) and change.after in {change_key(one) for one in run})
         if run and (twice or len(run) == batch or _sort(change) != _sort(run[-1])):
             yield run
             run = []

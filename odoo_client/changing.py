@@ -2,7 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from odoo_client.faults import Missing
@@ -55,7 +56,8 @@ def _write(client: Sender, model: str, values: dict[str, Any], those: Sequence[U
 def close(client: Sender, run: Sequence[Close], *, archives: bool = True) -> list[Outcome]:
     """Close activities: one read finds those still open, then one call for each distinct feedback.
 
-    Where done activities are not archived but deleted, whatever is still there is open.
+    Where done activities are not archived but deleted, whatever is still there is open. Of two for one activity the
+    first closes it, and the second finds it closed.
     """
     looked = look(client, ACTIVITY, sorted({one.activity for one in run}), ["active" if archives else "res_id"])
     outcomes: dict[int, Outcome] = {}
@@ -68,7 +70,17 @@ def close(client: Sender, run: Sequence[Close], *, archives: bool = True) -> lis
             still_open[one.feedback][one.activity] = one
     for feedback, those in still_open.items():
         outcomes |= {o.ref.id: o for o in _feedback(client, feedback, list(those.values())) if o.ref}
-    return [outcomes[one.activity] for one in run]
+    return list(_each(run, outcomes))
+
+
+def _each(run: Sequence[Close], outcomes: Mapping[int, Outcome]) -> Iterator[Outcome]:
+    """Give the outcome of each close; what an earlier one of the run closed is closed already for a later one."""
+    closed: set[int] = set()
+    for one in run:
+        outcome = outcomes[one.activity]
+        again = outcome.status is Status.DONE and one.activity in closed
+        closed.add(one.activity)
+        yield replace(outcome, change=one, status=Status.ALREADY) if again else replace(outcome, change=one)
 
 
 def _feedback(client: Sender, feedback: str, those: Sequence[Close]) -> list[Outcome]:

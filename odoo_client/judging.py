@@ -3,13 +3,13 @@
 Who applies and who only foresees ask here, so that both give the same answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from odoo_client.outcome import Outcome, Status
 from odoo_client.tracing import Looked
 from odoo_client.values import Resolve, Unresolved, all_same, json_of
-from purser.changes import Call, Close, Ensure, Key, Update
+from purser.changes import Call, Change, Close, Ensure, Key, Note, Update, change_key
 from purser.model import Ref
 
 ACTIVITY = "mail.activity"
@@ -19,6 +19,19 @@ READERS_POST = frozenset({"account.move", "project.task", "hr.leave", "hr.employ
 
 _GONE = "the record does not exist any more"
 _HIDDEN = "this user may not see the record"
+
+
+def failed_in(outcomes: Iterable[Outcome]) -> frozenset[str]:
+    """Return the names of the changes that were not carried out."""
+    failed = (Status.REFUSED, Status.CONFLICT)
+    return frozenset(change_key(one.change) for one in outcomes if one.status in failed)
+
+
+def held_back(change: Change, failed: Collection[str]) -> Outcome | None:
+    """Return the outcome of a note that tells of a change that was not carried out, None where it may be written."""
+    if not isinstance(change, Note) or change.after not in failed:
+        return None
+    return Outcome(change, Status.CONFLICT, change.on, f"{change.after} was not carried out")
 
 
 def judged_update(change: Update, looked: Looked, resolve: Resolve) -> Outcome | dict[str, Any]:

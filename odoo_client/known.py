@@ -13,7 +13,7 @@ from odoo_client.capabilities import archives, may_all
 from odoo_client.door import FieldInfo, Me
 from odoo_client.faults import Denied, Missing, NoSuchModel
 from odoo_client.judging import ACTIVITY, MESSAGE, open_by
-from odoo_client.receipts import Receipts
+from odoo_client.receipts import OPERATIONS, Receipts
 from odoo_client.tracing import Found, Looked, external_ids, find, look
 from odoo_client.values import MODULE, external_id
 from odoo_client.wire import Request, Sender, Version
@@ -137,6 +137,19 @@ class Known:
         for one in changes:
             for name in _names(one):
                 self.named(name)
+        self._learn_receipts(one for one in changes if isinstance(one, Perform))
+
+    def _learn_receipts(self, changes: Iterable[Perform]) -> None:
+        """Read of the records that receipts name whether what was done still stands."""
+        wanted: dict[Ref, set[str]] = defaultdict(set)
+        for one in changes:
+            found, does = self.named(external_id(one.key)), OPERATIONS.get(one.operation)
+            if found is not None and found.id is not None and does is not None and found.model == does.makes:
+                wanted[Ref(found.model, found.id)] |= {undone.field for undone in does.undone}
+        for model, page in _pages(wanted):
+            asked = {name for ref in page.values() for name in wanted[ref]}
+            if names := sorted(asked & (self.fields(model) or {}).keys()):
+                self._read(model, list(page), names)
 
     def _learn_records(self, changes: Sequence[Change]) -> None:
         """Read the records that are to be changed: one call for each model and thousand."""

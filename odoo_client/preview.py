@@ -14,6 +14,7 @@ from odoo_client.judging import (
     MESSAGE,
     READERS_POST,
     guard_holds,
+    held_back,
     judged_close,
     judged_update,
     nowhere,
@@ -21,11 +22,25 @@ from odoo_client.judging import (
 )
 from odoo_client.known import Known, Presence, Reader
 from odoo_client.outcome import Outcome, Status
-from odoo_client.receipts import OPERATIONS
+from odoo_client.receipts import OPERATIONS, Operation, Undone
 from odoo_client.tracing import Found, Looked
 from odoo_client.values import MODULE, external_id
 from odoo_client.wire import plain
-from purser.changes import Call, Change, Close, Ensure, Key, Link, Note, Perform, Update, Value, Values, XmlId
+from purser.changes import (
+    Call,
+    Change,
+    Close,
+    Ensure,
+    Key,
+    Link,
+    Note,
+    Perform,
+    Update,
+    Value,
+    Values,
+    XmlId,
+    change_key,
+)
 from purser.fates import Fate, FieldChange
 from purser.model import Ref
 
@@ -61,6 +76,7 @@ class Previewer:
         self._made: dict[str, Ref] = {}
         self._written: dict[Ref, dict[str, Any]] = {}
         self._called: list[Call] = []
+        self._failed: set[str] = set()
 
     def learn(self, changes: Sequence[Change]) -> None:
         """Read what judging these takes: the more at once, the fewer calls."""
@@ -83,6 +99,8 @@ class Previewer:
                 preview = self._perform(change)
             case other:
                 raise TypeError(f"{type(other).__name__} is no change")
+        if preview.fate in (Fate.REFUSED, Fate.CONFLICT):
+            self._failed.add(change_key(change))
         born = preview.ref is None or preview.ref.id < _UNBORN
         return preview if born else replace(preview, ref=None)
 
@@ -113,6 +131,8 @@ class Previewer:
         return Preview(change, Fate.APPLY, fields=_new(change.values))
 
     def _note(self, change: Note) -> Preview:
+        if held := held_back(change, self._failed):
+            return _of(held)
         there = self._there(change, MESSAGE, change.key)
         if there is not None:
             return there
@@ -196,8 +216,11 @@ class Previewer:
         if operation is None:
             return Preview(change, Fate.UNKNOWN, change.on, why=f"{change.operation} is no operation")
         there = self._there(change, operation.makes, change.key)
-        if there is not None:
+        undone = self._undone(there, operation)
+        if there is not None and undone is None:
             return there
+        if undone is not None and undone.why:
+            return Preview(change, Fate.REFUSED, change.on, why=f"the record {undone.why}")
         if lacking := self._known.lacking_receipts():
             return Preview(change, Fate.UNKNOWN, change.on, why=lacking)
         for name, value in change.arguments.items():
@@ -207,6 +230,13 @@ class Previewer:
             return Preview(change, Fate.REFUSED, change.on, why="the record does not exist any more")
         self._make(operation.makes, change.key)
         return Preview(change, Fate.APPLY, change.on, _new(change.arguments), f"{change.operation} is carried out")
+
+    def _undone(self, there: Preview | None, operation: Operation) -> Undone | None:
+        """Return how the record of a receipt was undone, None where it stands or this user cannot see it."""
+        if there is None or there.ref is None or there.fate is not Fate.DONE:
+            return None
+        row = self._looked(there.ref).rows.get(there.ref.id, {})
+        return next((one for one in operation.undone if one.field in row and row[one.field] == one.value), None)
 
     def _looked(self, ref: Ref) -> Looked:
         looked = self._known.looked(ref)

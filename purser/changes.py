@@ -116,6 +116,9 @@ class Note:
     on: Ref
     key: str
     body: str
+    after: str | None = None
+    """The name (`change_key`) of an earlier change that the note tells of: where that one is not carried out, the
+    note is not written."""
     kind: Literal["note"] = "note"
 
     def __post_init__(self) -> None:
@@ -152,6 +155,14 @@ Change = Annotated[
     WrapSerializer(_with_types, when_used="json"),
     BeforeValidator(_read_types),
 ]
+
+
+def change_key(change: Change) -> str:
+    """Return the name of a change in business words, for lists and logs, and for what depends on it."""
+    if isinstance(change, (Ensure, Note, Close, Perform)):
+        return change.key
+    return f"{change.kind}/{change.ref}"
+
 
 KINDS = (Ensure, Update, Call, Perform, Note, Close)
 """The classes of changes, to tell them from anything else."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import structlog
 
 from ledger import RefusalEntry
-from odoo_client import BATCH, Outcome, Status, touches_money
+from odoo_client import BATCH, Outcome, Status, failed_in, held_back, touches_money
 from purser.cases import CaseMemory
-from purser.changes import Change, Close, Ensure, Note, Perform, dump_changes
+from purser.changes import Change, Ensure, change_key, dump_changes
 from purser.reconcile import Step
 from workers.fleet import Fleet
 
@@ -65,11 +65,18 @@ def _carry_out(fleet: Fleet, steps: Sequence[Step], batch: int) -> list[tuple[St
 
 
 def carry_out(fleet: Fleet, changes: Sequence[Change], batch: int = BATCH) -> tuple[Outcome, ...]:
-    """Carry changes out in order, each as the bot that has the rights for it; one outcome each."""
+    """Carry changes out in order, each as the bot that has the rights for it; one outcome each.
+
+    A note that tells of a change that another bot was to make is not written where that one failed.
+    """
     done: list[Outcome] = []
     for is_billing, run in itertools.groupby(changes, touches_money):
         bot = fleet.billing if is_billing else fleet.change
-        done += bot.apply(list(run), batch)
+        failed, every = failed_in(done), list(run)
+        untold = {id(one): outcome for one in every if (outcome := held_back(one, failed))}
+        carrying = [one for one in every if id(one) not in untold]
+        carried = iter(bot.apply(carrying, batch) if carrying else ())
+        done += [untold.get(id(one)) or next(carried) for one in every]
     return tuple(done)
 
 
@@ -113,10 +120,3 @@ def settle(fleet: Fleet, task: str, outcomes: Sequence[Outcome]) -> Applied:
             if one.status in (Status.REFUSED, Status.CONFLICT)
         ),
     )
-
-
-def change_key(change: Change) -> str:
-    """Name a change in business words, for lists and logs."""
-    if isinstance(change, (Ensure, Note, Close, Perform)):
-        return change.key
-    return f"{change.kind}/{change.ref}"

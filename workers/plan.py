@@ -11,12 +11,11 @@ from decimal import Decimal
 from events.fact import Fact
 from ledger import Letter
 from odoo_client import OdooClient, Preview, Previewer
-from purser.changes import Call, Change, Close, Ensure, Link, Note, Perform, Update
+from purser.changes import Call, Change, Close, Ensure, Link, Note, Perform, Update, change_key
 from purser.errors import PurserError
 from purser.fates import Fate, FieldChange
 from purser.model import Money, Ref
 from purser.reconcile import Step
-from workers.apply import change_key
 from workers.drafts import AWAY, Draft, Drafter, given_up
 from workers.fleet import Fleet
 from workers.react import Decision

@@ -13,11 +13,11 @@ from events.envelope import CloudEvent, read_event
 from events.fact import Fact
 from ledger import Claim
 from odoo_client import Outcome, Status
-from purser.changes import KINDS, Change
+from purser.changes import KINDS, Change, Note, change_key
 from purser.declare import Automation
 from purser.errors import Permanent, Refusal, Transient
 from workers import outbound, telling
-from workers.apply import Applied, carry_out, change_key, settle
+from workers.apply import Applied, carry_out, settle
 from workers.fleet import Fleet
 from workers.reactions import Reaction
 
@@ -137,6 +137,9 @@ def react(fleet: Fleet, name: str, raw: Mapping[str, Any]) -> Applied:
                 tell(fleet, news)
             fleet.ledger.inbox.done(envelope.source, envelope.id, name)
             return applied
+        in_conflict = [outcome.change for outcome in outcomes if outcome.status is Status.CONFLICT]
+        if all(isinstance(change, Note) and change.after for change in in_conflict):
+            break  # notes that hang on what was refused: deciding again helps neither
     for outcome in outcomes:
         if outcome.status is Status.REFUSED:
             raise Refusal(f"{change_key(outcome.change)}: {outcome.reason}")

@@ -1,6 +1,6 @@
 """A business operation and its receipt are one transaction in Odoo, by a server action whose text is kept here."""
 
-from odoo_client.receipts.operations import OPERATIONS, Operation, operation, touches_money
+from odoo_client.receipts.operations import OPERATIONS, Operation, Undone, operation, touches_money
 from odoo_client.receipts.performing import Receipts, Result, Task
 from odoo_client.receipts.text import EARLIER, VERSION, action_text, digest
 
@@ -12,6 +12,7 @@ __all__ = [
     "Receipts",
     "Result",
     "Task",
+    "Undone",
     "action_text",
     "digest",
     "operation",

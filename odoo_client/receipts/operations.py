@@ -9,6 +9,16 @@ from purser.errors import Permanent
 from purser.words import did_you_mean
 
 
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """How one sees of a record that what was done was undone since: a field has this value."""
+
+    field: str
+    value: str | bool
+    why: str = ""
+    """What a refusal says then; '' where the operation is carried out again."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
     """One business operation."""
@@ -21,16 +31,32 @@ class Operation:
     """How its keys begin."""
     touches_money: bool = False
     """It is the billing bot's."""
+    undone: tuple[Undone, ...] = ()
+    """When its receipt does not say done any more, although the record is there."""
 
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
-        "milestone.reach": Operation(on="project.milestone", makes="project.milestone", prefixes=("milestone/",)),
+        "milestone.reach": Operation(
+            on="project.milestone",
+            makes="project.milestone",
+            prefixes=("milestone/",),
+            undone=(
+                Undone("is_reached", value=False, why="was reached for this before, and somebody has taken it back"),
+            ),
+        ),
         "order.draft-invoice": Operation(
-            on="sale.order", makes="account.move", prefixes=("order/",), touches_money=True
+            on="sale.order",
+            makes="account.move",
+            prefixes=("order/",),
+            touches_money=True,
+            undone=(Undone("state", "cancel"), Undone("payment_state", "reversed")),
         ),
         "project.from-template": Operation(
-            on="project.project", makes="project.project", prefixes=("opportunity/", "order/")
+            on="project.project",
+            makes="project.project",
+            prefixes=("opportunity/", "order/"),
+            undone=(Undone("active", value=False, why="is archived: take it out of the archive"),),
         ),
     }
 )

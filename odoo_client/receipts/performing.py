@@ -161,5 +161,5 @@ def _read(answer: Any, tasks: Sequence[Task]) -> list[Result]:
 
 
 def _result(_key: str, status: str, model: str, id_: int, reason: str) -> Result:
-    ref = Ref(model, id_) if status != Status.REFUSED and model and id_ else None
+    ref = Ref(model, id_) if status in (Status.DONE, Status.ALREADY) and model and id_ else None
     return Result(Status(status), ref, reason)

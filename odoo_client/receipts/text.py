@@ -5,7 +5,7 @@ import hashlib
 import re
 from pathlib import Path
 
-EARLIER: dict[str, int] = {}
+EARLIER: dict[str, int] = {"cbd44b9173690f8528b1f2e015a914496246706add6612c11e2691df8301b154": 1}
 """Digests of the texts of earlier versions: one of these was outgrown, not edited."""
 
 

@@ -41,8 +41,12 @@ def _outcome(records: "Records", change: Mapping[str, Any]) -> tuple[str, str, i
     if receipt is not None and receipt["model"] != operation.makes:
         why = f"the key names a record of {receipt['model']}, not of {operation.makes}"
         return "refused", operation.on, id_, why
-    if receipt is not None and records.store.get(operation.makes, receipt["res_id"]):
-        return "already", operation.makes, receipt["res_id"], ""
+    found = None if receipt is None else records.store.get(operation.makes, receipt["res_id"])
+    undone = next((one for one in operation.undone if found and found.get(one.field, False) == one.value), None)
+    if undone is not None and undone.why:
+        return "refused", operation.on, id_, f"{found['name'] if found else ''} {undone.why}"
+    if found is not None and undone is None:
+        return "already", operation.makes, found["id"], ""
     row = records.store.get(operation.on, id_)
     if row is None:
         return "refused", operation.on, id_, "the record does not exist any more"

@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from odoo_client.receipts import VERSION, Task
 from odoo_client.wire import Request
 from purser import Link, Perform, Ref
 from purser.errors import PurserError, Transient
+from purser.fates import Fate
 from tests.conftest import OdooEnv
 from tests.odoo.seeding_sales import UNITS, Seeder
 
@@ -105,6 +107,88 @@ def test_only_time_until_the_given_day_is_billed(billing: OdooClient, firm: Seed
     assert outcome.status is Status.DONE, outcome.reason
     assert outcome.ref is not None
     assert firm.read("account.move", outcome.ref.id, "amount_untaxed")["amount_untaxed"] == 800.0
+
+
+def credited(firm: Seeder, invoice: int, **quantity: float) -> int:
+    """Credit an invoice in full, or its first line in part, and post the credit note."""
+    context = {"active_model": "account.move", "active_ids": [invoice]}
+    journal = firm.read("account.move", invoice, "journal_id")["journal_id"]
+    wizard = firm.create("account.move.reversal", context, move_ids=[[6, 0, [invoice]]], journal_id=journal)
+    note = firm.call("account.move.reversal", "refund_moves", ids=[wizard])["res_id"]
+    if quantity:
+        (line, *_) = firm.read("account.move", note, "invoice_line_ids")["invoice_line_ids"]
+        firm.write("account.move", note, invoice_line_ids=[[1, line, quantity]])
+    firm.post(note)
+    return int(note)
+
+
+def test_a_draft_above_what_is_due_is_rolled_back_and_says_so(billing: OdooClient, firm: Seeder) -> None:
+    order = firm.order({"product_id": firm.product("delivery"), "product_uom_qty": 1, "price_unit": 100})
+    line = firm.lines(order)[0]
+    firm.log(line, "2026-10-05", 20)
+    firm.post(billed := firm.draft_invoice(order))
+    firm.log(line, "2026-10-16", 5)
+    firm.log(line, "2026-12-16", 30)
+    credited(firm, billed, quantity=11)
+    before = invoices(firm, order)
+    outcome = one(billing.perform(draft(order, until=dt.date(2026, 10, 31), at_most=Decimal(4600))))
+    assert outcome.status is Status.REFUSED
+    assert "would hold 2500.00 USD" in outcome.reason
+    assert "where 1600.00 is due" in outcome.reason
+    assert invoices(firm, order) == before
+
+    late = one(billing.perform(draft(order, at_most=Decimal(1600))))
+    assert (late.status, "4600.00 is due now" in late.reason) == (Status.CONFLICT, True)
+    outcome = one(billing.perform(draft(order, at_most=Decimal(4600))))
+    assert outcome.status is Status.DONE, outcome.reason
+    assert outcome.ref is not None
+    assert firm.read("account.move", outcome.ref.id, "amount_untaxed")["amount_untaxed"] == 4600.0
+
+
+@pytest.mark.parametrize("how", ["cancelled", "credited", "deleted"])
+def test_a_receipt_of_an_invoice_that_was_undone_does_not_say_done(
+    billing: OdooClient, firm: Seeder, how: str
+) -> None:
+    order = delivered(firm)
+    change = draft(order)
+    first = one(billing.perform(change))
+    assert first.ref is not None
+    if how == "cancelled":
+        firm.call("account.move", "button_cancel", ids=[first.ref.id])
+    elif how == "deleted":
+        firm.call("account.move", "unlink", ids=[first.ref.id])
+    else:
+        firm.post(first.ref.id)
+        credited(firm, first.ref.id)
+    assert [one.fate for one in billing.preview([change])] == [Fate.APPLY]
+    second = one(billing.perform(change))
+    assert second.status is Status.DONE, second.reason
+    assert second.ref != first.ref
+    assert one(billing.perform(change)).status is Status.ALREADY
+
+
+def test_what_a_run_with_a_last_day_left_is_billed_without_one(billing: OdooClient, firm: Seeder) -> None:
+    order = firm.order({"product_id": firm.product("delivery"), "product_uom_qty": 40, "price_unit": 100})
+    firm.log(firm.lines(order)[0], "2026-10-02", 8)
+    firm.log(firm.lines(order)[0], "2026-11-02", 4)
+    first = one(billing.perform(draft(order, until=dt.date(2026, 10, 31), at_most=Decimal(1200))))
+    assert first.ref is not None, first.reason
+    firm.post(first.ref.id)
+    rest = one(billing.perform(draft(order, at_most=Decimal(400))))
+    assert rest.ref is not None, rest.reason
+    assert firm.read("account.move", rest.ref.id, "amount_untaxed")["amount_untaxed"] == 400.0
+
+
+def test_a_down_payment_is_deducted_and_discounts_and_decimals_are_no_difference(
+    billing: OdooClient, firm: Seeder
+) -> None:
+    line = {"product_id": firm.product("delivery"), "product_uom_qty": 3, "price_unit": 33.33, "discount": 15}
+    order = firm.order(line)
+    firm.post(firm.draft_invoice(order, advance_payment_method="fixed", fixed_amount=50))
+    firm.log(firm.lines(order)[0], "2026-10-02", 7.25)
+    outcome = one(billing.perform(draft(order, at_most=Decimal("155.39"))))
+    assert outcome.ref is not None, outcome.reason
+    assert firm.read("account.move", outcome.ref.id, "amount_untaxed")["amount_untaxed"] == 155.4
 
 
 def test_orders_that_cannot_be_billed_are_refused_beside_one_that_can(billing: OdooClient, firm: Seeder) -> None:

@@ -335,6 +335,14 @@ def test_what_is_foretold_of_any_list_of_changes_is_what_applying_it_does(
     assert set(fates(client.preview([one.change for one in previews if one.fate is Fate.APPLY]))) <= done
 
 
+def test_of_two_closes_of_one_activity_the_second_finds_it_closed(
+    client: OdooClient, seed: Seeder, project: Ref
+) -> None:
+    changes = Stage(seed, client, project).changes([("close", 0), ("close", 0)])
+    assert fates(client.preview(changes)) == [Fate.APPLY, Fate.DONE]
+    assert [one.status for one in client.apply(changes)] == [Status.DONE, Status.ALREADY]
+
+
 def test_a_preview_of_nothing_asks_nothing(odoo_server: OdooServer) -> None:
     with connect(odoo_server.admin) as client:
         assert client.preview([]) == ()

@@ -9,7 +9,7 @@ import pytest
 
 from odoo_client import OdooClient, Outcome, Status, connect, setup
 from odoo_client.wire import Request
-from purser import Ensure, Key, Link, Perform, Ref, activity
+from purser import Ensure, Key, Link, Note, Perform, Ref, activity
 from purser.changes import Change
 from purser.errors import NotApplicable, UnknownOutcome
 from purser.fates import Fate
@@ -87,9 +87,11 @@ def test_a_milestone_is_reached_once_and_its_key_names_it(client: OdooClient, se
     row = seed.read(ref, "is_reached", "reached_date")
     assert (row["is_reached"], bool(row["reached_date"])) == (True, True)
     seed.write(ref, is_reached=False)  # a person takes it back
+    assert [one.fate for one in client.preview([change])] == [Fate.REFUSED]
     (again,) = client.perform(change)
-    assert (again.status, again.ref) == (Status.ALREADY, ref)
+    assert (again.status, "somebody has taken it back" in again.reason) == (Status.REFUSED, True)
     assert seed.read(ref, "is_reached")["is_reached"] is False
+    assert [one.status for one in client.perform(reach(ref))] == [Status.DONE]
 
 
 def test_a_milestone_that_a_person_reached_gets_its_receipt(client: OdooClient, seed: Seeder) -> None:
@@ -97,7 +99,7 @@ def test_a_milestone_that_a_person_reached_gets_its_receipt(client: OdooClient, 
     change = reach(ref)
     assert [(one.status, one.ref) for one in client.perform(change)] == [(Status.ALREADY, ref)]
     seed.write(ref, is_reached=False)
-    assert [one.status for one in client.perform(change)] == [Status.ALREADY]
+    assert [one.status for one in client.perform(change)] == [Status.REFUSED]
 
 
 def test_several_go_in_one_call_and_one_that_is_refused_takes_none_along(client: OdooClient, seed: Seeder) -> None:
@@ -139,6 +141,38 @@ def test_a_project_comes_from_its_template_once_with_tasks_and_milestones(
     assert (again.status, again.ref) == (Status.ALREADY, project)
     assert tasks_of(seed, project) == tasks
     assert tasks_of(seed, template) == tasks
+
+
+def test_a_project_in_the_archive_is_told_and_a_deleted_one_is_made_again(
+    client: OdooClient, seed: Seeder, template: Ref
+) -> None:
+    change = from_template(template)
+    project = made(client.perform(change)[0])
+    seed.write(project, active=False)
+    assert [one.fate for one in client.preview([change])] == [Fate.REFUSED]
+    (archived,) = client.perform(change)
+    assert (archived.status, "is archived" in archived.reason) == (Status.REFUSED, True)
+    seed.unlink(project)
+    assert [one.fate for one in client.preview([change])] == [Fate.APPLY]
+    assert made(client.perform(change)[0]) != project
+
+
+def test_a_note_tells_of_an_operation_only_where_it_was_carried_out(client: OdooClient, seed: Seeder) -> None:
+    ref, task = milestone(seed, is_reached=True), seed.task()
+    refused, done = reach(ref), reach(milestone(seed))
+    client.perform(refused)
+    seed.write(ref, is_reached=False)
+    changes: list[Change] = [
+        refused,
+        Note(on=task, key=key("milestone"), body="Reached", after=refused.key),
+        done,
+        Note(on=task, key=key("milestone"), body="Reached too", after=done.key),
+    ]
+    fates = [Fate.REFUSED, Fate.CONFLICT, Fate.APPLY, Fate.APPLY]
+    assert [one.fate for one in client.preview(changes)] == fates
+    statuses = [Status.REFUSED, Status.CONFLICT, Status.DONE, Status.DONE]
+    assert [one.status for one in client.apply(changes)] == statuses
+    assert len(seed.notes_on(task)) == 1
 
 
 def test_its_key_names_the_project_in_what_follows(client: OdooClient, seed: Seeder, template: Ref) -> None:

@@ -64,6 +64,14 @@ def test_what_touches_money_goes_to_the_billing_bot_and_the_order_is_kept(world:
     assert billing.given == [[BILL]]
 
 
+def test_a_note_of_what_another_bot_was_refused_is_not_written(world: World) -> None:
+    change, billing = Bot(), Bot(lambda _: Status.REFUSED)
+    promise = Note(on=ORDER, key="order/7/invoice/note", body="A draft was made", after=BILL.key)
+    outcomes = carry_out(staffed(world, change=change, billing=billing), [BILL, promise, NOTE])
+    assert [one.status for one in outcomes] == [Status.REFUSED, Status.CONFLICT, Status.DONE]
+    assert change.given == [[NOTE]]
+
+
 def test_a_billing_bot_of_its_own_is_another_user_and_none_is_the_one_that_writes(world: World) -> None:
     assert world.fleet.billing is world.fleet.change
     told = {**world.fleet.settings.to_environ(), "PURSER_ODOO_BILLING_LOGIN": "biller"}
