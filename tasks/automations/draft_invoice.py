@@ -2,11 +2,14 @@
 
 Odoo's own wizard makes the draft, by the receipt action (`purser odoo setup`): draft and receipt are one transaction.
 Nothing is ever posted: that is for people, and the bot's rights do not allow it. What is over `review_above` in the
-currency of the order, what has a line with a discount beyond `standard_discount` percent, and what would become a
-credit note is put before `reviewer` (a login; else the salesperson) as an activity on the order.
+currency of the order, what has a line with a discount beyond `standard_discount` percent, what would charge nothing,
+and what would become a credit note is put before `reviewer` (a login; else the salesperson) as an activity on the
+order. In a currency for which the policy names no limit, everything is.
 
-The amount that is compared is untaxed, and everything that is due now: with a last day of time it may be a little
-more than the draft will say.
+The amount that is compared is untaxed, and everything that is due now: with a last day of time the draft may say
+less. It never says more: the operation is given the amount that was compared, and refuses a draft above it.
+
+An invoice that was cancelled or credited in full does not count as made: the next event makes another draft.
 """
 
 import datetime as dt
@@ -18,21 +21,45 @@ from html import escape
 from typing import Literal
 
 from events.billing import BillingReady
-from purser import Change, Note, Perform, Snapshot, activity, automation
+from purser import (
+    Change,
+    Money,
+    MoneyLimit,
+    Note,
+    Perform,
+    Snapshot,
+    activity,
+    automation,
+    is_above,
+    limit_in,
+)
+from purser.changes import Value
 from purser.errors import Refusal
 from tasks.rows.askable import Askable
-from tasks.rows.billing import BillingAddress, LineOfOrder, OrderToBill, Reviewer
+from tasks.rows.billing import (
+    BillingAddress,
+    InvoiceOfOrder,
+    LineOfOrder,
+    OrderToBill,
+    Reviewer,
+    undone_invoices,
+)
+from tasks.rows.companies import OwnCompany, own_currency
 from tasks.rows.sales import CONFIRMED
 
 Detail = Literal["street", "city", "country", "vat", "email"]
 
 
-@automation("draft-invoice", on=BillingReady, reads=(OrderToBill, LineOfOrder, BillingAddress, Reviewer, Askable))
+@automation(
+    "draft-invoice",
+    on=BillingReady,
+    reads=(OrderToBill, LineOfOrder, InvoiceOfOrder, BillingAddress, OwnCompany, Reviewer, Askable),
+)
 def draft_invoice(
     event: BillingReady,
     snapshot: Snapshot,
     *,
-    review_above: Decimal = Decimal(10_000),
+    review_above: MoneyLimit = Decimal(10_000),
     standard_discount: Decimal = Decimal(10),
     reviewer: str = "",
     review_days: int = 2,
@@ -45,8 +72,10 @@ def draft_invoice(
         return  # taken back, or all of it is on an invoice by now, a draft or more
     if missing := list(_missing(order, lines, snapshot, mandatory)):
         raise Refusal(f"{order.ref} is not billed: there is no {', no '.join(missing)}. Mend that, then try again")
-    key = f"order/{order.id}/invoice/{_occasion(event, lines)}"
-    if reasons := list(_reasons(order, lines, review_above, standard_discount)):
+    due = Money.rounded(sum((line.amount for line in lines), Decimal(0)), order.currency_id.name)
+    key = f"order/{order.id}/invoice/{_occasion(event, lines, snapshot)}"
+    limit = limit_in(review_above, due.currency, own_currency(snapshot))
+    if reasons := list(_reasons(due, lines, limit, standard_discount)):
         yield activity(
             key=f"{key}/review",
             on=order.ref,
@@ -56,10 +85,10 @@ def draft_invoice(
             deadline=snapshot.today + dt.timedelta(days=review_days),
         )
         return
-    # The note comes first: once the draft is there, nothing is left to be said of it.
-    yield Note(on=order.ref, key=f"{key}/note", body=f"Ready to be billed{_because(event)}. A draft invoice follows.")
-    arguments = {} if event.until is None else {"until": event.until}
+    arguments: dict[str, Value] = {"at_most": due.amount} | ({} if event.until is None else {"until": event.until})
     yield Perform(operation="order.draft-invoice", on=order.ref, key=key, arguments=arguments)
+    said = f"Ready to be billed{_because(event)}. A draft invoice was made."
+    yield Note(on=order.ref, key=f"{key}/note", body=said, after=key)
 
 
 def _missing(
@@ -69,8 +98,6 @@ def _missing(
         yield "confirmed order"
     elif not lines:
         yield "work on it to be invoiced"
-    elif not sum(line.amount for line in lines):
-        yield "price on what is to be invoiced"
     address = snapshot.get(BillingAddress, order.partner_invoice_id.id) if order.partner_invoice_id else None
     there = {} if address is None else address.model_dump()
     for detail in mandatory:
@@ -79,14 +106,17 @@ def _missing(
 
 
 def _reasons(
-    order: OrderToBill, lines: Sequence[LineOfOrder], review_above: Decimal, standard_discount: Decimal
+    due: Money, lines: Sequence[LineOfOrder], limit: Decimal | None, standard_discount: Decimal
 ) -> Iterator[str]:
-    """Say why a person of finance should look first."""
-    amount, currency = sum((line.amount for line in lines), Decimal(0)), order.currency_id.name
-    if amount > review_above:
-        yield f"It would be {amount:,.2f} {currency}, which is over {review_above:,.2f}."
-    if amount < 0:
-        yield f"It would be a credit note, of {-amount:,.2f} {currency}."
+    """Yield why a person of finance should look first."""
+    if limit is None and due.amount > 0:
+        yield f"It would be {due}, and the policy names no limit in {due.currency} (`review_above`)."
+    elif limit is not None and is_above(due, limit):
+        yield f"It would be {due}, which is over {Money(limit, due.currency)}."
+    if due.amount < 0:
+        yield f"It would be a credit note, of {Money(-due.amount, due.currency)}."
+    if not due.amount:
+        yield f"It would charge nothing ({due}): make it where that is meant, or enter the price that is missing."
     for line in lines:
         if line.discount > standard_discount:
             yield f"Order line {line.id} has a discount of {line.discount:g} %; {standard_discount:g} % is standard."
@@ -104,13 +134,19 @@ def _because(event: BillingReady) -> str:
     return cause + (f", with time up to {event.until}" if event.until else "")
 
 
-def _occasion(event: BillingReady, lines: Sequence[LineOfOrder]) -> str:
-    """Name this time of billing. Without a cause it is what is there to be billed: more work is another time."""
+def _occasion(event: BillingReady, lines: Sequence[LineOfOrder], snapshot: Snapshot) -> str:
+    """Return a name for this time of billing.
+
+    Without a cause it is what is there to be billed: more work is another time. What was billed and then cancelled,
+    or credited in full, is to be billed another time too, whatever the cause.
+    """
     if event.cause:
         named = event.cause if _SHORT.fullmatch(event.cause) else _digest(event.cause)
     else:
         named = _digest(*(f"{line.id} {line.qty_delivered} {line.qty_invoiced}" for line in lines))
-    return named if event.until is None else f"{named}/{event.until}"
+    named = named if event.until is None else f"{named}/{event.until}"
+    undone = undone_invoices(snapshot.rows(InvoiceOfOrder))
+    return f"{named}/again-{undone}" if undone else named
 
 
 _SHORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,:/@+-]{0,119}")

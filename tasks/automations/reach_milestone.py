@@ -2,7 +2,7 @@
 
 Evidence is what the event brings (a protocol, a mail), or that every task of the milestone is closed. Where nobody
 has any, a person is asked to decide: nothing is ticked on somebody's word alone. A milestone that a person has taken
-back stays taken back, however often the same approval is told again; new evidence ticks it anew.
+back stays taken back, however often the same approval is told again (a refusal says so); new evidence ticks it anew.
 
 Odoo counts the share of a reached milestone as delivered. Before anything is called ready to be billed, the shares of
 the order line must make a whole, and what Odoo has as delivered must be what its milestones say.
@@ -15,6 +15,7 @@ from decimal import Decimal
 from events.billing import BillingReady
 from events.project import MilestoneApproved
 from purser import Change, Note, Snapshot, Update, activity, automation
+from purser.changes import change_key
 from purser.errors import Refusal
 from tasks.rows.projects import (
     ApprovedMilestone,
@@ -29,8 +30,11 @@ from tasks.rows.sales import CONFIRMED
 WHOLE = Decimal("0.001")
 """Shares that miss the whole by no more than this make one: a third is no number of two digits."""
 
-QUANTITY = Decimal("0.02")
-"""Quantities that differ by no more than this are the same: Odoo rounds them."""
+DIGITS = 2
+"""Odoo rounds quantities to two digits, or to more where a firm says so (decimal accuracy "Product Unit")."""
+
+NOISE = Decimal("0.0000001")
+"""Quantities travel as floats."""
 
 
 @automation(
@@ -44,25 +48,33 @@ def reach_milestone(event: MilestoneApproved, snapshot: Snapshot) -> Iterator[Ch
     milestone = snapshot.get(ApprovedMilestone, event.milestone_id)
     if milestone is None or _taken_back(event, milestone, snapshot):
         return
-    evidence = _evidence(event, snapshot)
+    evidence, reached = _evidence(event, snapshot), None
     if not milestone.is_reached:
         if evidence is None:
             raise Refusal(f"{milestone.ref} is not reached: {_lacking(snapshot)}")
-        yield Update(ref=milestone.ref, expect={"is_reached": False}, values={"is_reached": True})
+        update = Update(ref=milestone.ref, expect={"is_reached": False}, values={"is_reached": True})
+        reached = change_key(update)
+        yield update
     if evidence is not None:
         digest = hashlib.sha256(evidence.encode()).hexdigest()[:12]
-        yield Note(on=milestone.ref, key=f"milestone/{milestone.id}/evidence/{digest}", body=evidence)
+        key = f"milestone/{milestone.id}/evidence/{digest}"
+        yield Note(on=milestone.ref, key=key, body=evidence, after=reached)
     yield from _billing(milestone, snapshot)
 
 
 def _taken_back(event: MilestoneApproved, milestone: ApprovedMilestone, snapshot: Snapshot) -> bool:
-    """Say whether it was reached once for the same reason, and is not any more: then a person said so."""
+    """Return whether what Odoo told of was taken back since. Raise Refusal where the same approval is told again."""
     if milestone.is_reached:
         return False
     if event.reached_on is not None:
         return True
     evidence = " ".join((_evidence(event, snapshot) or "").split())
-    return bool(evidence) and any(note.text == evidence for note in snapshot.rows(MilestoneNote))
+    if evidence and any(note.text == evidence for note in snapshot.rows(MilestoneNote)):
+        raise Refusal(
+            f"{milestone.ref} is not reached: it was, by the same evidence, and somebody has taken it back. "
+            "Tick it in Odoo, or tell its approval with new evidence"
+        )
+    return False
 
 
 def _evidence(event: MilestoneApproved, snapshot: Snapshot) -> str | None:
@@ -99,7 +111,8 @@ def _billing(milestone: ApprovedMilestone, snapshot: Snapshot) -> Iterator[Chang
         (one.quantity_percentage for one in snapshot.rows(LineMilestone) if one.is_reached or one.id == milestone.id),
         Decimal(0),
     )
-    if shares * line.product_uom_qty - line.qty_invoiced > QUANTITY:
+    due = shares * line.product_uom_qty - line.qty_invoiced
+    if due > 0 and not (line.qty_invoiced and due <= _rounding(line.qty_invoiced)):
         reached_on = milestone.reached_date or snapshot.today
         yield BillingReady(order_id=order.id, cause=f"milestone/{milestone.id}/{reached_on}")
 
@@ -112,7 +125,24 @@ def _wrong(line: MilestoneLine, snapshot: Snapshot) -> str:
         return f"The {len(milestones)} milestones of order line {line.id} are worth {whole:.1%} of it, not 100 %."
     counted = sum((one.quantity_percentage for one in milestones if one.is_reached), Decimal(0))
     counted *= line.product_uom_qty
-    if abs(counted - line.qty_delivered) > QUANTITY:
-        has = f"Odoo has {line.qty_delivered:.2f} of order line {line.id} as delivered"
-        return f"{has}; its reached milestones say {counted:.2f}."
+    if abs(counted - line.qty_delivered) > _rounding(line.qty_delivered):
+        has = f"Odoo has {_digits(line.qty_delivered)} of order line {line.id} as delivered"
+        return f"{has}; its reached milestones say {_digits(counted)}."
     return ""
+
+
+def _rounding(quantity: Decimal) -> Decimal:
+    """Return by how much rounding alone can have moved a quantity that Odoo keeps: half of its last digit.
+
+    That is no tolerance of so many pieces: a hundredth of a piece may be worth a lot.
+    """
+    return Decimal(1).scaleb(-_places(quantity)) / 2 + NOISE
+
+
+def _places(quantity: Decimal) -> int:
+    exponent = quantity.normalize().as_tuple().exponent
+    return max(DIGITS, -exponent) if isinstance(exponent, int) else DIGITS
+
+
+def _digits(quantity: Decimal) -> str:
+    return f"{quantity:,.{min(_places(quantity), 6)}f}"

@@ -1,6 +1,8 @@
 """What declarations read of billing: an order and what is to bill on it, an invoice and its order, who is asked."""
 
 import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable
 from decimal import Decimal
 
 from purser import Domain, Named, Ref, Row, Scope
@@ -41,7 +43,41 @@ class LineOfOrder(LineToBill, model="sale.order.line"):
     @property
     def amount(self) -> Decimal:
         """What it would add to an invoice, untaxed; a date-limited run leaves a stale zero in `qty_to_invoice`."""
+        if self.is_downpayment and self.untaxed_amount_to_invoice:
+            return self.untaxed_amount_to_invoice  # it knows a price with tax inside
         return (self.qty_to_invoice or self.qty_delivered - self.qty_invoiced) * self.price
+
+
+class InvoiceOfOrder(Row, model="account.move", optional=True):
+    """An invoice or credit note of that order, as it stands now."""
+
+    state: str
+    move_type: str
+    payment_state: str | None = None
+    amount_untaxed: Decimal = Decimal(0)
+    reversed_entry_id: int | None = None
+    """The invoice that a credit note is for."""
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain | None:
+        """Read those of the order, the cancelled ones among them."""
+        invoices = sorted({id_ for order in scope.snapshot.rows(OrderToBill) for id_ in order.invoice_ids})
+        return [("id", "in", invoices)] if invoices else None
+
+
+def undone_invoices(invoices: Iterable[InvoiceOfOrder]) -> int:
+    """Return how many invoices charge nothing any more: they were cancelled, or credited in full."""
+    known = tuple(invoices)
+    credited: dict[int | None, Decimal] = defaultdict(Decimal)
+    for one in known:
+        if one.move_type == "out_refund" and one.state == "posted":
+            credited[one.reversed_entry_id] += one.amount_untaxed
+    return sum(one.move_type == "out_invoice" and _is_undone(one, credited[one.id]) for one in known)
+
+
+def _is_undone(invoice: InvoiceOfOrder, credited: Decimal) -> bool:
+    in_full = credited > 0 and credited >= invoice.amount_untaxed
+    return invoice.state == "cancel" or invoice.payment_state == "reversed" or in_full
 
 
 class BillingAddress(Row, model="res.partner", active_test=False):

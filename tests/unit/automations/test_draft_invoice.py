@@ -12,11 +12,13 @@ from purser.errors import Refusal
 from purser.testing import snapshot
 from tasks.automations.draft_invoice import draft_invoice
 from tasks.rows.askable import Askable
-from tasks.rows.billing import BillingAddress, LineOfOrder, OrderToBill, Reviewer
+from tasks.rows.billing import BillingAddress, InvoiceOfOrder, LineOfOrder, OrderToBill, Reviewer
+from tasks.rows.companies import OwnCompany
 
 AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
 EVENT = BillingReady(order_id=4, cause="milestone/7/2026-11-19")
 SELLER, FINANCE = 9, 8
+FIRM = OwnCompany.model_validate({"id": 1, "currency_id": [1, "EUR"]})
 
 
 def order(**values: Any) -> OrderToBill:
@@ -32,38 +34,127 @@ def line(**values: Any) -> LineOfOrder:
 
 def decided(*rows: Any, event: BillingReady = EVENT, **tunables: Any) -> list[Any]:
     reads = draft_invoice.reads
-    return list(draft_invoice(event, snapshot(AS_OF, *rows, Askable(id=SELLER), reads=reads), **tunables))
+    return list(draft_invoice(event, snapshot(AS_OF, *rows, FIRM, Askable(id=SELLER), reads=reads), **tunables))
 
 
 def test_what_is_ready_becomes_a_draft_with_a_note_of_its_cause() -> None:
-    note, perform = decided(order(), line())
+    perform, note = decided(order(), line())
     assert isinstance(note, Note)
     assert "by milestone/7/2026-11-19" in note.body
     assert perform == Perform(
         operation="order.draft-invoice",
         on=Ref("sale.order", 4),
         key="order/4/invoice/milestone/7/2026-11-19",
-        arguments={},
+        arguments={"at_most": Decimal("1000.00")},
     )
 
 
+def test_the_note_tells_of_a_draft_only_where_it_was_made() -> None:
+    perform, note = decided(order(), line())
+    assert note.after == perform.key
+
+
+def invoice(id_: int, **values: Any) -> InvoiceOfOrder:
+    own = {"id": id_, "state": "posted", "move_type": "out_invoice", "payment_state": "not_paid"}
+    return InvoiceOfOrder.model_validate(own | {"amount_untaxed": 1000, "reversed_entry_id": False} | values)
+
+
+def credit(of: int, amount: float, **values: Any) -> InvoiceOfOrder:
+    return invoice(of + 50, move_type="out_refund", amount_untaxed=amount, reversed_entry_id=of, **values)
+
+
+@pytest.mark.parametrize("event", [EVENT, BillingReady(order_id=4), BillingReady(order_id=4, until=AS_OF.date())])
+@pytest.mark.parametrize(
+    ("invoices", "again"),
+    [
+        ([invoice(31)], False),
+        ([invoice(31, state="draft")], False),
+        ([invoice(31), credit(31, 300)], False),
+        ([invoice(31), credit(31, 1000, state="draft")], False),
+        ([invoice(31, state="cancel")], True),
+        ([invoice(31, payment_state="reversed")], True),
+        ([invoice(31), credit(31, 1000)], True),
+    ],
+    ids=["posted", "draft", "credited in part", "credit in draft", "cancelled", "reversed", "credited in full"],
+)
+def test_what_was_billed_and_undone_is_another_time_of_billing(
+    event: BillingReady, invoices: list[InvoiceOfOrder], *, again: bool
+) -> None:
+    first = decided(order(), line(), event=event)[0].key
+    now = decided(order(invoice_ids=[one.id for one in invoices]), line(), *invoices, event=event)[0].key
+    assert (now != first) is again
+    assert decided(order(invoice_ids=[31]), line(), *invoices, event=event)[0].key == now
+
+
+def test_a_review_that_was_asked_for_an_undone_invoice_is_asked_for_again() -> None:
+    (first,) = decided(order(), line(), review_above=Decimal(1))
+    (again,) = decided(order(invoice_ids=[31]), line(), invoice(31, state="cancel"), review_above=Decimal(1))
+    assert first.key != again.key
+
+
+@pytest.mark.parametrize(
+    ("currency", "unit", "review_above", "is_drafted"),
+    [
+        pytest.param("EUR", 999, Decimal(10_000), True, id="below the firm's limit"),
+        pytest.param("EUR", 1001, Decimal(10_000), False, id="above the firm's limit"),
+        pytest.param("EUR", 1000, Decimal(10_000), True, id="the limit itself is not above it"),
+        pytest.param("KWD", 1, Decimal(10_000), False, id="a bare number says nothing of another currency"),
+        pytest.param("USD", 1100, {"EUR": Decimal(10_000), "USD": Decimal(11_000)}, True, id="named"),
+        pytest.param("USD", 1101, {"EUR": Decimal(10_000), "USD": Decimal(11_000)}, False, id="above the named one"),
+        pytest.param("EUR", 1, {"USD": Decimal(11_000)}, False, id="only another one is named"),
+        pytest.param("EUR", 1, Decimal(0), False, id="a limit of zero is passed by anything"),
+    ],
+)
+def test_a_limit_counts_in_the_currency_it_is_meant_in(
+    currency: str, unit: int, review_above: Any, *, is_drafted: bool
+) -> None:
+    of = line(price_unit=unit, price_reduce_taxexcl=unit)
+    out = decided(order(currency_id=[2, currency]), of, review_above=review_above)
+    assert isinstance(out[0], Perform) is is_drafted
+
+
+@pytest.mark.parametrize(
+    "of", [line(price_unit=0, price_reduce_taxexcl=0), line(discount=100, price_reduce_taxexcl=0)]
+)
+def test_free_work_is_put_before_finance_and_not_refused(of: LineOfOrder) -> None:
+    (asked,) = decided(order(), of)
+    assert isinstance(asked, Ensure)
+    assert "would charge nothing (0.00 EUR)" in str(asked.values["note"])
+
+
+def test_a_down_payment_is_deducted_from_what_is_compared() -> None:
+    paid = line(
+        id=6,
+        is_downpayment=True,
+        product_uom_qty=0,
+        qty_delivered=0,
+        qty_invoiced=1,
+        qty_to_invoice=-1,
+        price_unit=600,
+        price_reduce_taxexcl=0,
+        untaxed_amount_to_invoice=-600,
+    )
+    perform, _ = decided(order(), line(), paid, review_above=Decimal(400))
+    assert perform.arguments["at_most"] == Decimal(400)
+
+
 def test_the_last_day_of_time_is_passed_on_and_is_part_of_the_key() -> None:
-    *_, perform = decided(order(), line(), event=EVENT.model_copy(update={"until": dt.date(2026, 10, 31)}))
-    assert perform.arguments == {"until": dt.date(2026, 10, 31)}
+    perform, _ = decided(order(), line(), event=EVENT.model_copy(update={"until": dt.date(2026, 10, 31)}))
+    assert perform.arguments["until"] == dt.date(2026, 10, 31)
     assert perform.key.endswith("/2026-10-31")
 
 
 @pytest.mark.parametrize("cause", ["a word", "Ü", "x" * 120, "-x"])
 def test_any_cause_makes_a_key(cause: str) -> None:
-    *_, perform = decided(order(), line(), event=BillingReady(order_id=4, cause=cause))
-    *_, again = decided(order(), line(), event=BillingReady(order_id=4, cause=cause))
+    perform, _ = decided(order(), line(), event=BillingReady(order_id=4, cause=cause))
+    again, _ = decided(order(), line(), event=BillingReady(order_id=4, cause=cause))
     assert perform.key == again.key
     assert perform.key != EVENT.cause
 
 
 def test_without_a_cause_the_key_is_what_there_is_to_bill() -> None:
     told = BillingReady(order_id=4)
-    keys = [decided(order(), line(qty_delivered=n), event=told)[-1].key for n in (10, 10, 12)]
+    keys = [decided(order(), line(qty_delivered=n), event=told)[0].key for n in (10, 10, 12)]
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -79,7 +170,6 @@ def test_what_is_billed_or_taken_back_is_left_alone(rows: tuple[Any, ...]) -> No
     [
         ((order(),), "no work on it to be invoiced"),
         ((order(state="sent"), line()), "no confirmed order"),
-        ((order(), line(price_unit=0, price_reduce_taxexcl=0)), "no price"),
         (
             (order(state="draft"), BillingAddress(id=6, city="Bern")),
             "no confirmed order, no country .*, no vat",

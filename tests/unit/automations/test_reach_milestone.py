@@ -9,6 +9,7 @@ import pytest
 from events.billing import BillingReady
 from events.project import MilestoneApproved
 from purser import Ensure, Note, Ref, Update
+from purser.changes import change_key
 from purser.errors import Refusal
 from purser.testing import snapshot
 from tasks.automations.reach_milestone import reach_milestone
@@ -57,6 +58,7 @@ def decided(event: MilestoneApproved, *rows: Any) -> list[Any]:
 
 def test_evidence_ticks_it_and_stands_in_its_chatter() -> None:
     update, note = decided(PROOF, milestone(), OPEN)
+    assert note.after == change_key(update)
     assert update == Update(
         ref=Ref("project.milestone", 7), expect={"is_reached": False}, values={"is_reached": True}
     )
@@ -82,7 +84,8 @@ def test_a_milestone_that_was_ticked_in_odoo_and_taken_back_stays_so() -> None:
 
 def test_the_same_approval_again_does_not_overrule_who_took_it_back() -> None:
     said = MilestoneNote(id=1, body="<p>Reached. Evidence: Protocol &amp; mail of 19 Nov</p>")
-    assert decided(PROOF, milestone(), said) == []
+    with pytest.raises(Refusal, match="somebody has taken it back"):
+        decided(PROOF, milestone(), said)
     assert decided(PROOF.model_copy(update={"evidence": "A second protocol"}), milestone(), said) != []
     assert decided(PROOF, milestone(), MilestoneNote(id=2, body="")) != []
 
@@ -124,6 +127,40 @@ def test_milestones_that_do_not_add_up_are_asked_about_and_not_billed(
     assert isinstance(asked, Ensure)
     assert (asked.model, asked.key) == ("mail.activity", "order/4/milestones/5")
     assert words in str(asked.values["note"])
+
+
+@pytest.mark.parametrize("share", ["0.01", "0.02", "0.015", "0.004"])
+def test_a_small_share_of_one_piece_is_billed_whatever_the_piece_is_worth(share: str) -> None:
+    one = line(product_uom_qty=1, qty_delivered=float(share))
+    rest = 1 - float(share)
+    (told,) = decided(
+        TICKED, milestone(sale_line_id=5, **REACHED), one, order(), *shares(float(share), rest, reached=True)
+    )
+    assert isinstance(told, BillingReady)
+
+
+def test_the_last_small_share_of_an_order_is_billed() -> None:
+    last = [
+        *shares(0.02, 0.98),
+    ]
+    reached = [last[0], last[1].model_copy(update={"is_reached": True})]
+    one = line(product_uom_qty=1, qty_delivered=0.98, qty_invoiced=0.98)
+    assert isinstance(decided(PROOF, milestone(sale_line_id=5), one, order(), *reached)[-1], BillingReady)
+
+
+@pytest.mark.parametrize(("delivered", "is_asked"), [(0.33, False), (0.3333, False), (0.32, True), (0.35, True)])
+def test_only_what_odoo_rounds_away_is_no_difference(delivered: float, *, is_asked: bool) -> None:
+    of = shares(0.3333, 0.3333, 0.3333, reached=True)
+    out = decided(
+        TICKED, milestone(sale_line_id=5, **REACHED), line(product_uom_qty=1, qty_delivered=delivered), order(), *of
+    )
+    assert [isinstance(one, Ensure) for one in out] == [is_asked]
+
+
+def test_what_is_left_of_rounding_an_invoice_is_not_billed() -> None:
+    of = shares(0.3333, 0.3333, 0.3333, reached=True)
+    third = line(product_uom_qty=1, qty_delivered=0.33, qty_invoiced=0.33)
+    assert decided(TICKED, milestone(sale_line_id=5, **REACHED), third, order(), *of) == []
 
 
 def test_thirds_make_a_whole() -> None:
