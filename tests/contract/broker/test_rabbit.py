@@ -15,7 +15,7 @@ from amqp.exceptions import MessageNacked
 from kombu.messaging import Consumer
 
 from config.queues import QUEUES
-from config.settings import Settings
+from config.settings import SecretUrl, Settings
 from console.rabbit import RabbitNode
 from purser.errors import Misconfigured, Mistake
 from tests.contract.broker.conftest import connect
@@ -112,7 +112,9 @@ def test_looking_for_unusable_queues_makes_none(untouched: Any) -> None:
 
 def test_a_task_limit_above_the_consumer_timeout_stops_the_start() -> None:
     def settings(limit: int) -> Settings:
-        return Settings(task_time_limit=limit, task_soft_time_limit=100, odoo_timeout=60)
+        return Settings(
+            broker_url=SecretUrl("amqp://localhost"), task_time_limit=limit, task_soft_time_limit=100, odoo_timeout=60
+        )
 
     assert rabbit.settings_for(settings(300))["broker_heartbeat"] == 15
     with pytest.raises(
