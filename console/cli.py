@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from console import (
     audit,
     automations,
+    breaker,
     cases,
     context,
     controls,
@@ -86,6 +87,7 @@ _GROUPS = {
     "cases": cases.group,
     "dead": dead.group,
     "delayed": delayed.group,
+    "breaker": breaker.group,
     "refusals": refusals.group,
     "events": events.group,
     "automations": automations.group,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from console import context
-from console.output import FOUND, AsJson, as_json, leave, nothing, say, table, text
+from console.output import FOUND, AsJson, as_json, count, leave, nothing, say, table, text
 from ledger import Heard
 from ledger.crew import PATIENCE
 
@@ -50,7 +50,8 @@ def problem_with(one: Heard, crew: Sequence[Heard]) -> str:
     if one.state == "ghost":
         return "a ghost: it has free hands and leaves old messages alone. Restart it"
     if one.state != "gone":
-        return ""
+        held = one.member.stuck
+        return f"it holds {count(held, 'message')} that nobody works on: they go back to their queue" if held else ""
     living = [other.member for other in crew if other.state not in {"gone", "ghost"}]
     for queue in one.member.queues:
         consuming = [other for other in living if queue in other.queues]
@@ -72,6 +73,8 @@ def _told(one: Heard, crew: Sequence[Heard]) -> dict[str, Any]:
         "active": member.active,
         "capacity": member.capacity,
         "oldest": member.oldest,
+        "stuck": member.stuck,
+        "mended": member.mended,
         "host": member.host,
         "pid": member.pid,
         "started": member.started,

@@ -9,6 +9,7 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from ledger.alarms import Alarms
 from ledger.audit import Audit
 from ledger.cases import Cases
 from ledger.clock import Now
@@ -62,6 +63,7 @@ class Ledger:
         self.sendings = Sendings(self._store)
         self.refusals = Refusals(self._store)
         self.audit = Audit(self._store)
+        self.alarms = Alarms(self._store)
         self.home = Home(self._store)
         self.hooks = HookTokens(self._store)
         self.pauses = Pauses(self._store)

@@ -38,6 +38,10 @@ class Member:
     """Tasks it can work on at a time."""
     oldest: Mapping[str, float] = field(default_factory=dict)
     """For how many seconds the oldest message of each of its queues has waited; a queue without one is left out."""
+    stuck: int = 0
+    """Messages that it holds and nobody works on, although there is room."""
+    mended: int = 0
+    """How often it gave such a message back, or freed a place of its pool that nobody had, since it started."""
     version: str = ""
     state: str = "working"
     """Its own word for what it is doing; `ghost` when it has found itself to be one."""

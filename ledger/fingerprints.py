@@ -27,7 +27,16 @@ def normalised(message: str) -> str:
     return " ".join(message.split())[:300]
 
 
+_CALLED = re.compile(r"^[\w.]+\.\w+(?: on \d+(?: and \d+ more)?)?: ")
+"""The method of Odoo, and the records, that a message begins with."""
+
+
 def fingerprint(*, error: str, message: str, task: str) -> str:
-    """Give the same short name to failures that differ only in their values."""
+    """Give the same short name to failures that differ only in their values.
+
+    A wrong key, database or address is one fault, whatever task and method met it first.
+    """
+    if error == "Misconfigured":
+        task, message = "", _CALLED.sub("", message)
     told = "\n".join((task, error, normalised(message)))
     return hashlib.sha256(text(told)).hexdigest()[:16]

@@ -99,13 +99,15 @@ def verdict_on(answer: Any) -> Verdict:
 
 
 def verdict_of(error: BaseException, seconds: float, timeout: float) -> Verdict:
-    """Judge by the error. A door that lets nobody in is a failure too: else each message would die of it at once."""
+    """Judge by the error. An Odoo that lets nobody in is left alone at once, by everybody."""
     match error:
         case Throttled():
             return Verdict.THROTTLED
         case Contention():
             return Verdict.CONTENDED
-        case Transient() | Misconfigured():
+        case Misconfigured():
+            return Verdict.REFUSED
+        case Transient():
             return Verdict.TIMED_OUT if seconds >= timeout else Verdict.FAILED
         case PurserError():
             return Verdict.ANSWERED

@@ -11,7 +11,7 @@ PurserError
 ├── NotApplicable      this database does not have what a declaration reads
 │   └── NotSetUp       ... nor what `purser odoo setup` makes: people set it up, then it is tried again
 └── Permanent          an engineer must look; spends no retries
-    └── Misconfigured  wrong key, database or rights: pause, tell the operator
+    └── Misconfigured  wrong key, database or setting: hold everything back, tell the operator once
 """
 
 from collections.abc import Callable

@@ -15,6 +15,8 @@ class Verdict(enum.StrEnum):
     """It asked for patience."""
     FAILED = "failed"
     """It did not work."""
+    REFUSED = "refused"
+    """It did not let us in: the key, the login, the database or the address is wrong."""
     TIMED_OUT = "timed out"
     """It did not work in time."""
     ABANDONED = "abandoned"

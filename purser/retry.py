@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from purser.errors import Conflict, NotSetUp, Refusal, Snooze, Throttled, Transient
+from purser.errors import Conflict, Misconfigured, NotSetUp, Refusal, Snooze, Throttled, Transient
 
 Rng = Callable[[float, float], float]
 """Gives a number between two bounds, as `random.uniform` does."""
 
 LONGEST_PATIENCE = 6 * 3600.0
 """Seconds: a `Retry-After` beyond this is taken for a mistake."""
+
+MISCONFIGURED_WAIT = 60.0
+"""Seconds until work that met a wrong key or setting looks again."""
 
 SPREAD = 0.1
 """How much longer than asked a wait may become, so that a fleet that waits together does not come back together."""
@@ -89,6 +92,9 @@ def decide(
         return Overtaken() if budget is not None and snooze.after >= budget else snooze
     if isinstance(error, (Refusal, NotSetUp)):  # people settle both: by a decision, or by setting Odoo up
         return Refused(str(error))
+    if isinstance(error, Misconfigured):  # nothing is wrong with this work: it waits until the settings are right
+        snooze = Snoozed(_spread(MISCONFIGURED_WAIT, rng), f"a setting is wrong: {error}")
+        return Overtaken() if budget is not None and snooze.after >= budget else snooze
     if not isinstance(error, (Transient, Conflict)):
         return DeadLetter("permanent failure")
     if attempt >= policy.attempts:

@@ -164,8 +164,14 @@ def ledger(settings: Settings, policies: Policies | None = None) -> Iterator[Che
         yield from judge_feeds(policies, cursors, now)
     if gate is not None and gate.breaker is not Breaker.CLOSED:
         again = f", next try {gate.until:%H:%M:%S}Z" if gate.until else ""
-        found = f"{gate.breaker} after {gate.failures} failures in a row{again}"
-        yield Check("breaker", Level.WARN, found, "see why Odoo fails; calls go on by themselves once it answers")
+        why = f": {gate.why}" if gate.why else ""
+        if gate.is_refused:
+            advice = "correct the key, login, database or address, restart the workers, then `purser breaker try`"
+            yield Check("breaker", Level.FAIL, f"{gate.breaker}: Odoo does not let us in{again}{why}", advice)
+        else:
+            found = f"{gate.breaker} after {gate.failures} failures in a row{again}{why}"
+            advice = "see why Odoo fails; calls go on by themselves once it answers, `purser breaker try` asks now"
+            yield Check("breaker", Level.WARN, found, advice)
 
 
 def subscriptions(settings: Settings, policies: Policies) -> Iterator[Check]:

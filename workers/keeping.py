@@ -17,7 +17,18 @@ from workers.broker.envelope import write_envelope
 from workers.broker.keeper import Working, held_of
 from workers.broker.redis_queue import Inbound
 from workers.fleet import Fleet
-from workers.letters import UNREADABLE, attempts_of, body_bytes, covers_of, letter, slot_of, subjects_of, with_attempt
+from workers.letters import (
+    UNREADABLE,
+    WAITING_SINCE,
+    attempts_of,
+    body_bytes,
+    covers_of,
+    letter,
+    slot_of,
+    subjects_of,
+    waiting_since,
+    with_attempt,
+)
 from workers.messages import headers_of, hold_on, queue_of, settled, values_of
 from workers.reactions import over, reaction_of
 
@@ -88,8 +99,9 @@ def park(fleet: Fleet, message: Any, *, kind: Kind, after: float, why: str) -> N
 def _waiting(fleet: Fleet, message: Any, *, kind: Kind, after: float, why: str) -> Delayed:
     headers = headers_of(message) or {}
     spent = int(headers.get("retries") or 0) + (kind is Kind.RETRY)
-    headers |= {"retries": spent, "eta": None}
     now = fleet.now()
+    since = waiting_since(headers) or now
+    headers |= {"retries": spent, "eta": None, WAITING_SINCE: since.isoformat()}
     if kind is Kind.RETRY:
         headers |= with_attempt(headers, at=now, error=fleet.redactor.text(why))
     queue, due = queue_of(message), now + dt.timedelta(seconds=after)
@@ -110,7 +122,7 @@ def _waiting(fleet: Fleet, message: Any, *, kind: Kind, after: float, why: str) 
             content_encoding=message.content_encoding,
             queue=queue,
         ),
-        parked_at=now,
+        parked_at=since,
     )
 
 

@@ -17,6 +17,9 @@ from workers.task_message import LONGEST_NAME
 UNREADABLE = "unreadable"
 """Why a message is set aside that is none, or not one that could be carried out."""
 
+WAITING_SINCE = "purser-waiting-since"
+"""The header of a parked message: since when it has been waiting, however often it was parked again."""
+
 HEADER = "purser"
 """The message header that carries the attempts so far."""
 
@@ -88,6 +91,15 @@ def letter(
         covers=covers,
         slot=slot,
     )
+
+
+def waiting_since(headers: Mapping[str, Any]) -> dt.datetime | None:
+    """Return when a message was parked first, None for one that was not."""
+    try:
+        moment = dt.datetime.fromisoformat(headers[WAITING_SINCE])
+    except (KeyError, ValueError, TypeError):
+        return None
+    return moment if moment.tzinfo else None
 
 
 def covers_of(task: str, values: Mapping[str, Any]) -> str:

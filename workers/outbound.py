@@ -128,7 +128,7 @@ def _carry(
     """Send an event through the gate, write down how that ended, and raise unless it arrived."""
     keys = keys_of(fleet, subscription)
     gate = gate_of(fleet.ledger, subscription.name)
-    ticket = gate.enter("")
+    ticket = gate.enter("", may_probe=True)
     if isinstance(ticket, Wait):
         raise Snooze(ticket.why, after=max(ticket.after, LOOK_AGAIN))
     begun = time.monotonic()

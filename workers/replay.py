@@ -12,7 +12,7 @@ import structlog
 
 from ledger import Letter, LetterState
 from workers.fleet import Fleet
-from workers.letters import HEADER, UNREADABLE
+from workers.letters import HEADER, UNREADABLE, WAITING_SINCE
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +99,11 @@ def is_message(letter: Letter) -> bool:
     return bool(letter.reason != UNREADABLE and letter.task and letter.headers.get("id") and letter.queue)
 
 
+_SPENT = frozenset({HEADER, WAITING_SINCE, "eta", "x-death"})
+"""Headers that tell of attempts before."""
+
+
 def fresh_headers(letter: Letter) -> dict[str, object]:
     """Give the headers to try a letter with again: its own, as on a first attempt."""
-    headers = {name: value for name, value in letter.headers.items() if name not in (HEADER, "eta", "x-death")}
+    headers = {name: value for name, value in letter.headers.items() if name not in _SPENT}
     return {**headers, "retries": 0, "eta": None}

@@ -72,8 +72,7 @@ def _step(fleet: Fleet, replay_id: str, holder: str, steady: Callable[[], float]
 def _send_some(fleet: Fleet, progress: Progress, quota: int, holder: str, is_over: Callable[[], bool]) -> str:
     """Send letters for a moment; say what holds the next one back, '' when nothing does but the rate."""
     replay, replaying = progress.replay, fleet.ledger.replaying
-    why, only_one = _odoo_holds_back(fleet)
-    if why:
+    if why := _odoo_holds_back(fleet):
         return why
     for id_ in replaying.next_ids(replay.id):
         letter = _letter(fleet, id_)
@@ -91,19 +90,17 @@ def _send_some(fleet: Fleet, progress: Progress, quota: int, holder: str, is_ove
             return ""
         if problem := _send(fleet, replay, id_):
             return problem
-        if only_one or is_over():
+        if is_over():
             return ""
     return ""
 
 
-def _odoo_holds_back(fleet: Fleet) -> tuple[str, bool]:
-    """Say why no letter should go to Odoo now, '' when none; and whether one may go, to see how it is."""
+def _odoo_holds_back(fleet: Fleet) -> str:
+    """Return why no letter should go to Odoo now, '' when nothing holds it back."""
     gate = fleet.gate.state()
-    if gate.breaker is Breaker.OPEN:
-        return "breaker open: Odoo failed several times in a row", False
-    if gate.held_until is not None:
-        return "Odoo asked for patience", False
-    return "", gate.breaker is Breaker.HALF_OPEN
+    if gate.breaker is not Breaker.CLOSED:
+        return f"breaker open: Odoo {'does not let us in' if gate.is_refused else 'failed several times in a row'}"
+    return "Odoo asked for patience" if gate.held_until is not None else ""
 
 
 def _letter(fleet: Fleet, letter_id: str) -> Letter | None:

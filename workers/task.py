@@ -10,10 +10,11 @@ from celery import Task
 from celery.exceptions import Ignore, Reject, Retry
 
 from ledger import Ending, Kind, RefusalEntry
-from purser.errors import PurserError, Transient
+from purser.errors import Misconfigured, PurserError, Transient
 from purser.retry import DeadLetter, Overtaken, Refused, Snoozed, decide
 from purser.retry import Retry as TryAgain
 from workers.callbacks import Callbacks
+from workers.alarm import alarm
 from workers.calls import by_name
 from workers.endings import Later, SetAside
 from workers.fleet import Fleet
@@ -70,9 +71,13 @@ class FleetTask(Task):
                 raise Later(Kind.RETRY, after, f"{name}: {text}") from error
             case Snoozed(after=after, why=why):
                 log.info("snoozed", after=round(after, 2), why=why)
+                if isinstance(error, Misconfigured):
+                    alarm(fleet, error)
                 raise Later(Kind.SNOOZE, after, why) from error
             case Overtaken():
                 log.info("overtaken by its next slot", why=text)
+                if isinstance(error, Misconfigured):
+                    alarm(fleet, error)
                 self._tell_replay(fleet, Ending.DONE)
             case Refused(reason=reason):
                 self._refused(fleet, reason, kwargs)

@@ -11,13 +11,13 @@ import pytest
 
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
+from ledger import Breaker
 from purser.cases import CaseKey, CaseState, Mark
 from purser.model import Period, Ref
 from tests.e2e.conftest import Start
 from tests.e2e.running import RunningFleet, write_policies
 from tests.odoo.seeding_people import Firm
 from tests.waiting import wait_until
-from workers.replay import Status, replay
 
 CONTROL = "missing-timesheets"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -216,7 +216,7 @@ def test_a_won_deal_becomes_a_project_once_however_often_it_is_told(
     assert fleet.ledger.letters.count() == 0
 
 
-def test_a_dead_letter_is_replayed_with_its_history_once_the_cause_is_mended(
+def test_a_wrong_key_holds_messages_back_and_they_are_done_once_it_is_right(
     firm: Firm, start_fleet: Start, tmp_path: Path
 ) -> None:
     firm.company()
@@ -227,24 +227,20 @@ def test_a_dead_letter_is_replayed_with_its_history_once_the_cause_is_mended(
     fleet.environ["PURSER_ODOO_API_KEY"] = "key-of-yesterday"
     wrong = fleet.worker("locked-out")
     fleet.fleet.publish("purser.accept", {"event": won(lead)}, label="won")
-    wait_until(lambda: fleet.ledger.letters.count() == 1, within=30, what="the dead letter")
+    wait_until(lambda: fleet.ledger.delayed.count() == 1, within=30, what="the message that waits")
     fleet.kill(wrong)
-    (letter,) = fleet.ledger.letters.page().items
-    assert (letter.queue, letter.task, letter.reason) == ("events", "purser.react", "permanent failure")
-    assert letter.error == "Misconfigured"
-    assert json.loads(letter.body)[1]["automation"] == "open-project"
-    assert "key-of-yesterday" not in f"{letter.message} {letter.traceback} {letter.headers}"
-    assert [group.count for group in fleet.ledger.letters.groups()] == [1]
+    (entry,) = fleet.ledger.delayed.page().items
+    assert (entry.queue, entry.task, entry.kind, entry.attempt) == ("events", "purser.react", "snooze", 0)
+    assert "key-of-yesterday" not in entry.why
+    assert fleet.fleet.gate.state().is_refused
+    assert outcome(firm, lead)[1] == 0
     fleet.environ = good
     fleet.worker("mended")
-    assert [r.status for r in replay(fleet.fleet, [letter.id], who="test", note="key renewed", dry_run=True)] == [
-        Status.WOULD_REPLAY
-    ]
-    assert outcome(firm, lead)[1] == 0
-    statuses = [replay(fleet.fleet, [letter.id], who="test", note="key renewed")[0].status for _ in range(2)]
-    assert statuses == [Status.REPLAYED, Status.NOT_DEAD]
+    wait_until(lambda: fleet.fleet.gate.state().breaker is Breaker.CLOSED, within=30, what="the probe")
+    fleet.ledger.delayed.now([entry.id], who="test", note="key renewed")
     wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project")
     assert fleet.ledger.letters.count() == 0
+    assert fleet.ledger.delayed.count() == 0
 
 
 def test_a_transient_failure_is_tried_again_and_then_kept_with_every_attempt(

@@ -29,6 +29,13 @@ def entered(gate: Gate, kind: str = "") -> Ticket:
     return answer
 
 
+def probing(gate: Gate) -> Ticket:
+    answer = gate.probe()
+    assert isinstance(answer, Ticket), answer
+    assert answer.probe
+    return answer
+
+
 def turned_away(gate: Gate) -> Wait:
     answer = gate.enter("")
     assert isinstance(answer, Wait), answer
@@ -76,14 +83,16 @@ def test_what_says_nothing_of_odoo_leaves_the_row_as_it_is(gate: Gate, clock: Cl
     assert gate.state().failures == 2
 
 
-def test_after_the_cooldown_one_call_probes_and_the_others_wait(gate: Gate, clock: Clock) -> None:
+def test_after_the_cooldown_one_probe_goes_and_no_call_is_one(gate: Gate, clock: Clock) -> None:
     make_calls(gate, Verdict.FAILED, 3)
+    assert isinstance(gate.probe(), Wait), "not before the cooldown is over"
     clock.pass_(seconds=5)
     assert gate.state().breaker is Breaker.HALF_OPEN
+    assert "half-open" in turned_away(gate).why
 
-    probe = entered(gate)
+    probe = probing(gate)
 
-    assert probe.probe
+    assert isinstance(gate.probe(), Wait), "one at a time"
     assert "half-open" in turned_away(gate).why
     assert 0 < turned_away(gate).after <= 5
 
@@ -100,13 +109,13 @@ def test_each_failed_probe_doubles_the_cooldown_up_to_its_longest(gate: Gate, cl
     for _ in range(4):
         waits.append(turned_away(gate).after)
         clock.pass_(seconds=waits[-1])
-        make_calls(gate, Verdict.FAILED)
+        gate.leave(probing(gate), Verdict.FAILED, 0.1)
 
     assert waits == [5.0, 10.0, 18.0, 18.0]
     assert gate.state().since == START
 
     clock.pass_(seconds=18)
-    make_calls(gate, Verdict.ANSWERED)
+    gate.leave(probing(gate), Verdict.ANSWERED, 0.1)
     make_calls(gate, Verdict.FAILED, 3)
     assert turned_away(gate).after == 5.0
 
@@ -114,14 +123,12 @@ def test_each_failed_probe_doubles_the_cooldown_up_to_its_longest(gate: Gate, cl
 def test_a_probe_that_dies_makes_room_for_another_when_its_lease_lapses(gate: Gate, clock: Clock) -> None:
     make_calls(gate, Verdict.FAILED, 3)
     clock.pass_(seconds=5)
-    lost = entered(gate)
+    lost = probing(gate)
     clock.pass_(seconds=59)
     turned_away(gate)
     clock.pass_(seconds=1)
 
-    second = entered(gate)
-
-    assert second.probe
+    second = probing(gate)
     gate.leave(lost, Verdict.FAILED, 70)
     assert gate.state().breaker is Breaker.HALF_OPEN
     gate.leave(second, Verdict.ANSWERED, 0.1)
@@ -146,7 +153,7 @@ def test_a_call_that_is_renewed_keeps_its_slot_and_one_that_is_not_holds_up_nobo
 def test_a_probe_that_takes_long_stays_the_only_one_while_it_is_renewed(gate: Gate, clock: Clock) -> None:
     make_calls(gate, Verdict.FAILED, 3)
     clock.pass_(seconds=5)
-    probe = entered(gate)
+    probe = probing(gate)
     for _ in range(3):
         clock.pass_(seconds=50)
         gate.renew([probe])
@@ -158,8 +165,8 @@ def test_a_probe_that_takes_long_stays_the_only_one_while_it_is_renewed(gate: Ga
 def test_a_probe_broken_off_on_our_side_makes_room_at_once(gate: Gate, clock: Clock) -> None:
     make_calls(gate, Verdict.FAILED, 3)
     clock.pass_(seconds=5)
-    gate.leave(entered(gate), Verdict.ABANDONED, 1)
-    assert entered(gate).probe
+    gate.leave(probing(gate), Verdict.ABANDONED, 1)
+    probing(gate)
 
 
 def test_calls_from_before_the_breaker_opened_neither_prolong_nor_close_it(ledger: Ledger, clock: Clock) -> None:
@@ -180,7 +187,105 @@ def test_a_probe_passes_although_the_slots_are_taken_by_calls_that_hang(gate: Ga
     make_calls(gate, Verdict.FAILED, 3)
     assert gate.state().limit == gate.state().in_flight == 1
     clock.pass_(seconds=5)
-    assert entered(gate).probe
+    probing(gate)
+
+
+def test_a_side_without_a_harmless_call_is_probed_by_a_call_that_may(gate: Gate, clock: Clock) -> None:
+    make_calls(gate, Verdict.FAILED, 3)
+    clock.pass_(seconds=5)
+    answer = gate.enter("", may_probe=True)
+    assert isinstance(answer, Ticket)
+    assert answer.probe
+    assert isinstance(gate.enter("", may_probe=True), Wait)
+
+
+def test_a_closed_breaker_has_nothing_to_probe(gate: Gate) -> None:
+    assert gate.probe() is None
+    assert gate.probe(at_once=True) is None
+
+
+def test_a_probe_at_once_waits_for_no_cooldown_but_for_another_probe(gate: Gate) -> None:
+    make_calls(gate, Verdict.FAILED, 3)
+    probe = gate.probe(at_once=True)
+    assert isinstance(probe, Ticket)
+    assert isinstance(gate.probe(at_once=True), Wait)
+    gate.leave(probe, Verdict.ANSWERED, 0.1)
+    assert gate.state().breaker is Breaker.CLOSED
+
+
+def test_calls_come_back_less_often_the_longer_nobody_probes(gate: Gate, clock: Clock) -> None:
+    make_calls(gate, Verdict.FAILED, 3)
+    clock.pass_(seconds=5)
+    asked = []
+    for _ in range(5):
+        asked.append(turned_away(gate).after)
+        clock.pass_(seconds=asked[-1])
+    assert asked == [5.0, 5.0, 10.0, 18.0, 18.0]
+
+
+def test_an_odoo_that_does_not_let_us_in_is_left_alone_at_once(gate: Gate, clock: Clock) -> None:
+    assert gate.leave(entered(gate), Verdict.REFUSED, 0.1, why="the key is wrong")
+    assert turned_away(gate).why == "breaker open: Odoo does not let us in"
+    state = gate.state()
+    assert (state.breaker, state.is_refused, state.why) == (Breaker.OPEN, True, "the key is wrong")
+
+    clock.pass_(seconds=5)
+    assert not gate.leave(probing(gate), Verdict.REFUSED, 0.1, why="still wrong"), "it was open before"
+    assert (gate.state().until, gate.state().why) == (clock.moment + 10 * SECOND, "still wrong")
+
+    clock.pass_(seconds=10)
+    gate.leave(probing(gate), Verdict.ANSWERED, 0.1)
+    state = gate.state()
+    assert (state.breaker, state.is_refused, state.why) == (Breaker.CLOSED, False, "")
+
+
+def test_one_call_alone_hears_that_it_opened_the_breaker(gate: Gate) -> None:
+    assert [gate.leave(entered(gate), Verdict.FAILED, 0.1) for _ in range(3)] == [False, False, True]
+
+
+# ------------------------------------------------------- a clock that was ahead for a moment --
+
+
+def test_a_breaker_of_a_clock_that_was_a_day_ahead_is_probed_at_once(gate: Gate, clock: Clock) -> None:
+    clock.pass_(days=1)
+    make_calls(gate, Verdict.FAILED, 3)
+    clock.pass_(days=-1)
+    assert gate.state().breaker is Breaker.HALF_OPEN
+    assert turned_away(gate).after <= BOUNDS.longest.total_seconds()
+    gate.leave(probing(gate), Verdict.ANSWERED, 0.1)
+    entered(gate)
+
+
+def test_a_hold_of_a_clock_that_was_a_day_ahead_is_over(gate: Gate, clock: Clock) -> None:
+    clock.pass_(days=1)
+    gate.leave(entered(gate), Verdict.THROTTLED, 0.1, retry_after=30)
+    clock.pass_(days=-1)
+    assert gate.state().held_until is None
+    gate.leave(entered(gate), Verdict.THROTTLED, 0.1, retry_after=30)
+    assert turned_away(gate).after == 30.0
+
+
+def test_a_probe_and_calls_of_a_clock_that_was_a_day_ahead_hold_up_nobody(gate: Gate, clock: Clock) -> None:
+    make_calls(gate, Verdict.FAILED, 3)
+    clock.pass_(days=1)
+    probing(gate)
+    clock.pass_(days=-1)
+    clock.pass_(seconds=5)
+    gate.leave(probing(gate), Verdict.ANSWERED, 0.1)
+    clock.pass_(days=1)
+    entered(gate)
+    clock.pass_(days=-1)
+    assert gate.state().in_flight == 0
+    entered(gate)
+
+
+def test_a_limit_that_shrank_by_a_clock_that_was_ahead_shrinks_again(ledger: Ledger, clock: Clock) -> None:
+    gate = ledger.gate(ODOO, Bounds(calls=32, failures=1000))
+    clock.pass_(days=1)
+    make_calls(gate, Verdict.CONTENDED)
+    clock.pass_(days=-1)
+    make_calls(gate, Verdict.CONTENDED)
+    assert gate.state().limit == 4
 
 
 # ---------------------------------------------------------------------------------- patience --
@@ -217,7 +322,7 @@ def test_patience_and_an_open_breaker_are_waited_for_together(gate: Gate, clock:
     gate.leave(ticket, Verdict.THROTTLED, 0.1, retry_after=8)
     assert turned_away(gate).after == 8.0
     clock.pass_(seconds=8)
-    assert entered(gate).probe
+    probing(gate)
 
 
 # ---------------------------------------------------------------------------------- throttle --
@@ -398,8 +503,8 @@ def test_a_call_whose_answer_was_lost_enters_again_with_the_slot_it_has(
     gate.leave(first, Verdict.ANSWERED, 0.1)
     make_calls(gate, Verdict.FAILED, 3)
     clock.pass_(seconds=5)
-    assert entered(gate).probe
-    assert entered(gate).probe
+    probing(gate)
+    probing(gate)
 
 
 # ------------------------------------------------------------------------------------ together --
@@ -453,7 +558,7 @@ def test_of_many_that_come_after_the_cooldown_one_probes(redis_url: str, round_:
         book = Ledger.connect(redis_url)
         try:
             start.wait(timeout=10)
-            answer = book.gate(f"{ODOO} {round_}", bounds).enter("")
+            answer = book.gate(f"{ODOO} {round_}", bounds).probe()
             return isinstance(answer, Ticket) and answer.probe
         finally:
             book.close()

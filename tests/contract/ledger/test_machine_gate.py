@@ -23,7 +23,7 @@ BOUNDS = Bounds(
 )
 COOLDOWN, LONGEST, LEASE = 5_000, 8_000, 40_000
 ANSWERS = {Verdict.ANSWERED, Verdict.CONTENDED}
-FAILURES = {Verdict.FAILED, Verdict.TIMED_OUT}
+FAILURES = {Verdict.FAILED, Verdict.TIMED_OUT, Verdict.REFUSED}
 VERDICTS = st.sampled_from([*Verdict, Verdict.FAILED, Verdict.FAILED, Verdict.ANSWERED, Verdict.ANSWERED])
 LABOUR = {Verdict.CONTENDED, Verdict.THROTTLED, Verdict.TIMED_OUT}
 
@@ -42,12 +42,14 @@ class Model:
     probe: tuple[str, int] | None = None
     calls: dict[str, int] = field(default_factory=dict)
 
-    def asked(self) -> str:
+    def asked(self, *, probes: bool) -> str:
         """Say what the next who asks is told."""
+        if probes and self.opens is None:
+            return "closed"
         if self.held > self.now or (self.opens or 0) > self.now:
             return "wait"
         if self.opens is not None:
-            return "wait" if self.probe and self.probe[1] > self.now else "probe"
+            return "wait" if not probes or (self.probe and self.probe[1] > self.now) else "probe"
         return "full" if len(self.living()) >= math.floor(self.limit) else "go"
 
     def living(self) -> list[str]:
@@ -75,7 +77,7 @@ class Model:
     def _break(self, ticket: str, verdict: Verdict) -> None:
         if self.opens is None:
             self.failures = 0 if verdict in ANSWERS else self.failures + (verdict in FAILURES)
-            if self.failures >= 3 and verdict in FAILURES:
+            if verdict is Verdict.REFUSED or (self.failures >= 3 and verdict in FAILURES):
                 self.opens, self.cooldown, self.limit = (
                     self.now + COOLDOWN,
                     COOLDOWN,
@@ -105,6 +107,11 @@ class GateMachine(RuleBasedStateMachine):
     @rule(target=tickets)
     def enter(self) -> Any:
         entered = self._enter()
+        return multiple() if entered is None else entered
+
+    @rule(target=tickets)
+    def probe(self) -> Any:
+        entered = self._enter(probes=True)
         return multiple() if entered is None else entered
 
     @rule(ticket=consumes(tickets), verdict=VERDICTS, patience=st.integers(0, 20))
@@ -149,10 +156,13 @@ class GateMachine(RuleBasedStateMachine):
         assert (state.breaker is Breaker.CLOSED) == (model.opens is None)
         assert (state.breaker is Breaker.OPEN) == (model.opens is not None and model.opens > model.now)
 
-    def _enter(self) -> Ticket | None:
-        expected = self.model.asked()
-        answer = self.gate.enter("")
+    def _enter(self, *, probes: bool = False) -> Ticket | None:
+        expected = self.model.asked(probes=probes)
+        answer = self.gate.probe() if probes else self.gate.enter("")
         match answer:
+            case None:
+                assert expected == "closed"
+                return None
             case Ticket():
                 assert expected == ("probe" if answer.probe else "go")
                 self.model.enter(answer)

@@ -119,7 +119,7 @@ def test_a_gate_that_shuts_while_one_waits_sends_one_back() -> None:
     [
         (Transient("x"), Verdict.FAILED),
         (UnknownOutcome("x"), Verdict.FAILED),
-        (Misconfigured("x"), Verdict.FAILED),
+        (Misconfigured("x"), Verdict.REFUSED),
         (Contention("x"), Verdict.CONTENDED),
         (Throttled("x", retry_after=4), Verdict.THROTTLED),
         (Refusal("x"), Verdict.ANSWERED),

@@ -17,7 +17,7 @@ from purser.errors import (
     Transient,
     UnknownOutcome,
 )
-from purser.retry import DeadLetter, Overtaken, Refused, Retry, RetryPolicy, Snoozed, decide
+from purser.retry import MISCONFIGURED_WAIT, DeadLetter, Overtaken, Refused, Retry, RetryPolicy, Snoozed, decide
 
 POLICY = RetryPolicy(attempts=4, base=1.0, cap=10.0)
 
@@ -40,9 +40,16 @@ def test_the_last_attempt_is_set_aside() -> None:
     assert decide(POLICY, Transient("x"), attempt=4, rng=longest) == DeadLetter("attempts spent")
 
 
-@pytest.mark.parametrize("error", [Permanent("x"), Misconfigured("x"), KeyError("x"), ValueError("x")])
+@pytest.mark.parametrize("error", [Permanent("x"), KeyError("x"), ValueError("x")])
 def test_a_permanent_or_unforeseen_error_spends_no_retries(error: Exception) -> None:
     assert decide(POLICY, error, attempt=1, rng=longest) == DeadLetter("permanent failure")
+
+
+def test_a_wrong_setting_holds_work_back_and_spends_no_attempt() -> None:
+    wrong = Misconfigured("Odoo does not accept the API key")
+    decision = decide(POLICY, wrong, attempt=4, rng=shortest)
+    assert decision == Snoozed(MISCONFIGURED_WAIT, "a setting is wrong: Odoo does not accept the API key")
+    assert decide(POLICY, wrong, attempt=1, rng=shortest, budget=30) == Overtaken()
 
 
 @pytest.mark.parametrize("error", [Refusal("no"), NotSetUp("no")])

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from ledger import Breaker, Ending, LetterState, ReplayState, Stage
+from ledger import Breaker, Ending, LetterState, ReplayState, Stage, Ticket, Verdict
 from tests.unit.workers.replaying import World
 from workers.replay import PART_OF, fresh_headers, part_of
 from workers.replays import LEASE
@@ -154,7 +154,7 @@ def test_what_is_paused_is_waited_for(world: World, target: str) -> None:
     assert world.step(replay).sent == 1
 
 
-def test_an_open_breaker_is_waited_for_and_then_one_letter_probes(world: World) -> None:
+def test_an_open_breaker_is_waited_for_and_no_letter_probes(world: World) -> None:
     replay = world.start(world.die(3), careful=False)
     world.open_breaker()
     held = world.step(replay)
@@ -162,7 +162,11 @@ def test_an_open_breaker_is_waited_for_and_then_one_letter_probes(world: World) 
     assert held.why.startswith("breaker open")
     world.pass_(minutes=6)
     assert world.fleet.gate.state().breaker is Breaker.HALF_OPEN
-    assert world.step(replay).sent == 1
+    assert world.step(replay).sent == 0
+    ticket = world.fleet.gate.probe()
+    assert isinstance(ticket, Ticket)
+    world.fleet.gate.leave(ticket, Verdict.ANSWERED, 0.1)
+    assert world.step(replay).sent == 3
 
 
 def test_a_broker_that_is_away_is_waited_for_and_no_letter_is_lost(world: World) -> None:

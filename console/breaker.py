@@ -1,0 +1,66 @@
+"""The breaker before Odoo: whether calls pass, why not, and whether Odoo works again."""
+
+from typing import Any
+
+import typer
+
+from console import context
+from console.output import DONE, FAILED, FOUND, AsJson, as_json, facts, leave, say
+from ledger import Breaker, Gate, Wait
+from workers import probing
+
+group = typer.Typer(help="The breaker before Odoo, shared by all workers.", no_args_is_help=True)
+
+
+@group.command()
+def show(json: AsJson = False) -> None:
+    """Show whether calls to Odoo pass, and why not. Ends with 4 while the breaker is not closed."""
+    with context.reading_fleet("ledger") as fleet:
+        described = _described(fleet.gate)
+    _print(described, json=json)
+    leave(DONE if described["breaker"] is Breaker.CLOSED else FOUND)
+
+
+@group.command("try")
+def try_(json: AsJson = False) -> None:
+    """Ask Odoo now whether it works, as each of our users. The breaker closes when it does; ends with 1 when not.
+
+    Nothing happens while the breaker is closed.
+    """
+    with context.reading_fleet("ledger") as fleet:
+        found = probing.probe_now(fleet)
+        described = _described(fleet.gate)
+    match found:
+        case None:
+            problem = ""
+        case Wait():
+            problem = "another process is asking Odoo at this moment: see `purser breaker show`"
+        case _:
+            problem = found.why
+    _print(described | {"tried": found is not None and not isinstance(found, Wait), "problem": problem}, json=json)
+    if problem:
+        say(problem)
+    leave(FAILED if problem else DONE)
+
+
+def _described(gate: Gate) -> dict[str, Any]:
+    state = gate.state()
+    return {
+        "odoo": gate.name,
+        "breaker": state.breaker,
+        "since": state.since,
+        "failures": state.failures,
+        "next_try": state.until,
+        "lets_us_in": not state.is_refused,
+        "why": state.why,
+        "held_until": state.held_until,
+        "in_flight": state.in_flight,
+        "limit": state.limit,
+    }
+
+
+def _print(described: dict[str, Any], *, json: bool) -> None:
+    if json:
+        as_json(described)
+    else:
+        facts(described.items())
