@@ -16,7 +16,7 @@ from config.sentry import setup_sentry
 from config.settings import Settings
 from purser.errors import Permanent
 from schedules.beat import beat_entries
-from workers import apply, feed, outbound, react, scan, watching
+from workers import apply, feed, forks, outbound, react, scan, watching
 from workers.beat import beat_schedule
 from workers.broker import rabbit, rabbit_wire, rabbit_worker, redis_queue
 from workers.calls import OTHER_NAMES
@@ -103,6 +103,7 @@ def _conf(settings: Settings) -> dict[str, Any]:
             "interval_max": 2,
         },
         "worker_prefetch_multiplier": 1,
+        "worker_pool": "workers.pool:TaskPool",
         "worker_consumer": "workers.consumer:FleetConsumer",
         # What runs while Redis is away keeps its lease, and is acknowledged when it is back.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
@@ -170,6 +171,10 @@ def _connect_signals(app: celery.Celery, settings: Settings) -> None:
     def configure_logging(**_: Any) -> None:
         setup_logs(settings)
         setup_sentry(settings)
+
+    @signals.worker_init.connect(weak=False)
+    def begun(**_: Any) -> None:
+        forks.install()
 
     @signals.worker_process_init.connect(weak=False)
     def forked(**_: Any) -> None:
