@@ -1,5 +1,6 @@
 """A consumer that no bytes can stop: what stock code would drop, hold in memory or die of is kept in the ledger."""
 
+import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -11,9 +12,11 @@ from celery.worker.consumer import Consumer
 from kombu.asynchronous import set_event_loop
 
 from ledger import Kind
-from workers.broker.keeper import LeaseLost
+from workers.broker.keeper import LeaseLost, settle_all
+from workers.broker.server_state import ServerUnwell, is_server_state
 from workers.housekeeping import Housekeeper, QueueWatch, Seen
 from workers.keeping import park, set_aside
+from workers.leaks import Leaks
 from workers.messages import give_back
 from workers.request import forget_job, later
 from workers.sending import depth_of, sender
@@ -25,6 +28,9 @@ log = structlog.get_logger(__name__)
 
 FLUSH_AFTER = 0.2
 """Seconds for which task events are gathered."""
+
+UNWELL_WAIT = 2.0
+"""Seconds between two tries of a broker that refuses for a state of its own."""
 
 TURN = 0.25
 """Seconds between two looks of the main loop at itself."""
@@ -48,6 +54,17 @@ class FleetConsumer(Consumer):
             step for step in Consumer.Blueprint.default_steps if not str(step).endswith(":DelayedDelivery")
         ]
 
+        def start(self, parent: Any) -> None:
+            """Run until the connection is lost. A server that refuses for a state of its own is a lost connection."""
+            try:
+                super().start(parent)
+            except Exception as error:
+                if not is_server_state(error):
+                    raise
+                log.warning("the broker takes no writes at present: this worker waits", problem=str(error))
+                time.sleep(UNWELL_WAIT)
+                raise ServerUnwell(str(error)) from error
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.controller._process_task = self._begin  # called by the semaphore when a process is free
@@ -55,6 +72,7 @@ class FleetConsumer(Consumer):
             self.on_task_request = self._begin  # a pool that needs no semaphore
         self.known_queues = frozenset(self.app.amqp.queues.consume_from)
         self.seen = Seen()
+        self.leaks = Leaks(self, lease=self.app.fleet.settings.lease)
         self._housekeeper: Housekeeper | None = None
         self._stopping = Stopping(self._take_nothing_more, is_turning=lambda: self.seen.has_loop)
 
@@ -67,6 +85,9 @@ class FleetConsumer(Consumer):
     def _turn(self) -> None:
         self.seen.tick()
         self._stopping.look()
+        self.leaks.look()
+        if self._housekeeper is not None:
+            self._housekeeper.revive()
 
     def _take_nothing_more(self) -> None:
         hand_back(self)
@@ -96,6 +117,7 @@ class FleetConsumer(Consumer):
                 seen=self.seen,
                 send=sender(self.app),
                 watch=QueueWatch(depth_of(self.app)),
+                settle=settle_all,
             )
             self._housekeeper.start()
             if self.hub is not None:

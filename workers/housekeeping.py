@@ -23,9 +23,9 @@ from typing import Any
 import structlog
 from celery.worker import state
 
-from ledger import Delayed, Member
+from ledger import Delayed, Member, Ticket
 from purser.errors import Permanent, PurserError
-from workers import react, replays, retention
+from workers import probing, react, replays, retention
 from workers.fleet import Fleet
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,10 @@ STALLED_EVERY = 15.0
 REPORT_EVERY = 5.0
 REPLAYS_EVERY = 0.4
 PAUSES_EVERY = 1.0
+BREAKER_EVERY = 1.0
 LETTERS_EVERY = 3600.0
+FROZEN_AFTER = 10.0
+"""Seconds: who wakes so much later than asked was stopped, or is on a machine that stood still."""
 LENT_FOR = dt.timedelta(seconds=60)
 
 
@@ -94,21 +97,32 @@ class Housekeeper:
         seen: Seen,
         send: Callable[[Delayed], None],
         watch: QueueWatch,
+        settle: Callable[[], bool] = lambda: True,
     ) -> None:
         self._fleet, self._name, self._consumer, self._seen = fleet, name, consumer, seen
         self._holder = f"{name} {uuid.uuid4().hex[:8]}"
-        self._send, self._watch = send, watch
+        self._send, self._watch, self._settle = send, watch, settle
+        self._excused = time.monotonic()
+        self.failures = 0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._next: dict[str, float] = {}
         self._ages: dict[str, float] = {}
         self._born: dt.datetime | None = None
         self._is_away = False
+        self._probing: threading.Thread | None = None
+        self._has_probed = False
 
     def start(self) -> None:
         """Begin."""
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
         self._thread.start()
+
+    def revive(self) -> None:
+        """Begin again when the thread has ended although it was not told to. The main loop calls this."""
+        if self._thread is not None and not self._thread.is_alive() and not self._stop.is_set():
+            log.error("housekeeping had ended, and begins again", failures=self.failures)
+            self.start()
 
     def stop(self) -> None:
         """End, and say so to the crew."""
@@ -121,18 +135,34 @@ class Housekeeper:
                 self._fleet.ledger.replaying.release(replay_id, self._holder)
 
     def _run(self) -> None:
+        before = time.monotonic()
         while not self._stop.wait(EVERY):
+            if time.monotonic() - before > FROZEN_AFTER:  # the whole process stood still, not its main loop alone
+                self._excuse()
             try:
                 self.look()
             except PurserError as error:
                 if not self._is_away:
                     log.warning("housekeeping waits for the ledger", problem=str(error))
                 self._is_away = True
-            except Exception:
-                log.exception("housekeeping failed, and goes on")
+                self._excuse()
+            except Exception as error:  # noqa: BLE001 - whatever goes wrong, this thread goes on
+                self._failed(error)
             else:
                 self._is_away = False
-            self._watch_myself()
+            try:
+                self._watch_myself()
+            except Exception as error:  # noqa: BLE001 - whatever goes wrong, this thread goes on
+                self._failed(error)
+            before = time.monotonic()
+
+    def _failed(self, error: Exception) -> None:
+        self.failures += 1
+        log.error("housekeeping failed, and goes on", failures=self.failures, exc_info=error)
+
+    def _excuse(self) -> None:
+        """Begin to count anew for how long this worker has done nothing: it could not help it."""
+        self._excused = time.monotonic()
 
     def look(self) -> None:
         """Do once what is due by now. What fails keeps nothing else from being done; its error is raised last."""
@@ -140,6 +170,7 @@ class Housekeeper:
             problem
             for what, every, act in (
                 ("due", 0.0, self.send_due),
+                ("breaker", BREAKER_EVERY, self.probe_odoo),
                 ("pauses", PAUSES_EVERY, self.follow_pauses),
                 ("stalled", STALLED_EVERY, self.send_stalled),
                 ("report", REPORT_EVERY, self.report),
@@ -199,6 +230,24 @@ class Housekeeper:
             except Permanent as problem:
                 log.warning("replay not advanced", replay=replay_id, problem=str(problem))
 
+    def probe_odoo(self) -> None:
+        """Probe Odoo when its breaker is due for it. A thread of its own asks, for the answer may take long."""
+        if self._probing is not None and self._probing.is_alive():
+            return
+        ticket = self._fleet.gate.probe(at_once=not self._has_probed)  # a new process may have better settings
+        self._has_probed = True
+        if isinstance(ticket, Ticket):
+            self._probing = threading.Thread(target=self._probe, args=(ticket,), name="breaker probe", daemon=True)
+            self._probing.start()
+
+    def _probe(self, ticket: Ticket) -> None:
+        try:
+            probing.carry_out(self._fleet, ticket)
+        except PurserError as problem:  # the ledger is away: the ticket lapses, and others probe
+            log.warning("probe of Odoo not finished", problem=str(problem))
+        except Exception:
+            log.exception("probe of Odoo has failed")
+
     # -------------------------------------------------------------------------- pauses --
 
     def follow_pauses(self) -> None:
@@ -228,6 +277,8 @@ class Housekeeper:
                 active=len(state.active_requests),
                 capacity=self._consumer.pool.num_processes,
                 oldest=self._ages,
+                stuck=self._consumer.leaks.stuck,
+                mended=self._consumer.leaks.mended,
                 version=version("odoo-purser"),
                 state=word or ("paused" if self._consumer.paused_queues else "working"),
             )
@@ -236,10 +287,12 @@ class Housekeeper:
     def is_ghost(self) -> str:
         """Say why this worker is up and yet does no work; '' when it is all right."""
         limit, now = self._fleet.settings.ghost_after, time.monotonic()
-        if self._seen.has_loop and now - self._seen.last_tick > limit:
+        if self._seen.has_loop and now - max(self._seen.last_tick, self._excused) > limit:
             return f"its main loop has not turned for {now - self._seen.last_tick:.0f} s"
         idle = now - self._seen.last_consumed
         oldest = max(self._ages.values(), default=0.0)
+        if now - self._excused <= limit:
+            return ""
         has_room = len(state.active_requests) < self._consumer.pool.num_processes
         if has_room and idle > limit and oldest > limit:
             return f"it has taken nothing for {idle:.0f} s while messages wait for {oldest:.0f} s"
@@ -249,7 +302,10 @@ class Housekeeper:
         if state.should_stop is not None or state.should_terminate is not None:
             return
         why = self.is_ghost()
-        if why:
+        if why and not self._settle():
+            log.warning("not started anew: the broker takes no writes, so there is nothing to take", why=why)
+            self._excuse()
+        elif why:
             log.error("ghost worker: it starts anew", worker=self._name, why=why)
             with contextlib.suppress(PurserError):
                 self.report("ghost")

@@ -86,6 +86,11 @@ class FleetRequest(Request):
         result = self._apply_result() if self._apply_result is not None else None
         return bool(self.acknowledged or self in state.active_requests or result is not None)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a process of the pool has it, or will be given it next."""
+        return self in state.active_requests or (self._apply_result is not None and self._apply_result() is not None)
+
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """Keep the message where its end says, then let Celery acknowledge.
 
@@ -165,12 +170,16 @@ def _error_name(text: str) -> str:
     return "Error" if found is None else found[0]
 
 
+def requests_here() -> list[Any]:
+    """Return the requests of this process that something still refers to. Safe to call from any thread."""
+    return [one for ref in list(_requests.data) if (one := ref()) is not None]
+
+
 def working(holder: str) -> Collection[str]:
     """Give the numbers of a holder's messages that are still worked on in this process."""
     if state.should_stop is not None or state.should_terminate is not None:
         return ()  # the process ends: whoever lives takes over
-    here = [one for ref in list(_requests.data) if (one := ref()) is not None]  # asked for in the keeper's thread
-    tags = [str(one._message.delivery_tag) for one in here if one.is_worked_on]
+    tags = [str(one._message.delivery_tag) for one in requests_here() if one.is_worked_on]
     return working_numbers(holder, tags)
 
 

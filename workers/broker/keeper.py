@@ -205,6 +205,12 @@ class Keeper:
         for holder in tuple(self._retiring):
             self._let_go(holder)
 
+    @property
+    def owes(self) -> int:
+        """How many ends of messages Redis has yet to be told."""
+        with self._lock:
+            return len(self._unsettled.acks) + len(self._unsettled.returns)
+
     def _forget(self, holder: str) -> None:
         with self._lock:
             known = holder in self._holders or holder in self._retiring
@@ -271,6 +277,18 @@ def keeper_for(name: str, make: Callable[[], Keeper]) -> Keeper:
         if name not in _keepers:
             _keepers[name] = make()
         return _keepers[name]
+
+
+def settle_all() -> bool:
+    """Tell Redis now what it is still owed. Return whether all leases were renewed and nothing is owed any more."""
+    for keeper in tuple(_keepers.values()):
+        try:
+            keeper.beat()
+        except redis.RedisError:
+            return False
+        if keeper.owes:
+            return False
+    return True
 
 
 def _after_fork() -> None:

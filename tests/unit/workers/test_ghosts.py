@@ -29,8 +29,10 @@ class World:
 
     @property
     def consumer(self) -> Any:
-        pool = SimpleNamespace(num_processes=2)
-        return SimpleNamespace(known_queues=frozenset({"apply", "events"}), paused_queues=self.paused, pool=pool)
+        pool, leaks = SimpleNamespace(num_processes=2), SimpleNamespace(stuck=0, mended=0)
+        return SimpleNamespace(
+            known_queues=frozenset({"apply", "events"}), paused_queues=self.paused, pool=pool, leaks=leaks
+        )
 
     @property
     def fleet(self) -> Any:
