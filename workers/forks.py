@@ -1,8 +1,9 @@
 """A pool process that is forked while other threads of the main process hold locks can take them all the same.
 
 The main process forks a new pool process whenever one ends, and has threads beside its main loop: housekeeping,
-leases, probes. A lock that such a thread holds at that instant is copied locked, and nobody in the new process releases it:
-whoever needs it there waits for ever. So the new process starts with every lock released that another thread held.
+leases, probes. A lock that such a thread holds at that instant is copied locked, and nobody in the new process
+releases it: whoever needs it there waits for ever. So the new process starts with every lock released that another
+thread held.
 """
 
 import contextlib
@@ -39,7 +40,7 @@ def _before() -> None:
     The buffer of a stream has a lock of its own that nobody can reset.
     """
     _known[:] = every_lock()
-    for reference in list(logging._handlerList):  # type: ignore[attr-defined]
+    for reference in list(logging._handlerList):
         lock = getattr(reference(), "lock", None)
         if lock is not None and lock.acquire(timeout=HANDLER_SECONDS):
             _held.append(lock)
@@ -70,7 +71,7 @@ def every_lock() -> list[Any]:
 
 def _forget_imports() -> None:
     """Let this process import anew what another thread had half imported."""
-    bootstrap: Any = importlib._bootstrap  # type: ignore[attr-defined]
+    bootstrap: Any = importlib._bootstrap
     bootstrap._module_locks.clear()
     bootstrap._blocking_on.clear()
     for name, module in list(sys.modules.items()):

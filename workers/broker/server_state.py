@@ -25,5 +25,5 @@ def is_server_state(error: BaseException) -> bool:
     """Return whether Redis refused because of its own state, so that the same question may be answered later."""
     if not isinstance(error, redis.ResponseError) or isinstance(error, fault.NoPermissionError):
         return False
-    word = str(error).partition(" ")[0]
+    word = str(error).rpartition("caused error: ")[2].partition(" ")[0]  # what a pipeline puts in front
     return isinstance(error, _OF_THE_SERVER) or (word.isalpha() and word.isupper() and word not in _OF_THE_CALLER)

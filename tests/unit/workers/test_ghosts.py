@@ -214,3 +214,72 @@ def test_a_ghost_starts_anew_and_one_that_stops_does_not(
     monkeypatch.setattr(state, "should_stop", None)
     housekeeper._watch_myself()
     assert len(started) == 1
+
+
+def test_a_worker_whose_broker_takes_no_writes_waits_and_has_its_whole_time_afterwards(
+    world: World, seen: Seen, wait: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(housekeeping, "start_anew", started.append)
+    monkeypatch.setattr(state, "should_stop", None)
+    takes_writes = False
+    one = Housekeeper(
+        world.fleet,
+        name="w@test",
+        consumer=world.consumer,
+        seen=seen,
+        send=lambda entry: None,
+        watch=QueueWatch(world.depth),
+        settle=lambda: takes_writes,
+    )
+    world.waiting["events"] = (1, b"the one")
+    for _ in range(20):
+        wait(LIMIT / 2)
+        one.report()
+        one._watch_myself()
+    assert started == []
+    takes_writes = True
+    wait(LIMIT - 1)
+    one.report()
+    one._watch_myself()
+    wait(LIMIT + 2)
+    one.report()
+    one._watch_myself()
+    assert len(started) == 1, "one that still takes nothing a whole time later is a ghost"
+
+
+def test_no_error_of_a_chore_or_of_the_watch_ends_the_housekeeping(
+    world: World, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = keeper(world, seen)
+    turns: list[str] = []
+
+    def fail(what: str) -> None:
+        turns.append(what)
+        if len(turns) > 7:
+            one._stop.set()
+        raise AttributeError(what)
+
+    monkeypatch.setattr(housekeeping, "EVERY", 0.0)
+    monkeypatch.setattr(one, "look", lambda: fail("look"))
+    monkeypatch.setattr(one, "_watch_myself", lambda: fail("watch"))
+    one._run()
+    assert turns == ["look", "watch"] * 4
+    assert one.failures == 8
+
+
+def test_a_housekeeping_that_has_ended_begins_again_and_one_that_was_stopped_does_not(
+    world: World, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = keeper(world, seen)
+    begun: list[int] = []
+    monkeypatch.setattr(one, "_run", lambda: begun.append(1))
+    one.start()
+    assert one._thread is not None
+    one._thread.join()
+    one.revive()
+    one._thread.join()
+    assert len(begun) == 2
+    one._stop.set()
+    one.revive()
+    assert len(begun) == 2
