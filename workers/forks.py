@@ -40,7 +40,8 @@ def _before() -> None:
     The buffer of a stream has a lock of its own that nobody can reset.
     """
     _known[:] = every_lock()
-    for reference in list(logging._handlerList):
+    handlers: Any = vars(logging)["_handlerList"]
+    for reference in list(handlers):
         lock = getattr(reference(), "lock", None)
         if lock is not None and lock.acquire(timeout=HANDLER_SECONDS):
             _held.append(lock)

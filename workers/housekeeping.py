@@ -265,6 +265,8 @@ class Housekeeper:
         self._born = self._born or now
         self._ages = {}
         self._ages = self._watch.ages(self._consumer.known_queues - self._consumer.paused_queues)
+        if max(self._ages.values(), default=0.0) > REPORT_EVERY and not self._settle():
+            self._excuse()  # the broker takes no writes, so there is nothing to take
         self._fleet.ledger.crew.report(
             Member(
                 name=self._name,

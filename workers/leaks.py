@@ -66,6 +66,7 @@ class Leaks:
         if overdue:
             log.error("places of the pool were lost, and are free again", places=overdue)
             self.mended += overdue
+            self._places.of(())
             for _ in range(overdue):
                 self._consumer.controller.semaphore.release()
 

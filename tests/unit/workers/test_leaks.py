@@ -1,5 +1,6 @@
 """A message that is held and not worked on goes back, and a place of the pool that nobody has is free again."""
 
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -59,7 +60,7 @@ Look = Callable[[float], Leaks]
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
-    monkeypatch.setattr(leaks.time, "monotonic", lambda: made.now)
+    monkeypatch.setattr(time, "monotonic", lambda: made.now)
     monkeypatch.setattr(leaks, "requests_here", lambda: made.requests)
     monkeypatch.setattr(leaks, "give_back", made.give_back)
     monkeypatch.setattr(state, "reserved_requests", made.requests)

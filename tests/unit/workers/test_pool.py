@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.concurrency import asynpool
 
-from workers import pool
 from workers.pool import ProcessPool, ResultHandler, TaskPool
 
 
@@ -80,7 +80,7 @@ def test_a_result_that_cannot_be_read_ends_the_process_that_wrote_it(
     made: ProcessPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed: list[tuple[int, int]] = []
-    monkeypatch.setattr(pool.os, "kill", lambda pid, number: killed.append((pid, number)))
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
     writer = Process(made, made.create_process_queues())
     made._fileno_to_outq[writer.outqR_fd] = writer
     os.write(writer.outq._writer.fileno(), b"\x00\x00\x00\x03\x01\x02\x03")
@@ -89,7 +89,7 @@ def test_a_result_that_cannot_be_read_ends_the_process_that_wrote_it(
         raise AssertionError(message)
 
     reading = handler(made)
-    reading.handle_event = lambda fd: None  # type: ignore[method-assign]
+    reading.handle_event = lambda fd: None
     with pytest.raises(OSError, match="unreadable result") as caught:
         next(iter(reading._recv_message(lambda *_: None, writer.outqR_fd, callback)))
     assert caught.value.errno == errno.EBADF, "the event loop forgets the pipe, and goes on"
@@ -114,14 +114,14 @@ def test_a_lost_connection_whose_clearing_fails_ends_nothing(
     def fail(_: object) -> None:
         raise StopIteration
 
-    monkeypatch.setattr(pool.asynpool.AsynPool, "flush", fail)
+    monkeypatch.setattr(asynpool.AsynPool, "flush", fail)
     made.flush()
 
 
 def test_processes_that_end_while_the_worker_starts_do_not_end_it(
     made: ProcessPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool.asynpool.AsynPool, "did_start_ok", lambda self: False)
+    monkeypatch.setattr(asynpool.AsynPool, "did_start_ok", lambda self: False)
     assert made.did_start_ok()
 
 
