@@ -13,8 +13,8 @@ from ledger import Ending, Kind, RefusalEntry
 from purser.errors import Misconfigured, PurserError, Transient
 from purser.retry import DeadLetter, Overtaken, Refused, Snoozed, decide
 from purser.retry import Retry as TryAgain
-from workers.callbacks import Callbacks
 from workers.alarm import alarm
+from workers.callbacks import Callbacks
 from workers.calls import by_name
 from workers.endings import Later, SetAside
 from workers.fleet import Fleet

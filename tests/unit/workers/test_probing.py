@@ -17,7 +17,7 @@ from workers.fleet import Fleet
 
 NOT_LET_IN = Answer(
     401,
-    json.dumps({"name": "werkzeug.exceptions.Unauthorized", "message": "Invalid apikey"}).encode(),
+    json.dumps({"name": "werkzeug.exceptions.Unauthorized", "message": "Invalid apikey", "arguments": []}).encode(),
     {"Content-Type": "application/json"},
 )
 
