@@ -9,7 +9,7 @@ from typing import Any
 
 from ledger.clock import micros, moment_of
 from ledger.settled import who_said
-from ledger.store import Store, named, text, unreadable
+from ledger.store import DAMAGE, Store, named, shown, text, unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +59,17 @@ class Audit:
                 found = client.xrevrange(self._key, count=limit)[::-1]
             else:
                 found = client.xrange(self._key, min=f"({after}", count=limit)
-        return tuple(self._read(entry_id.decode(), named(raw)) for entry_id, raw in found)
+        return tuple(self._store.readable(self._read, found))
 
     @property
     def _key(self) -> str:
         return self._store.key("audit")
 
-    def _read(self, entry_id: str, raw: Mapping[str, bytes]) -> AuditEntry:
+    def _read(self, entry_id: bytes, kept: Mapping[bytes, bytes]) -> AuditEntry:
         try:
+            raw = named(kept)
             return AuditEntry(
-                id=entry_id,
+                id=entry_id.decode(),
                 at=moment_of(raw["at"]),
                 who=raw["who"].decode(),
                 action=raw["action"].decode(),
@@ -76,5 +77,5 @@ class Audit:
                 note=raw["note"].decode(),
                 facts=dict(json.loads(raw["facts"])),
             )
-        except (KeyError, ValueError, TypeError, OverflowError) as error:
-            raise unreadable(f"{self._key} {entry_id}", error) from error
+        except DAMAGE as error:
+            raise unreadable(f"{self._key} {shown(entry_id)}", error) from error

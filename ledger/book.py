@@ -1,6 +1,8 @@
 """The ledger is one object: a Redis, and the things the fleet remembers in it."""
 
 import datetime as dt
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -18,22 +20,24 @@ from ledger.cursors import Cursors
 from ledger.delayed import DelayedSet
 from ledger.deliveries import Deliveries
 from ledger.events import SeenEvents
+from ledger.filters import LetterFilter
 from ledger.gate import Bounds, Gate
 from ledger.health import Health, health_of
 from ledger.home import Home
 from ledger.hooks import HookTokens
 from ledger.inbox import Inbox
+from ledger.letter import LetterState
 from ledger.letters import Letters
 from ledger.outbound import Outbound
 from ledger.pauses import Pauses
-from ledger.refusals import Refusals
+from ledger.refusals import Refusals, RefusalState
 from ledger.replaying import Replaying
 from ledger.replays import Replays
 from ledger.runs import Runs
 from ledger.sendings import Sendings
 from ledger.slots import Slots
 from ledger.store import Store
-from purser.errors import Mistake
+from purser.errors import Mistake, Permanent, Snooze
 
 
 class Ledger:
@@ -92,6 +96,42 @@ class Ledger:
     def gate(self, name: str, bounds: Bounds | None = None, *, who: str = "Odoo") -> Gate:
         """Give the gate before an Odoo or another side, shared by all who name it alike."""
         return Gate(self._store, name, bounds, now=self._now, who=who)
+
+    def unreadable(self, *, limit: int = 500) -> dict[str, str]:
+        """Read what is kept, of each kind `limit` entries at most, and return what cannot be read: why, by key.
+
+        Such an entry was changed by hand, or a newer Purser wrote it. It stays as it is, and spoils no other.
+        """
+        with self._store.collecting() as found:
+            for read in self._readers(limit):
+                try:
+                    read()
+                except Permanent as problem:  # a whole list is damaged, not an entry of it
+                    found.setdefault(getattr(problem, "key", "") or str(problem), str(problem))
+                except Snooze:
+                    pass  # it was reported
+        return dict(sorted(found.items()))
+
+    def _readers(self, limit: int) -> Iterator[Callable[[], object]]:
+        yield self.home.known
+        yield self.pauses.all
+        yield self.crew.all
+        yield self.cursors.all
+        yield self.hooks.rules
+        yield self.outbound.switched_off
+        yield self.letters.graves
+        for state in LetterState:
+            yield partial(self.letters.page, LetterFilter(state=state), limit=limit)
+        for refusal_state in RefusalState:
+            yield partial(self.refusals.page, limit=limit, state=refusal_state)
+        yield partial(self.delayed.page, limit=limit)
+        yield partial(self.inbox.page, limit=limit)
+        yield partial(self.replays.page, limit=limit)
+        yield partial(self.runs.page, limit=limit)
+        yield partial(self.audit.tail, limit)
+        for control in self.cases.counts():
+            yield partial(self.cases.of, control, open_only=True)
+            yield partial(self.slots.last_done, control)
 
     def now(self) -> dt.datetime:
         """Give the present by the clock that all workers share."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ledger.clock import micros
+from ledger.content import body_digest, other_id
 from ledger.edits import Edit
 from ledger.filters import DEAD_LETTERS, LetterFilter
 from ledger.letter import Attempt, Field, Letter, LetterState, attempt_lines, edit_line, letter_fields, subject_lines
@@ -19,13 +20,19 @@ FORMAT = 1
 """How an exported letter is written; one of a later form is not read."""
 _AT_ONCE = 200
 
-# id, state, score, then fields and values. What is known here, dead or delayed, is left as it is.
+# id, state, score, the digest of what it carries, the id it has where its own holds something else, then fields and
+# values. What is known here, dead or delayed, is left as it is.
 _PUT = (
     LIFE
     + """
-local id, state, score = unpack(ARGV, 1, 3)
-if redis.call('EXISTS', key(id), parked(id)) > 0 then return 0 end
-redis.call('HSET', key(id), unpack(ARGV, 4))
+local own, state, score, digest, other = unpack(ARGV, 1, 5)
+for _, known in ipairs({own, other}) do
+  if redis.call('EXISTS', parked(known)) == 1 and is_entry_of(known, digest) then return 0 end
+end
+local id = letter_place(own, other, digest)
+if redis.call('EXISTS', key(id)) == 1 then return 0 end
+redis.call('HSET', key(id), unpack(ARGV, 6))
+redis.call('HSET', key(id), 'id', id)
 enter(id, state, score)
 return 1
 """
@@ -44,7 +51,7 @@ local function lists(dimension, value, id)
 end
 for _, id in ipairs(ids) do
   local its, error, correlation, subjects = unpack(
-    redis.call('HMGET', key(id), 'state', 'error', 'correlation', 'subjects'))
+    fields(key(id), 'state', 'error', 'correlation', 'subjects'))
   local is_listed = subjects and lists('error', error, id) and lists('correlation', correlation, id)
   if its == state and not is_listed then found[#found + 1] = id end
 end
@@ -95,11 +102,15 @@ class CarriedLetters(ListedLetters):
     def put(self, told: Mapping[str, Any]) -> bool:
         """Keep an exported letter as it was; say whether it is new: one that is known here, or delayed, stays.
 
+        One that carries something else than the letter of its id here is a letter of its own: its id gets a suffix.
+
         What was being replayed elsewhere is dead here. Mistake says what is wrong with what is no letter.
         """
         letter = imported(told)
         at = letter.stored_at if letter.settled is None else letter.settled.at
-        args = [text(letter.id), letter.state, micros(at), *_all_fields(letter)]
+        digest = body_digest(letter.original)
+        same = [digest, text(other_id(letter.id, digest))]
+        args = [text(letter.id), letter.state, micros(at), *same, *_all_fields(letter)]
         with self._store.reach(self._key(letter.id)):
             return bool(self._import(keys=[self._store.prefix], args=args))
 

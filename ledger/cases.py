@@ -4,14 +4,14 @@ Open and ended cases of a control are two hashes; a case stands in one of them. 
 episode needs and forgets the name of its subject and the text.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from ledger.pages import Page, checked_limit
-from ledger.store import Store, unreadable
+from ledger.store import DAMAGE, Store, checked, shown, unreadable
 from purser.cases import ENDED, CaseKey, CaseMemory
 
 T = TypeVar("T")
@@ -42,8 +42,8 @@ class Cases:
             pipe = client.pipeline(transaction=True)
             for key in keys:
                 pipe.hgetall(key)
-            told = pipe.execute()
-        return {name: case for key, raw in zip(keys, told, strict=True) for name, case in _read_all(key, raw)}
+            told = self._store.answers_of(pipe)
+        return {name: case for key, raw in zip(keys, told, strict=True) for name, case in self._read_all(key, raw)}
 
     def among(self, control: str, keys: Sequence[CaseKey]) -> dict[CaseKey, CaseMemory]:
         """Give those of `keys` that are known, open or ended, without reading the rest."""
@@ -54,12 +54,15 @@ class Cases:
                 pipe = client.pipeline(transaction=True)
                 for home in homes:
                     pipe.hmget(home, [str(key) for key in batch])
-                told = pipe.execute()
+                told = self._store.answers_of(pipe)
             for home, values in zip(homes, told, strict=True):
+                if isinstance(values, Exception):
+                    self._store.report(unreadable(home, values))
+                    continue
                 raw = {
                     str(key).encode(): value for key, value in zip(batch, values, strict=True) if value is not None
                 }
-                found.update(_read_all(home, raw))
+                found.update(self._read_all(home, raw))
         return found
 
     def page(
@@ -75,11 +78,13 @@ class Cases:
         Reads all open cases of the controls it looks at: some ten thousand are fine.
         """
         checked_limit(limit)
-        known = (case for name in self._controls(control) for case in self.of(name, open_only=True).values())
+        with self._store.collecting() as unread:
+            known = [case for name in self._controls(control) for case in self.of(name, open_only=True).values()]
         wanted = [case for case in known if user_id is None or case.user_id == user_id]
         wanted.sort(key=_place)
         rest = [case for case in wanted if after is None or _cursor(case) > after]
-        return Page(tuple(rest[:limit]), _cursor(rest[limit - 1]) if len(rest) > limit else None)
+        following = _cursor(rest[limit - 1]) if len(rest) > limit else None
+        return Page(tuple(rest[:limit]), following, tuple(unread.values()))
 
     def counts(self) -> dict[str, int]:
         """Count the open cases of each control that ever had one."""
@@ -88,7 +93,9 @@ class Cases:
             pipe = client.pipeline(transaction=False)
             for control in controls:
                 pipe.hlen(self._key(control, is_open=True))
-            return dict(zip(controls, (int(count) for count in pipe.execute()), strict=True))
+            answers = self._store.answers_of(pipe)
+        rows = zip(controls, answers, strict=True)
+        return dict(self._store.readable(self._counted, rows))
 
     def forget(self, key: CaseKey) -> bool:
         """Drop a case from memory; False when it was not there."""
@@ -111,6 +118,16 @@ class Cases:
                     pipe.hset(self._key(control, is_open=is_open), mapping=written)
                     pipe.hdel(self._key(control, is_open=not is_open), *written)
             pipe.execute()
+
+    def _counted(self, control: str, answer: Any) -> tuple[str, int]:
+        return control, int(checked(answer, self._key(control, is_open=True)))
+
+    def _read_all(self, home: str, raw: Any) -> Iterator[tuple[CaseKey, CaseMemory]]:
+        """Read cases; one that cannot be read is as if it were not remembered, and Odoo's activities say the rest."""
+        if isinstance(raw, Exception):
+            self._store.report(unreadable(home, raw))
+            return
+        yield from self._store.readable(_read, ((home, name, value) for name, value in raw.items()))
 
     def _controls(self, only: str | None) -> tuple[str, ...]:
         if only is not None:
@@ -144,10 +161,9 @@ def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
         yield items[i : i + _BATCH]
 
 
-def _read_all(home: str, raw: Mapping[bytes, bytes]) -> Iterator[tuple[CaseKey, CaseMemory]]:
-    for name, value in raw.items():
-        try:
-            case = _CASE.validate_json(value)
-        except ValidationError as error:
-            raise unreadable(f"{home} {name.decode('utf-8', 'backslashreplace')}", error) from error
-        yield case.key, case
+def _read(home: str, name: bytes, value: bytes) -> tuple[CaseKey, CaseMemory]:
+    try:
+        case = _CASE.validate_json(value)
+    except DAMAGE as error:
+        raise unreadable(f"{home} {shown(name)}", error) from error
+    return case.key, case

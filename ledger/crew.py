@@ -4,11 +4,11 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from ledger.clock import micros, moment_of
 from ledger.settled import who_said, why_said
-from ledger.store import Store, text, unreadable
+from ledger.store import DAMAGE, Store, as_unreadable, shown, text, unreadable
 
 SILENCE = dt.timedelta(minutes=1)
 """A worker that has not been heard of for so long is gone."""
@@ -153,18 +153,22 @@ class Crew:
     def all(self) -> tuple[Heard, ...]:
         """Give the workers heard of within a day, by name."""
         now = self._store.now()
-        with self._store.reach(self._key):
-            flat = self._all(keys=[self._store.prefix])
-        triples = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
-        found = (self._heard(name, at, raw, now) for name, at, raw in triples)
+        flat: list[bytes] = self._store.read_or([], self._kept)
+        rows = ((*row, now) for row in zip(flat[::3], flat[1::3], flat[2::3], strict=True))
+        found = self._store.readable(self._heard, rows)
         return tuple(sorted((one for one in found if one.age <= REMEMBERED), key=lambda one: one.member.name))
+
+    def _kept(self) -> list[bytes]:
+        with self._store.reach(self._key), as_unreadable(self._key):
+            flat: list[bytes] = self._all(keys=[self._store.prefix])
+        return flat
 
     def _heard(self, name: bytes, at: bytes, raw: bytes, now: dt.datetime) -> Heard:
         try:
             heard = moment_of(float(at))
             return Heard(member=_MEMBER.validate_json(raw), at=heard, age=max(now - heard, dt.timedelta(0)))
-        except (ValidationError, ValueError, OverflowError) as error:
-            raise unreadable(f"{self._key} {name.decode(errors='replace')}", error) from error
+        except DAMAGE as error:
+            raise unreadable(f"{self._key} {shown(name)}", error) from error
 
     @property
     def _key(self) -> str:

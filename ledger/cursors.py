@@ -3,9 +3,9 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from ledger.store import Store, text, unreadable
+from ledger.store import DAMAGE, Store, as_unreadable, shown, text, unreadable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,9 +59,8 @@ class Cursors:
 
     def all(self) -> tuple[Cursor, ...]:
         """Give every cursor, by name."""
-        with self._store.reach(self._key) as client:
-            kept = client.hgetall(self._key)
-        return tuple(self._read(name.decode(), kept[name]) for name in sorted(kept))
+        kept: dict[bytes, bytes] = self._store.read_or({}, self._kept)
+        return tuple(self._store.readable(self._read, ((shown(name), kept[name]) for name in sorted(kept))))
 
     def move(self, stands: Cursor | None, to: Cursor) -> bool:
         """Move a cursor, or make it where none `stands`. False, and nothing changed: somebody else has moved it."""
@@ -79,10 +78,15 @@ class Cursors:
     def _key(self) -> str:
         return self._store.key("cursors")
 
+    def _kept(self) -> dict[bytes, bytes]:
+        with self._store.reach(self._key) as client, as_unreadable(self._key):
+            kept: dict[bytes, bytes] = client.hgetall(self._key)
+        return kept
+
     def _read(self, name: str, raw: bytes) -> Cursor:
         try:
             return _CURSOR.validate_json(raw)
-        except ValidationError as error:
+        except DAMAGE as error:
             raise unreadable(f"{self._key} {name}", error) from error
 
 

@@ -13,15 +13,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
+
 from ledger.clock import micros, moment_of
+from ledger.content import body_digest, other_id, payload_digest
 from ledger.fingerprints import fingerprint
 from ledger.held import Held
 from ledger.letter import Letter, letter_fields
 from ledger.pages import Page, checked_limit, chunks, earliest_first, narrowest
 from ledger.places import PLACES, field_of, keys
 from ledger.settled import who_said, why_said
-from ledger.store import Store, named, pairs, text, unreadable
-from purser.errors import Permanent
+from ledger.store import DAMAGE, Script, Store, as_unreadable, checked, named, pairs, shown, text, unreadable
+
+log = structlog.get_logger(__name__)
 
 AT_ONCE = 16 * 1024 * 1024
 """About how many bytes of payload one step moves or lends, so that large messages do not hold up the server."""
@@ -66,23 +70,24 @@ class Delayed:
 
 # ---------------------------------------------------------------------------- server side --
 
-# field of the record that is settled, id, when it is due, now, when it was parked, then fields and values
+# field of the record that is settled, id, when it is due, now, when it was parked, the digest of what it carries, the
+# id it has where its own holds something else, then fields and values. Gives the id under which it is kept, or ''.
 _PARK = (
     PLACES
     + """
-local field, id, due, now, parked_at = unpack(ARGV, 1, 5)
-if not is_ours(field) then return 0 end
+local field, own, due, now, parked_at, digest, other = unpack(ARGV, 1, 7)
+if not is_ours(field) then return '' end
+local id = parked_place(own, other, digest)
 local version = redis.call('INCR', P .. ':delayed-by:versions')
 parked_at = redis.call('HGET', parked(id), 'parked_at') or parked_at
 for _, place in ipairs(places(id)) do redis.call('ZREM', place, id) end
-redis.call('HSET', parked(id), 'id', id, 'due', due, 'parked_at', parked_at, 'version', version, unpack(ARGV, 6))
+redis.call('HSET', parked(id), 'id', id, 'due', due, 'parked_at', parked_at, 'version', version, 'digest', digest,
+  unpack(ARGV, 8))
 redis.call('HDEL', parked(id), 'lent_until')
 for _, place in ipairs(places(id)) do redis.call('ZADD', place, due, id) end
-local state = redis.call('HGET', key(id), 'state')
-if state == 'dead' then settle(id, 'superseded', now, 'purser', TRIED_AGAIN) end
-if state == 'replaying' then settle(id, 'replayed', now, 'purser', TRIED_AGAIN) end
+end_letters({own, other}, digest, now)
 no_longer_held(field)
-return 1
+return id
 """
 )
 
@@ -95,6 +100,7 @@ local moved, size = 0, 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, limit)) do
   local found = redis.pcall('HMGET', parked(id), 'queue', 'payload')
   local queue, payload = found[1], found[2]
+  if not queue then payload = nil end
   size = size + (payload and #payload or 0)
   if moved > 0 and size > most then break end
   local pushed = found
@@ -106,6 +112,8 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, li
   elseif payload then
     unpark(id)
     moved = moved + 1
+  elseif redis.call('EXISTS', parked(id)) == 1 then
+    redis.call('ZADD', DUE, later, id)
   else
     redis.call('ZREM', DUE, id)
   end
@@ -122,8 +130,10 @@ local now, lapses, limit, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local lent, size = {}, 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, limit)) do
   local length = redis.pcall('HSTRLEN', parked(id), 'payload')
-  if length == 0 then
+  if length == 0 and redis.call('EXISTS', parked(id)) == 0 then
     redis.call('ZREM', DUE, id)
+  elseif length == 0 then
+    redis.call('ZADD', DUE, lapses, id)
   elseif type(length) == 'table' then
     redis.call('ZADD', DUE, lapses, id)
   else
@@ -156,7 +166,7 @@ _NOW = (
     + """
 local id, now, who, note = unpack(ARGV)
 local due = redis.call('HGET', parked(id), 'due')
-if not due or tonumber(due) <= tonumber(now) then return 0 end
+if not due or (tonumber(due) and tonumber(due) <= tonumber(now)) then return 0 end
 audit(now, who, 'delayed.now', id, note)
 redis.call('HSET', parked(id), 'due', now)
 for _, place in ipairs(places(id)) do redis.call('ZADD', place, now, id) end
@@ -170,25 +180,28 @@ _WAKE = (
     + """
 local id, now = unpack(ARGV)
 local kind, due = unpack(redis.call('HMGET', parked(id), 'kind', 'due'))
-if kind ~= 'snooze' or tonumber(due) <= tonumber(now) then return 0 end
+if kind ~= 'snooze' or (tonumber(due or '') and tonumber(due) <= tonumber(now)) then return 0 end
 redis.call('HSET', parked(id), 'due', now)
 for _, place in ipairs(places(id)) do redis.call('ZADD', place, now, id) end
 return 1
 """
 )
 
-# id, version, now, who, note, how many arguments are kept from the first time, those, then those that are told anew
+# id, version, now, who, note, the digest of what it carries, the id its letter has where its own holds something
+# else, how many arguments are kept from the first time, those, then those that are told anew
 _CANCEL = (
     PLACES
     + """
-local id, version, now, who, note, kept = unpack(ARGV, 1, 6)
-local its, lent_until = unpack(redis.call('HMGET', parked(id), 'version', 'lent_until'))
-if its ~= version or tonumber(lent_until or 0) > tonumber(now) then return 0 end
-write(id, tonumber(kept), 7)
+local own, version, now, who, note, digest, other, kept = unpack(ARGV, 1, 8)
+local its, lent_until = unpack(redis.call('HMGET', parked(own), 'version', 'lent_until'))
+if its ~= version or tonumber(whole(lent_until)) > tonumber(now) then return 0 end
+local id = letter_place(own, other, digest)
+write(id, tonumber(kept), 9)
+redis.call('HSET', key(id), 'id', id)
 redis.call('HSETNX', key(id), 'attempts', '')
 settle(id, 'discarded', now, who, note)
 audit(now, who, 'delayed.cancel', id, note)
-unpark(id)
+unpark(own)
 return 1
 """
 )
@@ -212,26 +225,26 @@ class DelayedSet:
         self._cancel = store.script(_CANCEL)
 
     def park(self, entry: Delayed, *, settles: Held | None = None) -> bool:
-        """Keep a message until it is due. The same id again replaces what was kept: it is the same message.
+        """Keep a message until it is due. The same one again replaces what was kept. A message that carries something
+        else under the same id is kept beside it: the id of its entry gets a suffix.
 
         With `settles` the message leaves its worker in the same step: False, and nothing was written, when the
         record no longer stands. A letter of this message is no longer dead: what may still be done waits here.
         """
         if not entry.payload:
             raise ValueError("a delayed message needs its bytes: a page of the delayed leaves them out, ask `get`")
+        digest = payload_digest(entry.payload)
         args = [
-            *(
-                field_of(settles),
-                text(entry.id),
-                micros(entry.due),
-                micros(self._store.now()),
-                micros(entry.parked_at),
-            ),
+            *(field_of(settles), text(entry.id), micros(entry.due), micros(self._store.now())),
+            *(micros(entry.parked_at), digest, text(other_id(entry.id, digest))),
             *("queue", text(entry.queue), "task", text(entry.task), "label", text(entry.label), "kind", entry.kind),
             *("why", text(entry.why), "attempt", entry.attempt, "payload", entry.payload),
         ]
         with self._store.reach(self._key(entry.id)):
-            return bool(self._park(keys=keys(self._store.prefix, settles), args=args))
+            id_ = self._park(keys=keys(self._store.prefix, settles), args=args)
+        if id_ not in (b"", text(entry.id)):
+            log.warning("another message has this id: kept as an entry of its own", id=entry.id, entry=shown(id_))
+        return bool(id_)
 
     def move_due(self, *, limit: int = 200) -> int:
         """Put what is due on its queue, in one step for each; give how many. Broker and ledger are one Redis.
@@ -250,7 +263,7 @@ class DelayedSet:
         """Give what is due to be published on another broker; nobody else gets it until the lease ends.
 
         Publish first, say `sent` second: killed in between, the message goes out twice under one id. What cannot be
-        read (a newer Purser wrote it) waits for somebody who can, and is raised when there is nothing else.
+        read (a newer Purser wrote it) waits for somebody who can, and is reported.
         """
         with self._store.reach(self._due_key):
             now = self._is_due()
@@ -258,16 +271,8 @@ class DelayedSet:
                 return ()
             args = [micros(now), micros(now + lease), limit, AT_ONCE]
             flat = self._lend(keys=[self._store.prefix], args=args)
-        lent: list[Delayed] = []
-        unread: Permanent | None = None
-        for raw in map(pairs, flat):
-            try:
-                lent.append(self._read(raw.get("id", b"?").decode(), raw))
-            except Permanent as problem:
-                unread = problem
-        if unread is not None and not lent:
-            raise unread
-        return tuple(lent)
+        rows = ((shown(raw.get("id", b"?")), raw) for raw in map(pairs, flat))
+        return tuple(self._store.readable(self._read, rows))
 
     def sent(self, entry: Delayed) -> bool:
         """Take off what was lent and is published. False: it is gone, or was parked anew and waits once more."""
@@ -287,8 +292,9 @@ class DelayedSet:
 
     def get(self, message_id: str) -> Delayed | None:
         """Give one entry."""
-        with self._store.reach(self._key(message_id)) as client:
-            raw = client.hgetall(self._key(message_id))
+        key = self._key(message_id)
+        with self._store.reach(key) as client, as_unreadable(key):
+            raw = client.hgetall(key)
         return self._read(message_id, named(raw)) if raw else None
 
     def page(
@@ -307,16 +313,15 @@ class DelayedSet:
         with self._store.reach(self._due_key) as client:
             index, others = narrowest(client, indexes or [self._due_key])
             marks = list(itertools.islice(earliest_first(client, index, others=others, after=after), limit + 1))
-            names = [mark.id.decode() for mark in marks[:limit]]
+            names = [shown(mark.id) for mark in marks[:limit]]
             pipe = client.pipeline(transaction=False)
             for name in names:
                 pipe.hmget(self._key(name), _SHOWN)
-            found = pipe.execute()
-        raws = [
-            {name: value for name, value in zip(_SHOWN, values, strict=True) if value is not None} for values in found
-        ]
-        items = tuple(self._read(name, raw) for name, raw in zip(names, raws, strict=True) if raw)
-        return Page(items, str(marks[limit - 1]) if len(marks) > limit else None)
+            found = self._store.answers_of(pipe)
+        with self._store.collecting() as unread:
+            shown_ones = tuple(self._store.readable(self._read_shown, zip(names, found, strict=True)))
+        items = tuple(entry for entry in shown_ones if entry is not None)
+        return Page(items, str(marks[limit - 1]) if len(marks) > limit else None, tuple(unread.values()))
 
     def remove(self, ids: Sequence[str]) -> tuple[str, ...]:
         """Take entries off without a trace, for a caller that has settled their messages; give those that were on."""
@@ -339,33 +344,37 @@ class DelayedSet:
         """
         who_said(who)
         why_said(note)
-        return tuple(id_ for id_ in ids if self._cancelled(id_, who=who, note=note))
+        rows = ((id_, who, note) for id_ in ids)
+        return tuple(id_ for id_ in self._store.readable(self._cancelled, rows) if id_)
 
     # -- helpers
 
-    def _cancelled(self, message_id: str, *, who: str, note: str) -> bool:
+    def _cancelled(self, message_id: str, who: str, note: str) -> str:
+        """Cancel one; return its id, or '' where it is not to be cancelled any more."""
         now = self._store.now()
         entry = self.get(message_id)
         while entry is not None:
-            kept, told = letter_fields(_letter_of(entry, now))
-            args = [text(entry.id), entry.version, micros(now), text(who), text(note), len(kept), *kept, *told]
+            made = _letter_of(entry, now)
+            (kept, told), digest = letter_fields(made), body_digest(made.original)
+            same = [digest, text(other_id(entry.id, digest))]
+            args = [text(entry.id), entry.version, micros(now), text(who), text(note), *same, len(kept), *kept, *told]
             with self._store.reach(self._key(message_id)):
                 if self._cancel(keys=[self._store.prefix], args=args):
-                    return True
+                    return message_id
             before, entry = entry, self.get(message_id)
             if entry is not None and entry.version == before.version:
-                return False  # it is lent
-        return False
+                return ""  # it is lent
+        return ""
 
-    def _each(self, script: Any, ids: Sequence[str], *args: Any) -> tuple[str, ...]:
+    def _each(self, script: Script, ids: Sequence[str], *args: Any) -> tuple[str, ...]:
         changed: list[str] = []
         for chunk in chunks(ids):
-            with self._store.reach(self._due_key) as client:
-                pipe = client.pipeline(transaction=False)
-                for id_ in chunk:
-                    script(keys=[self._store.prefix], args=[text(id_), *args], client=pipe)
-                changed += [id_ for id_, done in zip(chunk, pipe.execute(), strict=True) if done]
-        return tuple(changed)
+            answers = self._store.run_each(script, [([self._store.prefix], [text(id_), *args]) for id_ in chunk])
+            changed += self._store.readable(self._did, zip(chunk, answers, strict=True))
+        return tuple(id_ for id_ in changed if id_)
+
+    def _did(self, message_id: str, answer: Any) -> str:
+        return message_id if checked(answer, self._key(message_id)) else ""
 
     def _is_due(self) -> dt.datetime | None:
         """Give the present if something is due. Nothing there costs one small command."""
@@ -385,10 +394,16 @@ class DelayedSet:
     def _index(self, dimension: str, value: str) -> str:
         return self._store.key("delayed-by", dimension, value)
 
+    def _read_shown(self, message_id: str, values: Any) -> Delayed | None:
+        """Read what a page shows; None for one that is gone meanwhile."""
+        pairs_ = zip(_SHOWN, checked(values, self._key(message_id)), strict=True)
+        raw = {name: value for name, value in pairs_ if value is not None}
+        return self._read(message_id, raw) if raw else None
+
     def _read(self, message_id: str, raw: Mapping[str, bytes]) -> Delayed:
         try:
             return _delayed(raw)
-        except (KeyError, ValueError, TypeError, OverflowError) as error:
+        except DAMAGE as error:
             raise unreadable(self._key(message_id), error) from error
 
 

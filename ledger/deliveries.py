@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from ledger.store import Store
+from ledger.store import Store, as_unreadable
 
 KEPT_FOR = dt.timedelta(days=7)
 
@@ -14,9 +14,16 @@ class Deliveries:
         self._store = store
 
     def count(self, message_id: str) -> int:
-        """Count one more redelivery; give how many there were."""
+        """Count one more redelivery; give how many there were. A count that cannot be read begins anew."""
         key = self._key(message_id)
-        with self._store.reach(key) as client:
+        count = self._store.read_or(0, self._counted, key)
+        if not count:
+            self.forget(message_id)
+            count = self._counted(key)
+        return count
+
+    def _counted(self, key: str) -> int:
+        with self._store.reach(key) as client, as_unreadable(key):
             pipe = client.pipeline(transaction=True)
             pipe.incr(key).expire(key, KEPT_FOR)
             return int(pipe.execute()[0])

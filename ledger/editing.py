@@ -14,7 +14,7 @@ from ledger.edits import Edit
 from ledger.letter import Letter, edit_line, subject_lines
 from ledger.settled import who_said, why_said
 from ledger.shelf import LIFE, Shelf
-from ledger.store import Store, pairs, text
+from ledger.store import Store, hash_of, text
 
 # One HSET writes all of an edit, so that no error leaves a half of it.
 _EDITS = (
@@ -22,7 +22,7 @@ _EDITS = (
     + """
 local function is_as_seen(id, expects)
   local state, edited = unpack(redis.call('HMGET', key(id), 'state', 'edited'))
-  return state == 'dead' and tonumber(edited or 0) == tonumber(expects)
+  return state == 'dead' and tonumber(whole(edited)) == tonumber(expects)
 end
 
 local function apply(id, body, line, subjects)
@@ -40,7 +40,7 @@ local function apply(id, body, line, subjects)
   redis.call('HSET', key(id), 'original', original or its, 'body', body, 'edits', lines,
     'edited', select(2, string.gsub(lines, '\\n', '')) + 1, 'subjects', table.concat(all, '\\n'))
   redis.call('HDEL', key(id), 'proposal', 'proposed_body', 'proposed_subjects')
-  enter(id, 'dead', redis.call('HGET', key(id), 'stored_at'))
+  enter(id, 'dead', whole(redis.call('HGET', key(id), 'stored_at')))
   return redis.call('HGETALL', key(id))
 end
 """
@@ -69,14 +69,15 @@ return redis.call('HGETALL', key(id))
 """
 )
 
-# id, the proposal that is approved as it stands, the same with its second person, now, who, note, facts
+# id, the proposal that is approved as it stands, the same as an older Purser wrote it, the same with its second
+# person, now, who, note, facts
 _APPROVE = (
     _EDITS
     + """
-local id, seen, line, now, who, note, facts = unpack(ARGV)
+local id, seen, seen_before, line, now, who, note, facts = unpack(ARGV)
 local state, its, body, subjects = unpack(
   redis.call('HMGET', key(id), 'state', 'proposal', 'proposed_body', 'proposed_subjects'))
-if state ~= 'dead' or its ~= seen then return false end
+if state ~= 'dead' or (its ~= seen and its ~= seen_before) then return false end
 audit(now, who, 'dead.approve', id, note, facts)
 return apply(id, body, line, subjects)
 """
@@ -144,10 +145,11 @@ class EditedLetters(Shelf):
             after=proposal.after,
         )
         now = micros(self._store.now())
-        args = [text(letter_id), edit_line(proposal), edit_line(approved), now, text(who), text(note)]
+        seen_lines = [edit_line(proposal), edit_line(proposal, with_digest=False)]
+        args = [text(letter_id), *seen_lines, edit_line(approved), now, text(who), text(note)]
         with self._store.reach(self._key(letter_id)):
             flat = self._approve(keys=[self._store.prefix], args=[*args, _facts(approved, len(letter.edits))])
-        return self._read(letter_id, pairs(flat)) if flat else None
+        return self._read(letter_id, hash_of(flat)) if flat else None
 
     def withdraw(self, letter_id: str, *, who: str, note: str) -> bool:
         """Drop the proposed edit, audited; say whether there was one."""
@@ -174,7 +176,7 @@ class EditedLetters(Shelf):
         args = [text(letter_id), expects, body, edit_line(edit), subject_lines(tuple(subjects)), micros(now)]
         with self._store.reach(self._key(letter_id)):
             flat = script(keys=[self._store.prefix], args=[*args, text(who), text(note), _facts(edit, expects)])
-        return self._read(letter_id, pairs(flat)) if flat else None
+        return self._read(letter_id, hash_of(flat)) if flat else None
 
 
 def _facts(edit: Edit, before: int) -> str:

@@ -17,7 +17,7 @@ local lease, mark = KEYS[1], KEYS[2]
 local holder, now, lapses, keep = unpack(ARGV)
 if redis.call('EXISTS', mark) == 1 then return 'done' end
 local held = redis.call('HMGET', lease, 'holder', 'until')
-if held[1] and held[1] ~= holder and tonumber(held[2]) > tonumber(now) then return 'busy' end
+if held[1] and held[1] ~= holder and (tonumber(held[2] or '') or 0) > tonumber(now) then return 'busy' end
 redis.call('HSET', lease, 'holder', holder, 'until', lapses)
 redis.call('PEXPIRE', lease, keep)
 return 'granted'

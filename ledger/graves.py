@@ -3,12 +3,13 @@
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ledger.clock import micros, moment_of
 from ledger.letter import LetterState
 from ledger.pages import checked_limit
 from ledger.shelf import LIFE, Shelf
-from ledger.store import Store, named, text, unreadable
+from ledger.store import DAMAGE, Store, checked, named, shown, text, unreadable
 
 SETTLED = (LetterState.REPLAYED, LetterState.DISCARDED, LetterState.SUPERSEDED)
 
@@ -32,24 +33,28 @@ class Grave:
     """When the last of them was set aside."""
 
 
-# state, the moment before which they were settled, today as a moment, today as text, how many.
+# state, the moment before which they were settled, today as a moment, today as text, how many, how many are passed
+# over. Gives what was buried, and how many were left because they cannot be read.
 # The stone is written before the letter goes: an error in the middle counts one twice, and loses none.
 _BURY = (
     LIFE
     + """
-local state, before, today, day, limit = unpack(ARGV)
-local told, index = {}, P .. ':letters:' .. state
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. before, 'LIMIT', 0, limit)) do
-  local its = redis.call('HMGET', key(id), 'state', 'task', 'error', 'reason', 'fingerprint', 'first_at', 'stored_at')
-  if its[1] ~= state then
+local state, before, today, day, limit, first_of = unpack(ARGV)
+local told, index, left = {}, P .. ':letters:' .. state, 0
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. before, 'LIMIT', first_of, limit)) do
+  local its = fields(key(id), 'state', 'task', 'error', 'reason', 'fingerprint', 'first_at', 'stored_at')
+  local _, task, error, reason, kind, first, last = unpack(its)
+  local is_whole = task and error and reason and kind and tonumber(first or '') and tonumber(last or '')
+  local stone = is_whole and P .. ':grave:' .. table.concat({day, state, task, error, reason, kind}, '\\n')
+  if redis.call('EXISTS', key(id)) == 0 or (is_whole and its[1] and its[1] ~= state) then
     redis.call('ZREM', index, id)
+  elseif not is_whole or not its[1] or not is_hash(stone) then  -- what cannot be read stays
+    left = left + 1
   else
-    local _, task, error, reason, kind, first, last = unpack(its)
-    local name = table.concat({day, state, task, error, reason, kind}, '\\n')
-    local stone = P .. ':grave:' .. name
+    local name = string.sub(stone, #P + 8)
     local f, l = unpack(redis.call('HMGET', stone, 'first', 'last'))
-    if not f or tonumber(first) < tonumber(f) then f = first end
-    if not l or tonumber(last) > tonumber(l) then l = last end
+    if not tonumber(f or '') or tonumber(first) < tonumber(f) then f = first end
+    if not tonumber(l or '') or tonumber(last) > tonumber(l) then l = last end
     redis.call('ZADD', P .. ':graves', today, name)
     redis.call('HSET', stone, 'day', day, 'state', state, 'task', task, 'error', error, 'reason', reason,
       'fingerprint', kind, 'first', f, 'last', l)
@@ -59,7 +64,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. before, 'L
     told[#told + 1] = {task, error, reason, kind, first, last}
   end
 end
-return told
+return {told, left}
 """
 )
 
@@ -84,11 +89,13 @@ class BuriedLetters(Shelf):
         buried: dict[tuple[str, ...], Grave] = {}
         for state in SETTLED:
             args = [state, micros(before), micros(midnight), midnight.date().isoformat(), _AT_ONCE]
+            passed = 0
             while True:
                 with self._store.reach(self._index(state)) as client:
-                    told = self._bury(keys=[self._store.prefix], args=args)
+                    told, left = self._bury(keys=[self._store.prefix], args=[*args, passed])
+                    passed += int(left)
                     _add(buried, state, midnight.date(), told)
-                    if not client.zcount(self._index(state), "-inf", f"({micros(before)}"):
+                    if client.zcount(self._index(state), "-inf", f"({micros(before)}") <= passed:
                         break
         if buried:
             count = sum(grave.count for grave in buried.values())
@@ -103,15 +110,13 @@ class BuriedLetters(Shelf):
         checked_limit(limit)
         key = self._store.key("graves")
         with self._store.reach(key) as client:
-            names = [name.decode() for name in client.zrevrange(key, 0, limit - 1)]
+            names = [shown(name) for name in client.zrevrange(key, 0, limit - 1)]
             pipe = client.pipeline(transaction=False)
             for name in names:
                 pipe.hgetall(self._store.key("grave", name))
-            found = pipe.execute()
-        try:
-            return tuple(_grave(named(raw)) for raw in found if raw)
-        except (KeyError, ValueError) as error:
-            raise unreadable(key, error) from error
+            found = self._store.answers_of(pipe)
+        rows = ((self._store.key("grave", name), raw) for name, raw in zip(names, found, strict=True) if raw)
+        return tuple(self._store.readable(_read_grave, rows))
 
 
 def _add(buried: dict[tuple[str, ...], Grave], state: LetterState, day: dt.date, told: Iterable[list[bytes]]) -> None:
@@ -137,6 +142,13 @@ def _add(buried: dict[tuple[str, ...], Grave], state: LetterState, day: dt.date,
 def _together(one: Grave, other: Grave) -> Grave:
     first, last = min(one.first, other.first), max(one.last, other.last)
     return replace(one, count=one.count + other.count, first=first, last=last)
+
+
+def _read_grave(key: str, raw: Any) -> Grave:
+    try:
+        return _grave(named(checked(raw, key)))
+    except DAMAGE as error:
+        raise unreadable(key, error) from error
 
 
 def _grave(raw: dict[str, bytes]) -> Grave:

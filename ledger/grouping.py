@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ledger.clock import micros, moment_of
 from ledger.filters import DEAD_LETTERS, LetterFilter
@@ -11,10 +12,11 @@ from ledger.letter import LetterGroup
 from ledger.pages import Mark, checked_limit, chunks, narrowest
 from ledger.places import PLACES
 from ledger.shelf import Shelf
-from ledger.store import Store, text
+from ledger.store import Store, checked, shown, text
 from ledger.walking import AT_ONCE, WALK, Way, forms_of, hint_of, span_of
 
 HOURS = 24
+_NO_LABEL = ("", "", "")
 _HOUR = dt.timedelta(hours=1)
 
 # the moment from which hours are counted, how many; then as for WALK
@@ -24,7 +26,8 @@ _GROUP = (
 local from, hours = tonumber(ARGV[1]), tonumber(ARGV[2])
 local groups, names = {}, {}
 local ended = walk(function(id, at)
-  local name = redis.call('HGET', key(id), 'fingerprint') or ''
+  local name = fields(key(id), 'fingerprint')[1]
+  if not name then return end
   local group = groups[name]
   if not group then
     group = {name, 0, id, at, at, {}}
@@ -129,6 +132,10 @@ def _largest_first(kind: _Kind) -> tuple[int, str]:
     return -kind.count, kind.name
 
 
+def _answered(kind: _Kind, answer: Any, index: str) -> tuple[_Kind, list[Any]]:
+    return kind, checked(answer, index)
+
+
 class GroupedLetters(Shelf):
     """The letters by fingerprint."""
 
@@ -208,7 +215,13 @@ class GroupedLetters(Shelf):
             pipe = client.pipeline(transaction=False)  # a full server refuses a transaction, even to read
             for kind in kinds:
                 pipe.hmget(self._key(kind.sample), "task", "error", "message")
-            return [[(value or b"").decode() for value in label] for label in pipe.execute()]
+            found = zip(kinds, self._store.answers_of(pipe), strict=True)
+        labels = (self._store.read_or(_NO_LABEL, self._label, kind.sample, told) for kind, told in found)
+        return [list(label) for label in labels]
+
+    def _label(self, letter_id: str, told: Any) -> tuple[str, str, str]:
+        task, error, message = (shown(value or b"") for value in checked(told, self._key(letter_id)))
+        return task, error, message
 
     def _from(self) -> int:
         return micros(self._store.now() - HOURS * _HOUR)
@@ -244,13 +257,11 @@ class GroupedLetters(Shelf):
         met: list[_Kind] = []
         from_ = self._from()
         for chunk in chunks(kinds):
-            with self._store.reach(self._index(filter.state)) as client:
-                pipe = client.pipeline(transaction=False)
-                for kind in chunk:
-                    indexes = [self._index(filter.state, "fingerprint", kind.name), *others]
-                    self._meet(keys=indexes, args=[*span_of(filter), from_, HOURS], client=pipe)
-                answers = pipe.execute()
-            for kind, (count, *told) in zip(chunk, answers, strict=True):
+            prints = [self._index(filter.state, "fingerprint", kind.name) for kind in chunk]
+            args = [*span_of(filter), from_, HOURS]
+            answers = self._store.run_each(self._meet, [([index, *others], args) for index in prints])
+            rows = zip(chunk, answers, prints, strict=True)
+            for kind, (count, *told) in self._store.readable(_answered, rows):
                 if count:
                     sample, newest, oldest, trend = told
                     met.append(_Kind(kind.name, count, sample.decode(), int(newest), int(oldest), tuple(trend)))

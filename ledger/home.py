@@ -2,7 +2,11 @@
 
 from ledger.clock import micros
 from ledger.settled import who_said, why_said
-from ledger.store import Store, text
+from ledger.store import DAMAGE, Store, Unreadable, as_unreadable, text, unreadable
+from purser.errors import Snooze
+
+UNKNOWN_FOR = 60.0
+"""Seconds after which work is tried again while nobody can read which Odoo this ledger belongs to."""
 
 # prefix; the new home, now, who, note
 _ADOPT = """
@@ -22,16 +26,29 @@ class Home:
         self._adopt = store.script(_ADOPT)
 
     def of(self, odoo: str) -> str:
-        """Give the Odoo this ledger belongs to; a ledger without one belongs to `odoo` from now on."""
+        """Give the Odoo this ledger belongs to; a ledger without one belongs to `odoo` from now on.
+
+        Snooze where that cannot be read: cases of one Odoo must not be written into another, and no message is at
+        fault. It all waits until a person has said which Odoo it is.
+        """
         with self._store.reach(self._key) as client:
             client.set(self._key, text(odoo), nx=True)
+        try:
             return self.known() or odoo
+        except Unreadable as problem:
+            self._store.report(problem)
+            raise Snooze(
+                f"{problem}. If it belongs to {odoo}, say `purser ledger adopt`", after=UNKNOWN_FOR
+            ) from None
 
     def known(self) -> str:
         """Give the Odoo this ledger belongs to, '' while nobody has used it."""
-        with self._store.reach(self._key) as client:
+        with self._store.reach(self._key) as client, as_unreadable(self._key):
             found = client.get(self._key)
-        return bytes(found).decode() if found else ""
+        try:
+            return bytes(found).decode() if found else ""
+        except DAMAGE as error:
+            raise unreadable(self._key, error) from error
 
     def adopt(self, odoo: str, *, who: str, note: str) -> None:
         """Let the ledger belong to another address, audited: the same database has moved."""

@@ -9,9 +9,10 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ledger.clock import micros, moment_of
-from ledger.store import Store, pairs, text, unreadable
+from ledger.store import DAMAGE, Store, checked, named, pairs, shown, text, unreadable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,19 +121,19 @@ class HookTokens:
         """Give the rule whose token this is."""
         with self._store.reach(self._store.key("hooks", "tokens")):
             found = self._find(keys=[self._store.prefix], args=[_checked(digest)])
-        return None if found is None else _read(found[0].decode(), pairs(found[1]))
+        return None if found is None else _read(self._key(shown(found[0])), shown(found[0]), pairs(found[1]))
 
     def rules(self) -> tuple[HookRule, ...]:
         """Give all rules, by name."""
         index = self._store.key("hooks")
         with self._store.reach(index) as client:
-            names = sorted(name.decode() for name in client.smembers(index))
+            names = sorted(shown(name) for name in client.smembers(index))
             pipe = client.pipeline(transaction=False)
             for name in names:
                 pipe.hgetall(self._key(name))
-            kept = pipe.execute() if names else []
-        read = ({field.decode(): value for field, value in one.items()} for one in kept)
-        return tuple(_read(name, one) for name, one in zip(names, read, strict=True) if one)
+            kept = self._store.answers_of(pipe) if names else []
+        rows = ((name, one) for name, one in zip(names, kept, strict=True) if one)
+        return tuple(self._store.readable(self._rule, rows))
 
     def revoke(self, digest: str) -> bool:
         """Let one token count no more; False when it does not anyway."""
@@ -148,6 +149,9 @@ class HookTokens:
         """Remember when a rule posted."""
         with self._store.reach(self._key(rule)):
             self._heard(keys=[self._store.prefix], args=[text(_named(rule)), micros(at)])
+
+    def _rule(self, rule: str, raw: Any) -> HookRule:
+        return _read(self._key(rule), rule, named(checked(raw, self._key(rule))))
 
     def _key(self, rule: str) -> str:
         return self._store.key("hook", rule)
@@ -168,7 +172,7 @@ def _named(rule: str) -> str:
     return rule
 
 
-def _read(rule: str, raw: dict[str, bytes]) -> HookRule:
+def _read(key: str, rule: str, raw: dict[str, bytes]) -> HookRule:
     try:
         return HookRule(
             rule=rule,
@@ -176,8 +180,8 @@ def _read(rule: str, raw: dict[str, bytes]) -> HookRule:
             digests=tuple(raw[name].decode() for name in ("new", "old") if name in raw),
             heard=moment_of(raw["heard"]) if "heard" in raw else None,
         )
-    except (KeyError, ValueError, TypeError, OverflowError) as error:
-        raise unreadable(f"hook:{rule}", error) from error
+    except DAMAGE as error:
+        raise unreadable(key, error) from error
 
 
 def token_digest(token: str) -> str:

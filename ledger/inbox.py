@@ -7,17 +7,20 @@ live: an automation's changes carry business keys.
 import datetime as dt
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ledger.clock import micros, moment_of
 from ledger.events import digest
 from ledger.pages import Page, checked_limit, earliest_first
-from ledger.store import Store, pairs, text, unreadable
+from ledger.store import DAMAGE, Store, checked, hash_of, named, shown, text, unreadable
 
 LONGEST_WAIT = dt.timedelta(hours=6)
 """So long at most nobody looks at an event that makes no progress."""
+
+BLIND_WAIT = dt.timedelta(days=1)
+"""So long nobody looks again at an event of whose messages it is not known whether they still wait."""
 
 AT_ONCE = 16 * 1024 * 1024
 """About how many bytes of events one step lends."""
@@ -92,32 +95,40 @@ return 1
 """
 )
 
-# now, the longest wait, how many, how many bytes; gives each entry with the automations that stalled
+# now, the longest wait, how many, how many bytes, the wait where it is not known whether copies still wait, or ''.
+# Gives each entry with the automations that stalled
 _LEND = (
     _PLACES
     + """
 local now, longest, limit, most = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local blind = tonumber(ARGV[5])
 local lent, size = {}, 0
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', ARGV[1], 'LIMIT', 0, limit)) do
-  local wait = tonumber(redis.call('HGET', kept(name), 'wait') or 0)
+  local its = redis.pcall('HMGET', kept(name), 'wait', 'event')
+  local wait = not its.err and tonumber(its[1] or '') or longest
   local stalled, look = {}, nil
-  local pending = redis.call('HGETALL', todo(name))
-  for i = 1, #pending, 2 do
-    local quiet = tonumber(pending[i + 1])
+  local pending = redis.pcall('HGETALL', todo(name))
+  local is_damaged = its.err or pending.err or (#pending > 0 and not (its[1] and its[2]))
+  for i = 1, is_damaged and 0 or #pending, 2 do
+    local quiet = tonumber(pending[i + 1]) or 0
     if quiet > 0 and quiet + wait > now then
       look = math.min(look or quiet + wait, quiet + wait)
     else
       stalled[#stalled + 1] = pending[i]
     end
   end
-  if #stalled > 0 then
+  if is_damaged then  -- it stays, and is looked at again later
+    redis.call('ZADD', DUE, string.format('%.0f', now + longest), name)
+    lent[#lent + 1] = {name, {}, {}}
+  elseif #stalled > 0 then
     size = size + redis.call('HSTRLEN', kept(name), 'event')
     if #lent > 0 and size > most then break end
     wait = math.min(wait * 2, longest)
-    redis.call('ZADD', DUE, string.format('%.0f', now + wait), name)
+    redis.call('ZADD', DUE, string.format('%.0f', now + (blind or wait)), name)
     redis.call('HSET', kept(name), 'wait', string.format('%.0f', wait))
-    redis.call('HINCRBY', kept(name), 'emitted', 1)
-    lent[#lent + 1] = {redis.call('HGETALL', kept(name)), stalled}
+    local emitted = tonumber(redis.call('HGET', kept(name), 'emitted') or '') or 0
+    redis.call('HSET', kept(name), 'emitted', string.format('%.0f', emitted + 1))
+    lent[#lent + 1] = {name, redis.call('HGETALL', kept(name)), stalled}
   elseif look then
     redis.call('ZADD', DUE, string.format('%.0f', look), name)
   else
@@ -125,6 +136,16 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', ARGV[1], 'LIMIT',
   end
 end
 return lent
+"""
+)
+
+
+# digest
+_HELD_BACK = (
+    _PLACES
+    + """
+local emitted = tonumber(redis.call('HGET', kept(ARGV[1]), 'emitted') or '') or 0
+if emitted > 0 then redis.call('HSET', kept(ARGV[1]), 'emitted', string.format('%.0f', emitted - 1)) end
 """
 )
 
@@ -141,6 +162,7 @@ class Inbox:
         self._done = store.script(_DONE)
         self._progress = store.script(_PROGRESS)
         self._lend = store.script(_LEND)
+        self._held_back = store.script(_HELD_BACK)
 
     def accept(
         self,
@@ -188,11 +210,13 @@ class Inbox:
         with self._store.reach(self._key(source, event_id)):
             return bool(self._progress(keys=[self._store.prefix], args=args))
 
-    def lend_stalled(self, *, limit: int = 50) -> tuple[InboxEntry, ...]:
+    def lend_stalled(self, *, limit: int = 50, knows_queues: bool = False) -> tuple[InboxEntry, ...]:
         """Give events that made no progress, each with the automations to send it to once more.
 
         The next look at them is twice as far away as the last one was, six hours at most, and whoever asks in
-        between does not get them: so every worker may ask.
+        between does not get them: so every worker may ask. Who `knows_queues` sends nothing whose message may still
+        wait on its queue, and says `held_back` of it; for anybody else the next look is a day away, so that copies
+        do not pile up on a queue that stands still.
         """
         with self._store.reach(self._due_key) as client:
             first = client.zrange(self._due_key, 0, 0, withscores=True)
@@ -201,14 +225,21 @@ class Inbox:
             now = micros(self._store.now())
             if first[0][1] > now:
                 return ()
-            args = [now, LONGEST_WAIT // _MICROSECOND, limit, AT_ONCE]
+            blind = "" if knows_queues else BLIND_WAIT // _MICROSECOND
+            args = (now, LONGEST_WAIT // _MICROSECOND, limit, AT_ONCE, blind)
             lent = self._lend(keys=[self._store.prefix], args=args)
-        return tuple(self._read(pairs(flat), stalled) for flat, stalled in lent)
+        rows = ((shown(name), hash_of(flat), stalled) for name, flat, stalled in lent)
+        return tuple(self._store.readable(self._read, rows))
+
+    def held_back(self, source: str, event_id: str) -> None:
+        """Say that an event that was lent was not sent again: its messages still wait on their queues."""
+        with self._store.reach(self._key(source, event_id)):
+            self._held_back(keys=[self._store.prefix], args=[digest(source, event_id)])
 
     def get(self, source: str, event_id: str) -> InboxEntry | None:
         """Give one event, if some automation is not done with it."""
-        found = self._read_many([digest(source, event_id)])
-        return found[0] if found else None
+        found = tuple(self._kept([digest(source, event_id)]))
+        return self._read(*found[0]) if found else None
 
     def page(self, *, after: str | None = None, limit: int = 50) -> Page[InboxEntry]:
         """Give events, the earliest accepted first; `after` is what the page before gave as `next`."""
@@ -216,8 +247,10 @@ class Inbox:
         index = self._store.key("inbox", "accepted")
         with self._store.reach(index) as client:
             marks = list(itertools.islice(earliest_first(client, index, after=after), limit + 1))
-        items = self._read_many([mark.id.decode() for mark in marks[:limit]])
-        return Page(items, str(marks[limit - 1]) if len(marks) > limit else None)
+        with self._store.collecting() as unread:
+            rows = self._kept([shown(mark.id) for mark in marks[:limit]])
+            items = tuple(self._store.readable(self._read, rows))
+        return Page(items, str(marks[limit - 1]) if len(marks) > limit else None, tuple(unread.values()))
 
     def count(self) -> int:
         """Count the events that are not done with."""
@@ -233,18 +266,22 @@ class Inbox:
     def _key(self, source: str, event_id: str) -> str:
         return self._store.key("inbox", digest(source, event_id))
 
-    def _read_many(self, names: Sequence[str]) -> tuple[InboxEntry, ...]:
-        """Read entries; one that ended meanwhile is left out."""
+    def _kept(self, names: Sequence[str]) -> Iterator[tuple[str, Any, Any]]:
+        """Ask for entries by digest: what is kept, and who is not done; one that ended meanwhile is left out."""
         with self._store.reach(self._due_key) as client:
             pipe = client.pipeline(transaction=False)  # a full server refuses a transaction, even to read
             for name in names:
                 pipe.hgetall(self._store.key("inbox", name)).hkeys(self._store.key("inbox", name, "todo"))
-            found = pipe.execute()
-        kept = zip(found[::2], found[1::2], strict=True)
-        return tuple(self._read({k.decode(): v for k, v in raw.items()}, todo) for raw, todo in kept if raw and todo)
+            found = self._store.answers_of(pipe)
+        for name, raw, todo in zip(names, found[::2], found[1::2], strict=True):
+            if raw and todo:
+                yield name, raw, todo
 
-    def _read(self, raw: Mapping[str, bytes], pending: Sequence[bytes]) -> InboxEntry:
+    def _read(self, name: str, kept: Any, pending: Any) -> InboxEntry:
+        key = self._store.key("inbox", name)
         try:
+            raw = named(checked(kept, key))
+            checked(pending, f"{key}:todo")
             return InboxEntry(
                 source=raw["source"].decode(),
                 id=raw["id"].decode(),
@@ -253,8 +290,8 @@ class Inbox:
                 accepted_at=moment_of(raw["accepted_at"]),
                 emitted=int(raw["emitted"]),
             )
-        except (KeyError, ValueError, TypeError, OverflowError) as error:
-            raise unreadable(self._store.key("inbox"), error) from error
+        except DAMAGE as error:
+            raise unreadable(key, error) from error
 
 
 _MICROSECOND = dt.timedelta(microseconds=1)

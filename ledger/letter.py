@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ledger.clock import micros, moment_of
+from ledger.content import body_digest
 from ledger.edits import Edit
 from ledger.settled import Settled, settled_of
 from ledger.store import text
@@ -138,6 +139,7 @@ def _kept(letter: Letter) -> list[Field]:
         *(("subjects", subject_lines(letter.subjects)) if letter.subjects else ()),  # else read from it: `catch_up`
         *("first_at", micros(letter.first_at)),
         *("replays", letter.replays),
+        *("digest", body_digest(letter.original)),
     ]
 
 
@@ -163,10 +165,14 @@ def _told(letter: Letter) -> list[Field]:
     ]
 
 
-def edit_line(edit: Edit) -> str:
-    """Give an edit as it is kept. What was before it stands in the edit before, or in `original`."""
+def edit_line(edit: Edit, *, with_digest: bool = True) -> str:
+    """Give an edit as it is kept. What was before it stands in the edit before, or in `original`.
+
+    The digest tells that a message which carries the edited body is this letter's; an older Purser wrote none.
+    """
     told = {"at": micros(edit.at), "who": edit.who, "note": edit.note, "approved": edit.approved}
-    return json.dumps({**told, "after": base64.b64encode(edit.after).decode()})
+    told |= {"after": base64.b64encode(edit.after).decode()}
+    return json.dumps(told | ({"digest": body_digest(edit.after)} if with_digest else {}))
 
 
 # ------------------------------------------------------------------------------------ read --

@@ -11,8 +11,11 @@ takes the delayed one off, whose message the letter keeps, and delaying a messag
 import datetime as dt
 from collections.abc import Sequence
 
+import structlog
+
 from ledger.carrying import CarriedLetters
 from ledger.clock import micros
+from ledger.content import body_digest, other_id
 from ledger.editing import EditedLetters
 from ledger.graves import BuriedLetters
 from ledger.held import Held
@@ -21,16 +24,22 @@ from ledger.pages import chunks
 from ledger.places import field_of, keys
 from ledger.settled import who_said, why_said
 from ledger.shelf import LIFE
-from ledger.store import Store, pairs, text
+from ledger.store import Store, hash_of, shown, text
 
-# field of the record that is settled, id, attempts, whether only the latest of its cover stays dead, how many
-# arguments are kept from the first time, those, then those that are told anew each time
+log = structlog.get_logger(__name__)
+
+# field of the record that is settled, id, attempts, whether only the latest of its cover stays dead, the digest of
+# what it carries, the id it has where its own holds something else, how many arguments are kept from the first time,
+# those, then those that are told anew each time. Gives 'not ours', 'new' or 'known', and the id of the letter.
 _STORE = (
     LIFE
     + """
-local field, id, told, only_latest, kept = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-if not is_ours(field) then return 'not ours' end
-local known = write(id, kept, 6)
+local field, own, told, only_latest, digest, other = unpack(ARGV, 1, 6)
+local kept = tonumber(ARGV[7])
+if not is_ours(field) then return {'not ours', own} end
+local id = letter_place(own, other, digest)
+local known = write(id, kept, 8)
+if id ~= own then redis.call('HSET', key(id), 'id', id) end
 local seen, lines = {}, {}
 for _, part in ipairs({redis.call('HGET', key(id), 'attempts') or '', told}) do
   for line in string.gmatch(part, '[^\\n]+') do
@@ -46,20 +55,20 @@ enter(id, 'dead', stored)
 local covers = redis.call('HGET', key(id), 'covers')
 if only_latest == '1' and covers ~= '' then
   local newer
-  for _, other in ipairs(redis.call('ZRANGE', P .. ':letters:dead:covers:' .. covers, 0, -1)) do
-    if other ~= id and redis.call('HGET', key(other), 'state') == 'dead' then
-      if moment(other) > moment(id) then
-        newer = other
+  for _, earlier in ipairs(redis.call('ZRANGE', P .. ':letters:dead:covers:' .. covers, 0, -1)) do
+    if earlier ~= id and fields(key(earlier), 'state')[1] == 'dead' then
+      if moment(earlier) > moment(id) then
+        newer = earlier
       else
-        settle(other, 'superseded', stored, 'purser', 'a newer letter: ' .. id)
+        settle(earlier, 'superseded', stored, 'purser', 'a newer letter: ' .. id)
       end
     end
   end
   if newer then settle(id, 'superseded', stored, 'purser', 'a newer letter: ' .. newer) end
 end
-unpark(id)
+unpark_same({own, other}, digest)
 no_longer_held(field)
-return known and 'known' or 'new'
+return {known and 'known' or 'new', id}
 """
 )
 
@@ -134,7 +143,7 @@ local covers, before, now, by = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local gone = {}
 for i = 5, #ARGV do
   local id = ARGV[i]
-  local state, its = unpack(redis.call('HMGET', key(id), 'state', 'covers'))
+  local state, its = unpack(fields(key(id), 'state', 'covers'))
   if state == 'dead' and its == covers and moment(id) < before then gone[#gone + 1] = id end
 end
 if #gone > 0 then
@@ -163,7 +172,8 @@ class Letters(CarriedLetters, EditedLetters, BuriedLetters):
         """Keep a letter as dead; say whether it is new here.
 
         A known one keeps its first bytes, headers and `first_at`; attempts it did not have are added, and the
-        latest reason and error count. So storing twice is storing once, whoever repeats it.
+        latest reason and error count. So storing twice is storing once, whoever repeats it. A message that carries
+        something else under the same id is another letter: its id gets a suffix.
 
         With `settles` the message leaves its worker in the same step, and the answer is whether it was the worker's
         to give: False, and nothing was written, when the record no longer stands.
@@ -171,10 +181,13 @@ class Letters(CarriedLetters, EditedLetters, BuriedLetters):
         With `only_latest` one letter of each `covers` stays dead, that of the latest slot: the others are superseded.
         """
         kept, told = letter_fields(letter)
-        attempts = attempt_lines(letter)
-        args = [field_of(settles), text(letter.id), attempts, int(only_latest), len(kept), *kept, *told]
+        attempts, digest = attempt_lines(letter), body_digest(letter.original)
+        same = [digest, text(other_id(letter.id, digest))]
+        args = [field_of(settles), text(letter.id), attempts, int(only_latest), *same, len(kept), *kept, *told]
         with self._store.reach(self._key(letter.id)):
-            answer = self._put(keys=keys(self._store.prefix, settles), args=args)
+            answer, id_ = self._put(keys=keys(self._store.prefix, settles), args=args)
+        if id_ != text(letter.id):
+            log.warning("another message has this id: kept as a letter of its own", id=letter.id, letter=shown(id_))
         return bool(answer == b"new" or (settles is not None and answer == b"known"))
 
     def discard(self, ids: Sequence[str], *, who: str, note: str) -> tuple[str, ...]:
@@ -211,7 +224,7 @@ class Letters(CarriedLetters, EditedLetters, BuriedLetters):
         now, stale = self._now_and_stale()
         with self._store.reach(self._key(letter_id)):
             flat = self._begin(keys=[self._store.prefix], args=[text(letter_id), now, stale])
-        return self._read(letter_id, pairs(flat)) if flat else None
+        return self._read(letter_id, hash_of(flat)) if flat else None
 
     def finish_replay(self, letter: Letter, *, who: str, note: str) -> bool:
         """Settle the letter that `begin_replay` gave, after its message was published; audited.

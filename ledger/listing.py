@@ -12,7 +12,7 @@ from ledger.filters import DEAD_LETTERS, LetterFilter
 from ledger.grouping import GroupedLetters
 from ledger.letter import Letter
 from ledger.pages import Mark, Page, checked_limit
-from ledger.store import Store
+from ledger.store import Store, shown
 from ledger.walking import WALK, Way
 
 PATIENCE = 0.2
@@ -63,9 +63,10 @@ class ListedLetters(GroupedLetters):
                 break
         if len(marks) > limit:
             cursor = marks[limit - 1]
-        letters = self._read_many(mark.id.decode() for mark in marks[:limit])
+        with self._store.collecting() as unread:
+            letters = self._read_many(shown(mark.id) for mark in marks[:limit])
         items = tuple(letter for letter in letters if letter.state is filter.state)  # it may have moved meanwhile
-        return Page(items, None if cursor is None else str(cursor))
+        return Page(items, None if cursor is None else str(cursor), tuple(unread.values()))
 
     def ids(self, filter: LetterFilter = DEAD_LETTERS) -> Iterator[str]:  # noqa: A002
         """Walk the ids of all that match, the newest first: each once, though they may leave the list meanwhile."""
@@ -73,7 +74,7 @@ class ListedLetters(GroupedLetters):
         while True:
             found, cursor = self._some(way, cursor, way.at_once)
             for mark in found:
-                yield mark.id.decode()
+                yield shown(mark.id)
             if cursor is None:
                 return
 

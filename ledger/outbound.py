@@ -17,7 +17,7 @@ from typing import Any
 from ledger.clock import micros, moment_of
 from ledger.events import digest
 from ledger.settled import who_said, why_said
-from ledger.store import Store, text, unreadable
+from ledger.store import DAMAGE, Store, as_unreadable, shown, text, unreadable
 
 KEPT_FOR = dt.timedelta(days=7)
 """So long an event is kept after it was accepted, to be sent once more."""
@@ -54,6 +54,10 @@ class SwitchedOff:
     why: str
 
 
+_SINCE_UNKNOWN = SwitchedOff(
+    at=moment_of(0), why="its entry in the ledger cannot be read: enable it again, or set it aside"
+)
+
 # ---------------------------------------------------------------------------- server side --
 
 _PLACES = """
@@ -62,14 +66,15 @@ local LINES, WAITS, OFF = P .. ':outbound:lines', P .. ':outbound:waits', P .. '
 
 -- its line, the digest of its event, and what the inbox waits for: it is in its line as long as that is so
 local function told_of(id)
-  return string.match(redis.call('HGET', LINES, id) or '', '^(%S+) (%S+) (.*)$')
+  local told = redis.pcall('HGET', LINES, id)
+  return string.match(type(told) == 'string' and told or '', '^(%S+) (%S+) (.*)$')
 end
 local function key(line) return P .. ':outbound:line:' .. line end
 local function pending(name) return P .. ':outbound:pending:' .. name end
 local function kept(event) return P .. ':outbound:event:' .. event end
 local function is_awaited(id)
   local _, event, awaited = told_of(id)
-  return event and redis.call('HEXISTS', P .. ':inbox:' .. event .. ':todo', awaited) == 1
+  return event and redis.pcall('HEXISTS', P .. ':inbox:' .. event .. ':todo', awaited) == 1
 end
 local function leave(id, line)
   redis.call('ZREM', key(line), id)
@@ -101,12 +106,15 @@ _TURN = (
     _PLACES
     + """
 local id, event, name = unpack(ARGV)
-if redis.call('HEXISTS', kept(event), '>' .. name) == 1 then return {'done', ''} end
-if redis.call('HEXISTS', OFF, name) == 1 then return {'off', ''} end
+if redis.pcall('HEXISTS', kept(event), '>' .. name) == 1 then return {'done', ''} end
+if redis.pcall('HEXISTS', OFF, name) == 1 then return {'off', ''} end
 local line = told_of(id)
 local head = line and redis.call('ZRANGE', key(line), 0, 0)[1]
 while head and head ~= id do
-  if is_awaited(head) then return {'wait', redis.call('HGET', WAITS, head) or ''} end
+  if is_awaited(head) then
+    local waits = redis.call('HGET', WAITS, head)
+    return {'wait', waits and tonumber(waits) and waits or ''}
+  end
   leave(head, line)
   head = redis.call('ZRANGE', key(line), 0, 0)[1]
 end
@@ -244,11 +252,14 @@ class Outbound:
     def kept(self, source: str, event_id: str) -> dict[str, Any] | None:
         """Give an event, if it is still kept."""
         key = self._event(source, event_id)
-        with self._store.reach(key) as client:
+        return self._store.read_or(None, self._read_event, key)
+
+    def _read_event(self, key: str) -> dict[str, Any] | None:
+        with self._store.reach(key) as client, as_unreadable(key):
             raw = client.hget(key, "event")
         try:
             return None if raw is None else dict(json.loads(raw))
-        except (ValueError, TypeError) as error:
+        except DAMAGE as error:
             raise unreadable(key, error) from error
 
     def delivered(self, source: str, event_id: str, *, subscription: str) -> None:
@@ -273,15 +284,28 @@ class Outbound:
             client.hsetnx(self._key("off"), text(subscription), told)
 
     def switched_off(self) -> dict[str, SwitchedOff]:
-        """Give the subscriptions to which nothing is sent, by name."""
+        """Give the subscriptions to which nothing is sent, by name.
+
+        One whose entry cannot be read is off: somebody switched it off, and only the words are lost.
+        """
+        nothing: dict[bytes, bytes] = {}
+        raw = self._store.read_or(nothing, self._switches)
+        return {
+            shown(name): self._store.read_or(_SINCE_UNKNOWN, self._switch, name, told) for name, told in raw.items()
+        }
+
+    def _switches(self) -> dict[bytes, bytes]:
         key = self._key("off")
-        with self._store.reach(key) as client:
-            raw = client.hgetall(key)
+        with self._store.reach(key) as client, as_unreadable(key):
+            raw: dict[bytes, bytes] = client.hgetall(key)
+        return raw
+
+    def _switch(self, name: bytes, raw: bytes) -> SwitchedOff:
         try:
-            read = {name.decode(): json.loads(told) for name, told in raw.items()}
-            return {name: SwitchedOff(at=moment_of(told["at"]), why=told["why"]) for name, told in read.items()}
-        except (KeyError, ValueError, TypeError, OverflowError) as error:
-            raise unreadable(key, error) from error
+            told = json.loads(raw)
+            return SwitchedOff(at=moment_of(told["at"]), why=str(told["why"]))
+        except DAMAGE as error:
+            raise unreadable(f"{self._key('off')} {shown(name)}", error) from error
 
     def enable(self, subscription: str, *, who: str, note: str) -> bool:
         """Switch a subscription on again, audited; False when it was not off."""

@@ -15,6 +15,8 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next: str | None = None
+    unreadable: tuple[str, ...] = ()
+    """Why entries that belong on this page are left out: each names its key."""
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ledger.clock import micros, moment_of
 from ledger.settled import who_said, why_said
-from ledger.store import Store, text, unreadable
+from ledger.store import DAMAGE, Store, as_unreadable, shown, text, unreadable
 from purser.errors import Transient
 
 KINDS = ("queue", "control", "automation", "watch", "subscription")
@@ -103,12 +103,20 @@ class Pauses:
         return self.read()[1]
 
     def read(self) -> tuple[dt.datetime, tuple[Pause, ...]]:
-        """Give the ledger's present and what is paused at it."""
+        """Give the ledger's present and what is paused at it.
+
+        A pause that cannot be read holds nothing back: what it names is not known, and a fleet that stands still
+        because of it would say nothing. It is reported, and `purser doctor` names it until somebody sets it aside.
+        """
         now = self._store.now()
-        with self._store.reach(self._key):
-            flat = self._all(keys=[self._store.prefix], args=[micros(now)])
-        kept = dict(zip(flat[::2], flat[1::2], strict=True))
-        return now, tuple(_read(f"{self._key} {target.decode()}", kept[target]) for target in sorted(kept))
+        kept: dict[bytes, bytes] = self._store.read_or({}, self._kept, micros(now))
+        rows = ((f"{self._key} {shown(target)}", kept[target]) for target in sorted(kept))
+        return now, tuple(self._store.readable(_read, rows))
+
+    def _kept(self, now: int) -> dict[bytes, bytes]:
+        with self._store.reach(self._key), as_unreadable(self._key):
+            flat = self._all(keys=[self._store.prefix], args=[now])
+        return dict(zip(flat[::2], flat[1::2], strict=True))
 
     @property
     def _key(self) -> str:
@@ -164,11 +172,11 @@ def _read(key: str, raw: bytes) -> Pause:
         told = json.loads(raw)
         until = told["until"]
         return Pause(
-            target=told["target"],
-            who=told["who"],
-            note=told["note"],
+            target=checked_target(told["target"]),
+            who=str(told["who"]),
+            note=str(told["note"]),
             at=moment_of(told["at"]),
             until=None if until is None else moment_of(until),
         )
-    except (KeyError, ValueError, TypeError, OverflowError) as error:
+    except DAMAGE as error:
         raise unreadable(key, error) from error

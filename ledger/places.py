@@ -16,9 +16,33 @@ local P = KEYS[1]
 local function is_ours(field) return not KEYS[2] or redis.call('HEXISTS', KEYS[2], field) == 1 end
 local function no_longer_held(field) if KEYS[2] then redis.call('HDEL', KEYS[2], field) end end
 
+-- what is no hash was damaged by hand: it is as if it had no fields, and it stays
+
+local function is_hash(k) return type(redis.pcall('HLEN', k)) == 'number' end
+local function fields(k, ...)
+  local found = redis.pcall('HMGET', k, ...)
+  if found.err then return {} end
+  return found
+end
+local function whole(value) return string.format('%.0f', tonumber(value or '') or 0) end
+
 -- letters
 
 local function key(id) return P .. ':letter:' .. id end
+
+-- whether a letter holds the message that carries what this digest is of; one of an older Purser has no digest
+local function is_letter_of(id, digest)
+  local its, edits = unpack(fields(key(id), 'digest', 'edits'))
+  if not its or its == digest then return true end
+  return edits and string.find(edits, digest, 1, true) ~= nil
+end
+
+-- the id under which a message becomes a letter: the other one where its own holds something else
+local function letter_place(id, other, digest)
+  if redis.call('EXISTS', key(other)) == 1 then return other end
+  if redis.call('EXISTS', key(id)) == 0 then return id end
+  return is_hash(key(id)) and is_letter_of(id, digest) and id or other
+end
 
 -- what a letter is listed by: these always, those where it has some. A letter of an older Purser may lack some.
 local ALWAYS, SOMETIMES = {'queue', 'task', 'reason', 'fingerprint'}, {'covers', 'error', 'correlation'}
@@ -42,7 +66,7 @@ local function indexes(id, state)
 end
 
 local function leave(id)
-  local state = redis.call('HGET', key(id), 'state')
+  local state = fields(key(id), 'state')[1]
   if not state then return false end
   local found, kinds, kind = indexes(id, state)
   for _, index in ipairs(found) do redis.call('ZREM', index, id) end
@@ -81,6 +105,19 @@ local DUE = P .. ':delayed-by:due'
 
 local function parked(id) return P .. ':delayed:' .. id end
 
+-- whether an entry holds the message that carries what this digest is of. Of raw bytes no body is known.
+local function is_entry_of(id, digest)
+  local its = fields(parked(id), 'digest')[1]
+  if not its or its == digest then return true end
+  return (string.sub(its, 1, 4) == 'raw:') ~= (string.sub(digest, 1, 4) == 'raw:')
+end
+
+local function parked_place(id, other, digest)
+  if redis.call('EXISTS', parked(other)) == 1 then return other end
+  if redis.call('EXISTS', parked(id)) == 0 then return id end
+  return is_hash(parked(id)) and is_entry_of(id, digest) and id or other
+end
+
 local function places(id)
   local found = {DUE}
   local dimensions = {'queue', 'task', 'kind'}
@@ -91,9 +128,27 @@ local function places(id)
 end
 
 local function unpark(id)
-  if redis.call('EXISTS', parked(id)) == 0 then return 0 end
+  if redis.call('EXISTS', parked(id)) == 0 or not is_hash(parked(id)) then return 0 end
   for _, place in ipairs(places(id)) do redis.call('ZREM', place, id) end
   return redis.call('DEL', parked(id))
+end
+
+-- a message that becomes a letter is no longer delayed, and the other way round; another one of its id stays
+
+local function unpark_same(ids, digest)
+  for _, id in ipairs(ids) do
+    if is_entry_of(id, digest) then unpark(id) end
+  end
+end
+
+local function end_letters(ids, digest, now)
+  for _, id in ipairs(ids) do
+    local state = fields(key(id), 'state')[1]
+    local is_same = string.sub(digest, 1, 4) == 'raw:' or is_letter_of(id, digest)
+    if is_same and (state == 'dead' or state == 'replaying') then
+      settle(id, state == 'dead' and 'superseded' or 'replayed', now, 'purser', TRIED_AGAIN)
+    end
+  end
 end
 
 -- the trail

@@ -11,7 +11,7 @@ from typing import Any
 from ledger.clock import micros, moment_of
 from ledger.pages import Page, checked_limit, newest_first
 from ledger.settled import Settled, settled_of, who_said, why_said
-from ledger.store import Store, named, text, unreadable
+from ledger.store import DAMAGE, Store, as_unreadable, checked, named, shown, text, unreadable
 
 WHY_HOLDS = 2000
 """How many characters of Odoo's words are kept."""
@@ -47,10 +47,10 @@ _ADD = """
 local P = KEYS[1]
 local id, task, what, why, change, at = unpack(ARGV)
 local entry = P .. ':refusal:' .. id
-local last = redis.call('HGET', entry, 'last_at')
-if last and tonumber(at) <= tonumber(last) then return 0 end
-if not last then redis.call('HSET', entry, 'first_at', at) end
-redis.call('HINCRBY', entry, 'count', 1)
+local last, first, count = unpack(redis.call('HMGET', entry, 'last_at', 'first_at', 'count'))
+if last and tonumber(last) and tonumber(at) <= tonumber(last) then return 0 end
+if not (first and tonumber(first)) then redis.call('HSET', entry, 'first_at', at) end
+redis.call('HSET', entry, 'count', string.format('%.0f', (count and tonumber(count) or 0) + 1))
 redis.call('HSET', entry, 'id', id, 'task', task, 'what', what, 'why', why, 'change', change, 'last_at', at,
   'state', 'open')
 redis.call('HDEL', entry, 'settled_at', 'settled_by', 'settled_note')
@@ -96,9 +96,9 @@ class Refusals:
 
     def get(self, refusal_id: str) -> RefusalEntry | None:
         """Give one refusal."""
-        with self._store.reach(self._key(refusal_id)) as client:
+        with self._store.reach(self._key(refusal_id)) as client, as_unreadable(self._key(refusal_id)):
             raw = client.hgetall(self._key(refusal_id))
-        return self._read(refusal_id, named(raw)) if raw else None
+        return self._read(refusal_id, raw) if raw else None
 
     def page(
         self, *, after: str | None = None, limit: int = 50, state: RefusalState = RefusalState.OPEN
@@ -110,11 +110,12 @@ class Refusals:
             marks = list(itertools.islice(newest_first(client, index, after=after), limit + 1))
             pipe = client.pipeline(transaction=False)
             for mark in marks[:limit]:
-                pipe.hgetall(self._key(mark.id.decode()))
-            kept = pipe.execute()
-        names = (mark.id.decode() for mark in marks)
-        entries = tuple(self._read(name, named(raw)) for name, raw in zip(names, kept, strict=False))
-        return Page(entries, str(marks[limit - 1]) if len(marks) > limit else None)
+                pipe.hgetall(self._key(shown(mark.id)))
+            kept = self._store.answers_of(pipe)
+        names = (shown(mark.id) for mark in marks)
+        with self._store.collecting() as unread:
+            entries = tuple(self._store.readable(self._read, zip(names, kept, strict=False)))
+        return Page(entries, str(marks[limit - 1]) if len(marks) > limit else None, tuple(unread.values()))
 
     def count(self) -> int:
         """Count those that wait for a person."""
@@ -136,10 +137,10 @@ class Refusals:
     def _index(self, state: RefusalState) -> str:
         return self._store.key("refusals", state)
 
-    def _read(self, refusal_id: str, raw: Mapping[str, bytes]) -> RefusalEntry:
+    def _read(self, refusal_id: str, raw: Any) -> RefusalEntry:
         try:
-            return _entry(raw)
-        except (KeyError, ValueError, TypeError, OverflowError) as error:
+            return _entry(named(checked(raw, self._key(refusal_id))))
+        except DAMAGE as error:
             raise unreadable(self._key(refusal_id), error) from error
 
 

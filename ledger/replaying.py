@@ -12,7 +12,7 @@ from typing import Any
 
 from ledger.clock import micros
 from ledger.replays import KEPT, Ending, Replay, Stage, read_replay
-from ledger.store import Store, pairs, text
+from ledger.store import Store, as_unreadable, pairs, shown, text
 
 BURST = dt.timedelta(seconds=1)
 """How much of its rate a replay may catch up with at once: its holder looks in twice a second."""
@@ -109,8 +109,8 @@ local out = redis.call('HGETALL', OUT)
 for i = 1, #out, 2 do
   local id = out[i]
   local replays, size, its_round = string.match(out[i + 1], '(%d+):(%d+):(%d+)')
-  local state, its, print = unpack(redis.call('HMGET', key(id), 'state', 'replays', 'fingerprint'))
-  local has_grown = redis.call('HSTRLEN', key(id), 'attempts') > tonumber(size)
+  local state, its, print, attempts = unpack(fields(key(id), 'state', 'replays', 'fingerprint', 'attempts'))
+  local has_grown = #(attempts or '') > (tonumber(size) or 0)
   if its and has_grown and (its ~= replays or state == 'dead') then
     failed(id, its_round, print)
   elseif its and its ~= replays then  -- dead again without an attempt, and begun by another replay
@@ -139,7 +139,7 @@ if get('state') ~= 'running' or get('stage') ~= stage or get('sending') ~= '' th
 if get('holder') ~= holder or number('held_until') <= now then return 'lost' end
 local at = redis.call('ZSCORE', TODO, letter)
 if not at then return 'lost' end
-if redis.call('HGET', key(letter), 'state') ~= 'dead' then
+if fields(key(letter), 'state')[1] ~= 'dead' then
   redis.call('ZREM', TODO, letter)
   add('skipped', 1)
   return 'gone'
@@ -202,7 +202,7 @@ _LEFT_OVER = (
 local letter = get('sending')
 if not letter or letter == '' then return {'none', ''} end
 local mark = redis.call('HGET', OUT, letter)
-local state, its = unpack(redis.call('HMGET', key(letter), 'state', 'replays'))
+local state, its = unpack(fields(key(letter), 'state', 'replays'))
 local replays, size = string.match(mark or '', '(%d+):(%d+)')
 local number = replays or get('sending_number') or its  -- an older Purser noted it in the mark only
 if its and its ~= number then return {'elsewhere', letter} end
@@ -310,7 +310,7 @@ class Replaying:
         """Give the ids of the replays that somebody must look after, the oldest first."""
         index = self._store.key("replays", "running")
         with self._store.reach(index) as client:
-            return tuple(name.decode() for name in client.zrange(index, 0, -1))
+            return tuple(shown(name) for name in client.zrange(index, 0, -1))
 
     def hold(self, replay_id: str, holder: str, *, lease: dt.timedelta) -> bool:
         """Be the one who works on it until the lease ends, or go on to be; False when somebody else is."""
@@ -340,7 +340,7 @@ class Replaying:
         """Give the ids of the letters whose turn is next."""
         key = self._store.key("replay", replay_id, "todo")
         with self._store.reach(key) as client:
-            return [name.decode() for name in client.zrange(key, 0, limit - 1)]
+            return [shown(name) for name in client.zrange(key, 0, limit - 1)]
 
     def take(self, replay_id: str, letter_id: str, holder: str, *, stage: Stage, quota: int, most_out: int) -> Took:
         """Begin to send a letter: it is being replayed from now on, and counts as sent.
@@ -396,7 +396,7 @@ class Replaying:
     # -- helpers
 
     def _run(self, script: Any, replay_id: str, *args: str | bytes | int) -> Any:
-        with self._store.reach(self._key(replay_id)):
+        with self._store.reach(self._key(replay_id)), as_unreadable(self._key(replay_id)):
             return script(keys=[self._store.prefix], args=[text(replay_id), *args])
 
     def _key(self, replay_id: str) -> str:

@@ -19,7 +19,7 @@ from ledger.clock import micros, moment_of
 from ledger.pages import Page, checked_limit, chunks, newest_first
 from ledger.places import PLACES
 from ledger.settled import who_said, why_said
-from ledger.store import Store, named, text, unreadable
+from ledger.store import DAMAGE, Store, checked, named, shown, text, unreadable
 from purser.errors import Mistake
 
 SLOWEST, FASTEST = 0.1, 500.0
@@ -123,9 +123,9 @@ _ADD = (
     KEPT
     + """
 for i = 3, #ARGV do
-  local at, state, print = unpack(redis.call('HMGET', key(ARGV[i]), 'first_at', 'state', 'fingerprint'))
-  redis.call('ZADD', TODO, at or 0, ARGV[i])
-  if state == 'dead' then redis.call('HSET', PRINTS, print, 1) end
+  local at, state, print = unpack(fields(key(ARGV[i]), 'first_at', 'state', 'fingerprint'))
+  redis.call('ZADD', TODO, whole(at), ARGV[i])
+  if state == 'dead' and print then redis.call('HSET', PRINTS, print, 1) end
 end
 redis.call('ZADD', ENDED, ARGV[2], ID)
 return redis.call('ZCARD', TODO)
@@ -260,8 +260,9 @@ class Replays:
 
     def get(self, replay_id: str) -> Replay | None:
         """Give one replay, as it is now."""
-        found = self._read_many([replay_id])
-        return found[0] if found else None
+        with self._store.reach(self._key(replay_id)) as client:
+            raw, out, prints = self._asked(client, [replay_id])
+        return self._read(replay_id, raw, out, prints) if raw else None
 
     def page(self, *, after: str | None = None, limit: int = 50) -> Page[Replay]:
         """Give replays, the newest first; `after` is what the page before gave as `next`."""
@@ -269,8 +270,9 @@ class Replays:
         index = self._store.key("replays")
         with self._store.reach(index) as client:
             marks = list(itertools.islice(newest_first(client, index, after=after), limit + 1))
-        items = self._read_many([mark.id.decode() for mark in marks[:limit]])
-        return Page(items, str(marks[limit - 1]) if len(marks) > limit else None)
+        with self._store.collecting() as unread:
+            items = self._read_many([shown(mark.id) for mark in marks[:limit]])
+        return Page(items, str(marks[limit - 1]) if len(marks) > limit else None, tuple(unread.values()))
 
     def failed(self, replay_id: str) -> tuple[str, ...]:
         """Give the ids of the letters that failed again, in the order in which that was seen."""
@@ -298,7 +300,9 @@ class Replays:
         index, before = self._store.key("replays", "ended"), micros(self._store.now() - KEPT_FOR)
         with self._store.reach(index) as client:
             names = client.zrangebyscore(index, "-inf", before)
-            return sum(int(self._forget(keys=[self._store.prefix], args=[name, before])) for name in names)
+            answers = self._store.run_each(self._forget, [([self._store.prefix], [name, before]) for name in names])
+        rows = ((answer, self._key(shown(name))) for name, answer in zip(names, answers, strict=True))
+        return sum(map(int, self._store.readable(checked, rows)))
 
     # -- helpers
 
@@ -317,7 +321,7 @@ class Replays:
             with self._store.reach(self._key(chunk[0])) as client:
                 told = self._asked(client, chunk)
             parts = zip(chunk, told[::3], told[1::3], told[2::3], strict=True)
-            found += [self._read(name, raw, out, prints) for name, raw, out, prints in parts if raw]
+            found += self._store.readable(self._read, (part for part in parts if part[1]))
         return tuple(found)
 
     def _asked(self, client: Any, names: Sequence[str]) -> list[Any]:
@@ -325,11 +329,13 @@ class Replays:
         pipe = client.pipeline(transaction=False)
         for key in map(self._key, names):
             pipe.hgetall(key).hlen(f"{key}:out").hkeys(f"{key}:fingerprints")
-        found: list[Any] = pipe.execute()
-        return found
+        return self._store.answers_of(pipe)
 
-    def _read(self, name: str, raw: dict[bytes, bytes], out: int, prints: Iterable[bytes]) -> Replay:
-        return read_replay(self._key(name), named(raw), out, prints)
+    def _read(self, name: str, raw: Any, out: Any, prints: Any) -> Replay:
+        key = self._key(name)
+        for answer in (raw, out, prints):
+            checked(answer, key)
+        return read_replay(key, named(raw), out, prints)
 
 
 _COUNTS = (
@@ -363,5 +369,5 @@ def read_replay(key: str, raw: Mapping[str, bytes], out: int, prints: Iterable[b
             fingerprints=tuple(sorted(name.decode() for name in prints)),
             ended=moment_of(raw["ended"]) if raw["ended"] else None,
         )
-    except (KeyError, ValueError, TypeError, OverflowError) as error:
+    except DAMAGE as error:
         raise unreadable(key, error) from error

@@ -3,15 +3,20 @@
 import datetime as dt
 import enum
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from ledger.clock import micros
-from ledger.pages import Page, checked_limit, newest_first
-from ledger.store import Store, unreadable
+from ledger.pages import Mark, Page, checked_limit, newest_first
+from ledger.store import DAMAGE, Store, as_unreadable, shown, unreadable
 
 KEPT_PER_CONTROL = 1000
+
+_LATEST = 3
+"""How many runs are read for the latest: one of them may be unreadable."""
 
 
 class Outcome(enum.StrEnum):
@@ -89,7 +94,7 @@ class Runs:
 
     def latest(self, control: str) -> RunRecord | None:
         """Give the run of a control that started last."""
-        found = self.page(control, limit=1).items
+        found = self.page(control, limit=_LATEST).items
         return found[0] if found else None
 
     def page(self, control: str | None = None, *, after: str | None = None, limit: int = 50) -> Page[RunRecord]:
@@ -99,9 +104,17 @@ class Runs:
         with self._store.reach(self._index(control)) as client:
             walk = newest_first(client, self._index(control), after=after)
             marks = list(itertools.islice(walk, limit + 1))
-            kept = client.hmget(records, [mark.id for mark in marks[:limit]]) if marks else []
-        runs = (_read(f"{records} {mark.id.decode()}", raw) for mark, raw in zip(marks, kept, strict=False) if raw)
-        return Page(tuple(runs), str(marks[limit - 1]) if len(marks) > limit else None)
+            kept: list[bytes | None] = self._store.read_or([], self._kept, client, records, marks[:limit])
+        rows = (
+            (f"{records} {shown(mark.id)}", raw) for mark, raw in zip(marks, kept, strict=False) if raw is not None
+        )
+        with self._store.collecting() as unread:
+            runs = tuple(self._store.readable(_read, rows))
+        return Page(runs, str(marks[limit - 1]) if len(marks) > limit else None, tuple(unread.values()))
+
+    def _kept(self, client: Any, records: str, marks: Sequence[Mark]) -> list[bytes | None]:
+        with as_unreadable(records):
+            return list(client.hmget(records, [mark.id for mark in marks])) if marks else []
 
     def _index(self, control: str | None) -> str:
         return self._store.key("runs") if control is None else self._store.key("runs", "of", control)
@@ -110,5 +123,5 @@ class Runs:
 def _read(key: str, raw: bytes) -> RunRecord:
     try:
         return _RUN.validate_json(raw)
-    except ValidationError as error:
+    except DAMAGE as error:
         raise unreadable(key, error) from error

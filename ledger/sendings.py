@@ -8,11 +8,12 @@ import datetime as dt
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from ledger.clock import micros, moment_of
-from ledger.store import Store, named, text, unreadable
+from ledger.store import DAMAGE, Store, as_unreadable, named, text, unreadable
 
 KEPT_FOR = dt.timedelta(days=30)
 MOST = 20_000
@@ -109,7 +110,11 @@ class Sendings:
             *(sending.outcome.value, "" if sending.status is None else sending.status, text(sending.why)),
             *(micros(self._store.now() - KEPT_FOR), MOST),
         ]
-        with self._store.reach(self._log(sending.subscription)):
+        self._store.read_or(None, self._write, self._log(sending.subscription), args)
+
+    def _write(self, key: str, args: list[Any]) -> None:
+        """Write a line; a log that is damaged is reported, and the message that was sent is not sent again for it."""
+        with self._store.reach(key), as_unreadable(key):
             self._record(keys=[self._store.prefix], args=args)
 
     def latest(self, subscription: str, *, limit: int = 50, since: dt.datetime | None = None) -> tuple[Sending, ...]:
@@ -117,17 +122,23 @@ class Sendings:
         key = self._log(subscription)
         bottom = "-inf" if since is None else micros(since)
         with self._store.reach(key) as client:
-            found = client.zrevrangebyscore(key, "+inf", bottom, start=0, num=limit)
-        return tuple(_read(key, raw) for raw in found)
+            found: list[bytes] = self._store.read_or([], self._kept, client, key, bottom, limit)
+        return tuple(self._store.readable(_read, ((key, raw) for raw in found)))
+
+    def _kept(self, client: Any, key: str, bottom: str | int, limit: int) -> list[bytes]:
+        with as_unreadable(key):
+            return list(client.zrevrangebyscore(key, "+inf", bottom, start=0, num=limit))
 
     def tally(self, subscription: str) -> Tally:
-        """Count what became of all."""
-        key = self._store.key("outbound", "tally", subscription)
-        with self._store.reach(key) as client:
+        """Count what became of all; nothing is known where the counts cannot be read."""
+        return self._store.read_or(Tally(), self._counted, self._store.key("outbound", "tally", subscription))
+
+    def _counted(self, key: str) -> Tally:
+        with self._store.reach(key) as client, as_unreadable(key):
             raw = named(client.hgetall(key))
         try:
             return _tally(raw)
-        except (ValueError, OverflowError) as error:
+        except DAMAGE as error:
             raise unreadable(key, error) from error
 
     def _log(self, subscription: str) -> str:
@@ -137,7 +148,7 @@ class Sendings:
 def _read(key: str, raw: bytes) -> Sending:
     try:
         return _SENDING.validate_json(raw)
-    except ValidationError as error:
+    except DAMAGE as error:
         raise unreadable(key, error) from error
 
 

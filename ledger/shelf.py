@@ -1,14 +1,14 @@
 """Where the letters stand: their keys, how one is read, and that a replay which never ended is no replay."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ledger.clock import micros
 from ledger.letter import Letter, LetterState, letter_of
 from ledger.pages import chunks
 from ledger.places import PLACES
-from ledger.store import Store, named, text, unreadable
+from ledger.store import DAMAGE, Script, Store, as_unreadable, checked, named, text, unreadable
 
 # Shared by whatever moves letters: see also `ledger.places`.
 LIFE = (
@@ -17,13 +17,13 @@ LIFE = (
 local function revive(id)
   leave(id)
   redis.call('HDEL', key(id), 'replay_at', 'settled_at', 'settled_by', 'settled_note')
-  enter(id, 'dead', redis.call('HGET', key(id), 'stored_at'))
+  enter(id, 'dead', whole(redis.call('HGET', key(id), 'stored_at')))
 end
 
 local function is_free(id, stale)
-  local state = redis.call('HGET', key(id), 'state')
+  local state, at = unpack(fields(key(id), 'state', 'replay_at'))
   if state == 'dead' then return true end
-  return state == 'replaying' and tonumber(redis.call('HGET', key(id), 'replay_at')) <= tonumber(stale)
+  return state == 'replaying' and tonumber(whole(at)) <= tonumber(stale)
 end
 
 local function is_replay(id, number, state)
@@ -31,8 +31,8 @@ local function is_replay(id, number, state)
 end
 
 local function moment(id)
-  local slot, stored = unpack(redis.call('HMGET', key(id), 'slot', 'stored_at'))
-  return tonumber((slot and slot ~= '') and slot or stored)
+  local slot, stored = unpack(fields(key(id), 'slot', 'stored_at'))
+  return tonumber(whole((slot and slot ~= '') and slot or stored))
 end
 """
 )
@@ -42,8 +42,14 @@ _WAKE = (
     LIFE
     + """
 local ids = redis.call('ZRANGEBYSCORE', P .. ':letters:replaying', '-inf', ARGV[1], 'LIMIT', 0, 500)
-for _, id in ipairs(ids) do revive(id) end
-return #ids
+local woken = 0
+for _, id in ipairs(ids) do
+  if fields(key(id), 'state')[1] == 'replaying' then
+    revive(id)
+    woken = woken + 1
+  end
+end
+return woken
 """
 )
 
@@ -58,9 +64,10 @@ class Shelf:
 
     def get(self, letter_id: str) -> Letter | None:
         """Give one letter, whatever its state."""
-        with self._store.reach(self._key(letter_id)) as client:
-            raw = client.hgetall(self._key(letter_id))
-        return self._read(letter_id, named(raw)) if raw else None
+        key = self._key(letter_id)
+        with self._store.reach(key) as client, as_unreadable(key):
+            raw = client.hgetall(key)
+        return self._read(letter_id, raw) if raw else None
 
     # -- helpers
 
@@ -82,31 +89,32 @@ class Shelf:
             while self._wake(keys=[self._store.prefix], args=[stale]):
                 pass
 
-    def _each(self, script: Any, about: LetterState, ids: Sequence[str], *args: Any) -> tuple[str, ...]:
+    def _each(self, script: Script, about: LetterState, ids: Sequence[str], *args: Any) -> tuple[str, ...]:
         """Run a script for each id, and give the ids for which it did something."""
         done: list[str] = []
         for chunk in chunks(ids):
-            with self._store.reach(self._index(about)) as client:
-                pipe = client.pipeline(transaction=False)
-                for name in chunk:
-                    script(keys=[self._store.prefix], args=[text(name), *args], client=pipe)
-                done += [name for name, did in zip(chunk, pipe.execute(), strict=True) if did]
-        return tuple(done)
+            with self._store.reach(self._index(about)):
+                answers = self._store.run_each(script, [([self._store.prefix], [text(id_), *args]) for id_ in chunk])
+            done += self._store.readable(self._did, zip(chunk, answers, strict=True))
+        return tuple(id_ for id_ in done if id_)
+
+    def _did(self, letter_id: str, answer: Any) -> str:
+        return letter_id if checked(answer, self._key(letter_id)) else ""
 
     def _read_many(self, ids: Iterable[str]) -> tuple[Letter, ...]:
-        """Read letters by id, those left out that are gone meanwhile."""
+        """Read letters by id, those left out that are gone meanwhile or cannot be read."""
         letters: list[Letter] = []
         for chunk in chunks(tuple(ids)):
             with self._store.reach(self._key(chunk[0])) as client:
                 pipe = client.pipeline(transaction=False)
                 for name in chunk:
                     pipe.hgetall(self._key(name))
-                found = zip(chunk, pipe.execute(), strict=True)
-            letters += [self._read(name, named(raw)) for name, raw in found if raw]
+                found = zip(chunk, self._store.answers_of(pipe), strict=True)
+            letters += self._store.readable(self._read, ((name, raw) for name, raw in found if raw))
         return tuple(letters)
 
-    def _read(self, letter_id: str, raw: Mapping[str, bytes]) -> Letter:
+    def _read(self, letter_id: str, raw: Any) -> Letter:
         try:
-            return letter_of(raw)
-        except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+            return letter_of(named(checked(raw, self._key(letter_id))))
+        except DAMAGE as error:
             raise unreadable(self._key(letter_id), error) from error

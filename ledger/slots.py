@@ -8,7 +8,7 @@ import datetime as dt
 import enum
 
 from ledger.clock import micros, moment_of
-from ledger.store import Store, unreadable
+from ledger.store import DAMAGE, Store, Unreadable, as_unreadable, unreadable
 
 
 class Claim(enum.StrEnum):
@@ -26,24 +26,31 @@ FORGOTTEN_AFTER = dt.timedelta(days=1)
 _CLAIM = """
 local lease, done = KEYS[1], KEYS[2]
 local control, slot, holder, now, lapses, keep = unpack(ARGV)
-local last = redis.call('HGET', done, control)
-if last and tonumber(slot) <= tonumber(last) then return 'done' end
+local last = redis.pcall('HGET', done, control)  -- what cannot be read marks nothing as done
+last = type(last) == 'string' and tonumber(last)
+if last and tonumber(slot) <= last then return 'done' end
 local held = redis.call('HMGET', lease, 'holder', 'until')
-if held[1] and held[1] ~= holder and tonumber(held[2]) > tonumber(now) then return 'busy' end
+if held[1] and held[1] ~= holder and (tonumber(held[2] or '') or 0) > tonumber(now) then return 'busy' end
 redis.call('HSET', lease, 'holder', holder, 'until', lapses)
 redis.call('PEXPIRE', lease, keep)
 return 'granted'
 """
 
-# lease key, hash of done slots; control, slot, holder, now
+# lease key, hashes of done and of completed slots; control, slot, holder, now, whether it was completed. The slot
+# that an older Purser marked as done counts as completed.
 _DONE = """
-local lease, done = KEYS[1], KEYS[2]
-local control, slot, holder, now = unpack(ARGV)
+local lease, done, completed = KEYS[1], KEYS[2], KEYS[3]
+local control, slot, holder, now, is_completed = unpack(ARGV)
 local held = redis.call('HMGET', lease, 'holder', 'until')
-if held[1] and held[1] ~= holder and tonumber(held[2]) > tonumber(now) then return 0 end
+if held[1] and held[1] ~= holder and (tonumber(held[2] or '') or 0) > tonumber(now) then return 0 end
 redis.call('DEL', lease)
-local last = redis.call('HGET', done, control)
-if not last or tonumber(slot) > tonumber(last) then redis.call('HSET', done, control, slot) end
+local last = tonumber(redis.call('HGET', done, control) or '')
+if last then redis.call('HSETNX', completed, control, string.format('%.0f', last)) end
+local before = tonumber(redis.call('HGET', completed, control) or '')
+if is_completed == '1' and not (before and tonumber(slot) <= before) then
+  redis.call('HSET', completed, control, slot)
+end
+if not last or tonumber(slot) > last then redis.call('HSET', done, control, slot) end
 return 1
 """
 
@@ -71,11 +78,15 @@ class Slots:
             answer = self._claim(keys=[self._key(control, slot), self._done_key], args=args)
         return Claim(answer.decode())
 
-    def done(self, control: str, slot: dt.datetime, *, holder: str) -> bool:
-        """Mark a slot, and those before it, as done. False, and no mark: someone else holds it by now."""
-        args = [control, micros(slot), holder, micros(self._store.now())]
+    def done(self, control: str, slot: dt.datetime, *, holder: str, is_completed: bool = True) -> bool:
+        """Mark a slot, and those before it, as done. False, and no mark: someone else holds it by now.
+
+        A run that was held, or could not judge, is not `is_completed`: what an earlier run decided still counts.
+        """
+        args = [control, micros(slot), holder, micros(self._store.now()), int(is_completed)]
+        marks = [self._done_key, self._completed_key]
         with self._store.reach(self._key(control, slot)):
-            return bool(self._done(keys=[self._key(control, slot), self._done_key], args=args))
+            return bool(self._done(keys=[self._key(control, slot), *marks], args=args))
 
     def release(self, control: str, slot: dt.datetime, *, holder: str) -> bool:
         """Give a slot back undone; False when `holder` does not hold it."""
@@ -83,17 +94,35 @@ class Slots:
             return bool(self._release(keys=[self._key(control, slot)], args=[holder]))
 
     def last_done(self, control: str) -> dt.datetime | None:
-        """Give the last slot that was done."""
-        with self._store.reach(self._done_key) as client:
-            raw = client.hget(self._done_key, control)
+        """Give the last slot that was done; None where there is none, or its mark cannot be read: a slot may be run
+        again, and none is taken for done that was not."""
+        return self._store.read_or(None, self._marked, self._done_key, control)
+
+    def last_completed(self, control: str) -> dt.datetime | None:
+        """Give the last slot whose run decided anew: chunks of an earlier one are pointless. None as for
+        `last_done`."""
+        try:
+            marked = self._marked(self._completed_key, control)
+        except Unreadable as problem:
+            self._store.report(problem)
+            return None
+        return self.last_done(control) if marked is None else marked  # an older Purser marked no more than that
+
+    def _marked(self, key: str, control: str) -> dt.datetime | None:
+        with self._store.reach(key) as client, as_unreadable(key):
+            raw = client.hget(key, control)
         try:
             return None if raw is None else moment_of(raw)
-        except ValueError as error:
-            raise unreadable(self._done_key, error) from error
+        except DAMAGE as error:
+            raise unreadable(f"{key} {control}", error) from error
 
     @property
     def _done_key(self) -> str:
         return self._store.key("slots", "done")
+
+    @property
+    def _completed_key(self) -> str:
+        return self._store.key("slots", "completed")
 
     def _key(self, control: str, slot: dt.datetime) -> str:
         return self._store.key("slot", control, str(micros(slot)))

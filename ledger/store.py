@@ -2,15 +2,31 @@
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator
-from typing import Any
+import enum
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 import redis
+import structlog
 from redis import exceptions as fault
 from redis.sentinel import SentinelConnectionPool
 
 from ledger.clock import Now, moment_of
 from purser.errors import Misconfigured, Mistake, Permanent, PurserError, Transient
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+REPORTED_EVERY = 3600.0
+"""Seconds between two reports of the same entry by one process."""
+
+_REMEMBERED = 1000
+
+_collecting: ContextVar[dict[str, str] | None] = ContextVar("unreadable entries", default=None)
 
 
 class Store:
@@ -24,6 +40,7 @@ class Store:
         self.prefix = prefix
         self.address = address_of(client)
         self._now = now
+        self._reported: dict[str, float] = {}
 
     def key(self, *parts: str) -> str:
         """Spell a key."""
@@ -37,9 +54,79 @@ class Store:
             seconds, micros = client.time()
         return moment_of(int(seconds) * 1_000_000 + int(micros))
 
-    def script(self, text: str) -> Any:
-        """Prepare a server-side script, called as `run(keys=..., args=..., client=...)`."""
-        return self.client.register_script(text)
+    def script(self, text: str) -> "Script":
+        """Prepare a server-side script, called as `run(keys=..., args=...)`."""
+        return Script(self.client, text)
+
+    def run_each(self, script: "Script", calls: Sequence[tuple[Sequence[Any], Sequence[Any]]]) -> list[Any]:
+        """Run a script once for each pair of keys and arguments, in one round trip; return one answer each.
+
+        What the server answers with an error is returned as that error, so that one damaged key spoils no other. An
+        error that has nothing to do with a key is raised.
+        """
+        with self.reach("a script") as client:
+            pipe = client.pipeline(transaction=False)
+            for keys, args in calls:
+                script(keys=keys, args=args, client=pipe)
+            answers: list[Any] = pipe.execute(raise_on_error=False)
+            for i, (keys, args) in enumerate(calls):
+                if isinstance(answers[i], fault.NoScriptError):
+                    answers[i] = script(keys=keys, args=args)
+        self._raise_states_of(answers)
+        return answers
+
+    def answers_of(self, pipe: Any) -> list[Any]:
+        """Execute a pipeline of reads; an error that concerns only one key is returned as the answer for it."""
+        answers: list[Any] = pipe.execute(raise_on_error=False)
+        self._raise_states_of(answers)
+        return answers
+
+    def _raise_states_of(self, answers: Sequence[Any]) -> None:
+        """Raise what an answer says of the server; an error that concerns only its key stays an answer."""
+        for answer in answers:
+            if isinstance(answer, fault.RedisError) and cause_of(answer) is not Cause.OURS:
+                raise self._translate(answer, "a pipeline") from answer
+
+    # -- what cannot be read
+
+    def readable(self, read: Callable[..., T], rows: Iterable[Sequence[Any]]) -> Iterator[T]:
+        """Yield what `read` makes of each row; an entry that cannot be read is left out and reported, and stays."""
+        for row in rows:
+            try:
+                yield read(*row)
+            except Unreadable as problem:
+                self.report(problem)
+
+    def read_or(self, default: T, read: Callable[..., T], *row: Any) -> T:
+        """Return what `read` makes of one entry; `default`, and a report, when it cannot be read."""
+        return next(self.readable(read, [row]), default)
+
+    def report(self, problem: "Unreadable") -> None:
+        """Log an entry that cannot be read, at most once an hour for each key, and tell whoever collects them."""
+        found = _collecting.get()
+        if found is not None:
+            found[problem.key] = str(problem)
+        now = time.monotonic()
+        said = self._reported.get(problem.key)
+        if said is not None and now - said < REPORTED_EVERY:
+            return
+        if len(self._reported) >= _REMEMBERED:
+            self._reported.clear()
+        self._reported[problem.key] = now
+        log.error("ledger entry cannot be read", key=problem.key, problem=str(problem))
+
+    @contextlib.contextmanager
+    def collecting(self) -> Iterator[dict[str, str]]:
+        """Give what cannot be read while this is entered, by key: why."""
+        outer = _collecting.get()
+        found: dict[str, str] = {}
+        token = _collecting.set(found)
+        try:
+            yield found
+        finally:
+            _collecting.reset(token)
+            if outer is not None:
+                outer.update(found)
 
     @contextlib.contextmanager
     def reach(self, about: str) -> Iterator[Any]:
@@ -51,23 +138,85 @@ class Store:
 
     def _translate(self, error: fault.RedisError, about: str) -> PurserError:
         where = f"ledger at {self.address}, {about}: {error}"
-        if isinstance(error, (fault.AuthenticationError, fault.AuthorizationError, fault.NoPermissionError)):
-            return Misconfigured(f"{where}. Check the user and password in PURSER_LEDGER_URL")
-        if isinstance(error, _PASSING) or str(error).startswith(("MISCONF", "LOADING")):
-            return Transient(
-                f"{where}. It is tried again; if it stays, see that the server runs and has memory and disk"
-            )
-        return Permanent(f"{where}. Something else uses this key, or it was damaged: look at it before changing it")
+        match cause_of(error):
+            case Cause.ACCESS:
+                return Misconfigured(f"{where}. Check the user, password and rights of PURSER_LEDGER_URL")
+            case Cause.OURS:
+                return Permanent(
+                    f"{where}. Something else uses this key, or it was damaged: look at it before changing it"
+                )
+            case Cause.STATE:
+                return Transient(
+                    f"{where}. It is tried again; if it stays, see that the server runs and has memory and disk"
+                )
 
 
-_PASSING = (
-    fault.ConnectionError,
-    fault.TimeoutError,
-    fault.BusyLoadingError,
-    fault.ReadOnlyError,
-    fault.OutOfMemoryError,
-    fault.TryAgainError,
+_LOADED_AGAIN = 3
+"""How often a script is loaded again that the server forgets between loading and running."""
+
+
+class Script:
+    """A server-side script that runs although the server has just forgotten all scripts."""
+
+    def __init__(self, client: Any, text: str) -> None:
+        self._registered = client.register_script(text)
+
+    def __call__(self, *, keys: Sequence[Any] = (), args: Sequence[Any] = (), client: Any = None) -> Any:
+        """Run it, or add it to a pipeline given as `client`: see `Store.run_each`."""
+        if client is not None:
+            return self._registered(keys=keys, args=args, client=client)
+        for _ in range(_LOADED_AGAIN):
+            with contextlib.suppress(fault.NoScriptError):  # forgotten once more between loading and running
+                return self._registered(keys=keys, args=args)
+        return self._registered(keys=keys, args=args)
+
+
+# ---------------------------------------------------------------------------------- errors --
+
+
+class Cause(enum.Enum):
+    """Why a Redis says no."""
+
+    STATE = "state"
+    """The server is in a state that passes: it fails over, loads, is full or busy. The default."""
+    ACCESS = "access"
+    """It does not accept our user, password or rights."""
+    OURS = "ours"
+    """The command cannot work on this key, however often it is sent."""
+
+
+_ACCESS = (fault.AuthenticationError, fault.AuthorizationError, fault.NoPermissionError)
+_NO_ACCESS = re.compile(r"NOAUTH|NOPERM|WRONGPASS|DENIED|ACL failure|has no permissions")
+_OURS = (
+    fault.DataError,
+    fault.MovedError,  # the ledger's scripts touch many keys: a cluster cannot run them
+    fault.ClusterCrossSlotError,
+    fault.ModuleError,
 )
+_CODE = re.compile(r"(?:^|[\s:]-)(?P<code>[A-Z]{3,})\b")
+"""The code of an answer; a Redis before 7 writes that of a command within a script after a minus sign."""
+_OUR_CODES = frozenset({"WRONGTYPE", "CROSSSLOT"})
+_OUR_WORDS = re.compile(
+    r"user_script|Error (?:running|compiling) script|unknown (?:sub)?command|wrong number of arguments|syntax error"
+    r"|not an integer|not a (?:valid )?float|out of range|invalid|no such key|wrong kind of value",
+    re.IGNORECASE,
+)
+"""What the server says, after a plain ERR, of a command that it will never accept."""
+
+
+def cause_of(error: Exception) -> Cause:
+    """Return why a Redis says no. What is not known to be a fault of ours is a state of the server."""
+    told = str(error)
+    if isinstance(error, _ACCESS) or _NO_ACCESS.search(told):
+        return Cause.ACCESS
+    if isinstance(error, _OURS):
+        return Cause.OURS
+    if type(error) is not fault.ResponseError:
+        return Cause.STATE
+    codes = {found["code"] for found in _CODE.finditer(told)} - {"ERR"}
+    if codes & _OUR_CODES:
+        return Cause.OURS
+    return Cause.STATE if codes or not _OUR_WORDS.search(told) else Cause.OURS
 
 
 def address_of(client: redis.Redis) -> str:
@@ -83,12 +232,48 @@ def address_of(client: redis.Redis) -> str:
     return f"{scheme}://{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}/{db}"
 
 
-def unreadable(key: str, error: Exception) -> Permanent:
+class Unreadable(Permanent):
+    """What stands under `key` is not what this release of the ledger writes."""
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
+
+
+DAMAGE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What reading an entry raises that was changed by hand, or written by another release."""
+
+
+def unreadable(key: str, error: Exception) -> Unreadable:
     """Say that what stands under `key` is not what the ledger writes. Values stay out: they may be personal."""
-    return Permanent(
+    return Unreadable(
         f"ledger key {key!r} is unreadable ({type(error).__name__}: {_first_line(error)}). "
-        "It was changed by hand, or written by a newer Purser: upgrade, or set the key aside"
+        "It was changed by hand, or written by a newer Purser: upgrade, or set the key aside",
+        key,
     )
+
+
+@contextlib.contextmanager
+def as_unreadable(key: str) -> Iterator[None]:
+    """Raise Unreadable where the server says that a key holds something else than it should."""
+    try:
+        yield
+    except fault.RedisError as error:
+        if cause_of(error) is not Cause.OURS:
+            raise
+        raise unreadable(key, error) from error
+
+
+def shown(name: bytes) -> str:
+    """Return a name for people, whatever its bytes are."""
+    return name.decode("utf-8", "backslashreplace")
+
+
+def checked(raw: Any, key: str) -> Any:
+    """Return an answer of a pipeline; raise Unreadable for one that is an error."""
+    if isinstance(raw, Exception):
+        raise unreadable(key, raw)
+    return raw
 
 
 def _first_line(error: Exception) -> str:
@@ -102,12 +287,16 @@ def text(value: str) -> bytes:
     return value.encode("utf-8", "backslashreplace")
 
 
-def pairs(flat: list[bytes]) -> dict[str, bytes]:
+def hash_of(flat: list[bytes]) -> dict[bytes, bytes]:
     """Read the flat list that a script gives for a hash."""
-    names = (name.decode() for name in flat[::2])
-    return dict(zip(names, flat[1::2], strict=True))
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def named(raw: dict[bytes, bytes]) -> dict[str, bytes]:
-    """Give a hash with its field names as text."""
-    return {name.decode(): value for name, value in raw.items()}
+def pairs(flat: list[bytes]) -> dict[str, bytes]:
+    """Read the flat list that a script gives for a hash, with its field names as text."""
+    return named(hash_of(flat))
+
+
+def named(raw: Mapping[bytes, bytes]) -> dict[str, bytes]:
+    """Give a hash with its field names as text; a name that is no text is one nobody asks for."""
+    return {shown(name): value for name, value in raw.items()}

@@ -56,7 +56,7 @@ end
 
 local function carries(id)
   if #forms == 0 then return true end
-  local body = redis.call('HGET', key(id), 'body')
+  local body = fields(key(id), 'body')[1]
   if not body then return false end
   most = most - #body
   if hint ~= '' and not string.find(body, hint, 1, true) then return false end

@@ -1,5 +1,6 @@
 """Whether a failed attempt is tried again is a pure decision; someone else waits."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,10 @@ MISCONFIGURED_WAIT = 60.0
 
 SPREAD = 0.1
 """How much longer than asked a wait may become, so that a fleet that waits together does not come back together."""
+
+
+SNOOZE_SPREAD = 5.0
+"""Seconds by which a snooze becomes longer at most: what was held back until a known moment comes back at it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +93,7 @@ def decide(
     could only be tried after that is set aside; what was only held back until then is overtaken.
     """
     if isinstance(error, Snooze):
-        snooze = Snoozed(_spread(error.after, rng), error.why)
+        snooze = Snoozed(_spread(error.after, rng, most=SNOOZE_SPREAD), error.why)
         return Overtaken() if budget is not None and snooze.after >= budget else snooze
     if isinstance(error, (Refusal, NotSetUp)):  # people settle both: by a decision, or by setting Odoo up
         return Refused(str(error))
@@ -114,6 +119,6 @@ def _wait(policy: RetryPolicy, attempt: int, rng: Rng) -> float:
     return rng(0.0, min(policy.cap, policy.base * 2.0 ** min(attempt - 1, 60)))
 
 
-def _spread(seconds: float, rng: Rng) -> float:
-    """Give at least so many seconds, and a little more by chance."""
-    return seconds + rng(0.0, SPREAD * seconds)
+def _spread(seconds: float, rng: Rng, *, most: float = math.inf) -> float:
+    """Give at least so many seconds, and a little more by chance, up to `most`."""
+    return seconds + rng(0.0, min(SPREAD * seconds, most))

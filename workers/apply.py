@@ -31,7 +31,7 @@ class Applied:
 
 
 def apply_steps(fleet: Fleet, *, control: str, slot: dt.datetime, steps: Sequence[Step], batch: int = 100) -> Applied:
-    """Apply one chunk, unless a later slot of its control has been reconciled since; at most `batch` changes a call.
+    """Apply one chunk, unless a later run of its control was completed since; at most `batch` changes a call.
 
     Raises Transient (and UnknownOutcome) for the runner to try again: every change is safe to repeat.
     """
@@ -51,7 +51,7 @@ _THERE = (Status.DONE, Status.ALREADY)
 
 
 def _superseded(fleet: Fleet, control: str, slot: dt.datetime) -> bool:
-    last = fleet.ledger.slots.last_done(control)
+    last = fleet.ledger.slots.last_completed(control)
     if last is None or slot >= last:
         return False
     log.info("chunk superseded", control=control, slot=slot.isoformat(), by=last.isoformat())

@@ -120,7 +120,7 @@ class Drafter:
         except ValueError:
             raise _Unreadable("its slot is no moment") from None
         self._check_home()
-        last = self._last_done(_text(values, "control"))
+        last = self._fleet.ledger.slots.last_completed(_text(values, "control"))
         slot = slot if slot.tzinfo else slot.replace(tzinfo=dt.UTC)
         if last is not None and slot < last:
             why = f"the scan of {last.isoformat()} has decided anew"

@@ -23,7 +23,7 @@ from typing import Any
 import structlog
 from celery.worker import state
 
-from ledger import Delayed, Member, Ticket
+from ledger import Delayed, InboxEntry, Member, Ticket
 from purser.errors import Permanent, PurserError
 from workers import probing, react, replays, retention
 from workers.fleet import Fleet
@@ -40,6 +40,7 @@ BREAKER_EVERY = 1.0
 LETTERS_EVERY = 3600.0
 FROZEN_AFTER = 10.0
 """Seconds: who wakes so much later than asked was stopped, or is on a machine that stood still."""
+BACKLOG_SENT_AGAIN_AFTER = dt.timedelta(days=1)
 LENT_FOR = dt.timedelta(seconds=60)
 
 
@@ -214,9 +215,17 @@ class Housekeeper:
             raise problem
 
     def send_stalled(self) -> None:
-        """Send events again of which an automation or a subscription shows no progress."""
-        for entry in self._fleet.ledger.inbox.lend_stalled():
-            for reaction in entry.pending:
+        """Send events again of which an automation or a subscription shows no progress, unless they only wait."""
+        inbox, queues = self._fleet.ledger.inbox, _Queues(self._fleet, self._watch.depth)
+        for entry in inbox.lend_stalled(knows_queues=True):
+            if "type" not in entry.event:  # changed by hand: it spoils no other
+                log.error("event cannot be sent again: it has no type", event_id=entry.id)
+                continue
+            lost = [name for name in entry.pending if not queues.may_hold(entry, name)]
+            if not lost:
+                log.info("event waits on its queue", event_id=entry.id, reactions=entry.pending)
+                inbox.held_back(entry.source, entry.id)
+            for reaction in lost:
                 log.warning("event sent again", event_id=entry.id, reaction=reaction, times=entry.emitted)
                 react.send(self._fleet, reaction, entry.event)
 
@@ -312,6 +321,27 @@ class Housekeeper:
             with contextlib.suppress(PurserError):
                 self.report("ghost")
             start_anew(self._consumer.pool)
+
+
+class _Queues:
+    """Whether the message of an accepted event may still wait on its queue. Each queue is asked about once."""
+
+    def __init__(self, fleet: Fleet, depth: Callable[[str], tuple[int, bytes | None]]) -> None:
+        self._fleet, self._depth = fleet, depth
+        self._waiting: dict[str, int] = {}
+
+    def may_hold(self, entry: InboxEntry, reaction: str) -> bool:
+        """Return whether what a reaction waits for is held back, or may be among what waits on its queue.
+
+        Behind a backlog that lasts for days the message is sent again once a day: its queue may have lost it.
+        """
+        queue = react.queue_of(reaction, entry.event)
+        if self._fleet.is_held_back(react.targets_of(reaction, queue)):
+            return True
+        if queue not in self._waiting:
+            self._waiting[queue] = self._depth(queue)[0]
+        age = self._fleet.now() - entry.accepted_at
+        return self._waiting[queue] > 0 and age < entry.emitted * BACKLOG_SENT_AGAIN_AFTER
 
 
 def start_anew(pool: Any) -> None:

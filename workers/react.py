@@ -80,6 +80,7 @@ def send(fleet: Fleet, name: str, event: Mapping[str, Any]) -> None:
     What follows from an event that is part of a trace correlates by that trace.
     """
     reaction = Reaction(str(event["source"]), str(event["id"]), name)
+    queue = queue_of(name, event)
     label = f"{name}, {event['type']} {reaction.event_id}"
     trace = str(event.get("traceparent") or "").split("-")[1:2]
     same: dict[str, Any] = {"label": label, "task_id": reaction.message_id}
@@ -88,8 +89,19 @@ def send(fleet: Fleet, name: str, event: Mapping[str, Any]) -> None:
     if reaction.subscription:
         fleet.publish("purser.deliver", {"subscription": reaction.subscription, "event": event}, **same)
     else:
-        queue = telling.queue_of(str(event["type"]))
         fleet.publish("purser.react", {"automation": name, "event": event}, queue=queue, **same)
+
+
+def queue_of(name: str, event: Mapping[str, Any]) -> str:
+    """Return the queue of the message of a reaction."""
+    is_subscription = bool(Reaction("", "", name).subscription)
+    return "outbound" if is_subscription else telling.queue_of(str(event["type"]))
+
+
+def targets_of(name: str, queue: str) -> tuple[str, ...]:
+    """Return what, paused or frozen, holds the message of a reaction back."""
+    own = name if Reaction("", "", name).subscription else f"automation:{name}"
+    return "all", f"queue:{queue}", own
 
 
 def tell(fleet: Fleet, fact: Fact) -> None:

@@ -104,6 +104,9 @@ _SPENT = frozenset({HEADER, WAITING_SINCE, "eta", "x-death"})
 
 
 def fresh_headers(letter: Letter) -> dict[str, object]:
-    """Give the headers to try a letter with again: its own, as on a first attempt."""
+    """Give the headers to try a letter with again: its own, as on a first attempt.
+
+    A message goes out under the id of its letter, which is another than it had where two messages shared one.
+    """
     headers = {name: value for name, value in letter.headers.items() if name not in _SPENT}
-    return {**headers, "retries": 0, "eta": None}
+    return {**headers, "id": letter.id, "retries": 0, "eta": None}

@@ -220,7 +220,7 @@ def run_slot(fleet: Fleet, name: str, *, holder: str, release_hold: bool = False
         )
         _record(fleet, failed, run_id=holder, trigger="beat", own_calls=0)
         raise
-    if slots.done(name, slot, holder=holder):
+    if slots.done(name, slot, holder=holder, is_completed=run.outcome is Outcome.COMPLETED):
         _supersede(fleet, run)
     return run
 

@@ -67,7 +67,7 @@ def delayed(id: str = "m1", *, minute: int = 1, **given: Any) -> Delayed:  # noq
         "why": "attempt 1 of 12: Transient: Odoo does not answer",
         "due": START + dt.timedelta(minutes=minute),
         "attempt": 1,
-        "payload": f"payload of {id}".encode("utf-8", "backslashreplace"),
+        "payload": envelope(b'{"n": 1}', {"id": id, "task": "apply"}),
         "parked_at": START,
     }
     return Delayed(id=id, **(values | given))

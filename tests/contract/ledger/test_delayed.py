@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger import Delayed, Held, Kind, Ledger, LetterFilter, LetterState
+from ledger.content import payload_digest
 from ledger.delayed import AT_ONCE
 from purser.errors import Permanent, Transient
 from tests.contract.ledger.making import START, Clock, delayed, envelope, fresh, key_ending, letter
@@ -192,9 +193,9 @@ def test_an_entry_nobody_here_can_read_holds_up_no_loan(ledger: Ledger, client: 
     (lent,) = ledger.delayed.lend_due(lease=LEASE)
     assert (lent.id, ledger.delayed.sent(lent)) == ("m3", True)
     clock.pass_(minutes=1)
-    with pytest.raises(Permanent, match=":delayed:m2"):
-        ledger.delayed.lend_due(lease=LEASE)
+    assert ledger.delayed.lend_due(lease=LEASE) == ()
     assert ledger.delayed.count() == 2
+    assert [key.rpartition(":")[2] for key in ledger.unreadable()] == ["m1", "m2"]
 
 
 def test_nothing_due_costs_one_small_command(redis_url: str) -> None:
@@ -370,17 +371,22 @@ def test_what_is_being_published_is_not_cancelled(ledger: Ledger, clock: Clock) 
 def test_a_cancelled_message_whose_letter_was_replayed_is_one_discarded_letter_with_its_first_bytes(
     ledger: Ledger, clock: Clock
 ) -> None:
-    ledger.letters.store(letter("m1", body=b"first"))
+    ledger.letters.store(letter("m1", body=b'{"n": 1, "m": 2}'))
     begun = ledger.letters.begin_replay("m1")
     assert begun is not None
     ledger.letters.finish_replay(begun, who="ada", note="fixed")
-    ledger.delayed.park(delayed(payload=envelope(b"second", {"id": "m1", "task": "apply"})))
+    ledger.delayed.park(delayed(payload=envelope(b'{"m": 2, "n": 1}', {"id": "m1", "task": "apply"})))
 
     ledger.delayed.cancel(["m1"], who="ada", note="no")
 
     kept = ledger.letters.get("m1")
     assert kept is not None
-    assert (kept.state, kept.body, kept.replays, len(kept.attempts)) == (LetterState.DISCARDED, b"first", 1, 1)
+    assert (kept.state, kept.body, kept.replays, len(kept.attempts)) == (
+        LetterState.DISCARDED,
+        b'{"n": 1, "m": 2}',
+        1,
+        1,
+    )
     assert ledger.letters.count(LetterFilter(state=LetterState.REPLAYED)) == 0
 
 
@@ -464,13 +470,13 @@ def test_a_letter_takes_the_delayed_copy_of_its_message_off(ledger: Ledger) -> N
 
 
 def test_a_letter_whose_message_waits_to_be_tried_again_is_no_longer_dead(ledger: Ledger) -> None:
-    ledger.letters.store(letter("m1", body=b"kept"))
+    ledger.letters.store(letter("m1"))
 
     ledger.delayed.park(delayed("m1"))
 
     kept = ledger.letters.get("m1")
     assert kept is not None
-    assert (kept.state, kept.body) == (LetterState.SUPERSEDED, b"kept")
+    assert (kept.state, kept.body) == (LetterState.SUPERSEDED, letter().body)
     assert ledger.letters.count() == 0
 
     ledger.letters.store(letter("m1", minute=5))
@@ -581,3 +587,85 @@ def test_a_moment_without_a_zone_is_turned_away(ledger: Ledger) -> None:
 def test_an_entry_is_shown_without_what_it_carries() -> None:
     assert "payload" not in repr(delayed(payload=b"secret"))
     assert isinstance(delayed(), Delayed)
+
+
+# --------------------------------------------------------------- two messages under one id --
+
+
+def told(amount: int) -> bytes:
+    return f'{{"amount": {amount}}}'.encode()
+
+
+@pytest.mark.parametrize("is_enveloped", [True, False])
+def test_two_messages_that_share_an_id_wait_side_by_side(
+    ledger: Ledger, client: redis.Redis, clock: Clock, is_enveloped: bool
+) -> None:
+    for n, amount in enumerate((100, 900, 100)):
+        payload = envelope(told(amount), {"id": "m1", "try": n}) if is_enveloped else told(amount)
+        client.hset("purser:broker:held:two", str(n), "x")
+        assert ledger.delayed.park(delayed("m1", payload=payload), settles=Held("purser:broker:held:two", str(n)))
+    assert client.hlen("purser:broker:held:two") == 0
+    assert ledger.delayed.count() == 2
+    ids = [one.id for one in ledger.delayed.page().items]
+    kept = [found.payload for id_ in ids if (found := ledger.delayed.get(id_)) is not None]
+    assert len({payload_digest(payload) for payload in kept}) == 2
+
+    clock.pass_(minutes=2)
+    lent = ledger.delayed.lend_due(lease=LEASE)
+    assert [ledger.delayed.sent(one) for one in lent] == [True, True]
+    assert ledger.delayed.count() == 0
+
+
+def test_two_messages_that_share_an_id_are_two_letters(ledger: Ledger, client: redis.Redis) -> None:
+    for n, amount in enumerate((100, 900, 100, 900)):
+        client.hset("purser:broker:held:two", str(n), "x")
+        made = letter("m1", minute=n, body=told(amount))
+        assert ledger.letters.store(made, settles=Held("purser:broker:held:two", str(n)))
+    assert client.hlen("purser:broker:held:two") == 0
+    first, second = sorted(ledger.letters.page().items, key=lambda one: one.id)
+    assert (first.id, first.body, len(first.attempts)) == ("m1", told(100), 2)
+    assert (second.id[:3], second.body, len(second.attempts)) == ("m1~", told(900), 2)
+
+
+def test_what_waits_and_what_is_dead_under_one_id_are_not_taken_for_one_another(ledger: Ledger) -> None:
+    ledger.letters.store(letter("m1", body=told(100)))
+    ledger.delayed.park(delayed("m1", payload=envelope(told(900), {"id": "m1"})))
+    assert (ledger.letters.count(), ledger.delayed.count()) == (1, 1)
+
+    ledger.letters.store(letter("m1", body=told(100), minute=3))
+    assert (ledger.letters.count(), ledger.delayed.count()) == (1, 1)
+
+    ledger.letters.store(letter("m1", body=told(900), minute=4))
+    assert (ledger.letters.count(), ledger.delayed.count()) == (2, 0)
+
+    ledger.delayed.park(delayed("m1", payload=envelope(told(900), {"id": "m1"})))
+    assert (ledger.letters.count(), ledger.delayed.count()) == (1, 1)
+    (left,) = ledger.letters.page().items
+    assert left.body == told(100)
+
+
+def test_an_edited_letter_that_fails_again_is_the_same_letter(ledger: Ledger) -> None:
+    ledger.letters.store(letter("m1", body=told(100)))
+    ledger.letters.edit("m1", body=told(200), expects=0, who="ada", note="why")
+    ledger.letters.store(letter("m1", body=told(200), minute=1))
+    ledger.letters.store(letter("m1", body=told(100), minute=2))
+    assert [one.body for one in ledger.letters.page().items] == [told(200)]
+
+
+def test_a_cancelled_message_does_not_take_the_place_of_another_letter(ledger: Ledger) -> None:
+    ledger.letters.store(letter("m1", body=told(100)))
+    ledger.delayed.park(delayed("m1", payload=envelope(told(900), {"id": "m1"})))
+    assert ledger.delayed.cancel(["m1"], who="ada", note="no") == ("m1",)
+    assert [one.body for one in ledger.letters.page().items] == [told(100)]
+    assert [one.body for one in ledger.letters.page(LetterFilter(state=LetterState.DISCARDED)).items] == [told(900)]
+
+
+def test_an_imported_letter_with_the_id_of_another_is_kept_beside_it(ledger: Ledger, client: redis.Redis) -> None:
+    other = fresh(client)
+    other.letters.store(letter("m1", body=told(900)))
+    (exported,) = other.letters.export()
+    ledger.letters.store(letter("m1", body=told(100)))
+
+    assert (ledger.letters.put(exported), ledger.letters.put(exported)) == (True, False)
+
+    assert sorted(one.body for one in ledger.letters.page().items) == [told(100), told(900)]

@@ -80,7 +80,7 @@ def test_any_letter_comes_back_as_it_was_and_storing_it_twice_is_storing_it_once
 
 def test_a_letter_that_fails_again_is_the_same_letter_with_one_more_attempt(ledger: Ledger) -> None:
     first = letter(minute=0, body=b"original", headers={"lang": "py"})
-    again = letter(minute=5, body=b"other", headers={}, message="connection lost", reason="attempts spent")
+    again = letter(minute=5, body=b"original", headers={}, message="connection lost", reason="attempts spent")
     ledger.letters.store(first)
 
     ledger.letters.store(again)
@@ -423,7 +423,7 @@ def test_a_replayed_letter_that_fails_again_is_dead_again_with_its_history(ledge
     assert begun is not None
     ledger.letters.finish_replay(begun, who="ada", note="")
 
-    ledger.letters.store(letter(minute=9, body=b"copy"))
+    ledger.letters.store(letter(minute=9, body=b"original"))
 
     kept = ledger.letters.get("m1")
     assert kept is not None
@@ -734,8 +734,9 @@ def test_a_damaged_letter_is_named(ledger: Ledger, client: redis.Redis) -> None:
 
     with pytest.raises(Permanent, match=":letter:m1"):
         ledger.letters.get("m1")
-    with pytest.raises(Permanent, match=":letter:m1"):
-        ledger.letters.page()
+    (why,) = ledger.letters.page().unreadable
+    assert ":letter:m1" in why
+    assert list(ledger.unreadable()) == [key]
 
 
 def test_a_key_that_something_else_took_is_named(ledger: Ledger, client: redis.Redis) -> None:
@@ -744,8 +745,12 @@ def test_a_key_that_something_else_took_is_named(ledger: Ledger, client: redis.R
     client.delete(key)
     client.set(key, b"mine")
 
+    assert ledger.letters.store(letter()), "it is kept under another id"
     with pytest.raises(Permanent, match=":letter:m1"):
-        ledger.letters.store(letter())
+        ledger.letters.get("m1")
+    (kept,) = ledger.letters.page().items
+    assert (kept.id[:3], kept.body) == ("m1~", letter().body)
+    assert client.get(key) == b"mine"
 
 
 def test_a_moment_without_a_zone_is_turned_away(ledger: Ledger) -> None:

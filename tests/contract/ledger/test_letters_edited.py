@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger import ABSENT, Ledger, LetterFilter, LetterState, Patched
-from tests.contract.ledger.making import Clock, delayed, fresh, key_ending, letter
+from tests.contract.ledger.making import Clock, delayed, envelope, fresh, key_ending, letter
 
 BEFORE, AFTER, LATER = b'[[], {"n": 1}]', b'[[], {"n": 2}]', b"no JSON \xff"
 ADA = {"who": "ada", "note": "wrong id"}
@@ -201,7 +201,7 @@ def test_what_is_no_json_has_no_patch_and_is_kept_whole(ledger: Ledger) -> None:
 def test_an_edited_letter_is_never_both_delayed_and_dead(ledger: Ledger) -> None:
     ledger.letters.store(letter("m1", body=BEFORE))
     ledger.letters.propose("m1", body=AFTER, expects=0, **ADA)
-    ledger.delayed.park(delayed("m1"))
+    ledger.delayed.park(delayed("m1", payload=envelope(BEFORE, {"id": "m1"})))
 
     assert ledger.letters.edit("m1", body=AFTER, expects=0, **ADA) is None
     assert ledger.letters.approve("m1", who="bob", note="checked") is None

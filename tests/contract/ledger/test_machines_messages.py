@@ -520,7 +520,7 @@ class Mail(RuleBasedStateMachine):
                 expected[id_] = (stalled, known.emitted)
             else:
                 known.look = min(ready.values())
-        found = self.inbox.lend_stalled()
+        found = self.inbox.lend_stalled(knows_queues=True)
         assert {entry.id: (set(entry.pending), entry.emitted) for entry in found} == expected
 
     @invariant()

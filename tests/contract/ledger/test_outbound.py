@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from ledger import Kind, Ledger, Next, Sending, Sent, Tally, Turn
 from ledger.outbound import KEPT_FOR
 from ledger.sendings import KEPT_FOR as LOGGED_FOR
-from purser.errors import Permanent
 from tests.contract.ledger.making import START, Clock, delayed, fresh, key_ending
 
 TEN = dt.timedelta(minutes=10)
@@ -183,8 +182,7 @@ def test_an_event_is_kept_for_a_week(ledger: Ledger, client: Any) -> None:
     assert turn(ledger, "a") == Turn(Next.DONE)
     assert 0 < client.pttl(ledger.outbound._event("crm", "a")) <= KEPT_FOR.total_seconds() * 1000
     client.hset(ledger.outbound._event("crm", "a"), "event", b"\xff")
-    with pytest.raises(Permanent, match="unreadable"):
-        ledger.outbound.kept("crm", "a")
+    assert ledger.outbound.kept("crm", "a") is None
 
 
 def test_what_is_to_happen_once_more_is_awaited_once_more(ledger: Ledger) -> None:
@@ -285,5 +283,5 @@ def test_what_was_changed_by_hand_is_said_so(ledger: Ledger, client: Any, end: s
     ledger.sendings.record(sending(Sent.DELIVERED, START))
     ledger.outbound.switch_off("n8n", why="x")
     client.hset(key_ending(client, end), field, "nonsense")
-    with pytest.raises(Permanent, match="unreadable"):
-        ledger.sendings.tally("n8n") if "tally" in end else ledger.outbound.switched_off()
+    assert ledger.sendings.tally("n8n").last_at is None or "tally" not in end
+    assert list(ledger.outbound.switched_off()) == ["n8n"], "an unreadable switch is one"

@@ -3,6 +3,7 @@
 import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import redis
@@ -125,3 +126,28 @@ def test_of_many_that_claim_together_one_is_granted(redis_url: str, round_: int)
 def test_a_lease_of_no_time_is_turned_away(ledger: Ledger, lease: dt.timedelta) -> None:
     with pytest.raises(ValueError, match="lease"):
         claim(ledger, "a", lease=lease)
+
+
+def test_a_run_that_decided_nothing_leaves_what_the_one_before_decided(ledger: Ledger) -> None:
+    slots = ledger.slots
+    slots.claim("stale-drafts", START, holder="a", lease=HOUR)
+    slots.done("stale-drafts", START, holder="a")
+    later = START + HOUR
+    slots.claim("stale-drafts", later, holder="b", lease=HOUR)
+
+    assert slots.done("stale-drafts", later, holder="b", is_completed=False)
+
+    assert (slots.last_done("stale-drafts"), slots.last_completed("stale-drafts")) == (later, START)
+
+
+def test_a_slot_that_an_older_release_marked_as_done_counts_as_completed(ledger: Ledger, client: Any) -> None:
+    slots = ledger.slots
+    slots.claim("stale-drafts", START, holder="a", lease=HOUR)
+    slots.done("stale-drafts", START, holder="a")
+    client.delete(f"{ledger._store.prefix}:slots:completed")
+    assert slots.last_completed("stale-drafts") == START
+
+    slots.claim("stale-drafts", START + HOUR, holder="b", lease=HOUR)
+    slots.done("stale-drafts", START + HOUR, holder="b", is_completed=False)
+
+    assert slots.last_completed("stale-drafts") == START

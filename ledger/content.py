@@ -1,0 +1,43 @@
+"""Two messages may share an id although they carry different things: what they carry tells them apart."""
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+RAW = "raw:"
+"""Begins the digest of bytes that are no envelope of a message: nothing is known of the body in them."""
+
+_COMPARED_AS_JSON = 65_536
+"""Bytes up to which two bodies count as one whose JSON says the same; longer ones are compared byte by byte."""
+
+
+def body_digest(body: bytes) -> str:
+    """Return a short digest of what a body says; spaces and the order of names do not matter."""
+    return hashlib.sha256(_canonical(body)).hexdigest()[:24]
+
+
+def payload_digest(payload: bytes) -> str:
+    """Return the digest of the body within an envelope, as it lies on a queue."""
+    try:
+        envelope = json.loads(payload)
+        body = envelope["body"]
+        is_base64 = envelope["properties"].get("body_encoding") == "base64"
+        return body_digest(base64.b64decode(body, validate=True) if is_base64 else body.encode())
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
+        return RAW + body_digest(payload)
+
+
+def other_id(message_id: str, digest: str) -> str:
+    """Return the id under which a message is kept whose own id belongs to another one."""
+    return f"{message_id}~{digest.removeprefix(RAW)[:12]}"
+
+
+def _canonical(body: bytes) -> bytes:
+    if len(body) > _COMPARED_AS_JSON:
+        return body
+    try:
+        told: Any = json.loads(body)
+        return json.dumps(told, sort_keys=True).encode()
+    except (ValueError, RecursionError):
+        return body
