@@ -10,6 +10,7 @@ from typing import Any
 
 from config.policies import Policies, load_policies
 from config.settings import Need, Settings
+from console.output import say
 from ledger import Ledger
 from purser.errors import Mistake
 from tasks.house import catalogue
@@ -37,12 +38,15 @@ def policies(file: Path | None = None) -> Policies:
 
 @contextmanager
 def ledger() -> Iterator[Ledger]:
-    """Give the ledger; nothing else is needed."""
+    """Give the ledger; nothing else is needed. What could not be read meanwhile is named at the end."""
     book = Ledger.connect(settings("ledger").ledger)
     try:
-        yield book
+        with book.collecting_unreadable() as unread:
+            yield book
     finally:
         book.close()
+    for why in unread.values():
+        say(f"left out: {why}")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The ledger is one object: a Redis, and the things the fleet remembers in it."""
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -102,7 +103,7 @@ class Ledger:
 
         Such an entry was changed by hand, or a newer Purser wrote it. It stays as it is, and spoils no other.
         """
-        with self._store.collecting() as found:
+        with self._store.collecting(is_told=True) as found:
             for read in self._readers(limit):
                 try:
                     read()
@@ -111,6 +112,12 @@ class Ledger:
                 except Snooze:
                     pass  # it was reported
         return dict(sorted(found.items()))
+
+    @contextlib.contextmanager
+    def collecting_unreadable(self) -> Iterator[dict[str, str]]:
+        """Give what the readers leave out because it cannot be read, while this is entered: why, by key."""
+        with self._store.collecting(is_told=True) as found:
+            yield found
 
     def _readers(self, limit: int) -> Iterator[Callable[[], object]]:
         yield self.home.known

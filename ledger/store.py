@@ -28,6 +28,8 @@ _REMEMBERED = 1000
 
 _collecting: ContextVar[dict[str, str] | None] = ContextVar("unreadable entries", default=None)
 
+_is_told: ContextVar[bool] = ContextVar("a person is told of them", default=False)
+
 
 class Store:
     """A Redis and a prefix. Scripts build keys from the prefix, so this is one server, not a cluster."""
@@ -106,6 +108,8 @@ class Store:
         found = _collecting.get()
         if found is not None:
             found[problem.key] = str(problem)
+        if _is_told.get():
+            return
         now = time.monotonic()
         said = self._reported.get(problem.key)
         if said is not None and now - said < REPORTED_EVERY:
@@ -116,15 +120,16 @@ class Store:
         log.error("ledger entry cannot be read", key=problem.key, problem=str(problem))
 
     @contextlib.contextmanager
-    def collecting(self) -> Iterator[dict[str, str]]:
-        """Give what cannot be read while this is entered, by key: why."""
+    def collecting(self, *, is_told: bool = False) -> Iterator[dict[str, str]]:
+        """Give what cannot be read while this is entered, by key: why. It is not logged where a person `is_told`."""
         outer = _collecting.get()
         found: dict[str, str] = {}
-        token = _collecting.set(found)
+        token, told = _collecting.set(found), _is_told.set(is_told or _is_told.get())
         try:
             yield found
         finally:
             _collecting.reset(token)
+            _is_told.reset(told)
             if outer is not None:
                 outer.update(found)
 

@@ -151,12 +151,14 @@ def ledger(settings: Settings, policies: Policies | None = None) -> Iterator[Che
     book = Ledger.connect(settings.ledger)
     try:
         health = book.health()
-        home = book.home.known() if health.is_reachable else ""
+        unread = book.unreadable() if health.is_reachable else {}
+        home = _home(book) if health.is_reachable else ""
         gate = book.gate(home_of(settings)).state() if health.is_reachable and settings.odoo_url else None
         cursors, now = (book.cursors.all(), book.now()) if health.is_reachable else ((), utc_now())
     finally:
         book.close()
     yield from judge_ledger(health)
+    yield from judge_entries(unread)
     if home and settings.odoo_url and home != home_of(settings):
         advice = "give each Odoo a ledger of its own, or say `purser ledger adopt` if the same database moved"
         yield Check("ledger", Level.FAIL, f"it remembers the cases of {home}, not of {home_of(settings)}", advice)
@@ -172,6 +174,28 @@ def ledger(settings: Settings, policies: Policies | None = None) -> Iterator[Che
             found = f"{gate.breaker} after {gate.failures} failures in a row{again}{why}"
             advice = "see why Odoo fails; calls go on by themselves once it answers, `purser breaker try` asks now"
             yield Check("breaker", Level.WARN, found, advice)
+
+
+def _home(book: Ledger) -> str:
+    try:
+        return book.home.known()
+    except PurserError:
+        return ""  # it is among what cannot be read
+
+
+def judge_entries(unread: Mapping[str, str]) -> Iterator[Check]:
+    """Can all that is kept be read?"""
+    for why in tuple(unread.values())[:_NAMED]:
+        advice = "it is left out and spoils nothing else; upgrade, or RENAME the key once you know what it is"
+        yield Check("ledger entries", Level.WARN, why, advice)
+    if len(unread) > _NAMED:
+        yield Check(
+            "ledger entries", Level.WARN, f"{len(unread) - _NAMED} more cannot be read", "begin with those above"
+        )
+
+
+_NAMED = 10
+"""How many entries that cannot be read are named one by one."""
 
 
 def subscriptions(settings: Settings, policies: Policies) -> Iterator[Check]:
