@@ -402,5 +402,5 @@ def test_the_number_of_calls_does_not_grow_with_the_firm(scene: Scene) -> None:
     scene.scan(**asks_for_all)  # which fields there are is asked once
     assert calls() == len(missing_timesheets.reads) - 3  # versions are in sight, no policy on tags or cost
     assert calls(**asks_for_all) == len(missing_timesheets.reads) - 1
-    assert scene.calls <= 12
+    assert scene.calls <= 14  # the first run also asks for the languages and for the fields of calendars, once
     assert len(missing_timesheets.reads) - 1 <= 12  # with and without HR rights one of two is read
