@@ -5,7 +5,7 @@ from typing import Any
 
 from tornado.web import StaticFileHandler, url
 
-from console.pages import carried, cases, delayed, edits, letters, menu, names, plans, refusals, replays, runs
+from console.pages import carried, cases, delayed, edits, letters, menu, names, plans, queues, refusals, replays, runs
 from workers.fleet import Fleet
 
 
@@ -29,4 +29,6 @@ def routes(fleet: Fleet, executor: Executor) -> list[Any]:
         url(r"/refusals", refusals.ListPage, parts),
         url(r"/refusal", refusals.EntryPage, parts),
         url(r"/delayed", delayed.ListPage, parts),
+        url(r"/broker", queues.BrokerPage),
+        url(r"/api/queues/length", queues.QueueLengths),
     ]

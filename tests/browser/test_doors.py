@@ -315,3 +315,12 @@ def test_the_pages_stand_under_a_path(environ: dict[str, str], tmp_path: Path) -
             assert len(seen) > 10
             for link in seen:
                 assert visit.get(f"{root}{link}".replace("&amp;", "&")).status_code in (200, 400, 405), link
+
+
+def test_every_queue_of_the_fleet_is_shown_before_any_worker_was_inspected(visit: httpx.Client, site: Flower) -> None:
+    page = visit.get("/broker", auth=site.login("vera"))
+    lengths = visit.get("/api/queues/length", auth=site.login("vera"))
+    assert (page.status_code, lengths.status_code) == (200, 200)
+    shown = {one["name"]: one["messages"] for one in lengths.json()["active_queues"]}
+    assert shown.keys() >= {"scans", "events", "apply", "outbound"}
+    assert all(f">{name}<" in page.text for name in shown)

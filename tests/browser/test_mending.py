@@ -81,9 +81,12 @@ def test_a_group_is_planned_tried_and_replayed(
     assert len(twin.rows("project.project", [["name", "=", "Plant controlling"]])) == 1
 
 
-def test_a_canary_that_fails_again_stops_the_replay(ledger: Ledger, fleet: RunningFleet, enter: Enter) -> None:
+def test_a_canary_that_fails_again_stops_the_replay(
+    ledger: Ledger, firm: Firm, fleet: RunningFleet, enter: Enter
+) -> None:
     for n in range(8):
         won(ledger, f"bad-{n}", "seven", error="Permanent", message="event: opportunity_id")
+    won(ledger, "good", firm.leads[0])  # a replay of letters that are all unreadable is not offered
     fleet.worker()
     page = enter("otto")
     page.goto("/dead/plan?all=1&task=purser.react")
@@ -92,7 +95,7 @@ def test_a_canary_that_fails_again_stops_the_replay(ledger: Ledger, fleet: Runni
     expect(page.locator("[data-state]")).to_have_text("stopped", timeout=MINUTE)
     expect(page.locator('[data-told="failed"]')).to_have_text("1")
     expect(page.locator("#failed + .pp-card tbody tr")).to_have_count(1)
-    assert ledger.letters.count() == 8
+    assert ledger.letters.count() == 9
     page.get_by_label("Reason").fill("not mended")
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("[data-state]")).to_have_text("cancelled")
