@@ -8,7 +8,7 @@ import typer
 from console import context
 from console.output import FOUND, AsJson, as_json, count, leave, nothing, say, table, text
 from ledger import Heard
-from ledger.crew import PATIENCE
+from ledger.crew import NAME_TAKEN, PATIENCE
 
 group = typer.Typer(help="The workers of the fleet.", no_args_is_help=True)
 
@@ -47,12 +47,14 @@ def forget(
 
 def problem_with(one: Heard, crew: Sequence[Heard]) -> str:
     """Say what is wrong with a worker, '' when nothing is. One that is gone is missed where its queues wait."""
+    if one.state == NAME_TAKEN:
+        return "another worker has its name, so it does nothing: end one of the two, or name it with -n"
     if one.state == "ghost":
         return "a ghost: it has free hands and leaves old messages alone. Restart it"
     if one.state != "gone":
         held = one.member.stuck
         return f"it holds {count(held, 'message')} that nobody works on: they go back to their queue" if held else ""
-    living = [other.member for other in crew if other.state not in {"gone", "ghost"}]
+    living = [other.member for other in crew if other.state not in {"gone", "ghost", NAME_TAKEN}]
     for queue in one.member.queues:
         consuming = [other for other in living if queue in other.queues]
         if not consuming:

@@ -20,6 +20,10 @@ PATIENCE = dt.timedelta(minutes=2)
 """A worker with free hands that leaves waiting messages alone for so long is a ghost."""
 
 
+NAME_TAKEN = "name taken"
+"""The state of a worker that does nothing because another one has its name."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Member:
     """What a worker says of itself."""

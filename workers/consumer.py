@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import structlog
+from amqp.exceptions import ResourceLocked
 from celery.concurrency import solo
 from celery.exceptions import TaskRevokedError
 from celery.worker import state
@@ -12,6 +13,7 @@ from celery.worker.consumer import Consumer
 from kombu.asynchronous import set_event_loop
 
 from ledger import Kind
+from workers import name_taken
 from workers.broker.keeper import LeaseLost, settle_all
 from workers.broker.server_state import ServerUnwell, is_server_state
 from workers.housekeeping import Housekeeper, QueueWatch, Seen
@@ -28,6 +30,9 @@ log = structlog.get_logger(__name__)
 
 FLUSH_AFTER = 0.2
 """Seconds for which task events are gathered."""
+
+NAME_TAKEN_WAIT = 5.0
+"""Seconds between two tries of a worker whose name another one has."""
 
 UNWELL_WAIT = 2.0
 """Seconds between two tries of a broker that refuses for a state of its own."""
@@ -58,6 +63,10 @@ class FleetConsumer(Consumer):
             """Run until the connection is lost. A server that refuses for a state of its own is a lost connection."""
             try:
                 super().start(parent)
+            except ResourceLocked as error:  # RabbitMQ: the control queue of this name belongs to another worker
+                name_taken.report(parent)
+                time.sleep(NAME_TAKEN_WAIT)
+                raise ServerUnwell(str(error)) from error
             except Exception as error:
                 if not is_server_state(error):
                     raise

@@ -9,6 +9,7 @@ import pytest
 from console.embedded import serving
 from console.rabbit import RabbitNode
 from ledger import Ledger
+from ledger.crew import NAME_TAKEN
 from odoo_client.twin import Twin
 from purser.errors import Transient
 from tests.e2e.brokers import RabbitBroker
@@ -90,6 +91,22 @@ def test_no_bytes_stop_a_worker_and_all_of_them_are_kept(firm: Firm, start: Star
     wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project of the message behind them")
     wait_until(fleet.quiet, within=20, what="empty queues")
     assert letters.count() == len(raws)
+
+
+def test_a_second_worker_of_one_name_says_so_and_takes_nothing(firm: Firm, start: Start) -> None:
+    fleet = start()
+    first = fleet.worker("first")
+    options = ("worker", "-Q", "events,apply", "-n", "first@test", "--concurrency", "1")
+    second = fleet.start("second", *options, ready="another worker has this name")
+    crew = fleet.ledger.crew
+    wait_until(lambda: NAME_TAKEN in {one.state for one in crew.all()}, within=20, what="the second in the list")
+    names = {one.member.name: one.state for one in crew.all()}
+    assert names == {"first@test": "working", f"first@test (process {second.pid})": NAME_TAKEN}
+    lead = win(firm)
+    tell(fleet, lead)
+    wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=40, what="the work of the first")
+    assert (first.poll(), second.poll()) == (None, None)
+    assert fleet.log("second").count("another worker has this name") < 10, "it waits between two tries"
 
 
 def test_a_worker_killed_in_the_middle_of_hundreds_of_changes_leaves_each_once(firm: Firm, start: Start) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from console.crew import problem_with
 from ledger import Heard, Ledger, Member
-from ledger.crew import PATIENCE, SILENCE
+from ledger.crew import NAME_TAKEN, PATIENCE, SILENCE
 from tests.unit.console.conftest import Purser
 
 NOW = dt.datetime.now(dt.UTC)
@@ -29,6 +29,11 @@ def test_a_worker_that_works_is_no_problem() -> None:
 def test_a_ghost_is_one() -> None:
     one = heard(state="ghost")
     assert "ghost" in problem_with(one, [one, heard("celery@two")])
+
+
+def test_a_worker_whose_name_another_one_has_is_one() -> None:
+    one = heard(state=NAME_TAKEN)
+    assert "another worker has its name" in problem_with(one, [one, heard("celery@two")])
 
 
 @pytest.mark.parametrize(
