@@ -111,9 +111,8 @@ def may_be_lost_race(text: str) -> bool:
     return is_lost_race(text) or _CONSEQUENCE.search(text) is not None
 
 
-_CONSEQUENCE = re.compile(
-    r"[Aa]nother model (?:is using|requires) the record|[Cc]oncurrent update|current transaction is aborted"
-)
+_CONSEQUENCE = re.compile(r"[Aa]nother model is using the record|[Cc]oncurrent update|current transaction is aborted")
+"""A missing value also speaks of another model that "requires the record": that is a refusal of its own."""
 
 
 def is_dangling(text: str) -> bool:

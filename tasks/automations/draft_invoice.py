@@ -68,8 +68,11 @@ def draft_invoice(
     """What is ready to be billed becomes a draft invoice, once; what finance should see first becomes its task."""
     order = snapshot.get(OrderToBill, event.order_id)
     lines = snapshot.rows(LineOfOrder)
-    if order is None or order.state == "cancel" or (order.invoice_ids and not lines):
-        return  # taken back, or all of it is on an invoice by now, a draft or more
+    if order is None or order.state == "cancel":
+        return  # taken back
+    if order.invoice_ids and not lines:  # all of it is on an invoice by now, a draft or more
+        yield from _missing_note(event, order, snapshot)
+        return
     if missing := list(_missing(order, lines, snapshot, mandatory)):
         raise Refusal(f"{order.ref} is not billed: there is no {', no '.join(missing)}. Mend that, then try again")
     due = Money.rounded(sum((line.amount for line in lines), Decimal(0)), order.currency_id.name)
@@ -87,8 +90,21 @@ def draft_invoice(
         return
     arguments: dict[str, Value] = {"at_most": due.amount} | ({} if event.until is None else {"until": event.until})
     yield Perform(operation="order.draft-invoice", on=order.ref, key=key, arguments=arguments)
+    yield _note(event, order, key, after=key)
+
+
+def _note(event: BillingReady, order: OrderToBill, key: str, *, after: str | None) -> Note:
     said = f"Ready to be billed{_because(event)}. A draft invoice was made."
-    yield Note(on=order.ref, key=f"{key}/note", body=said, after=key)
+    return Note(on=order.ref, key=f"{key}/note", body=said, after=after)
+
+
+def _missing_note(event: BillingReady, order: OrderToBill, snapshot: Snapshot) -> Iterator[Change]:
+    """Yield the note about the draft that this event made: whoever made it may have died before the note."""
+    if not event.cause:
+        return  # without a cause its occasion is what was due, which is not to be seen any more
+    key = f"order/{order.id}/invoice/{_occasion(event, (), snapshot)}"
+    if any(key in invoice.keys for invoice in snapshot.rows(InvoiceOfOrder)):
+        yield _note(event, order, key, after=None)
 
 
 def _missing(

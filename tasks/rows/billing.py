@@ -48,13 +48,14 @@ class LineOfOrder(LineToBill, model="sale.order.line"):
         return (self.qty_to_invoice or self.qty_delivered - self.qty_invoiced) * self.price
 
 
-class InvoiceOfOrder(Row, model="account.move", optional=True):
+class InvoiceOfOrder(Row, model="account.move", optional=True, keyed=True):
     """An invoice or credit note of that order, as it stands now."""
 
     state: str
     move_type: str
     payment_state: str | None = None
     amount_untaxed: Decimal = Decimal(0)
+    keys: tuple[str, ...] = ()
     reversed_entry_id: int | None = None
     """The invoice that a credit note is for."""
 

@@ -312,3 +312,12 @@ def test_retry_after_is_read_in_seconds_or_as_a_date(text: str, seconds: float) 
 def test_a_message_of_load_that_hides_a_lost_race_is_recognised(text: str) -> None:
     assert faults.is_lost_race(text)
     assert not faults.is_lost_race("Contacts require a name")
+
+
+def test_a_missing_value_is_no_lost_race() -> None:
+    text = (
+        "Missing required value for the field 'Title' (name). Model: 'Task' (project.task) - create/update: a "
+        "mandatory field is not set - delete: another model requires the record being deleted, you can archive it instead"
+    )
+    assert not faults.may_be_lost_race(text)
+    assert faults.may_be_lost_race("Another model is using the record you are trying to delete.")
