@@ -3,6 +3,8 @@
 import threading
 from typing import NamedTuple
 
+from odoo_client.twin.refusals import Wire
+
 
 class Fault(NamedTuple):
     """What shall go wrong with one request: a status, a delay, or else the connection is cut off."""
@@ -14,6 +16,8 @@ class Fault(NamedTuple):
     status: int = 0
     retry_after: str = ""
     seconds: float = 0.0
+    error: Wire | None = None
+    """What Odoo itself says, as its error object."""
 
 
 class Faults:
@@ -32,6 +36,10 @@ class Faults:
     def delay(self, seconds: float, *, times: int = 1, after_commit: bool = False, only: str = "") -> None:
         """Let the caller wait for the answer."""
         self._add(times, Fault(only, after_commit, seconds=seconds))
+
+    def refuse(self, error: Wire, *, times: int = 1, only: str = "") -> None:
+        """Answer with Odoo's error object."""
+        self._add(times, Fault(only, False, error=error))
 
     def drop(self, *, times: int = 1, after_commit: bool = False, only: str = "") -> None:
         """Close the connection without an answer."""

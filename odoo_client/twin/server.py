@@ -283,9 +283,11 @@ class _Handler(BaseHTTPRequestHandler):
         twin = self.server.twin
         twin.requests[call] += 1
         fault = twin.faults.take(call)
-        if fault is not None and not fault.is_done_first and self._spoiled(fault):
+        if fault is not None and fault.error is None and not fault.is_done_first and self._spoiled(fault):
             return
         try:
+            if fault is not None and fault.error is not None:
+                raise fault.error
             answer = work()
         except Wire as error:
             refuse(error)

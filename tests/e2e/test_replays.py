@@ -12,6 +12,7 @@ import pytest
 
 from ledger import Replay, ReplayState, Stage
 from odoo_client.twin import Twin
+from odoo_client.twin.refusals import Wrong
 from tests.conftest import RedisServer
 from tests.e2e.conftest import Start
 from tests.e2e.running import RunningFleet, write_policies
@@ -49,7 +50,7 @@ def fleet(
 
 @pytest.fixture
 def leads(fleet: RunningFleet, firm: Firm, twin: Twin) -> list[int]:
-    """Have forty won deals fail, all of one fault: a proxy before Odoo finds the request too large."""
+    """Have forty won deals fail, all of one fault: Odoo does not know a field that is read."""
     made = [win(firm) for _ in range(MANY)]
     spoil(twin)
     worker = fleet.worker("before")
@@ -62,7 +63,8 @@ def leads(fleet: RunningFleet, firm: Firm, twin: Twin) -> list[int]:
 
 
 def spoil(twin: Twin) -> None:
-    twin.faults.answer(413, times=1000, only="crm.lead/search_read")
+    error = Wrong("Invalid field 'crm.lead.won_reason'", "builtins.ValueError")
+    twin.faults.refuse(error, times=1000, only="crm.lead/search_read")
 
 
 def command(fleet: RunningFleet, *args: str) -> "subprocess.CompletedProcess[str]":

@@ -317,7 +317,7 @@ def test_a_message_of_load_that_hides_a_lost_race_is_recognised(text: str) -> No
 def test_a_missing_value_is_no_lost_race() -> None:
     text = (
         "Missing required value for the field 'Title' (name). Model: 'Task' (project.task) - create/update: a "
-        "mandatory field is not set - delete: another model requires the record being deleted, you can archive it instead"
+        "mandatory field is not set - delete: another model requires the record being deleted, you can archive it"
     )
     assert not faults.may_be_lost_race(text)
     assert faults.may_be_lost_race("Another model is using the record you are trying to delete.")
