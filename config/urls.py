@@ -20,8 +20,8 @@ _QUERIES = {
     "redis+socket": ("virtual_host", "password"),
     "unix": ("db", "password", "username"),
     "sentinel": (),
-    "amqp": (),
-    "amqps": TLS_OPTIONS,
+    "amqp": ("heartbeat",),
+    "amqps": (*TLS_OPTIONS, "heartbeat"),
 }
 _NEXT_NODE = re.compile(r";(?=[a-z][a-z0-9+]{1,20}://)")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,20})://", re.IGNORECASE)
@@ -33,6 +33,7 @@ _NODE = re.compile(
 _USER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HARMLESS = {
     **dict.fromkeys(("db", "virtual_host"), re.compile(r"\d{1,5}")),
+    "heartbeat": re.compile(r"\d{1,4}"),
     "ssl_cert_reqs": re.compile("|".join(CERT_REQS)),
     "ssl_check_hostname": re.compile("true|false", re.IGNORECASE),
     **dict.fromkeys(("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"), re.compile(r"/[A-Za-z0-9._/-]{1,200}")),
@@ -114,11 +115,20 @@ def _query_problem(scheme: str, given: list[tuple[str, str]]) -> str | None:
             return _refused(scheme, name, known)
         if name in ("db", "virtual_host") and not _HARMLESS[name].fullmatch(value):
             return f"{name} must be the number of a database"
+        if name == "heartbeat" and not _HARMLESS[name].fullmatch(value):
+            return "heartbeat must be a number of seconds"
         if name == "ssl_cert_reqs" and value not in CERT_REQS:
             return "ssl_cert_reqs must be required, optional or none"
     if ("ssl_keyfile" in names) > ("ssl_certfile" in names):
         return "ssl_keyfile needs ssl_certfile: the certificate that belongs to the key"
     return None
+
+
+def heartbeat_of(url: str, default: float) -> float:
+    """Return the seconds between two signs of life that the address of a RabbitMQ asks for, else the default."""
+    parts = _split(nodes_of(url)[0])
+    asked = dict(parse_qsl(parts.query)).get("heartbeat", "") if parts is not None else ""
+    return float(asked) if _HARMLESS["heartbeat"].fullmatch(asked) else default
 
 
 def _refused(scheme: str, name: str, known: Collection[str]) -> str:
@@ -133,7 +143,7 @@ def _refused(scheme: str, name: str, known: Collection[str]) -> str:
     return f"{what} is unknown here; known: {', '.join(known) or 'nothing'}"
 
 
-_EVERY_NAME = {"db", "virtual_host", "password", "username", *TLS_OPTIONS}
+_EVERY_NAME = {"db", "virtual_host", "password", "username", "heartbeat", *TLS_OPTIONS}
 
 
 def _path_problem(scheme: str, path: str) -> str | None:

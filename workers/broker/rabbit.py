@@ -15,7 +15,7 @@ from kombu.entity import Exchange, Queue
 
 from config.queues import QUEUES
 from config.settings import Settings
-from config.urls import nodes_of, tls_options, without_query
+from config.urls import heartbeat_of, nodes_of, tls_options, without_query
 from purser.errors import Misconfigured, Mistake
 from workers.broker.rabbit_wire import PATIENCE
 from workers.broker.redis_queue import MOST_DELIVERIES
@@ -72,7 +72,7 @@ def settings_for(settings: Settings) -> dict[str, Any]:
     check_limits(settings)
     return {
         "broker_use_ssl": tls_of(settings.broker),
-        "broker_heartbeat": HEARTBEAT,
+        "broker_heartbeat": heartbeat_of(settings.broker, HEARTBEAT),
         "broker_connection_timeout": 5,
         "broker_transport_options": {
             "confirm_publish": True,

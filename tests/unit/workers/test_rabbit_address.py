@@ -7,6 +7,7 @@ import pytest
 from amqp.transport import SSLTransport
 
 from config.settings import Settings
+from config.urls import heartbeat_of
 from workers.broker.rabbit import driver_url, tls_of
 
 OWN = "amqps://u:p@rabbit.example.com/%2F?ssl_ca_certs=/ca.pem&ssl_cert_reqs=required"
@@ -49,3 +50,8 @@ def test_the_driver_takes_the_options(tmp_path: Path) -> None:
     transport = SSLTransport("localhost:1", ssl=options)
     with pytest.raises(FileNotFoundError):
         transport._wrap_socket(None, **transport.sslopts)
+
+
+def test_an_address_says_how_often_a_sign_of_life_is_asked_for() -> None:
+    assert heartbeat_of("amqp://u:p@host//?heartbeat=2", 15.0) == 2.0
+    assert heartbeat_of("amqp://u:p@host//", 15.0) == 15.0
