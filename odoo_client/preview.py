@@ -116,9 +116,10 @@ class Previewer:
                 return _of(nowhere(change))
         elif change.model == ACTIVITY:
             document = _document(change.values)
-        if stop := self._stopped(change, change.model, change.values):
-            return stop
         there = self._there(change, change.model, change.key)
+        if stop := self._stopped(change, change.model, change.values):
+            # A refusal is not believed where the record of the key is there: applying asks for it first.
+            return there if there and there.fate is Fate.DONE and stop.fate is Fate.REFUSED else stop
         if there is not None:
             return there
         if not self._known.may(change.model, "create"):

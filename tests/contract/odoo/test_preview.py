@@ -47,7 +47,7 @@ def as_applied(preview: Preview) -> set[Status]:
         case Fate.APPLY:
             return {Status.DONE}
         case Fate.DONE:
-            return {Status.DONE if isinstance(preview.change, (Ensure, Note)) else Status.ALREADY}
+            return {Status.ALREADY} | ({Status.DONE} if isinstance(preview.change, (Ensure, Note)) else set())
         case Fate.CONFLICT:
             return {Status.CONFLICT}
         case Fate.REFUSED:
@@ -341,6 +341,14 @@ def test_of_two_closes_of_one_activity_the_second_finds_it_closed(
     changes = Stage(seed, client, project).changes([("close", 0), ("close", 0)])
     assert fates(client.preview(changes)) == [Fate.APPLY, Fate.DONE]
     assert [one.status for one in client.apply(changes)] == [Status.DONE, Status.ALREADY]
+
+
+def test_an_ensured_record_that_is_there_is_done_although_its_values_would_be_refused(
+    client: OdooClient, seed: Seeder, project: Ref
+) -> None:
+    changes = Stage(seed, client, project).changes([("partner", 0), ("stray", 0, 0), ("stray", 0, 1)])
+    assert fates(client.preview(changes)) == [Fate.APPLY, Fate.DONE, Fate.DONE]
+    assert [one.status for one in client.apply(changes)] == [Status.DONE, Status.ALREADY, Status.ALREADY]
 
 
 def test_a_preview_of_nothing_asks_nothing(odoo_server: OdooServer) -> None:
