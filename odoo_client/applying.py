@@ -224,6 +224,7 @@ def _runs(changes: Sequence[Change], batch: int) -> Iterator[list[Change]]:
     run: list[Change] = []
     for change in changes:
         twice = isinstance(change, Update) and _touches(run, change.ref)
+        twice = twice or (isinstance(change, (Ensure, Note)) and _has_key(run, change.key))
         twice = twice or (isinstance(change, Perform) and _waits(run, change))
         twice = twice or (isinstance(change, Note) and change.after in {change_key(one) for one in run})
         if run and (twice or len(run) == batch or _sort(change) != _sort(run[-1])):
@@ -246,6 +247,11 @@ def _sort(change: Change) -> tuple[str, str]:
 
 def _touches(run: Sequence[Change], ref: Ref) -> bool:
     return any(isinstance(one, Update) and one.ref == ref for one in run)
+
+
+def _has_key(run: Sequence[Change], key: str) -> bool:
+    """Return whether the run writes a record of this key: a refused one is asked for before the next is tried."""
+    return any(isinstance(one, (Ensure, Note)) and one.key == key for one in run)
 
 
 def _waits(run: Sequence[Change], change: Perform) -> bool:

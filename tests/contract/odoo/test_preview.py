@@ -351,6 +351,12 @@ def test_an_ensured_record_that_is_there_is_done_although_its_values_would_be_re
     assert [one.status for one in client.apply(changes)] == [Status.DONE, Status.ALREADY, Status.ALREADY]
 
 
+def test_a_refused_note_is_not_done_by_a_later_one_of_its_key(client: OdooClient, seed: Seeder, project: Ref) -> None:
+    changes = Stage(seed, client, project).changes([("note", 0, 2), ("note", 0, 0), ("note", 0, 2)])
+    assert fates(client.preview(changes)) == [Fate.REFUSED, Fate.APPLY, Fate.DONE]
+    assert [one.status for one in client.apply(changes)] == [Status.REFUSED, Status.DONE, Status.DONE]
+
+
 def test_a_preview_of_nothing_asks_nothing(odoo_server: OdooServer) -> None:
     with connect(odoo_server.admin) as client:
         assert client.preview([]) == ()
