@@ -332,7 +332,11 @@ def test_what_is_foretold_of_any_list_of_changes_is_what_applying_it_does(
         assert outcome.status in as_applied(preview), (preview, outcome)
     assert Fate.UNKNOWN not in fates(previews)
     done = {Fate.DONE, Fate.REFUSED, Fate.CONFLICT}
-    assert set(fates(client.preview([one.change for one in previews if one.fate is Fate.APPLY]))) <= done
+    applied = [one.change for one in previews if one.fate is Fate.APPLY]
+    moved = [one.ref for one in applied if isinstance(one, Update)]
+    # There and back again: what a record was moved from twice may be moved from once more.
+    once = [one for one in applied if not isinstance(one, Update) or moved.count(one.ref) == 1]
+    assert set(fates(client.preview(once))) <= done
 
 
 def test_of_two_closes_of_one_activity_the_second_finds_it_closed(
