@@ -40,7 +40,7 @@ _BY_REASON = {
 _BY_ERROR = {
     "Misconfigured": Advice(
         "Odoo does not accept the key, the database or the login.",
-        "Give the bot a new key, set it, restart the workers. Then replay the group.",
+        "Give the bot a new key, set it, restart the workers. What waits goes on by itself; replay the group.",
         "purser doctor",
     ),
     "NotRegistered": Advice(
