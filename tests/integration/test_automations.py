@@ -123,12 +123,19 @@ def _world(house: House, redis_url: str, folder: Path) -> Iterator[World]:
 
 
 def _policies(stage: Stage, folder: Path) -> Path | None:
-    """Name who plays a role; the twin knows no roles."""
+    """Name who plays a role, and the limits of a firm with books in two currencies; the twin needs neither."""
     if not stage.is_real:
         return None
     role, login = stage.name("Consultant"), stage.seeder.read("res.users", stage.seeder.salesperson, "login")["login"]
     stage.role = stage.create("project.role", name=role)
-    told = {"version": 1, "automations": {"open-project": {"tunables": {"roles": {role: login}}}}}
+    limits = {"USD": 10_000, "EUR": 10_000}  # other tests leave companies that keep their books in EUR
+    told = {
+        "version": 1,
+        "automations": {
+            "open-project": {"tunables": {"roles": {role: login}}},
+            "draft-invoice": {"tunables": {"review_above": limits}},
+        },
+    }
     (folder / "policies.yaml").write_text(yaml.safe_dump(told))
     return folder / "policies.yaml"
 
