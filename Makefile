@@ -11,10 +11,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo drill test lint up bench docs lock clean
+.PHONY: help setup demo drill test test-odoo odoo lint up bench docs lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv and install the locked requirements
 
@@ -37,6 +37,13 @@ drill: setup ## break a fleet of its own in every way it is to stand, and count 
 
 test: setup ## run the tests (ARGS="-k name" picks some)
 	@$(BIN)/python -m pytest $(ARGS)
+
+odoo: ## start a disposable Odoo 19 with a PostgreSQL of its own (ARGS=down stops it, ARGS=help lists more)
+	@devtools/odoo_testbed/odoo-testbed $(or $(ARGS),up)
+
+ODOO_TESTS := tests/contract/odoo tests/contract/twin tests/odoo tests/integration tests/e2e/test_round.py tests/e2e/test_watching.py
+test-odoo: setup ## run the tests that need a real Odoo, on a disposable one (ARGS=tests/odoo picks some)
+	@devtools/odoo_testbed/with-odoo $(BIN)/python -m pytest $(or $(ARGS),$(ODOO_TESTS))
 
 lint: setup ## formatter, linter, types and layers, changing nothing
 	@echo "lint: ruff check";  $(BIN)/ruff check --quiet .
