@@ -58,6 +58,8 @@ class Control:
     """The role that answers for the rule being kept, such as 'pmo'. Policies name its members."""
     asks: tuple[str, ...]
     """The audiences its findings can name besides roles, nearest first: ('employee', 'manager')."""
+    asked_on_return: tuple[str, ...] = ()
+    """Those of the audiences who alone can mend a finding: somebody absent is asked on return, if that is soon."""
     tunables: Mapping[str, Tunable]
     scan: Scan = field(repr=False)
     source: str
@@ -108,6 +110,7 @@ def control(
     severity: Severity,
     owner: str,
     asks: Sequence[str] = (),
+    asked_on_return: Sequence[str] = (),
 ) -> Callable[[Scan], Control]:
     """Declare a control. Its keyword-only parameters are its tunables, their defaults the house view."""
 
@@ -122,6 +125,7 @@ def control(
             severity=severity,
             owner=owner,
             asks=tuple(asks),
+            asked_on_return=tuple(asked_on_return),
             tunables=tunables_of(where, function, positional=1),
             scan=function,
             source=function.__module__,

@@ -7,7 +7,7 @@ found the rule kept (closed), when the rule no longer speaks about it or its sub
 import datetime as dt
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from purser.cases import ENDED, Case, CaseKey, CaseMemory, CaseState, Mark, Rung
 from purser.changes import Change, Close, Note, Update, activity
@@ -18,6 +18,20 @@ HOLD_ABOVE = 20
 """A run that would end more than this many cases, and more than half of them, holds: see `Plan.held`."""
 
 _SUMMARY_LENGTH = 240
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attendance:
+    """Who of those whom findings and roles name may be asked today, as `res.users` ids."""
+
+    absent: frozenset[int] = frozenset()
+    unreachable: frozenset[int] = frozenset()
+    """Archived users and customers with a login."""
+    stand_ins: Mapping[int, int] = field(default_factory=dict)
+    """The manager of somebody absent, where the manager may be asked and is there."""
+
+
+EVERYBODY = Attendance()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +47,9 @@ class House:
     """The `res.users` ids of each role."""
     today: dt.date
     working_days: frozenset[int] = frozenset(range(5))
+    asked_on_return: frozenset[str] = frozenset()
+    """The audiences who alone can mend what is found: somebody absent is asked on return, if that is soon."""
+    attendance: Attendance = EVERYBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +72,8 @@ class Plan:
     closed: tuple[Step, ...] = ()
     withdrawn: tuple[Step, ...] = ()
     unverified: tuple[CaseKey, ...] = ()
+    postponed: tuple[CaseKey, ...] = ()
+    """Findings whose person is absent and is asked on return."""
     held: str = ""
 
     def steps(self) -> tuple[Step, ...]:
@@ -76,6 +95,7 @@ def reconcile(
     """
     steps: dict[str, list[Step]] = {name: [] for name in ("opened", "escalated", "refreshed", "closed", "withdrawn")}
     judged: set[CaseKey] = set()
+    postponed: list[CaseKey] = []
     for verdict in verdicts:
         key = CaseKey(house.control, verdict.subject, verdict.period)
         if key in judged:
@@ -83,6 +103,8 @@ def reconcile(
         judged.add(key)
         case = cases.get(key)
         match verdict:
+            case Finding() if (case is None or case.state in ENDED) and _waits_for_return(house, verdict):
+                postponed.append(key)
             case Finding():
                 _found(house, key, verdict, case, steps)
             case Kept():
@@ -101,7 +123,7 @@ def reconcile(
     running = sum(case.state not in ENDED for case in cases.values())
     if ended > HOLD_ABOVE and ended * 2 > running and not release_hold:
         held = f"it would end {ended} of {running} open cases at once: look first, then release the hold"
-        return Plan(unverified=tuple(unverified), held=held)
+        return Plan(unverified=tuple(unverified), postponed=tuple(postponed), held=held)
     return Plan(
         opened=tuple(steps["opened"]),
         escalated=tuple(steps["escalated"]),
@@ -109,6 +131,7 @@ def reconcile(
         closed=tuple(steps["closed"]),
         withdrawn=tuple(steps["withdrawn"]),
         unverified=tuple(unverified),
+        postponed=tuple(postponed),
     )
 
 
@@ -135,6 +158,8 @@ def _pass_on(house: House, key: CaseKey, finding: Finding, case: Case) -> list[S
         return [asked]
     if asked.memory is None or asked.memory.user_id == case.user_id:
         return []  # nobody further up: whoever is asked stays asked
+    if asked.memory.user_id in house.attendance.absent:
+        return []  # nobody further up is there today: whoever is asked stays asked
     feedback = f"Passed on to the next rung of the ladder. {Mark.ESCALATED}"
     close = Close(activity=case.activity, feedback=feedback, key=key.rung(case.episode, case.rung))
     return [asked, Step(close, None, only_after=key.rung(case.episode, asked.memory.rung))]
@@ -172,20 +197,70 @@ def _deadline(house: House, rung: int) -> dt.date:
 
 
 def _person(house: House, finding: Finding, start: int, before: int | None) -> tuple[int, int | None]:
-    """Find the first rung from `start` on with somebody to ask, who was not the one asked before."""
+    """Find the first rung from `start` on with somebody to ask, who was not the one asked before.
+
+    Who is absent today is passed over for their manager and for later rungs. Where nobody is there, the first stays.
+    """
     last = len(house.ladder) - 1
+    absent: tuple[int, int] | None = None
     for rung in range(start, last + 1):
-        who = _who(house.ladder[rung].ask, house, finding)
-        if who is not None and who != before:
-            return rung, who
-    return max(start, last), _who(house.ladder[last].ask, house, finding) or before
+        for who in _candidates(house.ladder[rung].ask, house, finding):
+            if who == before:
+                continue
+            if who not in house.attendance.absent:
+                return rung, who
+            absent = absent or (rung, who)
+            stand_in = house.attendance.stand_ins.get(who)
+            if stand_in is not None and stand_in != before:
+                return rung, stand_in
+    if absent is not None:
+        return absent
+    return max(start, last), next(iter(_candidates(house.ladder[last].ask, house, finding)), before)
 
 
-def _who(ask: str, house: House, finding: Finding) -> int | None:
+def _candidates(ask: str, house: House, finding: Finding) -> Sequence[int]:
+    """Return whom a rung names and who may be asked, in the order in which to ask them; a role takes turns."""
+    members: Sequence[int]
     if ask in finding.asks:
-        return finding.asks[ask]
-    members = house.roles.get(ask, ())
-    return members[finding.subject.id % len(members)] if members else None
+        members = (finding.asks[ask],)
+    else:
+        members = house.roles.get(ask, ())
+        turn = finding.subject.id % len(members) if members else 0
+        members = (*members[turn:], *members[:turn])
+        present = [one for one in members if one not in house.attendance.absent]
+        members = (*present, *(one for one in members if one in house.attendance.absent))
+    return [one for one in members if one not in house.attendance.unreachable]
+
+
+def _waits_for_return(house: House, finding: Finding) -> bool:
+    """Return whether a finding waits for somebody absent who alone can mend it.
+
+    It waits no longer than that person would have had to answer before the next one is asked.
+    """
+    for rung, step in enumerate(house.ladder):
+        if candidates := _candidates(step.ask, house, finding):
+            if step.ask not in house.asked_on_return or candidates[0] not in house.attendance.absent:
+                return False
+            further = house.ladder[rung + 1 :]
+            passed = working_days(finding.since, house.today, house.working_days)
+            return bool(further) and passed < max(further[0].after, 1)
+    return False
+
+
+def _passed_over(house: House, finding: Finding, start: int, who: int | None) -> str:
+    """Say why somebody else is asked than the ladder names first, '' where nobody was passed over."""
+    absent = house.attendance.absent
+    if who in absent:
+        return "Everybody who could be asked is absent today: this waits for your return."
+    passed = []
+    for step in house.ladder[start:]:
+        candidates = _candidates(step.ask, house, finding)
+        if who in candidates:
+            break
+        passed += [step.ask] if any(one in absent for one in candidates) else []
+        if any(house.attendance.stand_ins.get(one) == who for one in candidates if one in absent):
+            break
+    return f"Asked in the place of somebody who is absent today: {', '.join(passed)}." if passed else ""
 
 
 def _ask(house: House, key: CaseKey, finding: Finding, *, episode: int, start: int, case: Case | None = None) -> Step:
@@ -209,7 +284,7 @@ def _ask(house: House, key: CaseKey, finding: Finding, *, episode: int, start: i
     name = key.rung(episode, rung)
     if finding.desk is None:
         return Step(Note(on=finding.subject, key=name, body=text), memory)
-    body = _body(house, finding)
+    body = _body(house, finding, _passed_over(house, finding, start, who))
     deadline = _deadline(house, rung)
     return Step(activity(key=name, on=finding.desk, summary=text, note=body, user_id=who, deadline=deadline), memory)
 
@@ -286,8 +361,10 @@ def summary(house: House, finding: Finding) -> str:
     return text if len(text) <= _SUMMARY_LENGTH else text[: _SUMMARY_LENGTH - 1] + "…"
 
 
-def _body(house: House, finding: Finding) -> str:
+def _body(house: House, finding: Finding, passed_over: str = "") -> str:
     lines = [house.rule, f"Since {finding.since}."]
+    if passed_over:
+        lines.append(passed_over)
     if finding.hours_at_risk:
         lines.append(f"Hours at risk: {finding.hours_at_risk:,.2f}")
     if finding.money_at_risk is not None:

@@ -6,8 +6,8 @@
 - **A record is absent on a day**, as its own zone cuts the day, when absences take at least three hours of it.
 - **A person is absent on a day** when each of their active employee records is.
 
-Somebody who is absent today is passed over while there is somebody else to ask. Where nobody else is left they are
-asked all the same, and find the question when they return.
+Somebody who is absent today is passed over while there is somebody else to ask; their manager stands in for them.
+Where nobody else is left they are asked all the same, and find the question when they return.
 """
 
 import datetime as dt
@@ -19,7 +19,14 @@ from typing import Protocol
 
 from purser import Snapshot
 from tasks.hours import Span, day_span, instant, overlap, union, zone_of
-from tasks.rows.askable import Askable, AwayToday, WorkRecord
+from tasks.rows.askable import (
+    Askable,
+    AwayToday,
+    ManagerAwayToday,
+    ManagerRecord,
+    ManagerWorkRecord,
+    WorkRecord,
+)
 
 ENOUGH = 3 * 3600
 """Seconds of a day from which on somebody is absent that day."""
@@ -95,7 +102,9 @@ class People:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._absences = Absences(snapshot.rows(WorkRecord), snapshot.rows(AwayToday), snapshot.as_of.tzinfo)
+        firm = snapshot.as_of.tzinfo
+        self._absences = Absences(snapshot.rows(WorkRecord), snapshot.rows(AwayToday), firm)
+        self._managers = Absences(snapshot.rows(ManagerWorkRecord), snapshot.rows(ManagerAwayToday), firm)
 
     def may_be_asked(self, user_id: int | None) -> bool:
         """Return whether this is an active, internal user."""
@@ -105,7 +114,20 @@ class People:
         """Return whether a person is absent today."""
         return self._absences.is_absent(user_id, self._snapshot.today)
 
+    def stand_in(self, user_id: int | None) -> int | None:
+        """Return the manager of a person, where that is somebody else who may be asked and is there today."""
+        for record in self._snapshot.rows(WorkRecord):
+            manager = self._snapshot.get(ManagerRecord, record.manager_id) if record.user_id == user_id else None
+            if manager is None or manager.user_id == user_id:
+                continue
+            if not self._managers.is_absent(manager.user_id, self._snapshot.today):
+                return manager.user_id
+        return None
+
     def first(self, *candidates: int | None) -> int | None:
-        """Return the first who may be asked and is there today, else the first who may be asked, else None."""
+        """Return the first who may be asked and is there today, else a manager of theirs, else the first of them."""
         known = [one for one in candidates if self.may_be_asked(one)]
-        return next((one for one in known if not self.is_absent(one)), known[0] if known else None)
+        present = next((one for one in known if not self.is_absent(one)), None)
+        if present is None:
+            present = next((manager for one in known if (manager := self.stand_in(one)) is not None), None)
+        return known[0] if present is None and known else present

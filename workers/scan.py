@@ -9,7 +9,7 @@ slot's claim is a lease until the done mark is set.
 import datetime as dt
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
@@ -27,8 +27,10 @@ from purser.declare import Control
 from purser.errors import Mistake, NotApplicable, PurserError, Snooze
 from purser.model import Finding, Ref, Verdict
 from purser.reads import Domain, Moment, Row, Scope, Snapshot, Watched
-from purser.reconcile import House, Plan, Step, reconcile
+from purser.reconcile import EVERYBODY, Attendance, House, Plan, Step, reconcile
 from schedules.slots import latest_slot, slots_between, stagger
+from tasks.people import People
+from tasks.rows.askable import ASKING, NAMED
 from workers.fleet import Fleet
 
 log = structlog.get_logger(__name__)
@@ -266,13 +268,7 @@ def run_now(
         )
         run = replace(run, late=late, missed=missed)
     else:
-        plan = reconcile(
-            _house(fleet, policy, as_of),
-            judged.verdicts,
-            cases,
-            gone=_gone(fleet, name, judged.verdicts, cases),
-            release_hold=release_hold,
-        )
+        plan = _plan(fleet, policy, judged, cases, release_hold=release_hold)
         outcome = Outcome.HELD if plan.held else Outcome.COMPLETED
         run = Run(control=name, slot=slot, outcome=outcome, judged=judged, plan=plan, reason=plan.held)
         run = replace(run, late=late, missed=missed)
@@ -280,6 +276,47 @@ def run_now(
     own = fleet.change.calls - calls if fleet.change is not fleet.audit else 0
     _record(fleet, run, run_id=run_id, trigger=trigger, own_calls=own)
     return run
+
+
+def _plan(
+    fleet: Fleet, policy: ControlPolicy, judged: Judged, cases: Mapping[CaseKey, Case], *, release_hold: bool
+) -> Plan:
+    """Reconcile. Where somebody would be asked, look first who may be asked today, and choose again."""
+    house = _house(fleet, policy, judged.as_of)
+    gone = _gone(fleet, house.control, judged.verdicts, cases)
+    plan = reconcile(house, judged.verdicts, cases, gone=gone, release_hold=release_hold)
+    asked = {step.memory.key for step in (*plan.opened, *plan.escalated) if step.memory is not None}
+    named = {
+        user
+        for finding in judged.findings
+        if CaseKey(house.control, finding.subject, finding.period) in asked
+        for user in finding.asks.values()
+    }
+    if not asked:
+        return plan
+    named |= {user for rung in house.ladder for user in house.roles.get(rung.ask, ())}
+    attendance = _attendance(fleet, named, judged.as_of)
+    if attendance == EVERYBODY:
+        return plan
+    plan = reconcile(
+        replace(house, attendance=attendance), judged.verdicts, cases, gone=gone, release_hold=release_hold
+    )
+    if plan.postponed:
+        log.info("absent people are asked on return", control=house.control, findings=len(plan.postponed))
+    return plan
+
+
+def _attendance(fleet: Fleet, users: Collection[int], as_of: dt.datetime) -> Attendance:
+    """Read who of these users may be asked, who is absent today, and who stands in for them."""
+    if not users:
+        return EVERYBODY
+    people = People(fleet.audit.snapshot(ASKING, as_of=as_of, tunables={NAMED: sorted(users)}))
+    absent = {user for user in users if people.may_be_asked(user) and people.is_absent(user)}
+    return Attendance(
+        absent=frozenset(absent),
+        unreachable=frozenset(user for user in users if not people.may_be_asked(user)),
+        stand_ins={user: manager for user in absent if (manager := people.stand_in(user)) is not None},
+    )
 
 
 def _house(fleet: Fleet, policy: ControlPolicy, as_of: dt.datetime) -> House:
@@ -297,6 +334,7 @@ def _house(fleet: Fleet, policy: ControlPolicy, as_of: dt.datetime) -> House:
         },
         today=fleet.local(as_of).date(),
         working_days=fleet.policies.working_days,
+        asked_on_return=frozenset(policy.control.asked_on_return),
     )
 
 

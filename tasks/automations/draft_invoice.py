@@ -35,7 +35,9 @@ from purser import (
 )
 from purser.changes import Value
 from purser.errors import Refusal
-from tasks.rows.askable import Askable
+from purser.names import Login
+from tasks.people import People
+from tasks.rows.askable import ASKING
 from tasks.rows.billing import (
     BillingAddress,
     InvoiceOfOrder,
@@ -53,7 +55,7 @@ Detail = Literal["street", "city", "country", "vat", "email"]
 @automation(
     "draft-invoice",
     on=BillingReady,
-    reads=(OrderToBill, LineOfOrder, InvoiceOfOrder, BillingAddress, OwnCompany, Reviewer, Askable),
+    reads=(OrderToBill, LineOfOrder, InvoiceOfOrder, BillingAddress, OwnCompany, Reviewer, *ASKING),
 )
 def draft_invoice(
     event: BillingReady,
@@ -61,7 +63,7 @@ def draft_invoice(
     *,
     review_above: MoneyLimit = Decimal(10_000),
     standard_discount: Decimal = Decimal(10),
-    reviewer: str = "",
+    reviewer: Login = "",
     review_days: int = 2,
     mandatory: tuple[Detail, ...] = (),
 ) -> Iterator[Change]:
@@ -139,10 +141,9 @@ def _reasons(
 
 
 def _reviewer(order: OrderToBill, login: str, snapshot: Snapshot) -> int | None:
-    """Give whom the policy names, else the salesperson."""
+    """Return whom the policy names, else the salesperson; who is absent today is passed over."""
     named = next((user.id for user in snapshot.rows(Reviewer) if user.login == login), None)
-    salesperson = snapshot.get(Askable, order.user_id)
-    return salesperson.id if named is None and salesperson is not None else named
+    return People(snapshot).first(named, order.user_id)
 
 
 def _because(event: BillingReady) -> str:

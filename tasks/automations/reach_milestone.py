@@ -17,6 +17,8 @@ from events.project import MilestoneApproved
 from purser import Change, Note, Snapshot, Update, activity, automation
 from purser.changes import change_key
 from purser.errors import Refusal
+from tasks.people import People
+from tasks.rows.askable import ASKING
 from tasks.rows.projects import (
     ApprovedMilestone,
     LineMilestone,
@@ -40,7 +42,7 @@ NOISE = Decimal("0.0000001")
 @automation(
     "reach-milestone",
     on=MilestoneApproved,
-    reads=(ApprovedMilestone, MilestoneTask, MilestoneNote, MilestoneLine, LineMilestone, MilestoneOrder),
+    reads=(ApprovedMilestone, MilestoneTask, MilestoneNote, MilestoneLine, LineMilestone, MilestoneOrder, *ASKING),
     tells=(BillingReady,),
 )
 def reach_milestone(event: MilestoneApproved, snapshot: Snapshot) -> Iterator[Change | BillingReady]:
@@ -103,7 +105,7 @@ def _billing(milestone: ApprovedMilestone, snapshot: Snapshot) -> Iterator[Chang
             on=order.ref,
             summary=f"{order.name}: milestones do not add up",
             note=f"<p>{wrong} Nothing is billed for its milestones until that is settled.</p>",
-            user_id=order.user_id,
+            user_id=People(snapshot).first(order.user_id),
             deadline=snapshot.today,
         )
         return

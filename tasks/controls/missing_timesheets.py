@@ -54,6 +54,7 @@ Positive = Annotated[Decimal, Field(gt=0)]
     severity=Severity.MEDIUM,
     owner="pmo",
     asks=("employee", "manager"),
+    asked_on_return=("employee",),
     reads=(
         *(Department, Tag, User, Employee, Version, Placement, Profile),
         *(LoggedWeek, Unit, Company),

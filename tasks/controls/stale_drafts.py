@@ -30,8 +30,9 @@ from purser import (
     limit_in,
     reaches,
 )
+from tasks.people import People
 from tasks.rows.accounting import CUSTOMER, DraftMove, OrderOfDraft
-from tasks.rows.askable import Askable
+from tasks.rows.askable import ASKING
 from tasks.rows.companies import OwnCompany, own_currency
 from tasks.rows.expenses import ExpenseEmployee, WaitingExpense
 from tasks.rows.purchases import DraftPurchase
@@ -48,7 +49,7 @@ _KIND = {
 @control(
     "stale-drafts",
     title="Stale draft",
-    reads=(DraftMove, OrderOfDraft, Quotation, WaitingExpense, ExpenseEmployee, DraftPurchase, OwnCompany, Askable),
+    reads=(DraftMove, OrderOfDraft, Quotation, WaitingExpense, ExpenseEmployee, DraftPurchase, OwnCompany, *ASKING),
     every=daily("06:30"),
     severity=Severity.MEDIUM,
     owner="billing",
@@ -108,7 +109,9 @@ def _finding(waiting: _Waiting, snapshot: Snapshot, large_amount: MoneyLimit) ->
     limit = limit_in(large_amount, waiting.money.currency, own_currency(snapshot))
     is_large = reaches(waiting.money, limit)
     severity = _WORSE.get(waiting.severity, waiting.severity) if is_large else waiting.severity
-    asks = [(audience, user.id) for audience, id_ in waiting.candidates if (user := snapshot.get(Askable, id_))][:1]
+    people = People(snapshot)
+    known = [(audience, id_) for audience, id_ in waiting.candidates if id_ is not None and people.may_be_asked(id_)]
+    asks = ([one for one in known if not people.is_absent(one[1])] or known)[:1]
     return Finding(
         subject=waiting.subject,
         subject_name=waiting.name,

@@ -103,6 +103,11 @@ class MilestoneOrder(Row, model="sale.order", optional=True):
         orders = [line.order_id.id for line in scope.snapshot.rows(MilestoneLine)]
         return [("id", "in", orders)] if orders else None
 
+    @property
+    def people(self) -> tuple[int | None, ...]:
+        """Name whom the order names."""
+        return (self.user_id,)
+
 
 class TemplateTag(Row, model="project.tags", optional=True, translated=True):
     """A tag on projects that is called like a type of service."""

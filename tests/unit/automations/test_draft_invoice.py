@@ -197,7 +197,7 @@ def test_finance_looks_first_at_much_at_discounts_and_at_credit(
     assert words in str(asked.values["note"])
     assert asked.values["user_id"] == Link(Ref("res.users", SELLER))
     reviewer = Reviewer(id=FINANCE, login="fin")
-    (asked,) = decided(order(), of, reviewer, reviewer="fin", **tunables)
+    (asked,) = decided(order(), of, reviewer, Askable(id=FINANCE), reviewer="fin", **tunables)
     assert asked.values["user_id"] == Link(Ref("res.users", FINANCE))
 
 

@@ -12,7 +12,7 @@ from purser import Exempt, Finding, Kept, Money, Ref, Row, Scope, Severity, Watc
 from purser.testing import Judgement, judge, snapshot
 from tasks.controls.stale_drafts import stale_drafts
 from tasks.rows.accounting import DraftMove, OrderOfDraft
-from tasks.rows.askable import Askable
+from tasks.rows.askable import ASKING, Askable
 from tasks.rows.companies import OwnCompany
 from tasks.rows.expenses import ExpenseEmployee, WaitingExpense
 from tasks.rows.purchases import DraftPurchase
@@ -259,7 +259,7 @@ def test_amounts_have_the_decimals_of_their_currency(currency: str, given: float
 
 
 def test_a_database_without_purchases_and_expenses_still_gets_the_rest() -> None:
-    of = snapshot(AS_OF, move(), *PEOPLE, reads=[OrderOfDraft, OwnCompany])
+    of = snapshot(AS_OF, move(), *PEOPLE, reads=[OrderOfDraft, OwnCompany, *ASKING])
     for kind in (Quotation, WaitingExpense, ExpenseEmployee, DraftPurchase):
         of = of.plus(kind, None)
     assert len(judge(stale_drafts, of).findings) == 1

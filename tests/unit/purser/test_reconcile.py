@@ -13,7 +13,7 @@ from purser.cases import AskSeen, Case, CaseKey, CaseMemory, CaseState, Mark, Ru
 from purser.changes import Close, Ensure, Link, Note, Update
 from purser.errors import Permanent
 from purser.model import Exempt, Finding, Kept, Period, Ref, Severity, Verdict
-from purser.reconcile import House, Plan, Step, reconcile, working_days
+from purser.reconcile import Attendance, House, Plan, Step, reconcile, working_days
 
 MONDAY = dt.date(2026, 11, 23)
 EMPLOYEE, MANAGER, PMO = 11, 12, 13
@@ -432,3 +432,81 @@ def test_whatever_happens_at_most_one_rung_is_open_and_a_repeat_changes_nothing(
         if deed == "forget":
             odoo.memory.clear()
         today += dt.timedelta(days=wait)
+
+
+def attended(
+    today: dt.date = MONDAY,
+    *,
+    absent: set[int] = frozenset(),  # type: ignore[assignment]
+    gone: set[int] = frozenset(),  # type: ignore[assignment]
+    stand_ins: Mapping[int, int] | None = None,
+    returns: bool = False,
+) -> House:
+    attendance = Attendance(absent=frozenset(absent), unreachable=frozenset(gone), stand_ins=stand_ins or {})
+    return replace(house(today), attendance=attendance, asked_on_return=frozenset({"employee"} if returns else ()))
+
+
+def asked_by(step: Step) -> tuple[int, str]:
+    assert isinstance(step.change, Ensure)
+    link = step.change.values["user_id"]
+    assert isinstance(link, Link)
+    return link.ref.id, str(step.change.values["note"])
+
+
+def test_somebody_absent_is_passed_over_for_the_next_on_the_ladder_and_the_question_says_why() -> None:
+    (step,) = reconcile(attended(absent={EMPLOYEE}), [finding()], {}).opened
+    who, note = asked_by(step)
+    assert (who, step.memory and step.memory.rung) == (MANAGER, 1)
+    assert "in the place of somebody who is absent today: employee" in note
+    (step,) = reconcile(attended(absent={EMPLOYEE, MANAGER}), [finding()], {}).opened
+    assert asked_by(step)[0] == PMO
+
+
+def test_the_manager_stands_in_for_somebody_absent_before_the_next_rung() -> None:
+    only = finding(asks={"employee": EMPLOYEE})
+    (step,) = reconcile(attended(absent={EMPLOYEE}, stand_ins={EMPLOYEE: 77}), [only], {}).opened
+    who, note = asked_by(step)
+    assert (who, step.memory and step.memory.rung) == (77, 0)
+    assert "in the place of somebody who is absent today" in note
+
+
+def test_where_everybody_is_absent_the_person_is_asked_and_nothing_is_lost() -> None:
+    (step,) = reconcile(attended(absent={EMPLOYEE, MANAGER, PMO}), [finding()], {}).opened
+    who, note = asked_by(step)
+    assert who == EMPLOYEE
+    assert "absent today: this waits for your return" in note
+
+
+def test_nobody_archived_is_asked_at_any_level() -> None:
+    (step,) = reconcile(attended(gone={EMPLOYEE, MANAGER}), [finding()], {}).opened
+    assert asked_by(step)[0] == PMO
+    (step,) = reconcile(attended(gone={EMPLOYEE, MANAGER, PMO}), [finding()], {}).opened
+    assert isinstance(step.change, Ensure)
+    assert step.change.values["user_id"] is None
+
+
+def test_a_role_takes_the_next_member_who_is_there() -> None:
+    of = replace(attended(absent={1}), roles={"pmo": (0, 1, 2)})
+    assert SUBJECT.id % 3 == 1
+    (step,) = reconcile(of, [finding(asks={})], {}).opened
+    assert asked_by(step)[0] == 2
+
+
+def test_escalation_passes_over_who_is_absent_and_stays_where_nobody_further_up_is_there() -> None:
+    odoo = Odoo()
+    odoo.run(finding())
+    later = MONDAY + dt.timedelta(days=2)
+    first, _ = reconcile(attended(later, absent={MANAGER}), [finding()], odoo.cases()).escalated
+    assert asked_by(first)[0] == PMO
+    assert reconcile(attended(later, absent={MANAGER, PMO}), [finding()], odoo.cases()).escalated == ()
+
+
+def test_who_alone_can_mend_it_is_asked_on_return_and_the_next_one_when_that_takes_too_long() -> None:
+    monday, tuesday, wednesday = (dt.date(2026, 11, day) for day in (16, 17, 18))  # found since that Monday
+    for day in (monday, tuesday):
+        plan = reconcile(attended(day, absent={EMPLOYEE}, returns=True), [finding()], {})
+        assert (plan.steps(), plan.postponed) == ((), (KEY,))
+    (step,) = reconcile(attended(tuesday, returns=True), [finding()], {}).opened
+    assert asked_by(step)[0] == EMPLOYEE
+    (step,) = reconcile(attended(wednesday, absent={EMPLOYEE}, returns=True), [finding()], {}).opened
+    assert asked_by(step)[0] == MANAGER
