@@ -33,6 +33,11 @@ AT_ONCE = 16 * 1024 * 1024
 LATER = dt.timedelta(minutes=1)
 """When an entry is looked at again whose queue could not take it."""
 
+CLOCK_SLACK = dt.timedelta(seconds=5)
+"""An entry that was written so far in the future was written while the server's clock was ahead."""
+
+SHIFTED_AT_ONCE = 200
+
 
 class Kind(enum.StrEnum):
     """Why a message waits: it failed and is tried again, or the fleet holds it back and no attempt was spent."""
@@ -84,7 +89,7 @@ for _, place in ipairs(places(id)) do redis.call('ZREM', place, id) end
 redis.call('HSET', parked(id), 'id', id, 'due', due, 'parked_at', parked_at, 'version', version, 'digest', digest,
   unpack(ARGV, 8))
 redis.call('HDEL', parked(id), 'lent_until')
-for _, place in ipairs(places(id)) do redis.call('ZADD', place, due, id) end
+for _, place in ipairs(places(id)) do due_at(place, due, id, now) end
 end_letters({own, other}, digest, now)
 no_longer_held(field)
 return id
@@ -108,14 +113,15 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, li
   local problem = type(pushed) == 'table' and pushed.err
   if problem and string.find(tostring(problem), 'OOM') then return redis.error_reply(problem) end
   if problem then
-    redis.call('ZADD', DUE, later, id)
+    due_at(DUE, later, id, now)
   elseif payload then
     unpark(id)
     moved = moved + 1
   elseif redis.call('EXISTS', parked(id)) == 1 then
-    redis.call('ZADD', DUE, later, id)
+    due_at(DUE, later, id, now)
   else
     redis.call('ZREM', DUE, id)
+    redis.call('ZREM', SINCE, id)
   end
 end
 return moved
@@ -132,19 +138,42 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, li
   local length = redis.pcall('HSTRLEN', parked(id), 'payload')
   if length == 0 and redis.call('EXISTS', parked(id)) == 0 then
     redis.call('ZREM', DUE, id)
+    redis.call('ZREM', SINCE, id)
   elseif length == 0 then
-    redis.call('ZADD', DUE, lapses, id)
+    due_at(DUE, lapses, id, now)
   elseif type(length) == 'table' then
-    redis.call('ZADD', DUE, lapses, id)
+    due_at(DUE, lapses, id, now)
   else
     size = size + length
     if #lent > 0 and size > most then break end
-    redis.call('ZADD', DUE, lapses, id)
+    due_at(DUE, lapses, id, now)
     redis.call('HSET', parked(id), 'lent_until', lapses)
     lent[#lent + 1] = redis.call('HGETALL', parked(id))
   end
 end
 return lent
+"""
+)
+
+# now, the moment after which no entry can have been written, how many
+_SHIFT = (
+    PLACES
+    + """
+local now, later, limit = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local ahead = redis.call('ZRANGEBYSCORE', SINCE, '(' .. later, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
+for i = 1, #ahead, 2 do
+  local id, step = ahead[i], tonumber(ahead[i + 1]) - now
+  for _, place in ipairs(is_hash(parked(id)) and places(id) or {DUE}) do
+    local due = redis.call('ZSCORE', place, id)
+    if due then redis.call('ZADD', place, whole(tonumber(due) - step), id) end
+  end
+  for _, name in ipairs({'due', 'lent_until'}) do
+    local moment = tonumber(fields(parked(id), name)[1] or '')
+    if moment then redis.call('HSET', parked(id), name, whole(moment - step)) end
+  end
+  redis.call('ZADD', SINCE, ARGV[1], id)
+end
+return #ahead / 2
 """
 )
 
@@ -169,7 +198,7 @@ local due = redis.call('HGET', parked(id), 'due')
 if not due or (tonumber(due) and tonumber(due) <= tonumber(now)) then return 0 end
 audit(now, who, 'delayed.now', id, note)
 redis.call('HSET', parked(id), 'due', now)
-for _, place in ipairs(places(id)) do redis.call('ZADD', place, now, id) end
+for _, place in ipairs(places(id)) do due_at(place, now, id, now) end
 return 1
 """
 )
@@ -182,7 +211,7 @@ local id, now = unpack(ARGV)
 local kind, due = unpack(redis.call('HMGET', parked(id), 'kind', 'due'))
 if kind ~= 'snooze' or (tonumber(due or '') and tonumber(due) <= tonumber(now)) then return 0 end
 redis.call('HSET', parked(id), 'due', now)
-for _, place in ipairs(places(id)) do redis.call('ZADD', place, now, id) end
+for _, place in ipairs(places(id)) do due_at(place, now, id, now) end
 return 1
 """
 )
@@ -218,6 +247,7 @@ class DelayedSet:
         self._park = store.script(_PARK)
         self._move = store.script(_MOVE)
         self._lend = store.script(_LEND)
+        self._shift = store.script(_SHIFT)
         self._sent = store.script(_SENT)
         self._remove = store.script(_REMOVE)
         self._now = store.script(_NOW)
@@ -377,12 +407,26 @@ class DelayedSet:
         return message_id if checked(answer, self._key(message_id)) else ""
 
     def _is_due(self) -> dt.datetime | None:
-        """Give the present if something is due. Nothing there costs one small command."""
-        first = self.next_due()
-        if first is None:
+        """Return the present if something is due. Nothing there costs one small round trip."""
+        due, since = self._due_key, self._store.key("delayed-by", "since")
+        with self._store.reach(due) as client:
+            pipe = client.pipeline(transaction=False)
+            pipe.zrange(due, 0, 0, withscores=True).zrange(since, -1, -1, withscores=True)
+            first, newest = self._store.answers_of(pipe)
+        if not checked(first, due):
             return None
         now = self._store.now()
-        return now if first <= now else None
+        if checked(newest, since) and moment_of(newest[0][1]) > now + CLOCK_SLACK:
+            self._shift_what_was_written_ahead(now)
+            return now
+        return now if moment_of(first[0][1]) <= now else None
+
+    def _shift_what_was_written_ahead(self, now: dt.datetime) -> None:
+        """Let entries wait as long as was asked although the server's clock went back since they were written."""
+        shifted, args = 0, [micros(now), micros(now + CLOCK_SLACK), SHIFTED_AT_ONCE]
+        while count := int(self._shift(keys=[self._store.prefix], args=args)):
+            shifted += count
+        log.warning("the clock of Redis went back: delayed messages are due earlier by as much", messages=shifted)
 
     def _key(self, message_id: str) -> str:
         return self._store.key("delayed", message_id)

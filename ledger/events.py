@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Sequence
 
-from ledger.slots import RELEASE, Claim, lease_of
+from ledger.slots import BUSY, RELEASE, Claim, lease_of
 from ledger.store import Store, text
 
 KEPT_FOR = dt.timedelta(days=30)
@@ -12,16 +12,18 @@ SENT_KEPT_FOR = dt.timedelta(days=3)
 """How long a sent event is remembered: longer than the sweep of a change feed looks back."""
 
 # lease key, mark key; holder, now, until, milliseconds to keep
-_CLAIM = """
+_CLAIM = (
+    BUSY
+    + """
 local lease, mark = KEYS[1], KEYS[2]
 local holder, now, lapses, keep = unpack(ARGV)
 if redis.call('EXISTS', mark) == 1 then return 'done' end
-local held = redis.call('HMGET', lease, 'holder', 'until')
-if held[1] and held[1] ~= holder and (tonumber(held[2] or '') or 0) > tonumber(now) then return 'busy' end
+if is_busy(lease, holder, now, lapses) then return 'busy' end
 redis.call('HSET', lease, 'holder', holder, 'until', lapses)
 redis.call('PEXPIRE', lease, keep)
 return 'granted'
 """
+)
 
 
 class SeenEvents:

@@ -77,7 +77,7 @@ _BEGIN = (
     LIFE
     + """
 local id, now, stale = ARGV[1], ARGV[2], ARGV[3]
-if not is_free(id, stale) then return false end
+if not is_free(id, now, stale) then return false end
 leave(id)
 redis.call('HINCRBY', key(id), 'replays', 1)
 redis.call('HSET', key(id), 'replay_at', now)
@@ -113,7 +113,7 @@ _DISCARD = (
     LIFE
     + """
 local id, now, stale, who, note = unpack(ARGV)
-if not is_free(id, stale) then return 0 end
+if not is_free(id, now, stale) then return 0 end
 audit(now, who, 'dead.discard', id, note)
 settle(id, 'discarded', now, who, note)
 return 1

@@ -102,6 +102,12 @@ end
 -- delayed
 
 local DUE = P .. ':delayed-by:due'
+local SINCE = P .. ':delayed-by:since'  -- when it was said when an entry is due, by this server's clock
+
+local function due_at(place, moment, id, now)
+  redis.call('ZADD', place, moment, id)
+  redis.call('ZADD', SINCE, now, id)
+end
 
 local function parked(id) return P .. ':delayed:' .. id end
 
@@ -128,6 +134,7 @@ local function places(id)
 end
 
 local function unpark(id)
+  redis.call('ZREM', SINCE, id)
   if redis.call('EXISTS', parked(id)) == 0 or not is_hash(parked(id)) then return 0 end
   for _, place in ipairs(places(id)) do redis.call('ZREM', place, id) end
   return redis.call('DEL', parked(id))

@@ -20,10 +20,12 @@ local function revive(id)
   enter(id, 'dead', whole(redis.call('HGET', key(id), 'stored_at')))
 end
 
-local function is_free(id, stale)
+-- a mark further in the future than it may be old was written while the server's clock was ahead
+local function is_free(id, now, stale)
   local state, at = unpack(fields(key(id), 'state', 'replay_at'))
   if state == 'dead' then return true end
-  return state == 'replaying' and tonumber(whole(at)) <= tonumber(stale)
+  local marked, longest = tonumber(whole(at)), tonumber(now) - tonumber(stale)
+  return state == 'replaying' and (marked <= tonumber(stale) or marked > tonumber(now) + longest)
 end
 
 local function is_replay(id, number, state)
@@ -37,16 +39,18 @@ end
 """
 )
 
-# the moment before which a mark is stale
+# the moment before which a mark is stale, the moment after which none can have been written
 _WAKE = (
     LIFE
     + """
-local ids = redis.call('ZRANGEBYSCORE', P .. ':letters:replaying', '-inf', ARGV[1], 'LIMIT', 0, 500)
 local woken = 0
-for _, id in ipairs(ids) do
-  if fields(key(id), 'state')[1] == 'replaying' then
-    revive(id)
-    woken = woken + 1
+for _, range in ipairs({{'-inf', ARGV[1]}, {'(' .. ARGV[2], '+inf'}}) do
+  local ids = redis.call('ZRANGEBYSCORE', P .. ':letters:replaying', range[1], range[2], 'LIMIT', 0, 500)
+  for _, id in ipairs(ids) do
+    if fields(key(id), 'state')[1] == 'replaying' then
+      revive(id)
+      woken = woken + 1
+    end
   end
 end
 return woken
@@ -85,8 +89,8 @@ class Shelf:
         with self._store.reach(self._index(LetterState.REPLAYING)) as client:
             if not client.zcard(self._index(LetterState.REPLAYING)):
                 return
-            _, stale = self._now_and_stale()
-            while self._wake(keys=[self._store.prefix], args=[stale]):
+            now, stale = self._now_and_stale()
+            while self._wake(keys=[self._store.prefix], args=[stale, now + (now - stale)]):
                 pass
 
     def _each(self, script: Script, about: LetterState, ids: Sequence[str], *args: Any) -> tuple[str, ...]:

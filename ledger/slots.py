@@ -22,19 +22,31 @@ class Claim(enum.StrEnum):
 FORGOTTEN_AFTER = dt.timedelta(days=1)
 """How long a lapsed lease is kept before Redis drops it."""
 
+BUSY = """
+-- an end further away than twice what is asked for was written while the server's clock was ahead
+local function is_busy(lease, holder, now, lapses)
+  local held = redis.call('HMGET', lease, 'holder', 'until')
+  if not held[1] or held[1] == holder then return false end
+  local left = (tonumber(held[2] or '') or 0) - tonumber(now)
+  return left > 0 and left <= 2 * (tonumber(lapses) - tonumber(now))
+end
+"""
+
 # lease key, hash of done slots; control, slot, holder, now, until, milliseconds to keep
-_CLAIM = """
+_CLAIM = (
+    BUSY
+    + """
 local lease, done = KEYS[1], KEYS[2]
 local control, slot, holder, now, lapses, keep = unpack(ARGV)
 local last = redis.pcall('HGET', done, control)  -- what cannot be read marks nothing as done
 last = type(last) == 'string' and tonumber(last)
 if last and tonumber(slot) <= last then return 'done' end
-local held = redis.call('HMGET', lease, 'holder', 'until')
-if held[1] and held[1] ~= holder and (tonumber(held[2] or '') or 0) > tonumber(now) then return 'busy' end
+if is_busy(lease, holder, now, lapses) then return 'busy' end
 redis.call('HSET', lease, 'holder', holder, 'until', lapses)
 redis.call('PEXPIRE', lease, keep)
 return 'granted'
 """
+)
 
 # lease key, hashes of done and of completed slots; control, slot, holder, now, whether it was completed. The slot
 # that an older Purser marked as done counts as completed.

@@ -198,7 +198,7 @@ def test_an_entry_nobody_here_can_read_holds_up_no_loan(ledger: Ledger, client: 
     assert [key.rpartition(":")[2] for key in ledger.unreadable()] == ["m1", "m2"]
 
 
-def test_nothing_due_costs_one_small_command(redis_url: str) -> None:
+def test_nothing_due_costs_two_small_commands(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         ledger = Ledger(client)
         before = client.info("commandstats")
@@ -208,7 +208,7 @@ def test_nothing_due_costs_one_small_command(redis_url: str) -> None:
         after = client.info("commandstats")
     spent = {name: after[name]["calls"] - before.get(name, {}).get("calls", 0) for name in after}
     assert {name: calls for name, calls in spent.items() if calls and name != "cmdstat_info"} == {
-        "cmdstat_zrange": 20
+        "cmdstat_zrange": 40
     }
 
 
@@ -669,3 +669,60 @@ def test_an_imported_letter_with_the_id_of_another_is_kept_beside_it(ledger: Led
     assert (ledger.letters.put(exported), ledger.letters.put(exported)) == (True, False)
 
     assert sorted(one.body for one in ledger.letters.page().items) == [told(100), told(900)]
+
+
+# ------------------------------------------------------- a clock that was ahead for a moment --
+
+
+@pytest.fixture
+def _parked_ahead(ledger: Ledger, clock: Clock) -> None:
+    """Park one message while the clock is a day ahead, then put the clock right."""
+    clock.pass_(days=1)
+    ledger.delayed.park(delayed("m1", due=clock() + dt.timedelta(minutes=2), kind=Kind.SNOOZE))
+    clock.pass_(days=-1)
+
+
+@pytest.mark.usefixtures("_parked_ahead")
+def test_a_message_parked_by_a_clock_that_was_ahead_waits_as_long_as_was_asked(ledger: Ledger, clock: Clock) -> None:
+    assert ledger.delayed.move_due() == 0
+    found = ledger.delayed.get("m1")
+    assert found is not None
+    assert found.due == clock() + dt.timedelta(minutes=2)
+    clock.pass_(minutes=2)
+    assert ledger.delayed.move_due() == 1
+    assert ledger.delayed.count() == 0
+
+
+@pytest.mark.usefixtures("_parked_ahead")
+def test_a_message_parked_by_a_clock_that_was_ahead_goes_out_now_when_a_person_says_so(ledger: Ledger) -> None:
+    assert ledger.delayed.now(["m1"], who="anna", note="the clock was wrong") == ("m1",)
+    assert ledger.delayed.move_due() == 1
+
+
+def test_a_message_lent_by_a_clock_that_was_ahead_is_lent_again(ledger: Ledger, clock: Clock) -> None:
+    ledger.delayed.park(delayed("m1", due=clock()))
+    clock.pass_(days=1)
+    assert len(ledger.delayed.lend_due(lease=LEASE)) == 1
+    clock.pass_(days=-1)
+    assert ledger.delayed.lend_due(lease=LEASE) == ()
+    clock.pass_(seconds=LEASE.total_seconds())
+    assert [entry.id for entry in ledger.delayed.lend_due(lease=LEASE)] == ["m1"]
+
+
+def test_a_message_parked_by_a_right_clock_is_left_alone(ledger: Ledger, clock: Clock) -> None:
+    due = clock() + dt.timedelta(days=3)
+    ledger.delayed.park(delayed("m1", due=due))
+    ledger.delayed.park(delayed("m2", due=clock()))
+    assert ledger.delayed.move_due() == 1
+    found = ledger.delayed.get("m1")
+    assert found is not None
+    assert found.due == due
+
+
+def test_nothing_is_left_of_entries_that_are_gone(ledger: Ledger, client: redis.Redis, clock: Clock) -> None:
+    for name in ("m1", "m2", "m3"):
+        ledger.delayed.park(delayed(name, due=clock()))
+    ledger.delayed.cancel(["m1"], who="anna", note="not needed")
+    ledger.delayed.remove(["m2"])
+    ledger.delayed.move_due()
+    assert [key for key in client.scan_iter("*delayed*") if not key.endswith(b"versions")] == []

@@ -73,3 +73,11 @@ def test_a_page_of_events_is_asked_for_at_once_and_what_is_met_again_is_kept_on(
     assert ledger.events.known([("odoo", "e1"), ("odoo", "e2")]) == (True, False)
     assert client.ttl(key) > 29 * 86400
     assert not ledger.events.seen("odoo", "e2")
+
+
+def test_a_lease_of_a_clock_that_was_a_day_ahead_has_lapsed(ledger: Ledger, clock: Clock) -> None:
+    clock.pass_(days=1)
+    assert ledger.events.claim("odoo", "e1", holder="a", lease=MINUTE) is Claim.GRANTED
+    clock.pass_(days=-1)
+    assert ledger.events.claim("odoo", "e1", holder="b", lease=MINUTE) is Claim.GRANTED
+    assert ledger.events.claim("odoo", "e1", holder="c", lease=MINUTE) is Claim.BUSY

@@ -762,3 +762,17 @@ def test_a_moment_without_a_zone_is_turned_away(ledger: Ledger) -> None:
 def test_a_cursor_nobody_gave_is_turned_away(ledger: Ledger, cursor: str) -> None:
     with pytest.raises(ValueError, match="next"):
         ledger.letters.page(after=cursor)
+
+
+def test_a_replay_begun_by_a_clock_that_was_a_day_ahead_counts_as_dead_again(ledger: Ledger, clock: Clock) -> None:
+    ledger.letters.store(letter("m1"))
+    ledger.letters.store(letter("m2"))
+    clock.pass_(days=1)
+    assert ledger.letters.begin_replay("m1")
+    assert ledger.letters.begin_replay("m2")
+    clock.pass_(days=-1)
+    assert ledger.letters.begin_replay("m1")
+    ledger.letters.groups()
+    found = ledger.letters.get("m2")
+    assert found is not None
+    assert found.state is LetterState.DEAD

@@ -613,3 +613,13 @@ def test_words_of_any_kind_survive(ledger: Ledger) -> None:
     made = ledger.replays.create(["m1"], who="zoë", note=note, what="text=größer", rate=0.1)
     assert (made.who, made.note, made.what, made.rate) == ("zoë", note, "text=größer", 0.1)
     assert made.created == START
+
+
+def test_a_replay_that_was_sent_by_a_clock_a_day_ahead_goes_on(ledger: Ledger, clock: Clock) -> None:
+    die(ledger, "m1", "m2")
+    clock.pass_(days=1)
+    replay = begin(ledger, "m1", "m2")
+    send(ledger, replay, "m1")
+    clock.pass_(days=-1)
+    assert ledger.replaying.hold(replay.id, "w2", lease=LEASE)
+    assert take(ledger, replay, "m2", by="w2") is Took.TAKEN

@@ -151,3 +151,11 @@ def test_a_slot_that_an_older_release_marked_as_done_counts_as_completed(ledger:
     slots.done("stale-drafts", START + HOUR, holder="b", is_completed=False)
 
     assert slots.last_completed("stale-drafts") == START
+
+
+def test_a_lease_of_a_clock_that_was_a_day_ahead_has_lapsed(ledger: Ledger, clock: Clock) -> None:
+    clock.pass_(days=1)
+    assert claim(ledger, "a") is Claim.GRANTED
+    clock.pass_(days=-1)
+    assert claim(ledger, "b") is Claim.GRANTED
+    assert claim(ledger, "c") is Claim.BUSY
