@@ -88,6 +88,10 @@ for _, old in ipairs(redis.call('ZRANGEBYSCORE', P .. ':crew:heard', '-inf', '('
   redis.call('ZREM', P .. ':crew:heard', old)
   redis.call('HDEL', P .. ':crew', old)
 end
+-- who was heard of in the future was heard of while the server's clock was ahead
+for _, other in ipairs(redis.call('ZRANGEBYSCORE', P .. ':crew:heard', '(' .. now, '+inf')) do
+  redis.call('ZADD', P .. ':crew:heard', now, other)
+end
 redis.call('HSET', P .. ':crew', name, member)
 redis.call('ZADD', P .. ':crew:heard', now, name)
 """

@@ -168,6 +168,9 @@ for i = 3, #ARGV do
     lost[#lost + 1] = ARGV[i]
   end
 end
+-- An end further away than any lease lasts was written while the server's clock was ahead.
+local ahead = redis.call('ZRANGEBYSCORE', leases, string.format('(%.0f', now + 2 * lease), '+inf')
+for _, holder in ipairs(ahead) do redis.call('ZADD', leases, now + lease, holder) end
 -- Where nobody was heard for long, the server was away, or its clock was set: then nobody counts as dead before
 -- everybody has had the time of a whole lease to renew.
 local last = tonumber(redis.call('HGET', pulse, 'last') or 0)

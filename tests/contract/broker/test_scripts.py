@@ -394,6 +394,26 @@ def test_after_a_gap_everybody_has_a_lease_to_renew(
         assert late.ack(taken[0])
 
 
+def test_a_lease_of_a_clock_that_was_a_day_ahead_ends_like_any_other(house: House, client: redis.Redis) -> None:
+    house.push(b"one")
+    with keeping(client) as dead, keeping(client) as living:
+        gone, here = Taker(dead), Taker(living)
+        assert gone.take() is not None
+        day = 24 * 3600 * 1000
+        client.zincrby(scripts.LEASES, day, gone.holder)
+
+        living.beat()
+
+        ends = client.zscore(scripts.LEASES, gone.holder)
+        now = client.time()[0] * 1000
+        assert ends is not None
+        assert ends < now + 3 * living.lease * 1000
+        house.frozen(gone.holder)
+        living.beat()
+        assert house.waiting() == [b"one"]
+        assert house.leases() == {here.holder}
+
+
 def test_deleted_leases_are_noticed_and_nothing_stays_behind(house: House, taker: Taker) -> None:
     house.push(b"one")
     taker.take()

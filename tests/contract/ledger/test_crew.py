@@ -120,3 +120,18 @@ def test_a_damaged_report_is_said_to_be_one(ledger: Ledger, client: redis.Redis)
     client.hset(key_ending(client, ":crew"), "celery@one", b"{}")
     assert ledger.crew.all() == ()
     assert [name.rpartition(" ")[2] for name in ledger.unreadable()] == ["celery@one"]
+
+
+def test_a_worker_heard_of_by_a_clock_that_was_a_day_ahead_falls_silent_like_any_other(
+    ledger: Ledger, clock: Clock
+) -> None:
+    clock.pass_(days=1)
+    ledger.crew.report(MEMBER)
+    clock.pass_(days=-1)
+    other = dataclasses.replace(MEMBER, name="celery@two")
+    ledger.crew.report(other)
+    clock.pass_(minutes=5)
+    ledger.crew.report(other)
+
+    states = {one.member.name: one.state for one in ledger.crew.all()}
+    assert states == {"celery@one": "gone", "celery@two": "working"}
