@@ -27,18 +27,30 @@ class TimesheetRejected(Fact, type="timesheet.rejected.v1", about=("hr_timesheet
     state: Word | None = Field(None, examples=["draft"], description="The state it went back to (`state`).")
 
 
-class LeaveApproved(Fact, type="leave.approved.v1", about=("hr.leave", "leave_id"), mark="state"):
+class LeaveApproved(Fact, type="leave.approved.v1", about=("hr.leave", "leave_id"), mark="absence"):
     """Somebody will be away, and those who count on them should know."""
 
     leave_id: Id = Field(description="The id of the hr.leave.")
     state: Word | None = Field(None, examples=["validate"], description="The state that says so (`state`).")
+    absence: Word | None = Field(
+        None,
+        examples=["812:2026-12-21T07:00Z..2026-12-22T16:00Z"],
+        description="What tells this approval from an earlier one: the id of its resource.calendar.leaves, and when "
+        "that begins and ends. A request that is moved, or approved again, has another.",
+    )
 
 
-class LeaveCancelled(Fact, type="leave.cancelled.v1", about=("hr.leave", "leave_id"), mark="state"):
+class LeaveCancelled(Fact, type="leave.cancelled.v1", about=("hr.leave", "leave_id"), mark="request"):
     """An absence that was agreed does not take place."""
 
     leave_id: Id = Field(description="The id of the hr.leave.")
     state: Word | None = Field(None, examples=["cancel"], description="The state that says so (`state`).")
+    request: Word | None = Field(
+        None,
+        examples=["cancel:2026-12-21T07:00Z..2026-12-22T16:00Z"],
+        description="What tells this from an earlier one of the same request: its state, and when it was to begin "
+        "and to end.",
+    )
 
 
 class EmployeeChanged(Fact, type="employee.changed.v1", about=("hr.employee", "employee_id"), mark="state"):

@@ -6,7 +6,8 @@ away, absent today, or cannot be asked, the manager of the person; else the ques
 those who work on the same project and are not absent on any of its days. Time of type 'other' is worked, so it is
 no absence. Why somebody is away is nobody's business here.
 
-When the absence is refused, cancelled or moved, questions whose cause went away are closed.
+When the absence is refused, cancelled or moved, questions whose cause went away are closed. Each approval asks anew:
+the key of a question names the row that Odoo made of the approval, and its days.
 """
 
 import datetime as dt
@@ -59,13 +60,14 @@ def ask_about_leave(
     due = [
         one for one in snapshot.rows(DueTask) if not one.has_template_ancestor and _concerns(one, person, snapshot)
     ]
-    keys = {f"{base}task/{task.id}" for task in due}
+    approval = f"{base}{max(row.id for row in snapshot.rows(Absence))}/{first}..{last}/"
+    keys = {f"{approval}task/{task.id}" for task in due}
     for task in due if last >= today else ():
         others = ", ".join(_alternatives(task, person, days, snapshot)) or "nobody else who works on this project"
         when = f"{first}" if first == last else f"{first} to {last}"
         day = task.date_deadline.astimezone(zone_of_absent(snapshot)).date()
         yield activity(
-            key=f"{base}task/{task.id}",
+            key=f"{approval}task/{task.id}",
             on=task.ref,
             summary=f"{person.name} is away {when}: {QUESTION}",
             note=f"<p>It is due on {day}. There then: {escape(others)}.</p>",

@@ -12,7 +12,7 @@ which (name of the role, login), and they get the tasks. Odoo forgets a role tha
 the opportunity is not confirmed yet, its services are linked with the project, so that confirming it makes no second.
 
 Kick-off activities are for the salesperson, else the leader of the sales team, as far as they may be asked. Once the
-deal is taken back they are closed.
+deal is taken back they are closed, and asked anew where it is won once more.
 """
 
 import datetime as dt
@@ -30,6 +30,7 @@ from tasks.people import People
 from tasks.rows.askable import ASKING
 from tasks.rows.crm import (
     KICK_OFF,
+    TAKEN_BACK,
     KickOffTodo,
     KnownCustomer,
     LeadOrder,
@@ -38,6 +39,7 @@ from tasks.rows.crm import (
     LeadProject,
     LeadTag,
     LeadTeam,
+    WithdrawnKickOff,
     WonLead,
     find_customer,
     service_types,
@@ -56,8 +58,6 @@ STEPS = (
 )
 """Key, summary and days until the deadline of each kick-off activity."""
 
-TAKEN_BACK = "The opportunity is not won any more: there is nothing to kick off."
-
 
 @automation(
     "open-project",
@@ -65,7 +65,7 @@ TAKEN_BACK = "The opportunity is not won any more: there is nothing to kick off.
     also=(OpportunityLost,),
     reads=(
         *(WonLead, LeadTag, LeadTeam, LeadOrder, LeadOrderLine, LeadProduct, KnownCustomer, LeadProject),
-        *(TemplateTag, ProjectTemplate, ProjectRole, RolePlayer, *ASKING, KickOffTodo),
+        *(TemplateTag, ProjectTemplate, ProjectRole, RolePlayer, *ASKING, KickOffTodo, WithdrawnKickOff),
     ),
 )
 def open_project(
@@ -103,13 +103,21 @@ def open_project(
         yield from _new_project(lead, customer, project, snapshot, templates=templates, roles=roles)
     for key, summary, days in STEPS:
         yield activity(
-            key=f"{base}/kick-off/{key}",
+            key=f"{base}/kick-off/{key}{_again(f'{base}/kick-off/{key}', snapshot)}",
             on=project,
             summary=summary,
             note="<p>Opened by Purser when the opportunity was won.</p>",
             user_id=_asked(lead, snapshot),
             deadline=snapshot.today + dt.timedelta(days=days),
         )
+
+
+def _again(key: str, snapshot: Snapshot) -> str:
+    """Return what tells this kick-off from earlier ones, which were closed because the deal was taken back."""
+    earlier = sum(
+        any(one == key or one.startswith(f"{key}/") for one in todo.keys) for todo in snapshot.rows(WithdrawnKickOff)
+    )
+    return f"/again-{earlier}" if earlier else ""
 
 
 def _asked(lead: WonLead, snapshot: Snapshot) -> int | None:

@@ -12,6 +12,9 @@ from purser.todos import Todo
 KICK_OFF = "Kick-off: "
 """How the summary of each kick-off activity begins."""
 
+TAKEN_BACK = "The opportunity is not won any more: there is nothing to kick off."
+"""The feedback of a kick-off activity whose opportunity was taken back."""
+
 
 class WonLead(Row, model="crm.lead", active_test=False):
     """The opportunity an event speaks of, as it stands now."""
@@ -224,6 +227,17 @@ class KickOffTodo(Todo):
         if any(lead.is_won for lead in scope.snapshot.rows(WonLead)):
             return None
         return [("res_model", "=", "project.project"), ("summary", "ilike", KICK_OFF)]
+
+
+class WithdrawnKickOff(Todo, active_test=False):
+    """A kick-off activity that was closed because the opportunity was taken back."""
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain | None:
+        """Read them where the opportunity is won: it is once more, so it is kicked off once more."""
+        if not any(lead.is_won for lead in scope.snapshot.rows(WonLead)):
+            return None
+        return [("res_model", "=", "project.project"), ("active", "=", False), ("feedback", "=", TAKEN_BACK)]
 
 
 class LeadTag(Row, model="crm.tag", optional=True, translated=True):

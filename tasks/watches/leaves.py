@@ -1,7 +1,8 @@
 """An absence that was approved is told while it is not over, and one that does not take place after all.
 
-`hr.leave` shows the leaves of others to time-off officers only. To everybody Odoo shows what an approved leave takes
-out of somebody's calendar, with the leave it comes from: by that the same fact is told under the same identity.
+Approving makes a row in somebody's calendar, which every user sees, and taking the approval back deletes it. So each
+approval has a row of its own: a request that is moved or approved again is told again. `hr.leave` shows the requests
+of others to time-off officers only; it tells which of them were refused or cancelled.
 """
 
 import datetime as dt
@@ -18,22 +19,24 @@ CALLED_OFF = ("cancel", "refuse")
 """A manager who takes an approval back refuses the leave; Odoo keeps no trace of its having been approved."""
 
 
-class DecidedLeave(Row, model="hr.leave", optional=True):
-    """A leave somebody has decided on."""
+class CalledOffLeave(Row, model="hr.leave", optional=True):
+    """A leave that was refused or cancelled."""
 
     state: str | None = None
+    starts: Moment | None = Field(None, alias="date_from")
     ends: Moment | None = Field(None, alias="date_to")
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain:
-        """Read those decided."""
-        return [*scope.look, ("state", "in", (APPROVED, *CALLED_OFF))]
+        """Read those refused or cancelled."""
+        return [*scope.look, ("state", "in", CALLED_OFF)]
 
 
 class CalendarAbsence(Row, model="resource.calendar.leaves", optional=True):
     """What an approved leave takes out of a person's calendar."""
 
     leave_id: int | None = Field(None, alias="holiday_id")
+    starts: Moment | None = Field(None, alias="date_from")
     ends: Moment | None = Field(None, alias="date_to")
 
     @classmethod
@@ -41,20 +44,26 @@ class CalendarAbsence(Row, model="resource.calendar.leaves", optional=True):
         """Read those that come from a leave."""
         return [*scope.look, ("holiday_id", "!=", False)]
 
+    @property
+    def mark(self) -> str:
+        """Name this approval: its row, and when that begins and ends."""
+        return f"{self.id}:{_span(self)}"
 
-@watch("leaves", row=DecidedLeave, tells=(LeaveApproved, LeaveCancelled), every=minutes(5))
-def leaves(row: DecidedLeave, as_of: dt.datetime) -> Iterator[Fact]:
-    """A leave that is not over was approved, cancelled or refused."""
-    if row.ends is None or row.ends < as_of:
-        return
-    if row.state == APPROVED:
-        yield LeaveApproved(leave_id=row.id, state=row.state)
-    elif row.state in CALLED_OFF:
-        yield LeaveCancelled(leave_id=row.id, state=row.state)
+
+def _span(row: CalledOffLeave | CalendarAbsence) -> str:
+    moments = ("" if one is None else f"{one.astimezone(dt.UTC):%Y-%m-%dT%H:%MZ}" for one in (row.starts, row.ends))
+    return "..".join(moments)
+
+
+@watch("leaves", row=CalledOffLeave, tells=(LeaveCancelled,), every=minutes(5))
+def leaves(row: CalledOffLeave, as_of: dt.datetime) -> Iterator[Fact]:
+    """A leave that is not over was cancelled or refused."""
+    if row.ends is not None and row.ends >= as_of and row.state in CALLED_OFF:
+        yield LeaveCancelled(leave_id=row.id, state=row.state, request=f"{row.state}:{_span(row)}")
 
 
 @watch("absences", row=CalendarAbsence, tells=(LeaveApproved,), every=minutes(5))
 def absences(row: CalendarAbsence, as_of: dt.datetime) -> Iterator[Fact]:
-    """A leave that is not over was approved, as far as every user sees it."""
+    """A leave that is not over was approved, for the first time, for other days or once more."""
     if row.leave_id and row.ends is not None and row.ends >= as_of:
-        yield LeaveApproved(leave_id=row.leave_id, state=APPROVED)
+        yield LeaveApproved(leave_id=row.leave_id, state=APPROVED, absence=row.mark)

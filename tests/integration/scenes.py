@@ -342,7 +342,7 @@ def away(stage: Stage) -> Scene:
         seeder.call("resource.calendar.leaves", "unlink", ids=[row["id"] for row in gone])
 
     return Scene(
-        told=(LeaveApproved(leave_id=leave, state="validate"), LeaveApproved(leave_id=leave)),
+        told=(LeaveApproved(leave_id=leave, state="validate", absence="1"), LeaveApproved(leave_id=leave)),
         desks=(("project.task", task),),
         take_back=take_back,
     )

@@ -32,6 +32,7 @@ TEAM = (
     TeamTask(id=30, project_id=3, user_ids=(MARA, ALI)),
     TeamTask(id=31, project_id=3, user_ids=(ZOE,)),
 )
+BASE = "leave/21/1/2026-12-01..2026-12-03/task"
 COLLEAGUES = tuple(Askable(id=one) for one in (MARA, BOSS, PM, ALI, ZOE))
 
 
@@ -56,7 +57,7 @@ def todo(id_: int, *keys: str) -> LeaveTodo:
 
 def test_the_project_manager_is_asked_and_colleagues_are_named() -> None:
     (asked,) = decided(absence(), PERSON, task(), DueProject(id=3, user_id=PM), *TEAM)
-    assert (asked.key, asked.values["res_id"]) == ("leave/21/task/30", 30)
+    assert (asked.key, asked.values["res_id"]) == (f"{BASE}/30", 30)
     assert asked.values["user_id"] == Link(Ref("res.users", PM))
     assert asked.values["summary"] == "Mara is away 2026-12-01 to 2026-12-03: who takes this over?"
     assert "There then: Ali, Zoe &lt;Z&gt;." in asked.values["note"]
@@ -87,7 +88,7 @@ def test_who_is_away_in_one_company_is_asked_about_the_work_of_that_company_alon
     other = task(id=40, project_id=[4, "Q"])
     projects = (DueProject(id=3, user_id=PM, company_id=1), DueProject(id=4, user_id=PM, company_id=2))
     (asked,) = decided(absence(), person, task(), other, *projects, *TEAM, second)
-    assert asked.key == "leave/21/task/30"
+    assert asked.key == f"{BASE}/30"
     assert len(decided(absence(), person, task(), other, *projects, *TEAM)) == 2
 
 
@@ -141,12 +142,19 @@ def test_a_manager_on_leave_today_is_passed_over_while_somebody_else_is_there() 
 
 
 def test_questions_whose_cause_went_away_are_closed() -> None:
-    other, own, gone = todo(1, "leave/99/task/1"), todo(2, "leave/21/task/30"), todo(3, "leave/21/task/31")
+    other, own, gone = (
+        todo(1, "leave/99/task/1"),
+        todo(2, f"{BASE}/30"),
+        todo(3, f"{BASE}/31"),
+    )
     closed = decided(other, own, gone)
-    assert [(one.activity, one.key) for one in closed] == [(2, "leave/21/task/30"), (3, "leave/21/task/31")]
+    assert [(one.activity, one.key) for one in closed] == [
+        (2, f"{BASE}/30"),
+        (3, f"{BASE}/31"),
+    ]
     assert all("does not take place any more" in one.feedback for one in closed)
     asked, moved = decided(absence(), PERSON, task(), DueProject(id=3, user_id=PM), *TEAM, other, own, gone)
-    assert (asked.key, moved.activity) == ("leave/21/task/30", 3)
+    assert (asked.key, moved.activity) == (f"{BASE}/30", 3)
 
 
 def test_where_the_manager_is_away_or_nobody_the_persons_manager_is_asked() -> None:
@@ -168,3 +176,14 @@ def test_an_answer_is_wanted_before_the_absence_and_never_in_the_past() -> None:
 
 def test_a_template_is_no_work() -> None:
     assert decided(absence(), PERSON, task(has_template_ancestor=True), *TEAM) == []
+
+
+def test_an_approval_of_other_days_or_once_more_asks_anew_and_closes_the_former_question() -> None:
+    former = todo(4, f"{BASE}/30")
+    rows = (PERSON, task(), DueProject(id=3, user_id=PM), *TEAM, former)
+    asked, closed = decided(absence(date_to="2026-12-04 16:00:00"), *rows)
+    assert (asked.key, closed.activity) == ("leave/21/1/2026-12-01..2026-12-04/task/30", 4)
+    asked, closed = decided(absence(id=2), *rows)
+    assert (asked.key, closed.activity) == ("leave/21/2/2026-12-01..2026-12-03/task/30", 4)
+    (asked,) = decided(absence(), *rows)
+    assert asked.key == former.keys[0]

@@ -7,7 +7,7 @@ import pytest
 
 from events.opportunity import OpportunityLost, OpportunityWon
 from events.project import ProjectCreated
-from purser import Change, Close, Ensure, Key, Link, Perform, Ref, Update
+from purser import Change, Close, Ensure, Key, Link, Perform, Ref, Row, Update
 from purser.errors import Refusal
 from purser.testing import snapshot
 from tasks.automations.join_projects import join_projects
@@ -26,6 +26,7 @@ from tasks.rows.crm import (
     OrderedProject,
     ProjectLine,
     ProjectOrder,
+    WithdrawnKickOff,
     WonLead,
 )
 from tasks.rows.projects import ProjectRole, ProjectTemplate, RolePlayer, TemplateTag
@@ -267,3 +268,16 @@ def test_the_project_of_the_deal_gets_the_line_of_an_order_that_made_a_second_on
     assert isinstance(asked, Ensure)
     assert "project.project/60" in str(asked.values["note"])
     assert list(join_projects(ProjectCreated(project_id=60), snapshot(AS_OF, *rows, reads=join_projects.reads))) == []
+
+
+def test_a_deal_that_is_won_once_more_is_kicked_off_once_more() -> None:
+    def keys(*rows: Row) -> list[str]:
+        asked = [one for one in decided(lead(), *rows) if getattr(one, "model", "") == "mail.activity"]
+        return [one.key for one in asked if isinstance(one, Ensure)]
+
+    base = "opportunity/42/kick-off"
+    assert keys() == [f"{base}/{step}" for step in ("staffing", "meeting", "order")]
+    once = tuple(WithdrawnKickOff(id=n, keys=(f"{base}/{step}",)) for n, step in enumerate(("staffing", "order"), 1))
+    assert keys(*once) == [f"{base}/staffing/again-1", f"{base}/meeting", f"{base}/order/again-1"]
+    twice = WithdrawnKickOff(id=8, keys=(f"{base}/staffing/again-1",))
+    assert keys(*once, twice)[0] == f"{base}/staffing/again-2"
