@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo drill test test-odoo odoo lint up bench docs lock clean
+.PHONY: help setup demo drill test test-odoo odoo lint up bench docs docs-site coverage lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,13 @@ bench: setup ## measure the budgets of the design
 
 docs: setup ## write docs/reference from the declarations
 	@$(BIN)/python docs/generate.py
+
+docs-site: setup ## build the documentation as a site in build/site; a broken link or a page left out fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "docs-site: build/site/index.html"
+
+coverage: setup ## run the unit tests and say which lines of the product they reach
+	@$(BIN)/python -m pytest -q tests/unit --cov --cov-report=term:skip-covered --cov-report=html:build/coverage $(ARGS)
 
 lock: ## pin the requirements anew from pyproject.toml (needs `uv`; ARGS=--upgrade moves versions)
 	@command -v uv >/dev/null || { echo "lock: 'uv' is not on the PATH. Install it apart from this project, for instance with pipx, then repeat" >&2; exit 1; }
