@@ -135,6 +135,8 @@ def _judge(name: str, as_of: str, *, json: bool) -> None:
         _print(policy, judged)
     if judged.not_applicable:
         say(f"{name} is not applicable here: {judged.not_applicable}")
+    for unknown in judged.unknown_names:
+        say(f"{name}: Odoo knows no such name, so it has no effect: {unknown}. Correct the policy")
     if judged.unseen_companies:
         say(
             f"{name}: the reading bot is not in {judged.unseen_companies} of the companies: hours logged there look "
@@ -183,6 +185,8 @@ def report(policy: ControlPolicy, judged: scan.Judged) -> dict[str, Any]:
     }
     if judged.unseen_companies:
         told["unseen_companies"] = judged.unseen_companies
+    if judged.unknown_names:
+        told["unknown_names"] = judged.unknown_names
     return told | ({"reason": judged.not_applicable} if judged.not_applicable else {})
 
 

@@ -8,12 +8,16 @@ import typer
 
 from config.patience import RETRIED, TASKS
 from config.policies import ControlPolicy, Policies
+from config.settings import Role
 from console import context
 from console.output import FOUND, AsJson, as_json, facts, leave, say, table, text
-from purser.errors import Mistake
+from odoo_client import connect
+from purser.errors import Mistake, PurserError
 from purser.limits import MoneyLimit
 from purser.model import Money
 from purser.words import did_you_mean
+from workers.fleet import door
+from workers.policy_names import unknown_logins, unknown_names
 
 group = typer.Typer(help="The firm's own values.", no_args_is_help=True)
 File = Annotated[
@@ -22,8 +26,19 @@ File = Annotated[
 ]
 
 
+AskOdoo = Annotated[
+    bool | None,
+    typer.Option(
+        "--odoo/--no-odoo",
+        help="Ask Odoo whether it knows every name and login in the file. By default where settings say which Odoo; "
+        "with --odoo it is an error when Odoo cannot be asked.",
+        show_default=False,
+    ),
+]
+
+
 @group.command()
-def check(file: File = None, json: AsJson = False) -> None:
+def check(file: File = None, json: AsJson = False, odoo: AskOdoo = None) -> None:
     """Check the policy file against every control's own values. Ends with 4 when something is wrong."""
     path = file or context.settings().policies
     try:
@@ -36,7 +51,7 @@ def check(file: File = None, json: AsJson = False) -> None:
             text(str(error))
         leave(FOUND)
     unstaffed = policies.unstaffed()
-    problems = list(_unsigned(policies))
+    problems = [*_unsigned(policies), *_unknown(policies, odoo)]
     if json:
         told = {"source": policies.source, "ok": not problems, "problems": problems, "unstaffed": unstaffed}
         as_json({**told, "hash": policies.hash})
@@ -85,6 +100,26 @@ def _unsigned(policies: Policies) -> Iterator[str]:
         if one.secret not in settings.outbound_keys:
             near = did_you_mean(one.secret, settings.outbound_keys)
             yield f"subscription `{one.name}`: PURSER_OUTBOUND_SECRETS holds no secret `{one.secret}`.{near}"
+
+
+def _unknown(policies: Policies, ask: bool | None) -> Iterator[str]:
+    """Yield the names and logins that Odoo does not know. Raise PurserError where it must be asked and cannot."""
+    if ask is False:
+        return
+    try:
+        settings = context.settings("odoo")
+        with connect(door(settings, Role.AUDIT)) as client:
+            names, logins = list(unknown_names(client, policies)), list(unknown_logins(client, policies))
+    except (Mistake, PurserError) as error:
+        if ask:
+            raise
+        if context.settings().odoo_url is not None:
+            say(f"Odoo could not be asked about the names in the policy: {error}")
+        return
+    for where, what, name in names:
+        yield f"{where}: no {what} in Odoo is called `{name}`, so it has no effect"
+    for role, login in logins:
+        yield f"roles.{role}: no active user of Odoo has the login `{login}`"
 
 
 @group.command()

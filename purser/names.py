@@ -15,6 +15,8 @@ class NameOf:
     """
 
     places: tuple[str, ...]
+    active: bool = False
+    """Only users who are active and internal count: somebody is asked by this name."""
 
     @property
     def fields(self) -> tuple[tuple[str, str], ...]:
@@ -25,8 +27,8 @@ class NameOf:
         return " or ".join(model for model, _ in self.fields)
 
 
-Login = Annotated[str, NameOf(("res.users:login",))]
-"""The login of a colleague."""
+Login = Annotated[str, NameOf(("res.users:login",), active=True)]
+"""The login of a colleague who may be asked."""
 
 
 def names_in(annotation: Any, value: Any) -> Iterator[tuple[NameOf, str]]:

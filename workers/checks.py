@@ -27,7 +27,7 @@ from tasks.house import catalogue
 from workers.broker import rabbit
 from workers.clock import utc_now
 from workers.fleet import door, home_of
-from workers.policy_names import unknown_names
+from workers.policy_names import unknown_logins, unknown_names
 from workers.watching import feed_name, sweep_name
 
 KEY_EXPIRES_SOON = dt.timedelta(days=14)
@@ -687,10 +687,9 @@ def staffed(bot: Bot, policies: Policies) -> Iterator[Check]:
     for role in policies.unstaffed():
         advice = f"name Odoo logins under `roles: {role}:` in the policy file"
         yield Check(f"role {role}", Level.WARN, "nobody fills it, so the ladder skips it", advice)
-    logins = sorted({login for members in policies.roles.values() for login in members})
-    known = bot.client.users(logins) if logins else {}
+    missing = list(unknown_logins(bot.client, policies))
     for role, members in policies.roles.items():
-        unknown = [login for login in members if login not in known]
+        unknown = [login for one, login in missing if one == role]
         if unknown:
             found = f"no active user has the login {', '.join(unknown)}"
             yield Check(f"role {role}", Level.FAIL, found, "correct the policy file, or make the user")

@@ -19,8 +19,28 @@ def unknown_names(client: OdooClient, policies: Policies) -> Iterator[tuple[str,
 
     A name whose records this user may not read is not judged.
     """
+    yield from _unknown(client, _names(policies))
+
+
+def unknown_values(
+    client: OdooClient, known: Mapping[str, Tunable], values: Mapping[str, Any]
+) -> Iterator[tuple[str, NameOf, str]]:
+    """Yield the same for the values of one declaration, with the name of the value. Makes no call without names."""
+    for where, mark, name in _unknown(client, _of("", known, values)):
+        yield where.rpartition(".")[2], mark, name
+
+
+def unknown_logins(client: OdooClient, policies: Policies) -> Iterator[tuple[str, str]]:
+    """Yield each login of a role that no active user has, with the role."""
+    logins = sorted({login for members in policies.roles.values() for login in members})
+    known = client.users(logins) if logins else {}
+    for role, members in policies.roles.items():
+        yield from ((role, login) for login in members if login not in known)
+
+
+def _unknown(client: OdooClient, names_of: Iterator[tuple[str, NameOf, str]]) -> Iterator[tuple[str, NameOf, str]]:
     wanted: dict[NameOf, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for where, mark, name in _names(policies):
+    for where, mark, name in names_of:
         wanted[mark][name.strip()].append(where)
     for mark, names in wanted.items():
         known = _known(client, mark, sorted(names))
@@ -38,6 +58,9 @@ def _names(policies: Policies) -> Iterator[tuple[str, NameOf, str]]:
     for name, automation in policies.automations.items():
         if automation.enabled:
             yield from _of(f"automations.{name}", automation.automation.tunables, automation.tunables)
+    for name, watch in policies.watches.items():
+        if watch.enabled:
+            yield from _of(f"watches.{name}", watch.watch.tunables, watch.tunables)
 
 
 def _of(where: str, known: Mapping[str, Tunable], values: Mapping[str, Any]) -> Iterator[tuple[str, NameOf, str]]:
@@ -51,12 +74,14 @@ def _known(client: OdooClient, mark: NameOf, names: list[str]) -> set[str] | Non
     found: set[str] = set()
     for model, field in mark.fields:
         languages = client.languages() if field == "name" else ("",)
+        asked = names if field == "name" else sorted({*names, *(one.lower() for one in names)})
+        active = [["active", "=", True], ["share", "=", False]] if mark.active else []
         for language in languages:
-            for start in range(0, len(names), AT_ONCE):
+            for start in range(0, len(asked), AT_ONCE):
                 request = Request(
                     model=model,
                     method="search_read",
-                    arguments={"domain": [[field, "in", names[start : start + AT_ONCE]]], "fields": [field]},
+                    arguments={"domain": [[field, "in", asked[start : start + AT_ONCE]], *active], "fields": [field]},
                     context={"active_test": False, **({"lang": language} if language else {})},
                     reads=True,
                 )

@@ -32,6 +32,7 @@ from schedules.slots import latest_slot, slots_between, stagger
 from tasks.people import People
 from tasks.rows.askable import ASKING, NAMED
 from workers.fleet import Fleet
+from workers.policy_names import unknown_values
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,8 @@ class Judged:
     not_applicable: str = ""
     unseen_companies: int = 0
     """So many companies the reading bot is not in: hours logged there look like missing hours."""
+    unknown_names: tuple[str, ...] = ()
+    """The names in the policy's values for this control that Odoo does not know, such as `exempt_tags: Partner`."""
     rpc_calls: int = 0
     pages: int = 0
     seconds: float = 0.0
@@ -111,7 +114,17 @@ def judge(
         pages=client.pages - pages,
         seconds=time.perf_counter() - started,
         unseen_companies=_unseen(client, policy),
+        unknown_names=_unknown_names(client, policy),
     )
+
+
+def _unknown_names(client: OdooClient, policy: ControlPolicy) -> tuple[str, ...]:
+    """Return which names in the values of a control nothing in Odoo bears: they have no effect."""
+    found = unknown_values(client, policy.control.tunables, policy.tunables)
+    unknown = tuple(f"{value}: {name}" for value, _, name in found)
+    if unknown:
+        log.warning("names in the policy that Odoo does not know", control=policy.control.name, names=unknown)
+    return unknown
 
 
 def _unseen(client: OdooClient, policy: ControlPolicy) -> int:
@@ -270,12 +283,19 @@ def run_now(
     else:
         plan = _plan(fleet, policy, judged, cases, release_hold=release_hold)
         outcome = Outcome.HELD if plan.held else Outcome.COMPLETED
-        run = Run(control=name, slot=slot, outcome=outcome, judged=judged, plan=plan, reason=plan.held)
+        reason = plan.held or _misspelt(judged)
+        run = Run(control=name, slot=slot, outcome=outcome, judged=judged, plan=plan, reason=reason)
         run = replace(run, late=late, missed=missed)
         _send(fleet, run, run_id)
     own = fleet.change.calls - calls if fleet.change is not fleet.audit else 0
     _record(fleet, run, run_id=run_id, trigger=trigger, own_calls=own)
     return run
+
+
+def _misspelt(judged: Judged) -> str:
+    if not judged.unknown_names:
+        return ""
+    return f"Odoo knows no such name, so it has no effect: {', '.join(judged.unknown_names)}. Correct the policy"
 
 
 def _plan(
@@ -322,6 +342,8 @@ def _attendance(fleet: Fleet, users: Collection[int], as_of: dt.datetime) -> Att
 def _house(fleet: Fleet, policy: ControlPolicy, as_of: dt.datetime) -> House:
     logins = sorted({login for rung in policy.ladder for login in fleet.policies.roles.get(rung.ask, ())})
     users = fleet.change.users(logins) if logins else {}
+    if unknown := [login for login in logins if login not in users]:
+        log.warning("logins in roles that no active user has", control=policy.control.name, logins=unknown)
     return House(
         control=policy.control.name,
         title=policy.control.title,

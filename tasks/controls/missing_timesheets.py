@@ -224,7 +224,7 @@ def _day_of(snapshot: Snapshot, employee_id: int) -> Decimal:
 
 def _named(names: frozenset[str], wanted: Sequence[str]) -> str | None:
     """Return the word of the policy that is one of a record's names, in whatever language."""
-    return next((one for one in wanted if one in names), None)
+    return next((one for one in wanted if one.strip() in names), None)
 
 
 def _why_nothing(asked: Asked | None) -> str:

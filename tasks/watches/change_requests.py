@@ -6,12 +6,15 @@ one; without, nothing is told.
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import Annotated
 
 from events.fact import Fact
 from events.project import ChangeRequestApproved
 from purser import Domain, Row, Scope, minutes, watch
+from purser.names import NameOf
 
 APPROVED = "03_approved"
+TagName = Annotated[str, NameOf(("project.tags",))]
 
 
 class ApprovedTask(Row, model="project.task", optional=True):
@@ -28,7 +31,7 @@ class ApprovedTask(Row, model="project.task", optional=True):
 
 
 @watch("change-requests", row=ApprovedTask, tells=(ChangeRequestApproved,), every=minutes(5))
-def change_requests(row: ApprovedTask, as_of: dt.datetime, *, tags: tuple[str, ...] = ()) -> Iterator[Fact]:
+def change_requests(row: ApprovedTask, as_of: dt.datetime, *, tags: tuple[TagName, ...] = ()) -> Iterator[Fact]:
     """A task that stands for a change request (`tags`) was approved."""
     if tags and row.state == APPROVED:
         yield ChangeRequestApproved(task_id=row.id, state=row.state)

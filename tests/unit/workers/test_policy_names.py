@@ -1,16 +1,23 @@
 """The names in a policy are found by the types of its values, and those that Odoo does not know are told."""
 
+import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from config.policies import parse_policies
+from console.cli import app
 from odoo_client import connect
 from odoo_client.door import Door
 from odoo_client.twin import Twin
+from purser.changes import Update
+from purser.model import Ref
 from purser.names import names_in
 from tasks.house import catalogue
-from workers.policy_names import unknown_names
+from workers.policy_names import unknown_logins, unknown_names
+from workers.scan import judge
 
 POLICY = """
 version: 1
@@ -39,6 +46,50 @@ def test_names_that_are_nowhere_are_told_with_their_place(known: bool) -> None:
             found = {(where.rpartition(".")[2], name) for where, _, name in unknown_names(client, policies)}
     always = {("exempt_departments", "Bored")}
     assert found == always if known else found > always
+
+
+def test_a_run_says_which_names_of_its_policy_have_no_effect() -> None:
+    policies = parse_policies(catalogue(), POLICY, source="test")
+    as_of = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
+    with Twin() as twin:
+        _make(twin)
+        with connect(Door(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key)) as client:
+            told = judge(client, policies.control("missing-timesheets"), as_of=as_of)
+            assert told.unknown_names == ("exempt_departments: Bored",)
+            assert judge(client, policies.control("unbilled-work"), as_of=as_of).unknown_names == ()
+
+
+def test_a_login_of_somebody_who_may_not_be_asked_is_told() -> None:
+    text = "version: 1\nautomations: {draft-invoice: {tunables: {reviewer: gone}}}\nroles: {pmo: [gone, mara]}\n"
+    policies = parse_policies(catalogue(), text, source="test")
+    with Twin() as twin:
+        for login in ("gone", "mara"):
+            twin.add_user(login, f"key of {login}", ["base.group_user"])
+        with connect(Door(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key)) as client:
+            assert list(unknown_names(client, policies)) == []
+            gone = client.users(["gone"])["gone"]
+            client.apply([Update(ref=Ref("res.users", gone), expect={"active": True}, values={"active": False})])
+            assert [name for _, _, name in unknown_names(client, policies)] == ["gone"]
+            assert list(unknown_logins(client, policies)) == [("pmo", "gone")]
+
+
+def test_the_check_of_a_policy_asks_odoo_about_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("firm.yaml").write_text(POLICY)
+    command = ["policies", "check", "--file", "firm.yaml"]
+    with Twin() as twin:
+        _make(twin)
+        own = {"URL": twin.url, "DB": twin.db, "LOGIN": "admin", "API_KEY": twin.admin_key}
+        environ = {f"PURSER_ODOO_{name}": value for name, value in own.items()}
+        for more in ([], ["--odoo"]):
+            result = CliRunner().invoke(app(), [*command, *more], env=environ)
+            assert result.exit_code == 4
+            assert "no hr.department in Odoo is called `Bored`" in result.stdout
+        assert CliRunner().invoke(app(), [*command, "--no-odoo"], env=environ).exit_code == 0
+    unreachable = CliRunner().invoke(app(), command, env=environ | {"PURSER_ODOO_URL": "http://127.0.0.1:9"})
+    assert unreachable.exit_code == 0
+    assert "could not be asked" in unreachable.stderr
+    assert CliRunner().invoke(app(), [*command, "--odoo"], env={}).exit_code == 2
 
 
 def _make(twin: Any) -> None:
