@@ -1,8 +1,10 @@
-"""Time on the project of a won deal is billable although Odoo made a second project from its order.
+"""A won deal has one project although Odoo made a second one from its order.
 
-An order that is confirmed after the deal was won may make a project of its own beside the one that `open-project`
-made: nothing could tell Odoo of it before the order was there. The project of the deal then gets the order's line, so
-that time on it is billed and seen by every control, and the salesperson is asked to keep one of the two.
+An order that is made and confirmed after the deal was won makes a project of its own beside the one that
+`open-project` made: nothing could tell Odoo of it before the order was there. As long as nobody has entered time on
+Odoo's project, and it has no milestones, it is joined with that of the deal: the deal's project gets the order's
+line, order, lines and tasks name the deal's project, and the other one is archived. Else the deal's project gets the
+line, so that time on it is billed and seen by every control, and the salesperson is asked to keep one of the two.
 """
 
 import datetime as dt
@@ -10,37 +12,84 @@ from collections.abc import Iterator
 from html import escape
 
 from events.project import ProjectCreated
-from purser import Change, Link, Snapshot, Update, activity, automation
+from purser import Change, Link, Note, Ref, Snapshot, Update, activity, automation
+from purser.changes import change_key
 from tasks.people import People
 from tasks.rows.askable import ASKING
-from tasks.rows.crm import DealProject, OrderedProject, ProjectLine, ProjectOrder
+from tasks.rows.crm import (
+    DealProject,
+    MilestoneOfProject,
+    OrderedProject,
+    OrderLineOfProject,
+    ProjectLine,
+    ProjectOrder,
+    TaskOfProject,
+    TimeOfProject,
+)
 
 
 @automation(
-    "join-projects", on=ProjectCreated, reads=(OrderedProject, ProjectLine, ProjectOrder, DealProject, *ASKING)
+    "join-projects",
+    on=ProjectCreated,
+    reads=(
+        *(OrderedProject, ProjectLine, ProjectOrder, OrderLineOfProject, TaskOfProject, MilestoneOfProject),
+        *(TimeOfProject, DealProject, *ASKING),
+    ),
 )
 def join_projects(event: ProjectCreated, snapshot: Snapshot, *, answer_days: int = 5) -> Iterator[Change]:
-    """Time on the project of a won deal is billable although Odoo made a second project from its order."""
+    """A won deal has one project although Odoo made a second one from its order."""
     made = snapshot.get(OrderedProject, event.project_id)
     order = next(iter(snapshot.rows(ProjectOrder)), None)
-    if made is None or made.sale_line_id is None or order is None:
+    if made is None or made.sale_line_id is None or order is None or not made.active:
         return
     key = f"opportunity/{order.opportunity_id}/project"
     for deal in snapshot.rows(DealProject):
         if key not in deal.keys or deal.id == made.id:
             continue
-        line = Link(snapshot.rows(ProjectLine)[0].ref)
         if deal.sale_line_id is None:
+            line = Link(Ref("sale.order.line", made.sale_line_id))
             yield Update(
                 ref=deal.ref, expect={"sale_line_id": None}, values={"allow_billable": True, "sale_line_id": line}
             )
-        yield activity(
-            key=f"project/{made.id}/join",
-            on=deal.ref,
-            summary=f"Two projects for {order.name}: keep one",
-            note=f"<p>Odoo made {escape(made.name)} ({made.ref}) from the order, beside {escape(deal.name)} "
-            f"({deal.ref}) of the won opportunity. Time on both is billed to the order. Move the tasks into one, and "
-            "archive the other.</p>",
-            user_id=People(snapshot).first(order.user_id),
-            deadline=snapshot.today + dt.timedelta(days=answer_days),
-        )
+        if _is_untouched(made, deal, snapshot):
+            yield from _join(made, deal, order, snapshot)
+        else:
+            yield _question(made, deal, order, snapshot, answer_days=answer_days)
+
+
+def _is_untouched(made: OrderedProject, deal: DealProject, snapshot: Snapshot) -> bool:
+    """Return whether nothing is lost when the project that Odoo made goes."""
+    is_same_line = deal.sale_line_id in (None, made.sale_line_id)
+    return is_same_line and not snapshot.rows(TimeOfProject) and not snapshot.rows(MilestoneOfProject)
+
+
+def _join(made: OrderedProject, deal: DealProject, order: ProjectOrder, snapshot: Snapshot) -> Iterator[Change]:
+    here, there = Link(made.ref), Link(deal.ref)
+    if order.project_id == made.id:
+        yield Update(ref=order.ref, expect={"project_id": here}, values={"project_id": there})
+    for row in (*snapshot.rows(OrderLineOfProject), *snapshot.rows(TaskOfProject)):
+        yield Update(ref=row.ref, expect={"project_id": here}, values={"project_id": there})
+    archive = Update(ref=made.ref, expect={"active": True}, values={"active": False})
+    yield archive
+    yield Note(
+        on=deal.ref,
+        key=f"project/{made.id}/joined",
+        body=f"Odoo made a second project ({made.ref}, {made.name}) from {order.name}. Nobody had worked on it: its "
+        "tasks are here now, the order names this project, and the other one is archived.",
+        after=change_key(archive),
+    )
+
+
+def _question(
+    made: OrderedProject, deal: DealProject, order: ProjectOrder, snapshot: Snapshot, *, answer_days: int
+) -> Change:
+    return activity(
+        key=f"project/{made.id}/join",
+        on=deal.ref,
+        summary=f"Two projects for {order.name}: keep one",
+        note=f"<p>Odoo made {escape(made.name)} ({made.ref}) from the order, beside {escape(deal.name)} "
+        f"({deal.ref}) of the won opportunity. Time on both is billed to the order. Move the tasks into one, and "
+        "archive the other.</p>",
+        user_id=People(snapshot).first(order.user_id),
+        deadline=snapshot.today + dt.timedelta(days=answer_days),
+    )

@@ -272,6 +272,7 @@ class OrderedProject(Row, model="project.project", optional=True):
     """A project that was made, with the order line it was made from."""
 
     name: str
+    active: bool = True
     partner_id: int | None = None
     sale_line_id: int | None = None
 
@@ -299,6 +300,7 @@ class ProjectOrder(Row, model="sale.order", optional=True):
     name: str
     opportunity_id: int
     user_id: int | None = None
+    project_id: int | None = None
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain | None:
@@ -310,6 +312,51 @@ class ProjectOrder(Row, model="sale.order", optional=True):
     def people(self) -> tuple[int | None, ...]:
         """Name whom the order names."""
         return (self.user_id,)
+
+
+class OrderLineOfProject(Row, model="sale.order.line", optional=True):
+    """A line of that order, and the project it names."""
+
+    project_id: int | None = None
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain | None:
+        """Read those that name the project which was made."""
+        made = [one.id for one in scope.snapshot.rows(OrderedProject)]
+        orders = [order.id for order in scope.snapshot.rows(ProjectOrder)]
+        return [("order_id", "in", orders), ("project_id", "in", made)] if orders and made else None
+
+
+class TaskOfProject(Row, model="project.task", optional=True, active_test=False):
+    """A task of the project that was made."""
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain | None:
+        """Read them all, those of an archived project too."""
+        return _of_made(scope)
+
+
+class MilestoneOfProject(Row, model="project.milestone", optional=True):
+    """A milestone of the project that was made."""
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain | None:
+        """Read them all."""
+        return _of_made(scope)
+
+
+class TimeOfProject(Row, model="account.analytic.line", optional=True):
+    """Time that is entered on the project that was made."""
+
+    @classmethod
+    def domain(cls, scope: Scope) -> Domain | None:
+        """Read it all; the project is new."""
+        return _of_made(scope)
+
+
+def _of_made(scope: Scope) -> Domain | None:
+    made = [one.id for one in scope.snapshot.rows(OrderedProject)]
+    return [("project_id", "in", made)] if made and scope.snapshot.rows(ProjectOrder) else None
 
 
 class DealProject(Row, model="project.project", optional=True, keyed=True):

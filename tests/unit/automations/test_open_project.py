@@ -7,7 +7,7 @@ import pytest
 
 from events.opportunity import OpportunityLost, OpportunityWon
 from events.project import ProjectCreated
-from purser import Change, Close, Ensure, Key, Link, Perform, Ref, Row, Update
+from purser import Change, Close, Ensure, Key, Link, Note, Perform, Ref, Row, Update
 from purser.errors import Refusal
 from purser.testing import snapshot
 from tasks.automations.join_projects import join_projects
@@ -24,8 +24,11 @@ from tasks.rows.crm import (
     LeadTag,
     LeadTeam,
     OrderedProject,
+    OrderLineOfProject,
     ProjectLine,
     ProjectOrder,
+    TaskOfProject,
+    TimeOfProject,
     WithdrawnKickOff,
     WonLead,
 )
@@ -261,13 +264,21 @@ def test_the_project_of_the_deal_gets_the_line_of_an_order_that_made_a_second_on
     other = DealProject(id=34, name="Other", keys=("opportunity/43/project",))
     rows = (made, ProjectLine(id=91, order_id=4), order, other, Askable(id=5))
     joined, asked = join_projects(
-        ProjectCreated(project_id=60), snapshot(AS_OF, *rows, deal, reads=join_projects.reads)
+        ProjectCreated(project_id=60), snapshot(AS_OF, *rows, TimeOfProject(id=1), deal, reads=join_projects.reads)
     )
     assert isinstance(joined, Update)
     assert (joined.ref, joined.values["sale_line_id"]) == (deal.ref, Link(Ref("sale.order.line", 91)))
     assert isinstance(asked, Ensure)
     assert "project.project/60" in str(asked.values["note"])
     assert list(join_projects(ProjectCreated(project_id=60), snapshot(AS_OF, *rows, reads=join_projects.reads))) == []
+    of_odoo = (OrderLineOfProject(id=91, project_id=60), TaskOfProject(id=71))
+    read = snapshot(AS_OF, *rows, *of_odoo, deal, reads=join_projects.reads)
+    changes = list(join_projects(ProjectCreated(project_id=60), read))
+    updates = {str(one.ref): one.values for one in changes if isinstance(one, Update)}
+    there = {"project_id": Link(deal.ref)}
+    assert updates["sale.order.line/91"] == updates["project.task/71"] == there
+    assert updates["project.project/60"] == {"active": False}
+    assert isinstance(changes[-1], Note)
 
 
 def test_a_deal_that_is_won_once_more_is_kicked_off_once_more() -> None:
