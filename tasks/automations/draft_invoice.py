@@ -101,12 +101,28 @@ def _note(event: BillingReady, order: OrderToBill, key: str, *, after: str | Non
 
 
 def _missing_note(event: BillingReady, order: OrderToBill, snapshot: Snapshot) -> Iterator[Change]:
-    """Yield the note about the draft that this event made: whoever made it may have died before the note."""
-    if not event.cause:
-        return  # without a cause its occasion is what was due, which is not to be seen any more
-    key = f"order/{order.id}/invoice/{_occasion(event, (), snapshot)}"
-    if any(key in invoice.keys for invoice in snapshot.rows(InvoiceOfOrder)):
+    """Yield the note about the draft that this event made: whoever made it may have died before the note.
+
+    Without a cause the occasion was what was due, which is not to be seen any more: then it is every draft of this
+    order that was made so. Each key has one note, so one that is there is not written again.
+    """
+    made = f"order/{order.id}/invoice/"
+    keys = sorted(key for one in snapshot.rows(InvoiceOfOrder) for key in one.keys if key.startswith(made))
+    if event.cause:
+        own = made + _occasion(event, (), snapshot)
+        keys = [key for key in keys if key == own]
+    else:
+        drafts = {key for one in snapshot.rows(InvoiceOfOrder) if one.state == "draft" for key in one.keys}
+        keys = [key for key in keys if key in drafts and _is_of(event, key.removeprefix(made))]
+    for key in keys:
         yield _note(event, order, key, after=None)
+
+
+def _is_of(event: BillingReady, occasion: str) -> bool:
+    """Return whether an occasion may be that of an event without a cause, with the same last day of time."""
+    digest, _, rest = occasion.partition("/")
+    until = "" if event.until is None else str(event.until)
+    return _DIGEST.fullmatch(digest) is not None and re.sub(r"(^|/)again-\d+$", "", rest) == until
 
 
 def _missing(
@@ -168,6 +184,8 @@ def _occasion(event: BillingReady, lines: Sequence[LineOfOrder], snapshot: Snaps
 
 _SHORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,:/@+-]{0,119}")
 """A cause that can be part of a business key as it is."""
+
+_DIGEST = re.compile(r"[0-9a-f]{16}")
 
 
 def _digest(*parts: str) -> str:

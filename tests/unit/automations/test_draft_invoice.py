@@ -203,3 +203,14 @@ def test_finance_looks_first_at_much_at_discounts_and_at_credit(
 
 def test_a_stale_zero_of_a_limited_run_counts_as_what_is_delivered_and_not_invoiced() -> None:
     assert line(qty_to_invoice=0, qty_delivered=7, qty_invoiced=3).amount == 400
+
+
+def test_without_a_cause_the_note_that_a_death_left_out_is_written_too() -> None:
+    event = BillingReady(order_id=4)
+    perform, note = decided(order(), line(), event=event)
+    drafted = order(invoice_ids=[31])
+    (again,) = decided(drafted, invoice(31, state="draft", keys=(perform.key,)), event=event)
+    assert (again.key, again.body, again.after) == (note.key, note.body, None)
+    other = "order/4/invoice/milestone/7/2026-11-19"
+    assert decided(drafted, invoice(31, state="draft", keys=(other,)), event=event) == []
+    assert decided(drafted, invoice(31, state="posted", keys=(perform.key,)), event=event) == []
