@@ -281,6 +281,8 @@ def _letters(
         return set()
     if not careful:
         done = send_at_once(fleet, letters, who=context.who(), note=note)
+        for why in {one.why for one in done if one.why}:
+            say(f"{why}. Start a worker that reads the queue (-Q)")
         return {one.id for one in done if one.status is Status.REPLAYED}
     what = f"subscription {subscription.name}"
     begun = replays.start(fleet, letters, who=context.who(), note=note, what=what)

@@ -13,6 +13,7 @@ import structlog
 from ledger import Letter, LetterState
 from workers.fleet import Fleet
 from workers.letters import HEADER, UNREADABLE, WAITING_SINCE
+from workers.readers import Readers
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +30,8 @@ class Status(enum.StrEnum):
     """Bytes that are no task message: there is nothing a worker could try."""
     NOT_DEAD = "not dead"
     """No such letter, or it was replayed or discarded already."""
+    UNREAD = "no reader"
+    """No worker reads its queue: the message would stay there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +42,28 @@ class Replayed:
     status: Status
     queue: str = ""
     task: str = ""
+    why: str = ""
+    """Why it was left as it is, where its status does not say it all."""
 
 
-def replay(fleet: Fleet, ids: Sequence[str], *, who: str, note: str, dry_run: bool = False) -> list[Replayed]:
+def replay(
+    fleet: Fleet, ids: Sequence[str], *, who: str, note: str, dry_run: bool = False, to_unread_queue: bool = False
+) -> list[Replayed]:
     """Replay letters by id. `who` and `note` (why) go to the audit stream. Raises Transient when the broker is away:
-    the letters not yet sent stay dead."""
-    return [_replay(fleet, id_, who=who, note=note, dry_run=dry_run) for id_ in ids]
+    the letters not yet sent stay dead. So do those whose queue no worker reads, unless `to_unread_queue`."""
+    readers = None if to_unread_queue else Readers.now(fleet.ledger)
+    return [_replay(fleet, id_, readers, who=who, note=note, dry_run=dry_run) for id_ in ids]
 
 
-def _replay(fleet: Fleet, id_: str, *, who: str, note: str, dry_run: bool) -> Replayed:
+def _replay(fleet: Fleet, id_: str, readers: Readers | None, *, who: str, note: str, dry_run: bool) -> Replayed:
     letters = fleet.ledger.letters
     letter = letters.get(id_)
     if letter is None or letter.state is not LetterState.DEAD:
         return Replayed(id_, Status.NOT_DEAD)
     if not is_message(letter):
         return Replayed(id_, Status.UNREADABLE, letter.queue)
+    if readers is not None and (problem := readers.problem(letter.queue)):
+        return Replayed(id_, Status.UNREAD, letter.queue, letter.task, problem)
     if dry_run:
         return Replayed(id_, Status.WOULD_REPLAY, letter.queue, letter.task)
     begun = letters.begin_replay(id_)

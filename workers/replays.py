@@ -13,8 +13,9 @@ from typing import Any
 import structlog
 
 from ledger import Breaker, Ending, LeftOver, Letter, LetterState, Progress, Replay, Took
-from purser.errors import Permanent, Snooze, Transient
+from purser.errors import Mistake, Permanent, Snooze, Transient
 from workers.fleet import Fleet
+from workers.readers import Readers
 from workers.replay import is_message, send
 from workers.stages import MOST_OUT, End, Enter, Send, Stop, Wait, next_move
 from workers.task import concerns
@@ -29,10 +30,27 @@ STEP = 0.5
 
 
 def start(
-    fleet: Fleet, ids: Iterable[str], *, who: str, note: str, what: str, rate: float = 10.0, careful: bool = True
+    fleet: Fleet,
+    ids: Iterable[str],
+    *,
+    who: str,
+    note: str,
+    what: str,
+    rate: float = 10.0,
+    careful: bool = True,
+    to_unread_queue: bool = False,
 ) -> Replay:
-    """Begin to replay these letters. The workers do it, the oldest letter first; this only says so to the ledger."""
-    made = fleet.ledger.replays.create(ids, who=who, note=note, what=what, rate=rate, careful=careful)
+    """Begin to replay these letters. The workers do it, the oldest letter first; this only says so to the ledger.
+
+    Raises Mistake where no worker reads the queue of one of them, unless `to_unread_queue`.
+    """
+    chosen = list(ids)
+    problem = "" if to_unread_queue else Readers.now(fleet.ledger).problem_with(fleet.ledger, chosen)
+    if problem:
+        raise Mistake(
+            f"{problem}. Start a worker that reads the queue (-Q), choose other letters, or send them anyway"
+        )
+    made = fleet.ledger.replays.create(chosen, who=who, note=note, what=what, rate=rate, careful=careful)
     log.info("replay begun", replay=made.id, letters=made.total, what=what, rate=rate, careful=careful, who=who)
     return made
 

@@ -9,12 +9,13 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from console import context
-from console.dead.choosing import DryRun, Note, chosen_by_words, in_state
+from console.dead.choosing import DryRun, Note, ToUnreadQueue, chosen_by_words, in_state
 from console.dead.looking import State
 from console.output import FAILED, count, leave, progress, say
 from ledger import LetterFilter, LetterState
 from purser.errors import Mistake
 from purser.strict_json import NotJson, read_json, write_json
+from workers.readers import Readers, what_to_do
 
 
 @chosen_by_words
@@ -40,14 +41,23 @@ def import_(
         Path, typer.Argument(help="JSON Lines as `dead export` writes them; - reads stdin.", show_default=False)
     ],
     note: Note,
+    to_unread_queue: ToUnreadQueue = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Keep exported letters here as they were. One that is known here, or waits delayed, stays as it is."""
+    """Keep exported letters here as they were. One that is known here, or waits delayed, stays as it is.
+
+    One of a queue that no worker reads is refused: it could not be replayed here.
+    """
     context.why(note)
     kept = known = 0
     problems: list[str] = []
     with context.ledger() as ledger:
+        readers = None if to_unread_queue else Readers.now(ledger)
         for number, told in _lines(file, problems):
+            queue = str(told.get("queue") or "")
+            if readers is not None and queue and (unread := readers.problem(queue)):
+                problems.append(f"line {number}: {unread}. {what_to_do('import with --to-unread-queue')}")
+                continue
             try:
                 is_new = ledger.letters.get(str(told.get("id"))) is None if dry_run else ledger.letters.put(told)
             except Mistake as error:

@@ -16,6 +16,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[IDS]...", help="The ids of letters.")]
 All = Annotated[bool, typer.Option("--all", help="All of them: instead of ids or a filter.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask at the terminal.")]
+ToUnreadQueue = Annotated[
+    bool, typer.Option("--to-unread-queue", help="Also to a queue that no worker reads now: what goes there waits.")
+]
 
 _WORDS: dict[str, Any] = {
     "task": typer.Option(help="Only this task, such as purser.apply."),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from console import context
-from console.dead.choosing import All, DryRun, Ids, Note, Yes, choose, chosen_by_words, one_way
+from console.dead.choosing import All, DryRun, Ids, Note, ToUnreadQueue, Yes, choose, chosen_by_words, one_way
 from console.output import (
     FAILED,
     AsJson,
@@ -25,6 +25,7 @@ from console.output import (
 from ledger import Ledger, LetterFilter, Replay, ReplayState
 from purser.errors import Mistake
 from workers import replays
+from workers.readers import Readers, what_to_do
 from workers.replay import Replayed, Status, is_message
 from workers.replay import replay as send_at_once
 
@@ -32,6 +33,7 @@ group = typer.Typer(help="Replays of many letters: how far they are.", no_args_i
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a replay.", show_default=False)]
 
 _LOOK_EVERY = 0.5
+_ANYWAY = "replay with --to-unread-queue"
 _ON_ITS_WAY = (ReplayState.RUNNING, ReplayState.PAUSED)
 
 
@@ -46,6 +48,7 @@ def replay(
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Do not wait for the end: print the replay's id.")
     ] = False,
+    to_unread_queue: ToUnreadQueue = False,
     yes: Yes = False,
     dry_run: DryRun = False,
     json: AsJson = False,
@@ -60,12 +63,26 @@ def replay(
     with context.fleet() as fleet:
         chosen = choose(fleet.ledger, ids, wanted)
         if ids or dry_run:
-            _tell(send_at_once(fleet, chosen, who=context.who(), note=note, dry_run=dry_run), json=json)
+            results = send_at_once(
+                fleet, chosen, who=context.who(), note=note, dry_run=dry_run, to_unread_queue=to_unread_queue
+            )
+            _tell(results, json=json)
             return
         _check_readable(fleet.ledger, chosen)
+        if not to_unread_queue:
+            _check_readers(fleet.ledger, chosen)
         confirm(f"Replay {count(len(chosen), 'letter')}?", unless=yes)
         what = " ".join(f"{name}={value}" for name, value in wanted.words().items()) or "all dead letters"
-        begun = replays.start(fleet, chosen, who=context.who(), note=note, what=what, rate=rate, careful=not at_once)
+        begun = replays.start(
+            fleet,
+            chosen,
+            who=context.who(),
+            note=note,
+            what=what,
+            rate=rate,
+            careful=not at_once,
+            to_unread_queue=to_unread_queue,
+        )
         if no_wait:
             as_json(begun) if json else text(begun.id)
             return
@@ -85,6 +102,14 @@ def _check_readable(ledger: Ledger, chosen: Sequence[str]) -> None:
     why = f" (the first: {reason})" if reason else ""
     say(f"nothing to replay: no worker can read {which}{why}. Find out who sends them, then `purser dead discard`")
     leave(FAILED)
+
+
+def _check_readers(ledger: Ledger, chosen: Sequence[str]) -> None:
+    """End the command where no worker reads the queue of some letter, before anything is confirmed or sent."""
+    problem = Readers.now(ledger).problem_with(ledger, chosen)
+    if problem:
+        say(f"nothing was replayed: {problem}. {what_to_do(_ANYWAY)}")
+        leave(FAILED)
 
 
 def _follow(look: Any, begun: Replay) -> Replay:
@@ -124,6 +149,9 @@ def _tell(results: list[Replayed], *, json: bool) -> None:
     well = [one for one in results if one.status in (Status.REPLAYED, Status.WOULD_REPLAY)]
     if not well and all(one.status is Status.NOT_DEAD for one in results):
         nothing("none of these is a dead letter")
+    unread = {one.queue: one.why for one in results if one.status is Status.UNREAD}
+    for why in unread.values():
+        say(f"{why}. {what_to_do(_ANYWAY)}")
     if len(well) < len(results):
         say(f"{len(results) - len(well)} of {len(results)} were left as they are")
         leave(FAILED)

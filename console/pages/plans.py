@@ -19,6 +19,7 @@ from purser.errors import Mistake
 from purser.fates import Fate
 from workers.fleet import Fleet
 from workers.plan import ReplayPlan, plan
+from workers.readers import Readers
 
 MOST = 10_000
 """So many letters are planned at most; a replay may take more."""
@@ -112,6 +113,8 @@ class PlanPage(LetterHandler):
         total = len(made.letters)
         if total >= MOST and not ids:
             total = await self.aside(self.ledger.letters.count, wanted)
+        letter_ids = [one.id for one in made.letters]
+        no_reader = await self.aside(lambda: Readers.now(self.ledger).problem_with(self.ledger, letter_ids))
         fate = self.word("fate")
         unreadable = made.counts.get(Fate.UNREADABLE, 0)
         reasons = Counter(one.why for one in made.letters if one.fate is Fate.UNREADABLE)
@@ -129,6 +132,7 @@ class PlanPage(LetterHandler):
             limit=LIMIT,
             total=total,
             unreadable=unreadable,
+            no_reader=no_reader,
             readable=total > unreadable,
             reasons=reasons.most_common(),
             field_value=self._value,

@@ -87,6 +87,7 @@ class StartPage(LetterHandler):
             what=what,
             rate=rate,
             careful=self.word("careful") == "1",
+            to_unread_queue=self.word("to_unread_queue") == "1",
         )
         self.go(words.link("/dead/replay", id=made.id), f"The replay of {count(made.total, 'letter')} has begun.")
 

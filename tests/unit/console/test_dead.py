@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from ledger import Attempt, Ledger, Letter, LetterState, fingerprint
+from ledger import Attempt, Ledger, Letter, LetterState, Member, fingerprint
 from tests.conftest import RedisServer
 from tests.unit.console.conftest import Purser
 
@@ -262,6 +262,69 @@ def test_a_replay_of_letters_that_nobody_can_read_is_not_begun(
     assert result.exit_code == 1
     assert "no worker can read any of the 3 letters (the first: the body is not JSON)" in result.stderr
     assert json.loads(operator("dead", "replays", "list", "--json").stdout) == []
+
+
+WORKER = Member(name="celery@one", host="h", pid=1, queues=("scans", "events"), started=NOW, at=NOW)
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+@pytest.mark.parametrize(
+    "chosen", [("x-1",), ("--all", "--no-wait", "--yes"), ("--all", "--dry-run"), ("x-1", "--dry-run")]
+)
+def test_a_replay_to_a_queue_that_no_worker_reads_is_refused_before_anything_is_sent(
+    operator: Purser, ledger: Ledger, redis_url: str, chosen: tuple[str, ...], *, is_running: bool
+) -> None:
+    ledger.letters.store(letter("x-1", queue="nobody"))
+    if is_running:
+        ledger.crew.report(WORKER)
+
+    result = operator("dead", "replay", *chosen, "--note", "n", PURSER_BROKER_URL=redis_url)
+
+    assert result.exit_code == 1
+    assert "nobody" in result.stderr
+    assert ("celery@one reads scans, events" in result.stderr) is is_running
+    assert "-Q" in result.stderr
+    assert "--to-unread-queue" in result.stderr
+    assert ledger.letters.count() == 1
+    assert json.loads(operator("dead", "replays", "list", "--json").stdout) == []
+
+
+def test_a_replay_to_a_queue_that_no_worker_reads_goes_there_when_this_is_wanted(
+    operator: Purser, ledger: Ledger, redis_url: str
+) -> None:
+    ledger.letters.store(letter("x-1", queue="nobody"))
+    result = operator(
+        *("dead", "replay", "x-1", "--note", "n", "--to-unread-queue", "--json"), PURSER_BROKER_URL=redis_url
+    )
+    assert [one["status"] for one in json.loads(result.stdout)] == ["replayed"]
+    assert ledger.letters.count() == 0
+
+
+def test_a_queue_of_the_fleet_has_no_reader_where_the_running_workers_read_others(
+    operator: Purser, letters: Ledger, redis_url: str
+) -> None:
+    letters.crew.report(WORKER)
+    result = operator(
+        "dead", "replay", "a-1", "b-1", "--note", "n", "--dry-run", "--json", PURSER_BROKER_URL=redis_url
+    )
+    assert [one["status"] for one in json.loads(result.stdout)] == ["no reader", "would replay"]
+
+
+def test_an_imported_letter_of_a_queue_that_no_worker_reads_is_refused(
+    operator: Purser, ledger: Ledger, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "letters.jsonl"
+    ledger.letters.store(letter("x-1", queue="nobody"))
+    ledger.letters.store(letter("a-1"))
+    assert operator("dead", "export", "--file", str(file)).exit_code == 0
+    elsewhere = {"PURSER_LEDGER_URL": redis_server.url_of(3)}
+    for dry in (["--dry-run"], []):
+        refused = operator("dead", "import", str(file), "--note", "moved", *dry, **elsewhere)
+        assert refused.exit_code == 1
+        assert "no worker reads the queue `nobody`" in refused.stderr
+        assert "1 letter" in refused.stderr
+    kept = operator("dead", "import", str(file), "--note", "moved", "--to-unread-queue", **elsewhere)
+    assert "1 letter kept, 1 known" in kept.stderr
 
 
 def test_a_replay_is_begun_looked_at_and_cancelled(operator: Purser, letters: Ledger, redis_url: str) -> None:
