@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Any
 
 import structlog
+from billiard.exceptions import SoftTimeLimitExceeded
 from pydantic import TypeAdapter
 
 from config.policies import ControlPolicy
@@ -225,6 +226,8 @@ def run_slot(fleet: Fleet, name: str, *, holder: str, release_hold: bool = False
     except Exception as error:
         slots.release(name, slot, holder=holder)  # whoever comes next need not wait for the lease
         why = str(error) if isinstance(error, PurserError) else "not foreseen"
+        if isinstance(error, SoftTimeLimitExceeded):
+            why = "it took longer than its time limit: raise PURSER_TASK_SOFT_TIME_LIMIT"
         failed = Run(
             control=name,
             slot=slot,

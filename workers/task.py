@@ -7,18 +7,19 @@ from typing import Any
 
 import structlog
 from celery import Task
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 
 from ledger import Ending, Kind, RefusalEntry
 from purser.errors import Misconfigured, PurserError, Transient
 from purser.retry import DeadLetter, Overtaken, Refused, Snoozed, decide
 from purser.retry import Retry as TryAgain
-from workers.alarm import alarm
+from workers.alarm import alarm, alarm_too_long
 from workers.callbacks import Callbacks
 from workers.calls import by_name
 from workers.endings import Later, SetAside
 from workers.fleet import Fleet
 from workers.keeping import somebody_has_it
+from workers.letters import covers_of
 from workers.refused import as_change
 from workers.replay import part_of
 from workers.request import FleetRequest
@@ -60,6 +61,8 @@ class FleetTask(Task):
                     raise
 
     def _answer(self, fleet: Fleet, error: Exception, kwargs: dict[str, Any]) -> None:
+        if isinstance(error, SoftTimeLimitExceeded) and self._is_left_to_next_slot(fleet, kwargs):
+            return
         name, text = type(error).__name__, str(error) if isinstance(error, PurserError) else _brief(error)
         attempt = (self.request.retries or 0) + 1
         kind = self.name.removeprefix("purser.")
@@ -85,6 +88,18 @@ class FleetTask(Task):
                 self._tell_replay(fleet, Ending.REFUSED)
             case DeadLetter(reason=reason):
                 raise SetAside(reason, name, text) from error
+
+    def _is_left_to_next_slot(self, fleet: Fleet, values: dict[str, Any]) -> bool:
+        """Report work of a slot that did not end in its time, once; return False where no later slot does it again.
+
+        What was too long at one slot is too long at the next one: a dead letter for each would say nothing new. A
+        message that a replay sent is kept as a letter, for whoever replayed it.
+        """
+        if fleet.seconds_left(self.name, values) is None or part_of(self.request.headers) is not None:
+            return False
+        about = covers_of(self.name, values).replace("/", " ", 1)
+        alarm_too_long(fleet, about=about, seconds=_soft_limit(self))
+        return True
 
     def _tell_replay(self, fleet: Fleet, ending: Ending) -> None:
         """Say to the replay that sent this message how it ended. It is told before the message is acknowledged."""
@@ -133,6 +148,12 @@ def concerns(queue: str, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
     kinds = ("control", "automation", "watch", "subscription")
     named = [f"{kind}:{kwargs[kind]}" for kind in kinds if isinstance(kwargs.get(kind), str)]
     return ("all", f"queue:{queue}", *named)
+
+
+def _soft_limit(task: Task) -> float:
+    """Return the seconds after which this run of a task was asked to stop."""
+    _, soft = task.request.timelimit or (None, None)
+    return float(soft or task.soft_time_limit or task.app.conf.task_soft_time_limit or 0)
 
 
 def _is_refused(result: Any) -> bool:

@@ -5,11 +5,13 @@ from typing import Any
 
 import celery
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from structlog.testing import capture_logs
 
 from ledger import Ending, Kind
 from purser.errors import NotSetUp, PurserError, Refusal, Snooze, Transient
 from tests.unit.workers.replaying import World
-from workers.endings import Later
+from workers.endings import Later, SetAside
 from workers.refused import Again, retry
 from workers.replay import PART_OF
 from workers.task import FleetTask
@@ -107,3 +109,28 @@ def test_what_cannot_be_told_now_is_done_again(run: Run, told: Told) -> None:
     with pytest.raises(Later) as later:
         run({"done": 3}, **MARKED)
     assert later.value.kind is Kind.RETRY
+
+
+def test_a_scan_that_is_too_long_at_every_slot_is_reported_once_and_makes_no_letters(
+    world: World, told: Told
+) -> None:
+    world.ledger.__dict__["replaying"] = told
+    app = celery.Celery("test", task_cls=FleetTask, set_as_current=False)
+    app.fleet = world.fleet
+    app.conf.task_soft_time_limit = 240
+
+    def scan(control: str) -> None:
+        raise SoftTimeLimitExceeded
+
+    task: Any = app.task(name="purser.scan")(scan)
+    with capture_logs() as logs:
+        for slot in range(3):
+            task.push_request(id=f"s{slot}", headers={}, delivery_info={"routing_key": "scans"})
+            assert task(control="unbilled-work") is None
+    (alarm,) = [one for one in logs if one["log_level"] == "error"]
+    assert "scan unbilled-work did not end within 240 s" in alarm["problem"]
+    assert "PURSER_TASK_SOFT_TIME_LIMIT" in alarm["what_to_do"]
+
+    task.push_request(id="s4", headers=MARKED, delivery_info={"routing_key": "scans"})
+    with pytest.raises(SetAside):
+        task(control="unbilled-work")
