@@ -32,14 +32,25 @@ local function is_busy(lease, holder, now, lapses)
 end
 """
 
+AHEAD = dt.timedelta(seconds=10)
+"""A slot further in the future than this was marked while the server's clock was ahead: it marks nothing."""
+
+_MARK = f"""
+local function mark_of(marks, control, now)
+  local mark = redis.pcall('HGET', marks, control)  -- what cannot be read marks nothing
+  mark = type(mark) == 'string' and tonumber(mark)
+  return mark and mark <= tonumber(now) + {AHEAD // dt.timedelta(microseconds=1)} and mark
+end
+"""
+
 # lease key, hash of done slots; control, slot, holder, now, until, milliseconds to keep
 _CLAIM = (
     BUSY
+    + _MARK
     + """
 local lease, done = KEYS[1], KEYS[2]
 local control, slot, holder, now, lapses, keep = unpack(ARGV)
-local last = redis.pcall('HGET', done, control)  -- what cannot be read marks nothing as done
-last = type(last) == 'string' and tonumber(last)
+local last = mark_of(done, control, now)
 if last and tonumber(slot) <= last then return 'done' end
 if is_busy(lease, holder, now, lapses) then return 'busy' end
 redis.call('HSET', lease, 'holder', holder, 'until', lapses)
@@ -50,21 +61,24 @@ return 'granted'
 
 # lease key, hashes of done and of completed slots; control, slot, holder, now, whether it was completed. The slot
 # that an older Purser marked as done counts as completed.
-_DONE = """
+_DONE = (
+    _MARK
+    + """
 local lease, done, completed = KEYS[1], KEYS[2], KEYS[3]
 local control, slot, holder, now, is_completed = unpack(ARGV)
 local held = redis.call('HMGET', lease, 'holder', 'until')
 if held[1] and held[1] ~= holder and (tonumber(held[2] or '') or 0) > tonumber(now) then return 0 end
 redis.call('DEL', lease)
-local last = tonumber(redis.call('HGET', done, control) or '')
+local last = mark_of(done, control, now)
 if last then redis.call('HSETNX', completed, control, string.format('%.0f', last)) end
-local before = tonumber(redis.call('HGET', completed, control) or '')
+local before = mark_of(completed, control, now)
 if is_completed == '1' and not (before and tonumber(slot) <= before) then
   redis.call('HSET', completed, control, slot)
 end
 if not last or tonumber(slot) > last then redis.call('HSET', done, control, slot) end
 return 1
 """
+)
 
 RELEASE = """
 if redis.call('HGET', KEYS[1], 'holder') ~= ARGV[1] then return 0 end
@@ -124,9 +138,10 @@ class Slots:
         with self._store.reach(key) as client, as_unreadable(key):
             raw = client.hget(key, control)
         try:
-            return None if raw is None else moment_of(raw)
+            mark = None if raw is None else moment_of(raw)
         except DAMAGE as error:
             raise unreadable(f"{key} {control}", error) from error
+        return None if mark is None or mark > self._store.now() + AHEAD else mark
 
     @property
     def _done_key(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 from purser.cadence import Cadence
 from purser.changes import Change
+from purser.effects import NO_EFFECTS, Effects, effects_of
 from purser.errors import Mistake
 from purser.model import Ref, Severity, Verdict
 from purser.reads import Group, Read, Row, Snapshot
@@ -60,6 +61,8 @@ class Control:
     """The audiences its findings can name besides roles, nearest first: ('employee', 'manager')."""
     asked_on_return: tuple[str, ...] = ()
     """Those of the audiences who alone can mend a finding: somebody absent is asked on return, if that is soon."""
+    effects: Effects = NO_EFFECTS
+    """Where its cases stand: the rights that the bots need derive from it."""
     tunables: Mapping[str, Tunable]
     scan: Scan = field(repr=False)
     source: str
@@ -82,6 +85,8 @@ class Automation:
     reads: tuple[Read, ...]
     tells: tuple[type[Any], ...] = ()
     """The facts that may follow once its changes are carried out, classes of `events`."""
+    effects: Effects = NO_EFFECTS
+    """What it may do in Odoo: the rights that the bots need derive from it, and any other change is refused."""
     tunables: Mapping[str, Tunable]
     react: React = field(repr=False)
     source: str
@@ -111,8 +116,14 @@ def control(
     owner: str,
     asks: Sequence[str] = (),
     asked_on_return: Sequence[str] = (),
+    activity_on: Sequence[str] = (),
+    notes_on: Sequence[str] = (),
 ) -> Callable[[Scan], Control]:
-    """Declare a control. Its keyword-only parameters are its tunables, their defaults the house view."""
+    """Declare a control. Its keyword-only parameters are its tunables, their defaults the house view.
+
+    `activity_on` names the models whose records carry its activities, `notes_on` those whose records carry its cases
+    as notes. The rights that the bots need derive from them, and a finding that asks elsewhere stops the run.
+    """
 
     def declare(function: Scan) -> Control:
         where = f"control {name!r}"
@@ -126,6 +137,7 @@ def control(
             owner=owner,
             asks=tuple(asks),
             asked_on_return=tuple(asked_on_return),
+            effects=effects_of(where, activity_on=activity_on, notes_on=notes_on),
             tunables=tunables_of(where, function, positional=1),
             scan=function,
             source=function.__module__,
@@ -141,11 +153,19 @@ def automation(
     also: Sequence[type[Any]] = (),
     reads: Sequence[Read] = (),
     tells: Sequence[type[Any]] = (),
+    creates: Sequence[str] = (),
+    writes: Sequence[str] = (),
+    activity_on: Sequence[str] = (),
+    notes_on: Sequence[str] = (),
+    operations: Sequence[str] = (),
 ) -> Callable[[React], Automation]:
     """Declare an automation: a function from an event and a snapshot to changes, and to facts that follow from them.
 
     `also` names the facts after which the same function decides again, to close what it opened where the cause went
     away (see `purser.todos`).
+    `creates`, `writes`, `activity_on` and `notes_on` name the models whose records it makes, changes, or puts
+    activities and notes on, `operations` the business operations it runs. The rights that the bots need derive from
+    them, and a change that they do not name is not carried out.
     Missing data, or whatever else a person must settle first, is `raise Refusal(...)`: nothing is changed then.
     """
 
@@ -158,6 +178,14 @@ def automation(
             also=tuple(also),
             reads=_reads(where, reads),
             tells=tuple(tells),
+            effects=effects_of(
+                where,
+                creates=creates,
+                writes=writes,
+                activity_on=activity_on,
+                notes_on=notes_on,
+                operations=operations,
+            ),
             tunables=tunables_of(where, function, positional=2),
             react=function,
             source=function.__module__,

@@ -34,10 +34,16 @@ class Judgement:
 
 
 def judge(control: Control, given: Snapshot, **tunables: Any) -> Judgement:
-    """Run a control over a snapshot to its end. AssertionError when it judges one subject twice."""
+    """Run a control over a snapshot to its end.
+
+    AssertionError when it judges one subject twice, or a case would stand where its declaration does not say.
+    """
     verdicts = list(control(given, **tunables))
     keys = [(v.subject, v.period) for v in verdicts]
     assert len(keys) == len(set(keys)), "a subject and period was judged twice"
+    for verdict in verdicts:
+        problem = control.effects.finding_problem(verdict) if isinstance(verdict, Finding) else None
+        assert problem is None, f"the declaration of {control.name} must name {problem}"
     return Judgement(
         findings=tuple(v for v in verdicts if isinstance(v, Finding)),
         kept=tuple(v for v in verdicts if isinstance(v, Kept)),

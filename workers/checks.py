@@ -21,6 +21,7 @@ from odoo_client import NARROWINGS, Me, OdooClient, connect
 from odoo_client.wire import Request
 from purser.cadence import Cadence, Every
 from purser.catalogue import Catalogue
+from purser.effects import Effects
 from purser.errors import Mistake, PurserError
 from purser.reads import Group, Row
 from tasks.house import catalogue
@@ -416,28 +417,12 @@ _NEVER = {
     "account.group_account_invoice": "it may post invoices",
 }
 
-_DESKS = ("hr.employee", "sale.order", "hr.expense", "purchase.order")
-"""Models whose records carry activities: Odoo lets nobody put one on a record he may not write."""
-
 _EXPECTED_UNWRITABLE = {
     "purchase.order": "the group that allows it also allows writing on invoices: a bot or group of its own does not"
 }
 
-_NOTED = ("account.move",)
-"""Models whose records carry notes: reading them is enough for that."""
-
 _PUBLIC = {"hr.employee": "it sees public profiles only: no tags and no departure, and employment from the first day"}
 """Models of which Odoo shows a part to every user, although it says that he may not read them."""
-
-_CHANGES: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "open-project": (("res.partner", "create"), ("crm.lead", "write"), ("project.project", "create")),
-    "reach-milestone": (("project.milestone", "write"), ("sale.order", "write")),
-    "draft-invoice": (("sale.order", "write"),),
-    "follow-up-invoice": (("sale.order", "write"), ("res.partner", "write")),
-    "review-account": (("sale.order", "write"), ("res.partner", "write")),
-    "ask-about-leave": (("project.task", "write"),),
-}
-"""What automations of the house create and write; others are found out when they run."""
 
 
 def must_not(bot: Bot) -> Iterator[Check]:
@@ -477,32 +462,27 @@ def rights_needed(declared: Catalogue, policies: Policies | None, role: Role) ->
 
 
 def _needs(declared: Catalogue, policies: Policies | None, role: Role) -> Iterator[tuple[str, str, str, bool]]:
-    for name, reads in _enabled(declared, policies):
+    for name, reads, effects in _enabled(declared, policies):
         if role is Role.AUDIT:
             for read in reads:
                 yield read.model, "read", name, read.optional
         if role is Role.CHANGE:
-            models = {read.model for read in reads} if name in declared.controls else set()
-            for model in models.intersection(_DESKS):
-                yield model, "write", name, model in _EXPECTED_UNWRITABLE
-            for model in models.intersection(_NOTED):
-                yield model, "read", name, False
-            for model, operation in _CHANGES.get(name, ()):
-                yield model, operation, name, False
+            for model, operation in effects.rights():
+                yield model, operation, name, operation == "write" and model in _EXPECTED_UNWRITABLE
 
 
 def _enabled(
     declared: Catalogue, policies: Policies | None
-) -> Iterator[tuple[str, tuple[type[Row] | type[Group], ...]]]:
+) -> Iterator[tuple[str, tuple[type[Row] | type[Group], ...], Effects]]:
     for name, control in declared.controls.items():
         if policies is None or policies.control(name).enabled:
-            yield name, control.reads
+            yield name, control.reads, control.effects
     for name, automation in declared.automations.items():
         if policies is None or policies.automation(name).enabled:
-            yield name, automation.reads
+            yield name, automation.reads, automation.effects
     for name, watch in declared.watches.items():
         if policies is None or policies.watch(name).enabled:
-            yield name, (watch.row,)
+            yield name, (watch.row,), Effects()
 
 
 def must(bot: Bot, declared: Catalogue, policies: Policies | None) -> Iterator[Check]:
@@ -624,7 +604,7 @@ _GUARDED: Mapping[tuple[str, str], Guarded] = {
 def hidden_fields(bot: Bot, declared: Catalogue, policies: Policies | None) -> Iterator[Check]:
     """Does the reading bot see the fields that reads leave out without an error where a user may not see them?"""
     hidden: dict[Guarded, set[str]] = {}
-    for name, reads in _enabled(declared, policies):
+    for name, reads, _ in _enabled(declared, policies):
         for read in reads:
             known = bot.client.fields(read.model)
             for spec in read.specs() if known else ():

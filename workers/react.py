@@ -119,6 +119,9 @@ def decide(fleet: Fleet, automation: Automation, fact: Fact) -> Decision:
     facts: list[Fact] = []
     for one in automation(fact, snapshot, **tunables):
         if isinstance(one, KINDS):
+            if problem := automation.effects.change_problem(one):
+                key = change_key(one)
+                raise Permanent(f"automation `{automation.name}`: its declaration must name {problem} for {key}")
             changes.append(one)
         elif isinstance(one, Fact) and isinstance(one, automation.tells):
             facts.append(one)

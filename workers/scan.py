@@ -25,7 +25,7 @@ from purser.cadence import Cadence, Every
 from purser.cases import ENDED, AskSeen, Case, CaseKey, merge
 from purser.changes import Call, Change, Close, Ensure, Note, Perform, Update
 from purser.declare import Control
-from purser.errors import Mistake, NotApplicable, PurserError, Snooze
+from purser.errors import Mistake, NotApplicable, Permanent, PurserError, Snooze
 from purser.model import Finding, Ref, Verdict
 from purser.reads import Domain, Moment, Row, Scope, Snapshot, Watched
 from purser.reconcile import EVERYBODY, Attendance, House, Plan, Step, reconcile
@@ -103,7 +103,7 @@ def judge(
     try:
         snapshot = client.snapshot(policy.control.reads, as_of=as_of, tunables=policy.tunables, watched=watched)
         reason = narrowed_in(client, snapshot)  # absence is no proof: neither of a leak nor of its end
-        verdicts = () if reason else tuple(policy.control(snapshot, **policy.tunables))
+        verdicts = () if reason else tuple(_declared(policy.control, policy.control(snapshot, **policy.tunables)))
     except NotApplicable as error:
         reason = str(error)
     return Judged(
@@ -126,6 +126,14 @@ def _unknown_names(client: OdooClient, policy: ControlPolicy) -> tuple[str, ...]
     if unknown:
         log.warning("names in the policy that Odoo does not know", control=policy.control.name, names=unknown)
     return unknown
+
+
+def _declared(control: Control, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
+    """Yield verdicts. Raises Permanent for a finding whose case would stand where the declaration does not say."""
+    for verdict in verdicts:
+        if isinstance(verdict, Finding) and (problem := control.effects.finding_problem(verdict)):
+            raise Permanent(f"control `{control.name}`: its declaration must name {problem} for {verdict.subject}")
+        yield verdict
 
 
 def _unseen(client: OdooClient, policy: ControlPolicy) -> int:

@@ -8,7 +8,7 @@ from purser import Change, Snapshot, activity, automation
 from tasks.rows.crm import WonLead
 
 
-@automation("ask-for-reference", on=OpportunityWon, reads=(WonLead,))
+@automation("ask-for-reference", on=OpportunityWon, reads=(WonLead,), activity_on=("crm.lead",))
 def ask_for_reference(event: OpportunityWon, snapshot: Snapshot, *, weeks: int = 6) -> Iterator[Change]:
     """A customer who said yes is asked for a reference some weeks later."""
     lead = snapshot.get(WonLead, event.opportunity_id)

@@ -27,6 +27,7 @@ class RunningProject(Row, model="project.project", active_test=False):
     every=daily("07:00"),
     severity=Severity.LOW,
     owner="pmo",
+    activity_on=("project.project",),
 )
 def ownerless_projects(snapshot: Snapshot, *, grace_days: int = 2) -> Iterator[Verdict]:
     """A running project has a project manager."""

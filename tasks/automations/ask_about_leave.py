@@ -45,6 +45,7 @@ CALLED_OFF = "The absence does not take place any more, or the task does not fal
         *(Absence, LeaveRequest, AbsentEmployee, DueTask, DueProject, TeamTask, Teammate, TeamAbsence),
         *(*ASKING, LeaveTodo),
     ),
+    activity_on=("project.task",),
 )
 def ask_about_leave(
     event: LeaveApproved | LeaveCancelled, snapshot: Snapshot, *, answer_days: int = 2

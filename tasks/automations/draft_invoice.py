@@ -56,6 +56,9 @@ Detail = Literal["street", "city", "country", "vat", "email"]
     "draft-invoice",
     on=BillingReady,
     reads=(OrderToBill, LineOfOrder, InvoiceOfOrder, BillingAddress, OwnCompany, Reviewer, *ASKING),
+    activity_on=("sale.order",),
+    notes_on=("sale.order",),
+    operations=("order.draft-invoice",),
 )
 def draft_invoice(
     event: BillingReady,

@@ -22,6 +22,7 @@ from tasks.rows.billing import Invoice, InvoicedOrder, InvoiceTodo
     on=InvoicePosted,
     also=(PaymentReceived,),
     reads=(Invoice, InvoicedOrder, *ASKING, InvoiceTodo),
+    activity_on=("sale.order", "res.partner"),
 )
 def follow_up_invoice(
     event: InvoicePosted | PaymentReceived, snapshot: Snapshot, *, days: int = 3

@@ -35,6 +35,9 @@ from tasks.rows.crm import (
         *(OrderedProject, ProjectLine, ProjectOrder, OrderLineOfProject, TaskOfProject, MilestoneOfProject),
         *(TimeOfProject, DealProject, *ASKING),
     ),
+    writes=("project.project", "sale.order", "sale.order.line", "project.task"),
+    activity_on=("project.project",),
+    notes_on=("project.project",),
 )
 def join_projects(event: ProjectCreated, snapshot: Snapshot, *, answer_days: int = 5) -> Iterator[Change]:
     """A won deal has one project although Odoo made a second one from its order."""

@@ -67,6 +67,10 @@ STEPS = (
         *(WonLead, LeadTag, LeadTeam, LeadOrder, LeadOrderLine, LeadProduct, KnownCustomer, LeadProject),
         *(TemplateTag, ProjectTemplate, ProjectRole, RolePlayer, *ASKING, KickOffTodo, WithdrawnKickOff),
     ),
+    creates=("res.partner", "project.project"),
+    writes=("crm.lead", "sale.order.line"),
+    activity_on=("project.project",),
+    operations=("project.from-template",),
 )
 def open_project(
     event: OpportunityWon | OpportunityLost,

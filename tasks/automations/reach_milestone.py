@@ -44,6 +44,9 @@ NOISE = Decimal("0.0000001")
     on=MilestoneApproved,
     reads=(ApprovedMilestone, MilestoneTask, MilestoneNote, MilestoneLine, LineMilestone, MilestoneOrder, *ASKING),
     tells=(BillingReady,),
+    writes=("project.milestone",),
+    activity_on=("sale.order",),
+    notes_on=("project.milestone",),
 )
 def reach_milestone(event: MilestoneApproved, snapshot: Snapshot) -> Iterator[Change | BillingReady]:
     """A milestone whose evidence is there is reached, and what may be billed because of it is told."""

@@ -31,6 +31,7 @@ ASKED_TO = {
     on=PaymentMissed,
     also=(PaymentReceived,),
     reads=(Invoice, InvoicedOrder, SalesTeam, Reviewer, *ASKING, InvoiceTodo),
+    activity_on=("sale.order", "res.partner"),
 )
 def review_account(
     event: PaymentMissed | PaymentReceived,

@@ -55,6 +55,7 @@ Positive = Annotated[Decimal, Field(gt=0)]
     owner="pmo",
     asks=("employee", "manager"),
     asked_on_return=("employee",),
+    activity_on=("hr.employee",),
     reads=(
         *(Department, Tag, User, Employee, Version, Placement, Profile),
         *(LoggedWeek, Unit, Company),

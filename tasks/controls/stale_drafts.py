@@ -54,6 +54,8 @@ _KIND = {
     severity=Severity.MEDIUM,
     owner="billing",
     asks=("salesperson", "author", "employee", "approver", "buyer"),
+    activity_on=("sale.order", "hr.expense", "purchase.order"),
+    notes_on=("account.move",),
 )
 def stale_drafts(
     snapshot: Snapshot,

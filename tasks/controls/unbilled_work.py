@@ -56,6 +56,7 @@ LEAST = Decimal("0.00001")
     severity=Severity.HIGH,
     owner="billing",
     asks=("salesperson",),
+    activity_on=("sale.order",),
 )
 def unbilled_work(
     snapshot: Snapshot, *, grace_days: int = 5, min_amount: MoneyLimit = Decimal(0), approved_only: bool = True

@@ -131,7 +131,7 @@ def test_a_chunk_that_died_would_ask_its_people_and_once_replayed_is_done(
 
 def test_a_chunk_is_superseded_once_a_later_slot_is_reconciled(fleet: Calm, dead: Dead) -> None:
     scan_into(dead)
-    slot = fleet.moment + dt.timedelta(hours=1)
+    slot = fleet.moment + dt.timedelta(seconds=5)
     fleet.ledger.slots.done(CONTROL, slot, holder="somebody")
     found = planned(fleet)
     assert set(found.counts) == {Fate.SUPERSEDED}

@@ -39,7 +39,8 @@ def test_the_holder_enters_again_and_so_renews_its_lease(ledger: Ledger, clock: 
     assert claim(ledger, "b") is Claim.BUSY
 
 
-def test_a_slot_at_or_before_the_last_done_one_is_done(ledger: Ledger) -> None:
+def test_a_slot_at_or_before_the_last_done_one_is_done(ledger: Ledger, clock: Clock) -> None:
+    clock.pass_(hours=2)
     claim(ledger, "a", START + HOUR)
     assert ledger.slots.last_done("stale-drafts") is None
 
@@ -51,7 +52,8 @@ def test_a_slot_at_or_before_the_last_done_one_is_done(ledger: Ledger) -> None:
     assert ledger.slots.last_done("stale-drafts") == START + HOUR
 
 
-def test_an_older_slot_done_late_does_not_move_the_mark_back(ledger: Ledger) -> None:
+def test_an_older_slot_done_late_does_not_move_the_mark_back(ledger: Ledger, clock: Clock) -> None:
+    clock.pass_(hours=2)
     claim(ledger, "a", START)
     claim(ledger, "b", START + HOUR)
     ledger.slots.done("stale-drafts", START + HOUR, holder="b")
@@ -128,7 +130,8 @@ def test_a_lease_of_no_time_is_turned_away(ledger: Ledger, lease: dt.timedelta) 
         claim(ledger, "a", lease=lease)
 
 
-def test_a_run_that_decided_nothing_leaves_what_the_one_before_decided(ledger: Ledger) -> None:
+def test_a_run_that_decided_nothing_leaves_what_the_one_before_decided(ledger: Ledger, clock: Clock) -> None:
+    clock.pass_(hours=2)
     slots = ledger.slots
     slots.claim("stale-drafts", START, holder="a", lease=HOUR)
     slots.done("stale-drafts", START, holder="a")
@@ -159,3 +162,21 @@ def test_a_lease_of_a_clock_that_was_a_day_ahead_has_lapsed(ledger: Ledger, cloc
     clock.pass_(days=-1)
     assert claim(ledger, "b") is Claim.GRANTED
     assert claim(ledger, "c") is Claim.BUSY
+
+
+def test_a_slot_done_by_a_clock_that_was_ahead_marks_nothing_once_the_clock_is_right(
+    ledger: Ledger, clock: Clock
+) -> None:
+    clock.pass_(hours=1)
+    ahead = clock()
+    assert claim(ledger, "a", slot=ahead) is Claim.GRANTED
+    assert ledger.slots.done("stale-drafts", ahead, holder="a")
+    clock.pass_(hours=-1)
+
+    assert ledger.slots.last_done("stale-drafts") is None
+    assert ledger.slots.last_completed("stale-drafts") is None
+    assert claim(ledger, "b", slot=START) is Claim.GRANTED
+    assert ledger.slots.done("stale-drafts", START, holder="b")
+    assert ledger.slots.last_done("stale-drafts") == START
+    assert ledger.slots.last_completed("stale-drafts") == START
+    assert claim(ledger, "c", slot=START) is Claim.DONE

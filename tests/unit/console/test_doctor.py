@@ -12,6 +12,7 @@ from config.settings import Role
 from ledger import Cursor, Health, Ledger
 from purser import Catalogue, Domain, Row, Scope, Severity, daily
 from purser.declare import Control
+from purser.effects import Effects
 from tasks.house import catalogue
 from tests.unit.console.conftest import Purser
 from workers.checks import Level, judge_count, judge_expiry, judge_feeds, judge_ledger, rights_needed
@@ -29,6 +30,9 @@ WELL = Health(
 )
 
 
+NOTHING = Effects()
+
+
 class Order(Row, model="sale.order"):
     @classmethod
     def domain(cls, scope: Scope) -> Domain:
@@ -41,7 +45,7 @@ class Purchase(Row, model="purchase.order", optional=True):
         return []
 
 
-def one_control(*reads: type[Row]) -> Catalogue:
+def one_control(*reads: type[Row], effects: Effects = NOTHING) -> Catalogue:
     return Catalogue.of(
         [
             Control(
@@ -53,6 +57,7 @@ def one_control(*reads: type[Row]) -> Catalogue:
                 severity=Severity.LOW,
                 owner="pmo",
                 asks=(),
+                effects=effects,
                 tunables={},
                 scan=lambda snapshot: iter(()),
                 source="here",
@@ -125,10 +130,19 @@ def test_a_control_needs_to_read_what_it_reads() -> None:
     assert (purchase.model, purchase.is_optional) == ("purchase.order", True)
 
 
-def test_whoever_opens_cases_needs_to_write_on_their_desks() -> None:
-    assert [(one.model, one.operation) for one in rights_needed(one_control(Order), None, Role.CHANGE)] == [
-        ("sale.order", "write")
+def test_whoever_opens_cases_needs_to_write_on_the_records_that_carry_them() -> None:
+    declared = one_control(Order, effects=Effects(activity_on=("project.task",), notes_on=("account.move",)))
+    assert [(one.model, one.operation) for one in rights_needed(declared, None, Role.CHANGE)] == [
+        ("account.move", "read"),
+        ("project.task", "write"),
     ]
+
+
+def test_the_rights_of_the_catalogue_derive_from_its_declarations() -> None:
+    needed = {(one.model, one.operation): one.needed_by for one in rights_needed(catalogue(), None, Role.CHANGE)}
+    assert needed["project.task", "write"] == ("ask-about-leave",)
+    assert "join-projects" in needed["project.project", "write"]
+    assert needed["account.move", "read"] == ("stale-drafts",)
 
 
 def test_a_control_that_is_switched_off_needs_nothing() -> None:

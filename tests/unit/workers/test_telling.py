@@ -35,7 +35,8 @@ def on_milestone(*yielded: Any, tells: tuple[type[Fact], ...] = (BillingReady,))
         """Something follows."""
         yield from yielded
 
-    return automation("follow", on=MilestoneApproved, tells=tells)(follow)
+    partners = ("res.partner",)
+    return automation("follow", on=MilestoneApproved, tells=tells, writes=partners, notes_on=partners)(follow)
 
 
 @pytest.fixture
