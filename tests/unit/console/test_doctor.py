@@ -140,7 +140,7 @@ def test_whoever_opens_cases_needs_to_write_on_the_records_that_carry_them() -> 
 
 def test_the_rights_of_the_catalogue_derive_from_its_declarations() -> None:
     needed = {(one.model, one.operation): one.needed_by for one in rights_needed(catalogue(), None, Role.CHANGE)}
-    assert needed["project.task", "write"] == ("ask-about-leave",)
+    assert needed["project.task", "write"] == ("ask-about-leave", "join-projects")
     assert "join-projects" in needed["project.project", "write"]
     assert needed["account.move", "read"] == ("stale-drafts",)
 
