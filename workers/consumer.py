@@ -19,6 +19,7 @@ from workers.broker.server_state import ServerUnwell, is_server_state
 from workers.housekeeping import Housekeeper, QueueWatch, Seen
 from workers.keeping import park, set_aside
 from workers.leaks import Leaks
+from workers.loop_errors import LoopErrors
 from workers.messages import give_back
 from workers.request import forget_job, later
 from workers.sending import depth_of, sender
@@ -81,6 +82,7 @@ class FleetConsumer(Consumer):
             self.on_task_request = self._begin  # a pool that needs no semaphore
         self.known_queues = frozenset(self.app.amqp.queues.consume_from)
         self.seen = Seen()
+        self.loop_errors = LoopErrors()
         self.leaks = Leaks(self, lease=self.app.fleet.settings.lease)
         self._housekeeper: Housekeeper | None = None
         self._stopping = Stopping(self._take_nothing_more, is_turning=lambda: self.seen.has_loop)
@@ -89,6 +91,7 @@ class FleetConsumer(Consumer):
         """Let the loop show that it turns, and notice when it is to end."""
         super().register_with_event_loop(hub)
         set_event_loop(hub)  # a reconnect has forgotten it, and with it every "in a moment"
+        self.loop_errors.watch(hub, self.connection_errors)
         hub.call_repeatedly(TURN, self._turn)
 
     def _turn(self) -> None:

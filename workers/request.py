@@ -23,6 +23,7 @@ from kombu.asynchronous import get_event_loop
 from ledger import Kind
 from purser.errors import PurserError
 from workers.broker.redis_queue import BREATH, working_numbers
+from workers.callbacks import Callbacks
 from workers.endings import Later, SetAside
 from workers.keeping import park, set_aside
 from workers.messages import give_back, queue_of
@@ -95,8 +96,21 @@ class FleetRequest(Request):
         """Keep the message where its end says, then let Celery acknowledge.
 
         A task that was killed for running too long comes here first; Celery tells of the same end once more
-        (`on_timeout`), and finds it settled.
+        (`on_timeout`), and finds it settled. An error in here gives the message back: the pool would only log it.
         """
+        try:
+            return self._on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+        except MemoryError:  # Celery's sign for a process that ran out of memory
+            raise
+        except Exception:
+            log.exception("the end of a task was not carried out", task=self.name, id=self.id)
+            task_ready(self)
+            if not self.acknowledged:
+                self.acknowledged = True
+                later(give_back, self._message)
+            return None
+
+    def _on_failure(self, exc_info: Any, *, send_failed_event: bool, return_ok: bool) -> Any:
         error = exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
@@ -108,7 +122,16 @@ class FleetRequest(Request):
             if not self._keep(lambda: self._set_aside(error, str(exc_info.traceback))):
                 return None
             self.acknowledged = True
+            if not isinstance(error, SetAside):  # the process that answers an error was killed, or could not answer
+                self._publish_errbacks()
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+
+    def _publish_errbacks(self) -> None:
+        """Publish what the sender wants to be called after a failure. That it fails leaves the outcome as it is."""
+        try:
+            Callbacks.take_from(self._context).failed(self._app.fleet, self._app, self._context)
+        except Exception:
+            log.exception("callbacks of a failed task were not sent", task=self.name, id=self.id)
 
     def cancel(self, pool: Any, *args: Any, **kwargs: Any) -> None:
         """Stop the task, for its message goes to others. That it did not end was not its fault: it does not count."""

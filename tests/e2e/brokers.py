@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import redis
 from kombu.connection import Connection
 
-from config.queues import QUEUES
+from config.queues import QUEUES, redis_lists
 from workers.broker import rabbit
 from workers.broker.envelope import read_envelope
 from workers.broker.scripts import HELD
@@ -47,13 +47,14 @@ class RedisBroker:
         self._client = redis.Redis.from_url(url)
 
     def depth(self, queue: str) -> int:
-        return int(self._client.llen(queue))
+        return sum(int(self._client.llen(name)) for name in redis_lists(queue))
 
     def push_raw(self, queue: str, raw: bytes) -> None:
         self._client.lpush(queue, raw)
 
     def messages(self) -> list[dict[str, Any]]:
-        waiting = [raw for queue in QUEUES for raw in self._client.lrange(queue, 0, -1)]
+        lists = [name for queue in QUEUES for name in redis_lists(queue)]
+        waiting = [raw for name in lists for raw in self._client.lrange(name, 0, -1)]
         return [json.loads(raw) for raw in (*waiting, *self._in_flight())]
 
     def held(self) -> int:

@@ -112,6 +112,9 @@ class Reserving:
     shares_ledger: ClassVar[bool] = False
     """The ledger is on the same Redis and database: one script can settle a message and keep its letter."""
 
+    escaped: ClassVar[int] = 0
+    """How often handing a message on has failed in this process."""
+
     QoS: Any = _QoS
     _in_poll: Any
     _brpop_sent_at: Any
@@ -315,16 +318,32 @@ class Reserving:
         self.client.connection.disconnect()
 
     def _take(self: Any, record: bytes, tag: str) -> str:
-        """Hand a reserved message on; what is none becomes a letter. Give its queue."""
+        """Hand a reserved message on; what is none becomes a letter. Give its queue.
+
+        An error of the code that is handed the message gives it back, counted: it becomes a letter when it has come
+        back too often, and does not end the worker.
+        """
         delivery, _, size, rest = record.split(b":", 3)
         queue, raw = str(self._queue(rest[: int(size)])), rest[int(size) :]
+        try:
+            return str(self._hand_on(queue, raw, tag, int(delivery)))
+        except Exception as error:
+            if isinstance(error, self.connection.connection_errors):
+                raise
+            Reserving.escaped += 1
+            log.exception("error while a message was handed on: it goes back", queue=queue, count=Reserving.escaped)
+            self.keeper.give_back(tag, counted=True)
+            self._rest_until = time.monotonic() + BREATH
+            return queue
+
+    def _hand_on(self: Any, queue: str, raw: bytes, tag: str, delivery: int) -> str:
         envelope, problem = read_envelope(raw)
         if not problem:
             info = {**envelope["properties"]["delivery_info"], "queue": queue}
-            if int(delivery) > 1:
+            if delivery > 1:
                 info["redelivered"] = True
             envelope["properties"] |= {"delivery_tag": tag, "delivery_info": info}
-            if int(delivery) <= MOST_DELIVERIES:
+            if delivery <= MOST_DELIVERIES:
                 self.connection._deliver(envelope, queue)
                 if queue in self._no_ack:
                     self.keeper.ack(tag)
