@@ -12,6 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import redis
+import structlog
 
 from tests.waiting import wait_until
 
@@ -19,6 +20,13 @@ IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 hypothesis.settings.register_profile("purser", deadline=None, derandomize=IN_CI, print_blob=True)
 hypothesis.settings.load_profile("purser")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_at_first() -> Iterator[None]:
+    """Leave no set-up of the log behind: it would write to a stream that is closed by then."""
+    yield
+    structlog.reset_defaults()
 
 
 # ------------------------------------------------------------------- what a test may use --

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from console.cli import app
@@ -20,13 +19,11 @@ class Purser(Protocol):
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Run in an empty folder, with no settings of this machine, and leave no set-up of the log behind."""
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run in an empty folder, with no settings of this machine."""
     for name in [one for one in os.environ if one.startswith("PURSER_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture
