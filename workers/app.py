@@ -44,7 +44,7 @@ def build(settings: Settings) -> celery.Celery:
 
     The fleet's parts hang on it as `app.fleet`; connections are made when first used.
     """
-    app = celery.Celery("purser", task_cls=FleetTask, set_as_current=True)
+    app = celery.Celery("purser", task_cls=FleetTask, events="workers.task_events:FleetEvents", set_as_current=True)
     app.conf.update(_conf(settings))
     app.fleet = Fleet.assemble(settings, publisher(app), resender(app))
     policies = app.fleet.policies

@@ -77,8 +77,6 @@ class FleetRequest(Request):
                 return _frames(value)
             case (("args" | "kwargs" | "result"), _):
                 return self._app.fleet.redactor.excerpt(str(value), _LONGEST)
-            case _, str():
-                return value[:_LONGEST]
         return value
 
     @property

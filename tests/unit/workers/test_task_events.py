@@ -1,18 +1,25 @@
 """What a worker tells everybody on the broker about a task holds no words of an error and no values."""
 
+import json
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import celery
 import pytest
 from billiard.einfo import ExceptionInfo
+from celery.events.dispatcher import EventDispatcher
 from celery.utils.saferepr import saferepr
 from celery.worker.request import Request
 
 from config.redact import Redactor
+from config.settings import Settings
 from ledger import Kind
 from workers import request as requests
+from workers.app import build
 from workers.endings import Later, SetAside
 from workers.request import FleetRequest
+from workers.task_events import BoundedDispatcher
 
 WORDS = "mail to Anna Larsen, 0170 1234567, anna.larsen@client.com bounced, password=sk-live-4711"
 HIDDEN = ("Larsen", "0170", "client.com", "sk-live")
@@ -71,9 +78,65 @@ def test_a_message_that_waits_is_told_by_its_kind(
     assert _hides(told)
 
 
-def test_other_fields_are_short_and_redacted(told: list[Any], request_: FleetRequest) -> None:
-    request_.send_event("task-succeeded", result={"email": WORDS}, runtime=0.5, other="x" * 100_000)
+def test_values_are_short_and_redacted(told: list[Any], request_: FleetRequest) -> None:
+    request_.send_event("task-succeeded", result={"email": WORDS, "rest": "x" * 100_000}, runtime=0.5)
     [(_, fields)] = told
     assert fields["runtime"] == 0.5
     assert len(str(fields)) < 5000
     assert _hides(told)
+
+
+MEGABYTE = "m" * 1_000_000
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Record the events that the application's dispatcher would put on the broker."""
+    events: list[dict[str, Any]] = []
+    monkeypatch.setattr(EventDispatcher, "_publish", lambda self, event, *_, **__: events.append(event))
+    return events
+
+
+@pytest.fixture
+def app() -> Iterator[celery.Celery]:
+    with celery.Celery(
+        "test", events="workers.task_events:FleetEvents", broker="memory://", set_as_current=False
+    ) as app:
+        yield app
+
+
+@pytest.mark.parametrize("buffered", [False, True])
+@pytest.mark.parametrize("event", ["task-received", "task-failed", "worker-heartbeat"])
+def test_no_event_of_a_worker_grows_with_the_message(
+    app: celery.Celery, sent: list[Any], event: str, buffered: bool
+) -> None:
+    dispatcher = app.events.Dispatcher(enabled=False, buffer_group=["task", "worker"] if buffered else ())
+    dispatcher.enabled, dispatcher.producer = True, object()
+    dispatcher.send(
+        event,
+        uuid=MEGABYTE,
+        name=MEGABYTE,
+        args=MEGABYTE,
+        kwargs={"a": MEGABYTE},
+        root_id=[MEGABYTE],
+        retries=10**100_000,
+        eta=None,
+        runtime=0.5,
+    )
+    dispatcher.flush()
+    [told] = sent[0] if buffered else sent
+    assert (told["type"], told["eta"], told["runtime"]) == (event, None, 0.5)
+    assert told["uuid"] == "m" * 255
+    assert len(json.dumps(told)) < 6000
+
+
+def test_nor_does_the_event_of_a_publisher(app: celery.Celery, sent: list[Any]) -> None:
+    app.amqp._event_dispatcher.publish("task-sent", {"uuid": "u1", "name": MEGABYTE, "args": MEGABYTE}, object())
+    [told] = sent
+    assert told["uuid"] == "u1"
+    assert len(json.dumps(told)) < 3000
+
+
+def test_the_fleet_uses_this_dispatcher() -> None:
+    app = build(Settings.load(environ={"PURSER_BROKER_URL": "redis://127.0.0.1:1/0"}))
+    assert issubclass(app.events.Dispatcher, BoundedDispatcher)
