@@ -180,6 +180,15 @@ class Letters(CarriedLetters, EditedLetters, BuriedLetters):
 
         With `only_latest` one letter of each `covers` stays dead, that of the latest slot: the others are superseded.
         """
+        answer, _ = self._write(letter, settles, only_latest=only_latest)
+        return answer == b"new" or (settles is not None and answer == b"known")
+
+    def keep(self, letter: Letter, *, settles: Held | None = None, only_latest: bool = False) -> str:
+        """Store a letter and return the id under which it is kept, '' when `settles` was not the worker's to give."""
+        answer, id_ = self._write(letter, settles, only_latest=only_latest)
+        return "" if answer == b"not ours" else id_
+
+    def _write(self, letter: Letter, settles: Held | None, *, only_latest: bool) -> tuple[bytes, str]:
         kept, told = letter_fields(letter)
         attempts, digest = attempt_lines(letter), body_digest(letter.original)
         same = [digest, text(other_id(letter.id, digest))]
@@ -188,7 +197,7 @@ class Letters(CarriedLetters, EditedLetters, BuriedLetters):
             answer, id_ = self._put(keys=keys(self._store.prefix, settles), args=args)
         if id_ != text(letter.id):
             log.warning("another message has this id: kept as a letter of its own", id=letter.id, letter=shown(id_))
-        return bool(answer == b"new" or (settles is not None and answer == b"known"))
+        return bytes(answer), shown(id_)
 
     def discard(self, ids: Sequence[str], *, who: str, note: str) -> tuple[str, ...]:
         """Settle dead letters for good, audited; give the ids of those that were dead. Their bytes stay."""

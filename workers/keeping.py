@@ -68,11 +68,11 @@ def store_letter(fleet: Fleet, message: Any, *, reason: str, error: str, text: s
         slot=slot_of(values) if covers else None,
     )
     held = hold_on(message)
-    kept = fleet.ledger.letters.store(stored, settles=held, only_latest=covers.startswith(("scan/", "feed/")))
-    if held is not None and not kept:
+    kept = fleet.ledger.letters.keep(stored, settles=held, only_latest=covers.startswith(("scan/", "feed/")))
+    if not kept:
         log.warning("no letter: the message went to somebody else meanwhile", id=stored.id)
         return
-    log.error("dead letter", letter=stored.id, queue=queue, task=stored.task, reason=reason, error=error)
+    log.error("dead letter", letter=kept, queue=queue, task=stored.task, reason=reason, error=error)
     if task in _REACTING:
         somebody_has_it(fleet.ledger, values)
 
@@ -185,8 +185,11 @@ class FleetInbound(Inbound):
             traceback="",
             now=fleet.now(),
         )
-        fleet.ledger.letters.store(stored, settles=held_of(tag) if shared else None)
-        log.error("dead letter", letter=stored.id, queue=queue, reason=UNREADABLE, error=problem)
+        kept = fleet.ledger.letters.keep(stored, settles=held_of(tag) if shared else None)
+        if not kept:
+            log.warning("no letter: the message went to somebody else meanwhile", id=stored.id)
+            return
+        log.error("dead letter", letter=kept, queue=queue, reason=UNREADABLE, error=problem)
 
     def keep(self, message: Any, *, reason: str, error: str, text: str) -> None:
         """Store a message as a letter."""

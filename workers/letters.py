@@ -11,6 +11,7 @@ from events.envelope import read_event
 from ledger import Attempt, Letter, fingerprint
 from purser.errors import Permanent
 from purser.model import Ref
+from workers.broker.envelope import PROPERTIES
 from workers.calls import by_name
 from workers.task_message import LONGEST_NAME
 
@@ -66,10 +67,12 @@ def letter(
     such as "scan/missing-timesheets"; `slot` is the due moment it belongs to.
     """
     head = dict(headers or {})
+    sent = {name: value for name in PROPERTIES if (value := (properties or {}).get(name)) is not None}
+    told = {"headers": head, "properties": sent, "type": content_type, "encoding": content_encoding}
     task = _displayable(head.get("task"))
     past = attempts_of(head)
     return Letter(
-        id=_id(head, body, trusted=reason != UNREADABLE),
+        id=_id(told, body, trusted=reason != UNREADABLE),
         queue=queue,
         task=task,
         body=body,
@@ -160,12 +163,27 @@ def _of_event(event: Any) -> Iterator[Ref]:
             yield read_event(event)[1].record
 
 
-def _id(headers: Mapping[str, Any], body: bytes, *, trusted: bool) -> str:
-    given = headers.get("id")
+def _id(told: Mapping[str, Any], body: bytes, *, trusted: bool) -> str:
+    """Return the id of a message, or a digest of all that its sender wrote where the id is not to be relied on.
+
+    What the broker adds at each delivery is left out: a message that comes back is the same letter.
+    """
+    given = told["headers"].get("id")
     if trusted and isinstance(given, str) and given:
         return given
-    head = json.dumps(_plain(headers), sort_keys=True).encode() if headers else b""
-    return "bytes-" + hashlib.sha256(head + body).hexdigest()[:32]
+    head = _serialized(told)
+    return "bytes-" + hashlib.sha256(b"%d:%b%b" % (len(head), head, body)).hexdigest()[:32]
+
+
+def _serialized(told: Mapping[str, Any]) -> bytes:
+    """Return bytes that differ where the values differ, also for values that JSON cannot hold."""
+    try:
+        return json.dumps(told, sort_keys=True, default=repr).encode()
+    except (TypeError, ValueError, RecursionError):  # names of several types, and deep nesting
+        try:
+            return repr(told).encode(errors="backslashreplace")
+        except (ValueError, RecursionError):
+            return b""
 
 
 def _displayable(value: Any) -> str:

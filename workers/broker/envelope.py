@@ -118,7 +118,7 @@ def write_envelope(
     queue: str,
 ) -> bytes:
     """Give the bytes that put a message on a Redis list. ValueError when a header is nothing JSON can hold."""
-    kept = {name: value for name, value in properties.items() if name in _PROPERTIES and value is not None}
+    kept = {name: value for name, value in properties.items() if name in PROPERTIES and value is not None}
     envelope = {
         "body": base64.b64encode(body).decode(),
         "content-encoding": content_encoding,
@@ -139,4 +139,5 @@ def write_envelope(
         raise ValueError(f"a header cannot travel: {error}") from None
 
 
-_PROPERTIES = ("correlation_id", "reply_to", "message_id", "timestamp", "type", "user_id", "app_id", "expiration")
+PROPERTIES = ("correlation_id", "reply_to", "message_id", "timestamp", "type", "user_id", "app_id", "expiration")
+"""What a message may say besides its headers, and keeps when it is put on a queue again."""

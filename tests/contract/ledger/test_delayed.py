@@ -627,6 +627,21 @@ def test_two_messages_that_share_an_id_are_two_letters(ledger: Ledger, client: r
     assert (second.id[:3], second.body, len(second.attempts)) == ("m1~", told(900), 2)
 
 
+def test_keeping_a_letter_names_the_id_it_is_kept_under(ledger: Ledger, client: redis.Redis) -> None:
+    assert ledger.letters.keep(letter("m1", body=told(100))) == "m1"
+    other = ledger.letters.keep(letter("m1", body=told(900)))
+    found = ledger.letters.get(other)
+    assert other != "m1"
+    assert found is not None
+    assert found.body == told(900)
+    assert ledger.letters.keep(letter("m1", body=told(900), minute=2)) == other
+
+    held = Held("purser:broker:held:two", "1")
+    assert ledger.letters.keep(letter("m2"), settles=held) == ""
+    client.hset("purser:broker:held:two", "1", "x")
+    assert ledger.letters.keep(letter("m2"), settles=held) == "m2"
+
+
 def test_what_waits_and_what_is_dead_under_one_id_are_not_taken_for_one_another(ledger: Ledger) -> None:
     ledger.letters.store(letter("m1", body=told(100)))
     ledger.delayed.park(delayed("m1", payload=envelope(told(900), {"id": "m1"})))
