@@ -152,6 +152,7 @@ def _site(login: str | None, key_file: Path | None, *, key_days: int = 365) -> I
                     gateway=settings.gateway_url,
                     tokens=None if book is None else book.hooks,
                     key_days=key_days,
+                    timezone=context.policies().timezone.key,
                 ),
                 book,
             )

@@ -23,6 +23,8 @@ from purser.model import Ref
 from purser.reads import Read, Row, Snapshot, Watched
 
 _CONTEXT = {"lang": "en_US", "tz": "UTC"}
+_METHOD_CONTEXT = {"lang": "en_US"}
+"""For methods that change something: where Odoo fills in the day itself, it takes the time zone of the bot's user."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -66,8 +68,12 @@ class OdooClient:
     # ------------------------------------------------------------------------ the wire --
 
     def send(self, request: Request) -> Any:
-        """Carry out one call, in English and UTC unless the request says otherwise; Snooze where the gate says no."""
-        whole = replace(request, context={**_CONTEXT, **request.context})
+        """Carry out one call, in English unless the request says otherwise; Snooze where the gate says no.
+
+        Reading and importing are in UTC: moments of an import are read in the time zone of the context.
+        """
+        context = _CONTEXT if request.reads or request.method == "load" else _METHOD_CONTEXT
+        whole = replace(request, context={**context, **request.context})
         return self._through(kind_of(request), lambda: self._send(whole))
 
     def version(self) -> Version:

@@ -315,6 +315,8 @@ def _odoo(settings: Settings, declared: Catalogue, policies: Policies | None) ->
             yield from _asked(f"key of {bot}", partial(key_expiry, bot, utc_now()))
             yield from _asked(f"rights of {bot}", partial(must_not, bot))
             yield from _asked(f"rights of {bot}", partial(must, bot, declared, policies))
+        if policies is not None:
+            yield from timezones(bots, policies.timezone.key)
         audit = next((bot for bot in bots if Role.AUDIT in bot.roles), None)
         if audit is not None:
             yield from _asked("visibility", partial(visibility, audit, bots))
@@ -576,6 +578,18 @@ def companies(bots: Iterable[Bot]) -> Iterator[Check]:
         yield Check(f"companies of {bot}", Level.WARN, f"{found}, and hours logged there look like missing", advice)
     if not unseen:
         yield Check("companies", Level.OK, "every bot is in all companies")
+
+
+def timezones(bots: Iterable[Bot], firm: str) -> Iterator[Check]:
+    """Check that the users of writing bots have the firm's time zone: Odoo fills in days by it."""
+    for bot in bots:
+        own = bot.me.tz or "UTC"
+        if own != firm and {*bot.roles} != {Role.AUDIT}:
+            found = f"{own}, and the policy says {firm}: days that Odoo fills in itself may be a day off"
+            advice = (
+                f"set the time zone of the user {bot.login} in Odoo to {firm}, or run `purser odoo setup --force`"
+            )
+            yield Check(f"time zone of {bot}", Level.WARN, found, advice)
 
 
 @dataclass(frozen=True, slots=True)

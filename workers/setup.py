@@ -56,6 +56,8 @@ class Site:
     gateway: str | None = None
     tokens: Tokens | None = None
     key_days: int = 365
+    timezone: str = "UTC"
+    """The firm's, for the users of the bots."""
 
     # ----------------------------------------------------------------------------- setting up --
 
@@ -76,7 +78,14 @@ class Site:
         finder = setup.Finder(self.admin)
         dialect = finder.dialect(self.rules)
         hooks = self._hooks(finder.urls(), rotate=rotate)
-        return setup.wanted(dialect, bots=self.bots, key_days=self.key_days, hooks=hooks, rules=self.rules)
+        return setup.wanted(
+            dialect,
+            bots=self.bots,
+            key_days=self.key_days,
+            hooks=hooks,
+            rules=self.rules,
+            timezone=self.timezone,
+        )
 
     def _hooks(self, urls: Mapping[str, str], *, rotate: bool) -> dict[str, Hook]:
         """Say where rules post to: with the token they have, or with a new one."""

@@ -109,6 +109,10 @@ def _membership(values: Mapping[str, Wish]) -> dict[str, Wish]:
     return {name: (Ours(GROUP),) if isinstance(wish, tuple) else wish for name, wish in values.items()}
 
 
+_UNSET_TIMEZONES = (None, False, "", "UTC")
+"""What a bot has whose set-up, by an earlier release, knew of no time zone."""
+
+
 def _is_due(one: Wanted, name: str, wish: Wish, found: Found, known: Known) -> bool:
     """Say whether a difference is ours to mend without being forced."""
     if isinstance(wish, Marked):
@@ -119,6 +123,8 @@ def _is_due(one: Wanted, name: str, wish: Wish, found: Found, known: Known) -> b
         return known.id_of(Ours(GROUP)) not in found.values.get(name, ())
     if isinstance(wish, Companies):
         return found.is_ours and bool(wish.new(found.values.get(name) or ()))
+    if one.login and name == "tz":
+        return found.is_ours and found.values.get(name) in _UNSET_TIMEZONES
     if one.name == COMPANIES:
         return True
     if one.rule is not None and name in {"filter_domain", "trigger_field_ids"}:

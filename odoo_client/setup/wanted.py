@@ -154,16 +154,23 @@ class Dialect:
 
 
 def wanted(
-    dialect: Dialect, *, bots: Sequence[Bot], key_days: int, hooks: Mapping[str, Hook], rules: Sequence[Rule]
+    dialect: Dialect,
+    *,
+    bots: Sequence[Bot],
+    key_days: int,
+    hooks: Mapping[str, Hook],
+    rules: Sequence[Rule],
+    timezone: str = "UTC",
 ) -> tuple[Wanted, ...]:
     """Give all that should stand, in the order in which it can be made.
 
-    `hooks` says where each rule posts to. Without an address there is no rule: nobody would listen.
+    `timezone` is the firm's: where Odoo fills in a day itself, it takes the time zone of the bot's user. `hooks` says
+    where each rule posts to. Without an address there is no rule: nobody would listen.
     """
     rules_there = tuple(_rules(dialect, hooks, rules))
     made = {one.name for one in rules_there if not one.lacks}
     webhooks = (_hook(rule, hooks[rule.name]) for rule in rules if f"rule_{rule.name}" in made)
-    bots_there = tuple(_bots(dialect, bots))
+    bots_there = tuple(_bots(dialect, bots, timezone))
     companies = (_companies(dialect),) if bots_there and dialect.has_parameters else ()
     return (*_receipts(dialect, key_days), *bots_there, *companies, *rules_there, *webhooks)
 
@@ -191,7 +198,7 @@ def _receipts(dialect: Dialect, key_days: int) -> Iterator[Wanted]:
     )
 
 
-def _bots(dialect: Dialect, bots: Sequence[Bot]) -> Iterator[Wanted]:
+def _bots(dialect: Dialect, bots: Sequence[Bot], timezone: str) -> Iterator[Wanted]:
     for bot in bots:
         yield Wanted(
             name=f"bot_{'_'.join(bot.roles)}",
@@ -201,6 +208,7 @@ def _bots(dialect: Dialect, bots: Sequence[Bot]) -> Iterator[Wanted]:
                 "active": True,
                 dialect.groups: (*bot.groups, Ours(GROUP)),
                 "company_ids": Companies(dialect.companies, dialect.known_companies),
+                "tz": timezone,
             },
             once={
                 "name": f"Purser ({', '.join(bot.roles)})",

@@ -216,7 +216,7 @@ def _new_project(
         billable: Values = {"allow_billable": True} if quoted else {}
         yield Ensure(model=project.model, key=project.key, values={**values, "user_id": None, **billable})
     else:
-        arguments = {**values, **_players(snapshot, roles)}
+        arguments = {**values, **_planned(template, snapshot.today), **_players(snapshot, roles)}
         yield Perform(operation="project.from-template", on=template.ref, key=project.key, arguments=arguments)
     for line in quoted:
         yield Update(ref=line.ref, expect={"project_id": None}, values={"project_id": project})
@@ -260,6 +260,16 @@ def _template(lead: WonLead, snapshot: Snapshot, templates: Mapping[str, str]) -
         if service in templates:
             raise Refusal(f"{lead.ref} was won, and the policy names the template `{name}`, which is not in Odoo")
     return None
+
+
+def _planned(template: ProjectTemplate, today: dt.date) -> Values:
+    """Return the planned days of a project from a template that has some: it starts today and lasts as long.
+
+    Without them Odoo lets it start on the server's day.
+    """
+    if template.date_start is None or template.date is None:
+        return {}
+    return {"date_start": today, "date": today + (template.date - template.date_start)}
 
 
 def _players(snapshot: Snapshot, roles: Mapping[str, str]) -> Values:

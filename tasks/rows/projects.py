@@ -154,6 +154,8 @@ class ProjectTemplate(Row, model="project.project", optional=True, translated=Tr
     names: frozenset[str] = frozenset()
     is_template: bool = False
     tag_ids: tuple[int, ...] = ()
+    date_start: dt.date | None = None
+    date: dt.date | None = None
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain | None:

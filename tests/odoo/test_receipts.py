@@ -15,7 +15,7 @@ from odoo_client import Door, OdooClient, Outcome, Status, connect, setup
 from odoo_client.faults import Denied
 from odoo_client.receipts import VERSION, Task
 from odoo_client.wire import Request
-from purser import Link, Perform, Ref
+from purser import Link, Perform, Ref, Update
 from purser.errors import PurserError, Transient
 from purser.fates import Fate
 from tests.conftest import OdooEnv
@@ -299,3 +299,24 @@ def test_what_is_asked_and_what_stands_in_odoo_speak_alike(billing: OdooClient) 
     assert billing.receipts.check() == VERSION
     with pytest.raises(PurserError):
         billing.receipts.perform([Task(key="order/1/x", operation="order.confirm", id=1)])
+
+
+def test_days_that_odoo_fills_in_are_those_of_the_bot_s_time_zone(enter: Enter, firm: Seeder) -> None:
+    """Odoo computes the day of a milestone after the call, without its context: the zone of the user counts."""
+    manager = enter("project.group_project_manager")
+    (user,) = firm.call("res.users", "search", domain=[["login", "=", manager.door.login]])
+    project = firm.create("project.project", name=f"P {firm.tag}", allow_milestones=True)
+    days = {}
+    for zone in ("Etc/GMT+12", "Pacific/Kiritimati"):  # 26 hours apart: never the same day
+        firm.write("res.users", user, tz=zone)
+        written, performed = (firm.create("project.milestone", name="M", project_id=project) for _ in range(2))
+        change = Update(
+            ref=Ref("project.milestone", written), expect={"is_reached": False}, values={"is_reached": True}
+        )
+        assert one(manager.apply([change])).status is Status.DONE
+        key = f"milestone/{performed}/reached"
+        reach = Perform(operation="milestone.reach", on=Ref("project.milestone", performed), key=key)
+        assert one(manager.perform(reach)).status is Status.DONE
+        own = {firm.read("project.milestone", ref, "reached_date")["reached_date"] for ref in (written, performed)}
+        (days[zone],) = own
+    assert days["Etc/GMT+12"] < days["Pacific/Kiritimati"]

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -67,6 +68,17 @@ def test_without_a_template_the_project_is_an_empty_one() -> None:
     made = project(lead())
     assert isinstance(made, Ensure)
     assert made.values["partner_id"] == Link(Ref("res.partner", 9))
+
+
+def test_a_project_from_a_template_with_days_starts_on_the_day_of_the_firm() -> None:
+    """Left to itself, Odoo takes the day of its server."""
+    planned = template(8, "Europe").model_copy(
+        update={"date_start": dt.date(2026, 1, 30), "date": dt.date(2026, 3, 1)}
+    )
+    tokyo = dt.datetime(2026, 11, 20, 3, tzinfo=ZoneInfo("Asia/Tokyo"))  # still the 19th in UTC
+    rows = snapshot(tokyo, lead(), LeadTeam(id=3, name="Europe"), planned, reads=open_project.reads)
+    (made,) = (one for one in open_project(EVENT, rows) if isinstance(one, Perform))
+    assert (made.arguments["date_start"], made.arguments["date"]) == (dt.date(2026, 11, 20), dt.date(2026, 12, 20))
 
 
 def test_an_unknown_customer_is_made_and_written_on_the_opportunity() -> None:

@@ -292,3 +292,25 @@ def test_a_user_that_people_made_is_told_of_and_not_changed() -> None:
 
 def test_a_bot_in_all_companies_is_kept() -> None:
     assert in_companies([1, 2, 3], known={1}).do is Do.KEEP
+
+
+@pytest.mark.parametrize(
+    ("stored", "is_ours", "do"),
+    [
+        ("Asia/Tokyo", True, Do.KEEP),
+        ("UTC", True, Do.MEND),
+        (False, True, Do.MEND),
+        ("Europe/Berlin", True, Do.CHANGED),
+        ("UTC", False, Do.CHANGED),
+    ],
+)
+def test_a_bot_of_ours_gets_the_time_zone_of_the_firm(stored: Any, is_ours: bool, do: Do) -> None:
+    """Where Odoo fills in a day itself it takes the zone of the user; what people chose is left."""
+    items = wanted(DIALECT, bots=BOTS, key_days=365, hooks={}, rules=[], timezone="Asia/Tokyo")
+    known = as_made(items)
+    name = next(one.name for one in items if one.login)
+    own = known.records[name]
+    known.records[name] = dataclasses.replace(own, values={**own.values, "tz": stored}, is_ours=is_ours)  # type: ignore[index]
+    (item,) = [one for one in plan(items, known) if one.wanted.name == name]
+    assert item.do is do
+    assert item.values == ({"tz": "Asia/Tokyo"} if do is Do.MEND else {})
