@@ -37,7 +37,7 @@ class Callbacks:
     @classmethod
     def take_from(cls, request: Any) -> "Callbacks":
         """Return the callbacks of a request, and take them off it, so that Celery publishes none of them."""
-        found = cls(request.callbacks or (), request.errbacks or (), request.chain or (), request.chord)
+        found = cls(request.callbacks or (), request.errbacks or (), request.chain or (), request.chord or None)
         request.callbacks = request.errbacks = request.chain = request.chord = None
         return found
 

@@ -178,8 +178,8 @@ def _is_signature(value: Any) -> bool:
 def _bytes(message: Any, body: list[Any], payload: Any) -> bytes:
     """Return the body as it came, or written anew where it says something else by now."""
     sent = message.body
-    embed = payload[2]
-    if set(embed or {}) <= set(_EMBEDDED):
+    told = {name: value for name, value in (payload[2] or {}).items() if value is not None}
+    if told == body[2]:
         return sent if isinstance(sent, bytes) else bytes(sent) if isinstance(sent, memoryview) else sent.encode()
     return _encoded(body)
 

@@ -211,3 +211,19 @@ def test_a_letter_of_a_message_with_any_headers_can_be_stored() -> None:
     )
     assert len(stored.task) == 255
     json.dumps([stored.task, stored.headers], ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("name", ["callbacks", "errbacks", "chain", "chord"])
+@pytest.mark.parametrize("value", [0, 0.0, False, "", [], {}])
+def test_process_of_the_pool_is_given_no_empty_callback_of_a_wrong_type(name: str, value: Any) -> None:
+    sent = protocol_2([[], {"id": 7}, {name: value}])
+    read = read_task_message(sent)
+    replace_content(sent, read)
+    assert json.loads(sent.body) == [[], {"id": 7}, {}]
+    assert read.embed == {}
+
+
+@pytest.mark.parametrize("embed", [None, {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+def test_body_that_holds_only_what_was_parsed_stays_as_it_was_sent(embed: Any) -> None:
+    sent = protocol_2([[], {"id": 7}, embed])
+    assert read_task_message(sent).body == json.dumps([[], {"id": 7}, embed]).encode()
