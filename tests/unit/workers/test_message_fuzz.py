@@ -10,108 +10,14 @@ import pickle
 import random
 import resource
 from types import SimpleNamespace
-from typing import Any
 
+from tests.mutations import chosen_seed, mutated
 from tests.unit.workers.test_task_message import NOW
 from workers.broker.envelope import read_envelope
 from workers.letters import letter
 from workers.task_message import UnreadableMessage, read_task_message, replace_content
 
 COUNT = int(os.environ.get("FUZZ_MESSAGES", "20000"))
-ODD: list[Any] = [
-    None,
-    True,
-    -1,
-    0,
-    7,
-    2**70,
-    1e308,
-    float("inf"),
-    float("nan"),
-    "",
-    "x",
-    "x" * 5000,
-    "\ud800",
-    "\x00",
-    "2026-12-01T12:00:00",
-    "9999-12-31T23:59:59-14:00",
-    [],
-    [[]],
-    [None, None],
-    ["a", "b"],
-    {},
-    {"a": 1},
-    {"__type__": "uuid", "__value__": "x"},
-    json.loads("[" * 60 + "]" * 60),
-    json.loads("[" * 300 + "]" * 300),
-]
-
-TEXTS = [json.dumps(one) for one in ODD]
-
-
-def originals() -> list[dict[str, Any]]:
-    """Return the parts of real messages: protocol 2 and 1."""
-    values = {"model": "res.partner", "id": 1}
-    headers: dict[str, Any] = {
-        "lang": "py",
-        "task": "purser.look",
-        "id": "m1",
-        "eta": None,
-        "expires": None,
-        "group": None,
-    }
-    headers |= {"retries": 0, "timelimit": [None, None], "root_id": "m1", "parent_id": None, "argsrepr": ""}
-    callbacks = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    old: dict[str, Any] = {
-        "task": "purser.look",
-        "id": "m1",
-        "args": [],
-        "kwargs": values,
-        "retries": 0,
-        "eta": None,
-        **callbacks,
-    }
-    old |= {"expires": None, "utc": True, "timelimit": [None, None], "taskset": None}
-    return [{"headers": headers, "body": [[], values, callbacks]}, {"headers": {}, "body": old}]
-
-
-def mutated(rng: random.Random) -> bytes:
-    parts = json.loads(json.dumps(rng.choice(originals())))
-    envelope: dict[str, Any] = {
-        "content-encoding": "utf-8",
-        "content-type": "application/json",
-        "properties": {"delivery_tag": "t", "delivery_info": {"exchange": "", "routing_key": "q"}, "priority": 0},
-    }
-    for _ in range(rng.choice((0, 1, 1, 2, 3))):
-        change(rng, parts)
-    body = json.dumps(parts["body"]).encode()
-    if rng.random() < 0.1:
-        body = cut(rng, body)
-    envelope |= {"headers": parts.get("headers"), "body": base64.b64encode(body).decode()}
-    envelope["properties"]["body_encoding"] = "base64"
-    if rng.random() < 0.2:
-        change(rng, envelope)
-    raw = json.dumps(envelope).encode()
-    return cut(rng, raw) if rng.random() < 0.1 else raw
-
-
-def change(rng: random.Random, inside: Any) -> None:
-    """Replace, add or remove something at some depth."""
-    while isinstance(inside, (dict, list)) and inside:
-        key: Any = rng.choice(list(inside)) if isinstance(inside, dict) else rng.randrange(len(inside))
-        if isinstance(inside[key], (dict, list)) and inside[key] and rng.random() < 0.7:
-            inside = inside[key]
-        elif rng.random() < 0.2 and isinstance(inside, dict) and key != "body":
-            inside.pop(key)
-            return
-        else:
-            inside[key] = json.loads(rng.choice(TEXTS))
-            return
-
-
-def cut(rng: random.Random, raw: bytes) -> bytes:
-    at = rng.randrange(len(raw))
-    return raw[:at] + bytes(rng.randrange(256) for _ in range(rng.randrange(4))) + raw[at + rng.randrange(20) :]
 
 
 def taken(raw: bytes) -> bool:
@@ -156,7 +62,7 @@ def taken(raw: bytes) -> bool:
 
 
 def test_every_mutated_message_would_run_or_is_a_letter_and_memory_stays_flat() -> None:
-    seed = int(os.environ.get("FUZZ_SEED") or random.SystemRandom().randrange(2**32))
+    seed = chosen_seed()
     rng = random.Random(seed)
     ran, before = 0, 0
     for number in range(COUNT):
