@@ -4,9 +4,11 @@ Only administrators may search external ids, so what bears one is looked for whe
 note on its document. Everything else, and what stands on a document this user does not see, is asked for by name.
 """
 
+import contextlib
 import enum
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
 from odoo_client.capabilities import archives, may_all
@@ -18,7 +20,10 @@ from odoo_client.tracing import Found, Looked, external_ids, find, look
 from odoo_client.values import MODULE, external_id
 from odoo_client.wire import Request, Sender, Version
 from purser.changes import Call, Change, Close, Ensure, Key, Link, Note, Perform, Update, Value, Values, XmlId
+from purser.limits import is_credited_in_full
 from purser.model import Ref
+
+_UNTAXED = "amount_untaxed"
 
 AT_ONCE = 1000
 """So many records or documents share a call."""
@@ -68,6 +73,7 @@ class Known:
         self._writable: dict[Ref, bool] = {}
         self._rights: dict[tuple[str, str], bool] = {}
         self._lacking: str | None = None
+        self._credited: set[Ref] = set()
 
     # ----------------------------------------------------------------------- what is known --
 
@@ -111,6 +117,10 @@ class Known:
             self._lacking = self._client.receipts.lacking()
         return self._lacking
 
+    def is_credited_in_full(self, invoice: Ref) -> bool:
+        """Return whether the invoice of a receipt charges nothing any more, by what this user sees."""
+        return invoice in self._credited
+
     def is_me(self, user: Ref) -> bool:
         """Say whether a user is the one we come in as."""
         return user.id == self._client.whoami().uid
@@ -146,10 +156,35 @@ class Known:
             found, does = self.named(external_id(one.key)), OPERATIONS.get(one.operation)
             if found is not None and found.id is not None and does is not None and found.model == does.makes:
                 wanted[Ref(found.model, found.id)] |= {undone.field for undone in does.undone}
+                if does.undone_by_credit:
+                    wanted[Ref(found.model, found.id)].add(_UNTAXED)
         for model, page in _pages(wanted):
             asked = {name for ref in page.values() for name in wanted[ref]}
             if names := sorted(asked & (self.fields(model) or {}).keys()):
                 self._read(model, list(page), names)
+        self._learn_credits([ref for ref, names in wanted.items() if _UNTAXED in names])
+
+    def _learn_credits(self, invoices: Sequence[Ref]) -> None:
+        """Add up the posted credit notes of each invoice: one that is not reconciled changes no field of it."""
+        for model, page in _pages(invoices):
+            request = Request(
+                model=model,
+                method="search_read",
+                arguments={
+                    "domain": [["reversed_entry_id", "in", list(page)], ["state", "=", "posted"]],
+                    "fields": ["reversed_entry_id", _UNTAXED],
+                    "load": "",
+                },
+                reads=True,
+            )
+            credited: dict[int, Decimal] = defaultdict(Decimal)
+            with contextlib.suppress(Denied, NoSuchModel):
+                for note in self._client.send(request):
+                    credited[note["reversed_entry_id"]] += Decimal(str(note[_UNTAXED]))
+            for id_, ref in page.items():
+                charged = self._rows.get(ref, {}).get(_UNTAXED)
+                if charged is not None and is_credited_in_full(Decimal(str(charged)), credited[id_]):
+                    self._credited.add(ref)
 
     def _learn_records(self, changes: Sequence[Change]) -> None:
         """Read the records that are to be changed: one call for each model and thousand."""

@@ -236,6 +236,8 @@ class Previewer:
         """Return how the record of a receipt was undone, None where it stands or this user cannot see it."""
         if there is None or there.ref is None or there.fate is not Fate.DONE:
             return None
+        if self._known.is_credited_in_full(there.ref):
+            return Undone("", value=True)
         row = self._looked(there.ref).rows.get(there.ref.id, {})
         return next((one for one in operation.undone if one.field in row and row[one.field] == one.value), None)
 

@@ -37,3 +37,8 @@ def is_above(money: Money, limit: Decimal | None) -> bool:
 def reaches(money: Money, limit: Decimal | None) -> bool:
     """Return whether an amount is at least a limit. A limit of zero, or none, means more than nothing."""
     return money.amount > 0 and money.amount >= (Decimal(0) if limit is None else limit)
+
+
+def is_credited_in_full(charged: Decimal, credited: Decimal) -> bool:
+    """Return whether credit notes leave nothing of an invoice; both amounts without tax, in its currency."""
+    return credited > 0 and credited >= charged

@@ -33,6 +33,8 @@ class Operation:
     """It is the billing bot's."""
     undone: tuple[Undone, ...] = ()
     """When its receipt does not say done any more, although the record is there."""
+    undone_by_credit: bool = False
+    """Posted credit notes over the whole amount undo it as well, reconciled with the invoice or not."""
 
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
@@ -51,6 +53,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
             prefixes=("order/",),
             touches_money=True,
             undone=(Undone("state", "cancel"), Undone("payment_state", "reversed")),
+            undone_by_credit=True,
         ),
         "project.from-template": Operation(
             on="project.project",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from purser import Domain, Named, Ref, Row, Scope
+from purser.limits import is_credited_in_full
 from purser.todos import Todo
 from tasks.rows.accounting import CUSTOMER
 from tasks.rows.sales import LineToBill
@@ -77,7 +78,7 @@ def undone_invoices(invoices: Iterable[InvoiceOfOrder]) -> int:
 
 
 def _is_undone(invoice: InvoiceOfOrder, credited: Decimal) -> bool:
-    in_full = credited > 0 and credited >= invoice.amount_untaxed
+    in_full = is_credited_in_full(invoice.amount_untaxed, credited)
     return invoice.state == "cancel" or invoice.payment_state == "reversed" or in_full
 
 

@@ -7,19 +7,22 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from odoo_client import Door, OdooClient, Outcome, Status, connect, setup
+from odoo_client import Door, OdooClient, Outcome, Status, connect, receipts, setup
 from odoo_client.faults import Denied
 from odoo_client.receipts import VERSION, Task
 from odoo_client.wire import Request
 from purser import Link, Perform, Ref, Update
-from purser.errors import PurserError, Transient
+from purser.errors import NotSetUp, PurserError, Transient
 from purser.fates import Fate
 from tests.conftest import OdooEnv
 from tests.odoo.seeding_sales import UNITS, Seeder
+from workers.checks import Level
+from workers.setup import Site
 
 _NUMBERS = itertools.count(1)
 Enter = Callable[..., OdooClient]
@@ -145,7 +148,7 @@ def test_a_draft_above_what_is_due_is_rolled_back_and_says_so(billing: OdooClien
     assert firm.read("account.move", outcome.ref.id, "amount_untaxed")["amount_untaxed"] == 4600.0
 
 
-@pytest.mark.parametrize("how", ["cancelled", "credited", "deleted"])
+@pytest.mark.parametrize("how", ["cancelled", "credited", "credited, not reconciled", "deleted"])
 def test_a_receipt_of_an_invoice_that_was_undone_does_not_say_done(
     billing: OdooClient, firm: Seeder, how: str
 ) -> None:
@@ -160,6 +163,11 @@ def test_a_receipt_of_an_invoice_that_was_undone_does_not_say_done(
     else:
         firm.post(first.ref.id)
         credited(firm, first.ref.id)
+    if how == "credited, not reconciled":
+        lines = firm.read("account.move", first.ref.id, "line_ids")["line_ids"]
+        firm.call("account.move.line", "remove_move_reconcile", ids=lines)
+        state = firm.read("account.move", first.ref.id, "payment_state", "state")
+        assert (state["payment_state"], state["state"]) == ("not_paid", "posted")
     assert [one.fate for one in billing.preview([change])] == [Fate.APPLY]
     second = one(billing.perform(change))
     assert second.status is Status.DONE, second.reason
@@ -293,6 +301,46 @@ def test_roles_of_a_template_are_filled_and_its_order_line_is_linked(enter: Ente
         "project.task", "search_read", domain=[["project_id", "=", outcome.ref.id]], fields=["user_ids"], load=""
     )
     assert [task["user_ids"] for task in tasks] == [[firm.salesperson]]
+
+
+FIRST_VERSION = Path(__file__).parent / "receipt_action_v1.txt"
+"""The text that the first version of the set-up wrote, as Odoo databases may hold it."""
+
+
+def test_receipts_of_the_first_version_count_after_the_update(
+    billing: OdooClient, odoo: OdooClient, firm: Seeder
+) -> None:
+    """An update of a database that an earlier release set up keeps what was done, and works at once."""
+    first = FIRST_VERSION.read_text(encoding="utf-8")
+    assert receipts.EARLIER[receipts.digest(first)] == 1
+    (action,) = [one.id for one in setup.standing(odoo) if one.name == setup.ACTION]
+    site = Site(admin=odoo, bots=(), rules=())
+    name = firm.read("ir.actions.server", action, "name")["name"]
+    firm.write("ir.actions.server", action, code=first, name="Purser: receipt action, version 1")
+
+    stands, undone, fresh = (delivered(firm) for _ in range(3))
+    changes = {order: draft(order) for order in (stands, undone, fresh)}
+    asked = [
+        {"key": one.key, "operation": one.operation, "id": one.on.id, "arguments": {}}
+        for order, one in changes.items()
+        if order != fresh
+    ]
+    context = {"purser_version": 1, "purser_changes": asked}
+    told = billing.send(Request(model="ir.actions.server", method="run", ids=(action,), context=context))["infos"]
+    assert [result[1] for result in told["results"]] == ["done", "done"]
+    made = {order: result[3] for order, result in zip((stands, undone), told["results"], strict=True)}
+    with pytest.raises(NotSetUp, match="is version 1, this release speaks"):
+        billing.perform(changes[fresh])
+
+    assert {one.level for one in site.check()} == {Level.OK, Level.FAIL}
+    site.carry_out(force=True)
+    assert {one.level for one in site.check()} == {Level.OK}
+    assert firm.read("ir.actions.server", action, "name")["name"] == name
+    firm.call("account.move", "button_cancel", ids=[made[undone]])
+    outcomes = billing.perform(*changes.values())
+    assert [one.status for one in outcomes] == [Status.ALREADY, Status.DONE, Status.DONE]
+    assert outcomes[0].ref == Ref("account.move", made[stands])
+    assert [len(invoices(firm, order)) for order in changes] == [1, 2, 1]
 
 
 def test_what_is_asked_and_what_stands_in_odoo_speak_alike(billing: OdooClient) -> None:
