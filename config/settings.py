@@ -147,7 +147,8 @@ class Settings(BaseSettings):
     )
     gateway_proxies: str = Field(
         "",
-        description="the proxies whose X-Forwarded-For tells who sends: addresses or networks, with commas between",
+        description="the proxies before the gateway and Flower whose X-Forwarded-For tells who sends: addresses or "
+        "networks, with commas between",
     )
     gateway_body_limit: int = Field(MAX_BYTES, ge=1024, le=MAX_BYTES, description="bytes of a request with one event")
     gateway_batch_limit: int = Field(

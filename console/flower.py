@@ -22,6 +22,7 @@ from tornado.ioloop import IOLoop
 from tornado.options import options
 from tornado.web import RequestHandler, stream_request_body
 
+from config.peers import Peers, peer_of
 from config.people import People, Person, Rank
 from config.settings import Settings
 from config.urls import mask_url
@@ -41,6 +42,7 @@ COLUMNS = "name,kwargs,state,received,runtime,retries,worker,uuid"
 THREADS = 4
 """So many pages may wait for the ledger at once."""
 
+_LONGEST_ADDRESS = 100
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _NOT_SERVED = re.compile(
@@ -103,6 +105,7 @@ class LockedFlower(Flower):
     ) -> None:
         self._logins = Logins(check, names)
         self._prefix = prefix
+        self._peers = Peers(capp.fleet.settings.trusted_proxies)
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="pages")
         inner = f"within:{secrets.token_urlsafe(24)}"
         self._pass = "Basic " + b64encode(inner.encode()).decode()
@@ -134,11 +137,11 @@ class LockedFlower(Flower):
 
     async def ask(self, request: HTTPServerRequest) -> Person | None:
         """Check the login of a request."""
-        return await self._logins.ask(request.headers.get("Authorization", ""), *_whence(request))
+        return await self._logins.ask(request.headers.get("Authorization", ""), *whence(request, self._peers))
 
     def refusal(self, request: HTTPServerRequest) -> Any | None:
         """Give the handler that says how long to wait, where too many passwords were wrong."""
-        wait = self._logins.wait(request.headers.get("Authorization", ""), *_whence(request))
+        wait = self._logins.wait(request.headers.get("Authorization", ""), *whence(request, self._peers))
         if not wait:
             return None
         words = f"too many wrong passwords: wait {math.ceil(wait)} seconds"
@@ -204,11 +207,19 @@ class AtTheDoor(HTTPMessageDelegate):
             self._inner.on_connection_close()
 
 
-def _whence(request: HTTPServerRequest) -> tuple[str, str]:
-    """Return who sends a request, and the machine it came from: behind a proxy on this machine these are two."""
-    machine = str(request.remote_ip)
-    forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return (forwarded[:100] if forwarded and machine in _LOOPBACK else machine), machine
+def whence(request: HTTPServerRequest, peers: Peers) -> tuple[str, str]:
+    """Return who sends a request, and the machine it came from.
+
+    Behind a proxy that `PURSER_GATEWAY_PROXIES` names, both are the address that it forwards for. Any process of this
+    machine may claim to be a proxy: what it says is believed of the sender, not of the machine.
+    """
+    address, forwarded = str(request.remote_ip), request.headers.get_list("X-Forwarded-For")
+    if peers.is_proxy(address):
+        sender = peers.sender(address, forwarded)[:_LONGEST_ADDRESS]
+        return sender, sender
+    last = forwarded[-1].rpartition(",")[2].strip() if forwarded and address in _LOOPBACK else ""
+    machine = peer_of(address)
+    return last[:_LONGEST_ADDRESS] or machine, machine
 
 
 def _wrong_word(request: HTTPServerRequest) -> str:

@@ -13,7 +13,7 @@ import h11
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from gateway.peers import Peers, peer_of
+from config.peers import Peers, peer_of
 
 log = structlog.get_logger(__name__)
 

@@ -11,11 +11,12 @@ import structlog
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 
+from config.peers import Peers
 from config.settings import Settings
 from events.values import MOST_ID
 from gateway.hands import Hands
 from gateway.limits import Bodies, Room
-from gateway.peers import Peers
+from gateway.peers import peer_of_request
 from gateway.porter import note
 from gateway.problems import Place, Problem, documented
 from ledger import HookRule, token_digest
@@ -74,7 +75,7 @@ class Hooks:
         self, request: Request, token: Annotated[str, Path(description="The rule's token.")]
     ) -> JSONResponse:
         most = self._settings.gateway_body_limit
-        with self._bodies.held(self._peers.of_request(request)) as arriving:
+        with self._bodies.held(peer_of_request(self._peers, request)) as arriving:
             within = min(READ_WITHIN, self._settings.gateway_read_timeout)
             body = await arriving.read(request, most=most, within=within)
         with self._room.taken():

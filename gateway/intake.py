@@ -8,13 +8,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from config.peers import Peers
 from config.senders import Sender
 from config.settings import Settings
 from events.envelope import CloudEvent
 from gateway.forms import BATCH, ENVELOPE, PLAIN, Form, checked, events_in, form_of
 from gateway.hands import Hands
 from gateway.limits import Bodies, Pace, Room
-from gateway.peers import Peers
+from gateway.peers import peer_of_request
 from gateway.porter import note
 from gateway.problems import Problem, documented
 from gateway.sources import Sources
@@ -72,7 +73,7 @@ class Intake:
         batch = form is Form.BATCH
         most = self._settings.gateway_batch_limit if batch else self._settings.gateway_body_limit
         self._sources.check_headers(headers)
-        with self._bodies.held(self._peers.of_request(request)) as arriving:
+        with self._bodies.held(peer_of_request(self._peers, request)) as arriving:
             body = await arriving.read(request, most=most, within=self._settings.gateway_read_timeout)
             sender = await self._hands.do(partial(self._who_signed, headers, body))
         with self._room.taken():

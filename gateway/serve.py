@@ -11,11 +11,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from config.logs import setup_logs
+from config.peers import Peers
 from config.sentry import setup_sentry
 from config.settings import Need, Settings
 from gateway.app import build
 from gateway.connections import Connections, LimitedProtocol
-from gateway.peers import Peers
 from purser.errors import Mistake
 
 log = structlog.get_logger(__name__)

@@ -5,6 +5,8 @@ import hashlib
 import json
 from typing import Any
 
+from purser.strict_json import read_json
+
 RAW = "raw:"
 """Begins the digest of bytes that are no envelope of a message: nothing is known of the body in them."""
 
@@ -20,7 +22,7 @@ def body_digest(body: bytes) -> str:
 def payload_digest(payload: bytes) -> str:
     """Return the digest of the body within an envelope, as it lies on a queue."""
     try:
-        envelope = json.loads(payload)
+        envelope = read_json(payload, halves=True)
         body = envelope["body"]
         is_base64 = envelope["properties"].get("body_encoding") == "base64"
         return body_digest(base64.b64decode(body, validate=True) if is_base64 else body.encode())
@@ -37,7 +39,7 @@ def _canonical(body: bytes) -> bytes:
     if len(body) > _COMPARED_AS_JSON:
         return body
     try:
-        told: Any = json.loads(body)
+        told: Any = read_json(body, halves=True)
         return json.dumps(told, sort_keys=True).encode()
     except (ValueError, RecursionError):
         return body

@@ -2,10 +2,11 @@
 
 import datetime as dt
 import enum
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from purser.strict_json import read_json
 
 
 class Absent(enum.Enum):
@@ -47,7 +48,7 @@ class Edit:
 def patch(before: bytes, after: bytes) -> tuple[Patched, ...]:
     """Compare two bodies; nothing where one of them is no JSON."""
     try:
-        old, new = json.loads(before), json.loads(after)
+        old, new = read_json(before, halves=True), read_json(after, halves=True)
         return tuple(_differences("", _by_name(old, new), new))
     except (ValueError, RecursionError):
         return ()

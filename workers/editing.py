@@ -154,7 +154,7 @@ def body_with(letter: Letter, text: str) -> bytes:
     if not isinstance(values, dict):
         raise ValueError("write a JSON object: the values of the task by name")
     try:
-        embed = json.loads(letter.body)[2]
+        embed = read_json(letter.body, halves=True)[2]
     except (ValueError, LookupError, TypeError, RecursionError):
         embed = None
     return json.dumps([[], values, embed], ensure_ascii=False).encode("utf-8", "backslashreplace")
@@ -180,7 +180,7 @@ def check(fleet: Fleet, letter: Letter, body: bytes) -> tuple[str, ...]:
 def _values(letter: Letter, body: bytes) -> dict[str, Any] | None:
     """Give the values by name; None when this is no body, or gives more by their place than its task takes."""
     try:
-        args, values, embed = json.loads(body)
+        args, values, embed = read_json(body, halves=True)
     except (ValueError, TypeError, RecursionError):
         return None
     if not isinstance(args, list) or not isinstance(values, dict) or not isinstance(embed, (dict, type(None))):

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from ledger import Delayed, Kind, Ledger
+from purser.strict_json import read_json
 from workers.broker.envelope import write_envelope
 from workers.broker.keeper import Working, held_of
 from workers.broker.redis_queue import Inbound
@@ -145,7 +146,7 @@ def cancel(ledger: Ledger, ids: Sequence[str], *, who: str, note: str) -> tuple[
 def _values_in(payload: bytes) -> Any:
     """Give the keyword arguments of a message as it waits; nothing readable is nothing known."""
     try:
-        values = json.loads(b64decode(json.loads(payload)["body"]))[1]
+        values = read_json(b64decode(json.loads(payload)["body"]), halves=True)[1]
     except (ValueError, TypeError, LookupError):
         return {}
     return values if isinstance(values, dict) else {}

@@ -11,6 +11,7 @@ from events.envelope import read_event
 from ledger import Attempt, Letter, fingerprint
 from purser.errors import Permanent
 from purser.model import Ref
+from purser.strict_json import read_json
 from workers.broker.envelope import PROPERTIES
 from workers.calls import by_name
 from workers.task_message import LONGEST_NAME
@@ -130,7 +131,7 @@ def subjects_of(task: str, values: Mapping[str, Any]) -> tuple[str, ...]:
 def values_in(letter: Letter) -> Mapping[str, Any]:
     """Give the values that a letter carries by name; nothing readable is nothing known."""
     try:
-        args, kwargs, _ = json.loads(letter.body)
+        args, kwargs, _ = read_json(letter.body, halves=True)
         return by_name(letter.task, args, kwargs)
     except (ValueError, TypeError, RecursionError):
         return {}

@@ -5,7 +5,6 @@ an open breaker, a broker that is away) is waited for and costs no letter anythi
 """
 
 import datetime as dt
-import json
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,6 +13,7 @@ import structlog
 
 from ledger import Breaker, Ending, LeftOver, Letter, LetterState, Progress, Replay, Took
 from purser.errors import Mistake, Permanent, Snooze, Transient
+from purser.strict_json import read_json
 from workers.fleet import Fleet
 from workers.readers import Readers
 from workers.replay import is_message, send
@@ -172,7 +172,7 @@ def _deal_with_left_over(fleet: Fleet, replay_id: str) -> None:
 def _values(letter: Letter) -> dict[str, Any]:
     """Give the keyword arguments of a letter's message; nothing readable is nothing known."""
     try:
-        values = json.loads(letter.body)[1]
+        values = read_json(letter.body, halves=True)[1]
     except (ValueError, LookupError, TypeError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}

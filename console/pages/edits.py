@@ -11,6 +11,7 @@ from console.pages.masking import masked, unmasked
 from ledger import Letter, Patched
 from ledger.edits import patch
 from purser.errors import Mistake
+from purser.strict_json import NotJson, read_json
 from workers import editing
 from workers.editing import Edited, EditEnding
 from workers.fleet import Fleet
@@ -37,10 +38,10 @@ def text_of(letter: Letter, clean: Redactor) -> str:
 def draft_of(fleet: Fleet, letter: Letter, text: str, clean: Redactor) -> Draft:
     """Read what was typed, and say what is wrong with it and what it changes."""
     try:
-        values = unmasked(json.loads(text), json.loads(editing.text_of(letter)), clean)
+        values = unmasked(read_json(text, halves=True), json.loads(editing.text_of(letter)), clean)
         body = editing.body_with(letter, json.dumps(values, ensure_ascii=False))
-    except json.JSONDecodeError as error:
-        return Draft(text, b"", (f"this is no JSON: line {error.lineno}, column {error.colno}: {error.msg}",))
+    except NotJson as error:
+        return Draft(text, b"", (f"this is not JSON: {error}",))
     except (ValueError, RecursionError) as error:
         return Draft(text, b"", (str(error),))
     return Draft(text, body, editing.check(fleet, letter, body), patch(letter.body, body))

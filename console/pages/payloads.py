@@ -1,6 +1,5 @@
 """What a message carries is shown as text, whatever it is: JSON with its secrets masked, or bytes as escapes."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from config.redact import Redactor
 from console.pages import words
 from ledger import Letter
+from purser.strict_json import NotJson, read_json
 
 MOST = 60_000
 """So many characters of a payload are shown."""
@@ -49,12 +49,12 @@ def shown(body: bytes, clean: Redactor) -> Shown:
 
 
 def read(body: bytes) -> Any:
-    """Read a body as JSON; None when it is none, or too large to be read for a page."""
+    """Read a body as JSON; None when it is none, says a name twice, or is too large to be read for a page."""
     if len(body) > _MOST_READ:
         return None
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return read_json(body, halves=True)
+    except NotJson:
         return None
 
 

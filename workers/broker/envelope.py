@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from purser.strict_json import NotJson, read_json
+
 MOST_BYTES = 10 * 1024 * 1024
 """A message larger than this is none of ours: it is set aside before anybody decodes it."""
 
@@ -19,9 +21,9 @@ def read_envelope(raw: bytes) -> tuple[dict[str, Any], str]:
     if len(raw) > MOST_BYTES:
         return {}, f"too large: {len(raw):,} bytes, and {MOST_BYTES:,} at most are read"
     try:
-        envelope = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        return {}, f"not JSON: {type(error).__name__}"
+        envelope = read_json(raw, halves=True)
+    except NotJson as error:
+        return {}, f"not JSON: {error}"
     if not isinstance(envelope, dict):
         return {}, "no JSON object"
     properties = envelope.get("properties")

@@ -4,8 +4,9 @@ import pytest
 from fastapi import Request
 
 from config.networks import read_networks
+from config.peers import Peers, peer_of
 from config.settings import Settings
-from gateway.peers import Peers, peer_of
+from gateway.peers import peer_of_request
 from purser.errors import Mistake
 
 PROXIES = read_networks("10.0.0.0/8, 192.0.2.7,2001:db8:5::/48")
@@ -35,7 +36,7 @@ def request(address: str, *forwarded: str) -> Request:
 def test_the_peer_is_the_last_address_before_the_trusted_proxies(
     address: str, forwarded: list[str], peer: str
 ) -> None:
-    assert Peers(PROXIES).of_request(request(address, *forwarded)) == peer
+    assert peer_of_request(Peers(PROXIES), request(address, *forwarded)) == peer
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,14 @@ import fakeredis
 import pytest
 
 from config.policies import parse_policies
+from config.redact import Redactor
 from config.settings import Settings
+from console.pages import payloads
+from console.pages.edits import draft_of
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
 from ledger import Ledger, Letter, LetterFilter, LetterState
+from ledger.content import body_digest
 from ledger.edits import patch
 from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.changes import Close
@@ -26,7 +30,7 @@ from workers import retention
 from workers.calls import PARAMETERS
 from workers.editing import Edited, EditEnding, approve, body_with, check, edit, revert, text_of
 from workers.fleet import Fleet
-from workers.letters import subjects_in
+from workers.letters import subjects_in, values_in
 from workers.scan import dump_steps
 from workers.stakes import Stake, stake_of
 
@@ -262,6 +266,38 @@ def test_what_is_edited_as_text_is_the_values_by_name(desk: Desk) -> None:
     for wrong in ("[]", "{", "7"):
         with pytest.raises(ValueError, match=r".+"):
             body_with(letter, wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"automation": "a", "automation": "b"}', "it says `automation` twice"),
+        ('{"automation": NaN}', "NaN is not JSON"),
+        ('{"automation": 1e999}', "a number is too large"),
+        ("{", "line 1 column 2"),
+    ],
+)
+def test_what_is_typed_is_json_with_one_meaning(desk: Desk, text: str, problem: str) -> None:
+    letter = desk.keep("purser.react", react())
+
+    with pytest.raises(ValueError, match=problem):
+        body_with(letter, text)
+    draft = draft_of(desk.fleet, letter, text, Redactor.of([]))
+    assert draft.problems[0].startswith("this is not JSON: ")
+    assert problem in draft.problems[0]
+    assert (draft.body, draft.text) == (b"", text)
+
+
+def test_a_body_with_two_meanings_is_not_read_as_one_of_them(desk: Desk) -> None:
+    body = b'[[], {"automation": "a", "automation": "b"}, null]'
+    letter = desk.keep("purser.react", {}, body=body)
+
+    assert text_of(letter) == ""
+    assert values_in(letter) == {}
+    assert payloads.read(body) is None
+    assert payloads.shown(body, Redactor.of([])).text == body.decode()
+    assert body_digest(body) != body_digest(b'[[], {"automation": "b"}, null]')
+    assert patch(body, b'[[], {"automation": "c"}, null]') == ()
 
 
 def test_who_may_not_changes_nothing(tmp_path: Path) -> None:

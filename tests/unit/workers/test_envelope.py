@@ -61,3 +61,15 @@ def test_a_compressed_message_is_measured_where_it_waits() -> None:
     )
     assert "too large" in read_envelope(json.dumps(raw).encode())[1]
     assert "too large" in read_envelope(json.dumps({**raw, "headers": {"compression": "gzip"}}).encode())[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"headers": {"id": "1", "id": "2"}}', "not JSON: it says `id` twice: say it once"),
+        ('{"headers": {"n": NaN}}', "not JSON: NaN is not JSON: write a number, or null"),
+        ('{"headers": {"n": 1e999}}', "not JSON: a number is too large"),
+    ],
+)
+def test_an_envelope_with_more_than_one_meaning_is_refused(text: str, problem: str) -> None:
+    assert read_envelope(text.encode()) == ({}, problem)
