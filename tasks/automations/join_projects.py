@@ -67,20 +67,24 @@ def _is_untouched(made: OrderedProject, deal: DealProject, snapshot: Snapshot) -
 
 
 def _join(made: OrderedProject, deal: DealProject, order: ProjectOrder, snapshot: Snapshot) -> Iterator[Change]:
+    """Move everything, write the note, and archive last: an archived project is not looked at again."""
     here, there = Link(made.ref), Link(deal.ref)
-    if order.project_id == made.id:
-        yield Update(ref=order.ref, expect={"project_id": here}, values={"project_id": there})
-    for row in (*snapshot.rows(OrderLineOfProject), *snapshot.rows(TaskOfProject)):
-        yield Update(ref=row.ref, expect={"project_id": here}, values={"project_id": there})
-    archive = Update(ref=made.ref, expect={"active": True}, values={"active": False})
-    yield archive
+    moves = [
+        Update(ref=ref, expect={"project_id": here}, values={"project_id": there})
+        for ref in (
+            *((order.ref,) if order.project_id == made.id else ()),
+            *(row.ref for row in (*snapshot.rows(OrderLineOfProject), *snapshot.rows(TaskOfProject))),
+        )
+    ]
+    yield from moves
     yield Note(
         on=deal.ref,
         key=f"project/{made.id}/joined",
         body=f"Odoo made a second project ({made.ref}, {made.name}) from {order.name}. Nobody had worked on it: its "
-        "tasks are here now, the order names this project, and the other one is archived.",
-        after=change_key(archive),
+        "tasks are moved here, the order names this project, and the other one is to be archived.",
+        after=change_key(moves[-1]) if moves else None,
     )
+    yield Update(ref=made.ref, expect={"active": True}, values={"active": False})
 
 
 def _question(

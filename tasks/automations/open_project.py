@@ -139,6 +139,9 @@ def _customer(lead: WonLead, snapshot: Snapshot) -> Ref | None:
     orders = snapshot.rows(LeadOrder)
     ordered = {one.partner_id for one in orders if one.is_confirmed} or {one.partner_id for one in orders}
     candidates = sorted(Ref("res.partner", one) for one in ordered if one is not None)
+    own = {f"opportunity/{lead.id}/customer", f"opportunity/{lead.id}/contact"}
+    if not candidates and any(own.intersection(one.keys) for one in snapshot.rows(KnownCustomer)):
+        return None  # made by us before, perhaps without its contact person: their keys find them
     if not candidates:
         candidates = [one.ref for one in find_customer(lead, snapshot.rows(KnownCustomer))]
     if len(candidates) > 1:

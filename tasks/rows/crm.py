@@ -137,7 +137,7 @@ class LeadProduct(Row, model="product.product", optional=True, active_test=False
         return self.service_tracking == "task_in_project"
 
 
-class KnownCustomer(Row, model="res.partner"):
+class KnownCustomer(Row, model="res.partner", keyed=True):
     """A contact who may be the customer whom the opportunity names without a link."""
 
     name: str | None = None
@@ -146,6 +146,7 @@ class KnownCustomer(Row, model="res.partner"):
     parent_id: int | None = None
     commercial_partner_id: int | None = None
     company_id: int | None = None
+    keys: tuple[str, ...] = ()
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain | None:
