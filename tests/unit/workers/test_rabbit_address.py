@@ -2,9 +2,11 @@
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 from amqp.transport import SSLTransport
+from kombu.connection import Connection
 
 from config.settings import Settings
 from config.urls import heartbeat_of
@@ -17,6 +19,23 @@ def test_every_node_of_an_address_names_the_driver() -> None:
     assert driver_url("amqp://u:p@one//;amqp://u:p@two//") == "pyamqp://u:p@one//;pyamqp://u:p@two//"
     assert driver_url(OWN) == "amqps://u:p@rabbit.example.com/%2F"
     assert driver_url("redis://:p@host/0") == "redis://:p@host/0"
+
+
+@pytest.mark.parametrize(
+    ("tail", "options"),
+    [
+        ("", {"ssl_cert_reqs": ssl.CERT_REQUIRED}),
+        ("?ssl_ca_certs=/ca.pem", {"ssl_ca_certs": "/ca.pem"}),  # the client's default is to verify
+        (
+            "?ssl_cert_reqs=required&ssl_ca_certs=/ca.pem",
+            {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": "/ca.pem"},
+        ),
+        ("?ssl_cert_reqs=none", {"ssl_cert_reqs": ssl.CERT_NONE}),
+    ],
+)
+def test_the_certificate_of_a_redis_is_verified_as_its_address_says(tail: str, options: object) -> None:
+    make: Any = Connection
+    assert make(driver_url(f"rediss://:p@host:6380/0{tail}")).ssl == options
 
 
 @pytest.mark.parametrize(
