@@ -136,7 +136,7 @@ def _connection(settings: Settings) -> Any:
     options: dict[str, Any] = {"socket_connect_timeout": 3, "socket_timeout": 5}
     if settings.sentinel_master is not None:
         options["master_name"] = settings.sentinel_master
-    return make(url, connect_timeout=3, transport_options=options)
+    return make(rabbit.driver_url(url), connect_timeout=3, transport_options=options)
 
 
 def _version_of(connection: Any) -> str:

@@ -17,6 +17,7 @@ from tests.contract.broker.house import House
 from tests.contract.broker.servers import Server, free_port, own_server
 from tests.contract.guide import rights_in_the_guide
 from tests.waiting import wait_until
+from workers.broker.rabbit import driver_url
 
 MASTER = "purser-master"
 
@@ -68,6 +69,23 @@ def test_a_broker_with_a_certificate_of_somebody_else_is_refused(tls_port: int) 
         connect(url) as connection,
     ):
         connection.channel()
+
+
+@pytest.mark.parametrize("tail", ["", "?ssl_check_hostname=true"])
+def test_a_certificate_is_verified_where_the_address_says_nothing_of_it(tls_port: int, tail: str) -> None:
+    url = driver_url(f"rediss://localhost:{tls_port}/0{tail}")
+    with (
+        reserving(Kept()),
+        pytest.raises(redis.ConnectionError, match="certificate verify failed"),
+        connect(url) as connection,
+    ):
+        connection.channel()
+
+
+def test_the_address_that_the_application_uses_keeps_the_private_authority(tls_port: int, papers: Path) -> None:
+    url = driver_url(f"rediss://localhost:{tls_port}/0?ssl_ca_certs={papers / 'ca.pem'}")
+    with reserving(Kept()), connect(url) as connection:
+        send(connection, "one")
 
 
 def test_a_ledger_over_tls_with_a_private_authority(tls_port: int, papers: Path) -> None:
