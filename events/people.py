@@ -47,9 +47,9 @@ class LeaveCancelled(Fact, type="leave.cancelled.v1", about=("hr.leave", "leave_
     state: Word | None = Field(None, examples=["cancel"], description="The state that says so (`state`).")
     request: Word | None = Field(
         None,
-        examples=["cancel:2026-12-21T07:00Z..2026-12-22T16:00Z"],
-        description="What tells this from an earlier one of the same request: its state, and when it was to begin "
-        "and to end.",
+        examples=["cancel:2026-12-21T07:00Z..2026-12-22T16:00Z@31"],
+        description="What tells this from an earlier one of the same request: its state, when it was to begin and to "
+        "end, and the meeting that its last approval made in the calendar.",
     )
 
 

@@ -7,12 +7,13 @@ of others to time-off officers only; it tells which of them were refused or canc
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import Annotated
 
 from pydantic import Field
 
 from events.fact import Fact
 from events.people import LeaveApproved, LeaveCancelled
-from purser import Domain, Moment, Row, Scope, minutes, watch
+from purser import IF_KNOWN, Domain, Moment, Row, Scope, minutes, watch
 
 APPROVED = "validate"
 CALLED_OFF = ("cancel", "refuse")
@@ -25,11 +26,22 @@ class CalledOffLeave(Row, model="hr.leave", optional=True):
     state: str | None = None
     starts: Moment | None = Field(None, alias="date_from")
     ends: Moment | None = Field(None, alias="date_to")
+    meeting_id: Annotated[int | None, IF_KNOWN] = None
+    """The meeting that the last approval made in the calendar."""
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain:
         """Read those refused or cancelled."""
         return [*scope.look, ("state", "in", CALLED_OFF)]
+
+    @property
+    def mark(self) -> str:
+        """Name this refusal: a request that is approved again for the same days may be refused once more.
+
+        Each approval makes a meeting of its own, where the type of time off wants one; else nothing tells them apart.
+        """
+        approval = "" if self.meeting_id is None else f"@{self.meeting_id}"
+        return f"{self.state}:{_span(self)}{approval}"
 
 
 class CalendarAbsence(Row, model="resource.calendar.leaves", optional=True):
@@ -59,7 +71,7 @@ def _span(row: CalledOffLeave | CalendarAbsence) -> str:
 def leaves(row: CalledOffLeave, as_of: dt.datetime) -> Iterator[Fact]:
     """A leave that is not over was cancelled or refused."""
     if row.ends is not None and row.ends >= as_of and row.state in CALLED_OFF:
-        yield LeaveCancelled(leave_id=row.id, state=row.state, request=f"{row.state}:{_span(row)}")
+        yield LeaveCancelled(leave_id=row.id, state=row.state, request=row.mark)
 
 
 @watch("absences", row=CalendarAbsence, tells=(LeaveApproved,), every=minutes(5))

@@ -78,6 +78,8 @@ def test_a_request_that_is_moved_or_approved_once_more_is_told_and_asked_anew(fi
     assert [len(one) for one in seen] == [1] * 5
     approvals = [one[0] for one in seen[::2]]
     assert len(set(approvals)) == 3, approvals
-    assert all("leave.cancelled" in one[0] for one in seen[1::2])
+    refusals = [one[0] for one in seen[1::2]]
+    assert all("leave.cancelled" in one for one in refusals)
+    assert len(set(refusals)) == 2, "refused twice for the same days"
     assert [len(one) for one in questions] == [1, 1, 1]
     assert len({one[0] for one in questions}) == 3, questions
