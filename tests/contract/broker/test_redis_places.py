@@ -236,13 +236,14 @@ def test_a_worker_needs_no_more_rights_than_the_guide_gives(tmp_path: Path, redi
         redis.Redis(port=server.port) as admin,
         crew_of(
             tmp_path,
-            broker=f"redis://purser:secret@127.0.0.1:{server.port}/0",
+            broker=f"redis://purser:secret@127.0.0.1:{server.port}/2",
             effects=redis_server.url_of(9),
         ) as crew,
     ):
         crew.effects.flushdb()
         rights, _ = rights_in_the_guide()
-        admin.execute_command("ACL", "SETUSER", *rights, "~a", "~b")
+        of_database_2 = [right.replace("/0.", "/2.").replace("/0/", "/2/") for right in rights]
+        admin.execute_command("ACL", "SETUSER", *of_database_2, "~a", "~b")
         crew.send(range(20))
         worker = crew.ready("-E")
         wait_until(lambda: len(crew.counts()) == 20, within=20, what="every task to be done")
