@@ -53,7 +53,7 @@ _KEYS = (
     "ownership",
     "subscriptions",
 )
-_CONTROL_KEYS = ("enabled", "every", "severity", "ladder", "tunables")
+_CONTROL_KEYS = ("enabled", "every", "severity", "ladder", "unseen_companies", "tunables")
 _AUTOMATION_KEYS = ("enabled", "tunables")
 _WATCH_KEYS = ("enabled", "every", "overlap_minutes", "tunables")
 OVERLAP_MINUTES = 15
@@ -62,6 +62,15 @@ _LEAST_OVERLAP, _LONGEST_OVERLAP = 10, 2880
 _RUNG_KEYS = ("ask", "after")
 
 T = TypeVar("T")
+
+
+class UnseenCompanies(enum.StrEnum):
+    """What a control that compares with logged hours does while the reading bot is not in every company."""
+
+    HOLD = "hold"
+    JUDGE = "judge"
+
+
 Roles = Mapping[str, tuple[str, ...]]
 
 
@@ -75,6 +84,7 @@ class ControlPolicy:
     severity: Severity
     ladder: tuple[Rung, ...]
     tunables: Mapping[str, Any]
+    unseen_companies: UnseenCompanies = UnseenCompanies.HOLD
 
     @property
     def hash(self) -> str:
@@ -83,7 +93,8 @@ class ControlPolicy:
 
     def _values(self) -> object:
         ladder = [(rung.ask, rung.after) for rung in self.ladder]
-        return [self.enabled, str(self.every), self.severity, ladder, self.tunables]
+        own = [] if self.unseen_companies is UnseenCompanies.HOLD else [self.unseen_companies]
+        return [self.enabled, str(self.every), self.severity, ladder, self.tunables, *own]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -321,6 +332,9 @@ def _control(report: Report, control: Control, at: Marked | None, roles: Roles) 
         severity=report.read(given.get("severity"), f"{what}: severity", _severity, control.severity),
         ladder=_ladder(report, control, given.get("ladder"), roles),
         tunables=_tunables(report, control, given.get("tunables")),
+        unseen_companies=report.read(
+            given.get("unseen_companies"), f"{what}: unseen_companies", _unseen_companies, UnseenCompanies.HOLD
+        ),
     )
 
 
@@ -405,6 +419,13 @@ def _overlap(value: object) -> dt.timedelta:
     if not is_whole or not _LEAST_OVERLAP <= value <= _LONGEST_OVERLAP:  # type: ignore[operator]
         raise ValueError(f"write whole minutes from {_LEAST_OVERLAP} to {_LONGEST_OVERLAP}, not {value!r}")
     return dt.timedelta(minutes=value)  # type: ignore[arg-type]
+
+
+def _unseen_companies(value: object) -> UnseenCompanies:
+    try:
+        return UnseenCompanies(value)  # type: ignore[arg-type]
+    except ValueError:
+        raise ValueError(f"write {' or '.join(UnseenCompanies)}, not {value!r}") from None
 
 
 def _switch(value: object) -> bool:

@@ -142,6 +142,8 @@ def _judge(name: str, as_of: str, *, json: bool) -> None:
             f"{name}: the reading bot is not in {judged.unseen_companies} of the companies: hours logged there look "
             "like missing hours. `purser odoo check` says which companies they are"
         )
+    if judged.judged_without:
+        say(f"{name}: {scan.without(judged)}. `purser doctor` says which group the bot lacks")
     leave(FOUND if judged.findings else 0)
 
 
@@ -187,6 +189,8 @@ def report(policy: ControlPolicy, judged: scan.Judged) -> dict[str, Any]:
         told["unseen_companies"] = judged.unseen_companies
     if judged.unknown_names:
         told["unknown_names"] = judged.unknown_names
+    if judged.judged_without:
+        told["judged_without"] = list(judged.judged_without)
     return told | ({"reason": judged.not_applicable} if judged.not_applicable else {})
 
 

@@ -145,7 +145,7 @@ def show(file: File = None, json: AsJson = False) -> None:
         )
     )
     table(
-        ("control", "enabled", "every", "severity", "ladder", "tunables"),
+        ("control", "enabled", "every", "severity", "ladder", "unseen_companies", "tunables"),
         (_row(one) for one in policies.controls.values()),
     )
     table(("automation", "enabled"), ((name, one.enabled) for name, one in policies.automations.items()))
@@ -186,7 +186,7 @@ def _retries(policies: Policies) -> Iterator[tuple[str, str, int, float, float]]
 def _row(one: ControlPolicy) -> tuple[Any, ...]:
     ladder = [f"{rung.ask}+{rung.after}" for rung in one.ladder]
     tunables = [f"{name}={value}" for name, value in one.tunables.items()]
-    return one.control.name, one.enabled, one.every, one.severity, ladder, tunables
+    return one.control.name, one.enabled, one.every, one.severity, ladder, one.unseen_companies, tunables
 
 
 _RETRY = ("task", "error", "attempts", "base", "cap")
@@ -209,6 +209,7 @@ def _told(policies: Policies) -> dict[str, Any]:
                 "every": str(one.every),
                 "severity": one.severity,
                 "ladder": one.ladder,
+                "unseen_companies": one.unseen_companies,
                 "tunables": one.tunables,
                 "hash": one.hash,
             }

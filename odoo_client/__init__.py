@@ -5,7 +5,7 @@ from odoo_client.door import Api, Door, FieldInfo, Me, Ping
 from odoo_client.gate import Gate, Pass
 from odoo_client.importing import BATCH
 from odoo_client.judging import failed_in, held_back
-from odoo_client.narrowing import NARROWINGS, narrowed_in
+from odoo_client.narrowing import NARROWINGS, Guarded, hidden_from, narrowed_in
 from odoo_client.outcome import Outcome, Status
 from odoo_client.preview import Preview, Previewer
 from odoo_client.reading import Sight
@@ -18,6 +18,7 @@ __all__ = [
     "Door",
     "FieldInfo",
     "Gate",
+    "Guarded",
     "Me",
     "OdooClient",
     "Outcome",
@@ -30,6 +31,7 @@ __all__ = [
     "connect",
     "failed_in",
     "held_back",
+    "hidden_from",
     "narrowed_in",
     "touches_money",
 ]

@@ -3,11 +3,12 @@
 Source: the record rules of Odoo 19, and what bots with these groups were seen to see on a real one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from purser.reads import Snapshot
+from odoo_client.door import FieldInfo
+from purser.reads import Group, Row, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +67,45 @@ def narrowed_in(user: Member, snapshot: Snapshot) -> str:
     seen = {kind.model for kind in kinds if snapshot.rows(kind)}
     models = {kind.model for kind in kinds}
     return narrowed(user, models, empty=models - seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A field that Odoo shows to a group only, and that reads leave out where it is not shown."""
+
+    what: str
+    group: str
+    effect: str
+
+
+GUARDED: Mapping[tuple[str, str], Guarded] = {
+    ("hr.version", name): Guarded(
+        "contract dates",
+        "hr.group_hr_manager",
+        "people whose contract is over are asked for hours until they are archived",
+    )
+    for name in ("contract_date_start", "contract_date_end")
+} | {
+    ("hr.employee", "departure_date"): Guarded("departure dates", "hr.group_hr_user", "nobody's last day is known"),
+    ("hr.employee", "category_ids"): Guarded("tags of employees", "hr.group_hr_user", "no tag exempts anybody"),
+    ("hr.employee", "hourly_cost"): Guarded("hourly costs", "hr.group_hr_user", "missing hours have no price"),
+}
+
+
+class Described(Protocol):
+    """A user who can be asked which fields of a model they see."""
+
+    def fields(self, model: str) -> Mapping[str, FieldInfo] | None:
+        """Give a model's fields, or None."""
+
+
+def hidden_from(user: Described, reads: Iterable[type[Row] | type[Group]]) -> tuple[Guarded, ...]:
+    """Return what these reads leave out without an error, because Odoo does not show it to this user."""
+    hidden: dict[Guarded, None] = {}
+    for read in reads:
+        known = user.fields(read.model)
+        for spec in read.specs() if known else ():
+            guarded = GUARDED.get((read.model, spec.field))
+            if guarded is not None and spec.if_known and spec.field not in (known or ()):
+                hidden[guarded] = None
+    return tuple(hidden)

@@ -17,7 +17,7 @@ from config.queues import QUEUES, redis_lists
 from config.settings import Role, Settings
 from config.urls import mask_url
 from ledger import Breaker, Cursor, Health, Ledger
-from odoo_client import NARROWINGS, Me, OdooClient, connect
+from odoo_client import NARROWINGS, Guarded, Me, OdooClient, connect, hidden_from
 from odoo_client.wire import Request
 from purser.cadence import Cadence, Every
 from purser.catalogue import Catalogue
@@ -592,39 +592,12 @@ def timezones(bots: Iterable[Bot], firm: str) -> Iterator[Check]:
             yield Check(f"time zone of {bot}", Level.WARN, found, advice)
 
 
-@dataclass(frozen=True, slots=True)
-class Guarded:
-    """A field that Odoo shows to a group only, and that reads leave out where it is not shown."""
-
-    what: str
-    group: str
-    effect: str
-
-
-_GUARDED: Mapping[tuple[str, str], Guarded] = {
-    ("hr.version", name): Guarded(
-        "contract dates",
-        "hr.group_hr_manager",
-        "people whose contract is over are asked for hours until they are archived",
-    )
-    for name in ("contract_date_start", "contract_date_end")
-} | {
-    ("hr.employee", "departure_date"): Guarded("departure dates", "hr.group_hr_user", "nobody's last day is known"),
-    ("hr.employee", "category_ids"): Guarded("tags of employees", "hr.group_hr_user", "no tag exempts anybody"),
-    ("hr.employee", "hourly_cost"): Guarded("hourly costs", "hr.group_hr_user", "missing hours have no price"),
-}
-
-
 def hidden_fields(bot: Bot, declared: Catalogue, policies: Policies | None) -> Iterator[Check]:
     """Does the reading bot see the fields that reads leave out without an error where a user may not see them?"""
     hidden: dict[Guarded, set[str]] = {}
     for name, reads, _ in _enabled(declared, policies):
-        for read in reads:
-            known = bot.client.fields(read.model)
-            for spec in read.specs() if known else ():
-                guarded = _GUARDED.get((read.model, spec.field))
-                if guarded is not None and spec.if_known and spec.field not in (known or ()):
-                    hidden.setdefault(guarded, set()).add(name)
+        for guarded in hidden_from(bot.client, reads):
+            hidden.setdefault(guarded, set()).add(name)
     for guarded, users in hidden.items():
         found = f"not readable by {bot.login}: {guarded.effect}; for {', '.join(sorted(users))}"
         yield Check(guarded.what, Level.WARN, found, f"give {bot.login} the group {guarded.group}")

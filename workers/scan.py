@@ -18,9 +18,9 @@ import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
 from pydantic import TypeAdapter
 
-from config.policies import ControlPolicy
+from config.policies import ControlPolicy, UnseenCompanies
 from ledger import Claim, Outcome, RunRecord
-from odoo_client import OdooClient, narrowed_in
+from odoo_client import OdooClient, hidden_from, narrowed_in
 from purser.cadence import Cadence, Every
 from purser.cases import ENDED, AskSeen, Case, CaseKey, merge
 from purser.changes import Call, Change, Close, Ensure, Note, Perform, Update
@@ -62,6 +62,8 @@ class Judged:
     """So many companies the reading bot is not in: hours logged there look like missing hours."""
     unknown_names: tuple[str, ...] = ()
     """The names in the policy's values for this control that Odoo does not know, such as `exempt_tags: Partner`."""
+    judged_without: tuple[str, ...] = ()
+    """What the reading bot may not read, and what that means for the verdicts."""
     rpc_calls: int = 0
     pages: int = 0
     seconds: float = 0.0
@@ -100,10 +102,13 @@ def judge(
     started, calls, pages = time.perf_counter(), client.calls, client.pages
     verdicts: tuple[Verdict, ...] = ()
     reason = ""
+    lacking: tuple[str, ...] = ()
     try:
         snapshot = client.snapshot(policy.control.reads, as_of=as_of, tunables=policy.tunables, watched=watched)
         reason = narrowed_in(client, snapshot)  # absence is no proof: neither of a leak nor of its end
         verdicts = () if reason else tuple(_declared(policy.control, policy.control(snapshot, **policy.tunables)))
+        hidden = hidden_from(client, [read for read in policy.control.reads if snapshot.rows(read)])
+        lacking = tuple(f"{one.what}: {one.effect}" for one in hidden)
     except NotApplicable as error:
         reason = str(error)
     return Judged(
@@ -115,6 +120,7 @@ def judge(
         pages=client.pages - pages,
         seconds=time.perf_counter() - started,
         unseen_companies=_unseen(client, policy),
+        judged_without=lacking,
         unknown_names=_unknown_names(client, policy),
     )
 
@@ -134,6 +140,25 @@ def _declared(control: Control, verdicts: Iterable[Verdict]) -> Iterator[Verdict
         if isinstance(verdict, Finding) and (problem := control.effects.finding_problem(verdict)):
             raise Permanent(f"control `{control.name}`: its declaration must name {problem} for {verdict.subject}")
         yield verdict
+
+
+def held_for_companies(policy: ControlPolicy, judged: Judged) -> str:
+    """Return why a run is held because of companies that the reading bot is not in, '' when it is not.
+
+    Odoo does not tell which people log hours in a company out of sight, so nobody can be left out by name.
+    """
+    if not judged.unseen_companies or policy.unseen_companies is UnseenCompanies.JUDGE:
+        return ""
+    return (
+        f"the reading bot is not in {judged.unseen_companies} of the companies, and hours logged there look like "
+        "missing hours: run `purser odoo setup`, or set "
+        f"`controls.{policy.control.name}.unseen_companies: judge` if nobody judged here logs hours there"
+    )
+
+
+def without(judged: Judged) -> str:
+    """Return a sentence that says what a control judged without, '' when it saw all that it reads."""
+    return f"judged without {'; without '.join(judged.judged_without)}" if judged.judged_without else ""
 
 
 def _unseen(client: OdooClient, policy: ControlPolicy) -> int:
@@ -292,9 +317,10 @@ def run_now(
         )
         run = replace(run, late=late, missed=missed)
     else:
-        plan = _plan(fleet, policy, judged, cases, release_hold=release_hold)
+        held = "" if release_hold else held_for_companies(policy, judged)
+        plan = Plan(held=held) if held else _plan(fleet, policy, judged, cases, release_hold=release_hold)
         outcome = Outcome.HELD if plan.held else Outcome.COMPLETED
-        reason = plan.held or _misspelt(judged)
+        reason = plan.held or " ".join(filter(None, (_misspelt(judged), without(judged))))
         run = Run(control=name, slot=slot, outcome=outcome, judged=judged, plan=plan, reason=reason)
         run = replace(run, late=late, missed=missed)
         _send(fleet, run, run_id)
@@ -306,7 +332,7 @@ def run_now(
 def _misspelt(judged: Judged) -> str:
     if not judged.unknown_names:
         return ""
-    return f"Odoo knows no such name, so it has no effect: {', '.join(judged.unknown_names)}. Correct the policy"
+    return f"Odoo knows no such name, so it has no effect: {', '.join(judged.unknown_names)}. Correct the policy."
 
 
 def _plan(

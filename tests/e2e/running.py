@@ -118,13 +118,16 @@ def write_policies(
     watches: Mapping[str, str] = MappingProxyType({}),
     **controls: Mapping[str, object],
 ) -> Path:
-    """Write a policy in which the named controls run at `every`, watches as often as is said, and nothing else."""
+    """Write a policy in which the named controls run at `every`, watches as often as is said, and nothing else.
+
+    Controls judge also while other tests leave companies that the bot is not in.
+    """
     declared = catalogue()
     names = declared.controls
     body = {
         "version": 1,
         "controls": {
-            name: {"every": every, **controls[name.replace("-", "_")]}
+            name: {"every": every, "unseen_companies": "judge", **controls[name.replace("-", "_")]}
             if name.replace("-", "_") in controls
             else {"enabled": False}
             for name in names

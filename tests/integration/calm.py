@@ -1,10 +1,11 @@
 """A fleet without processes: what would travel on a queue is carried out at once, and the clock can be moved."""
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from config.policies import load_policies
+from config.policies import UnseenCompanies, load_policies
 from config.settings import Settings
 from ledger import Ledger
 from purser.cases import Case, CaseKey, CaseState
@@ -38,10 +39,16 @@ class Calm:
         """Change the policy, as a deployment would."""
         self.fleet.policies = load_policies(self.fleet.catalogue, policies)
 
-    def scan(self, control: str, *, release_hold: bool = False) -> scan.Run:
-        """Run a control now, with its changes carried out."""
+    def scan(
+        self,
+        control: str,
+        *,
+        release_hold: bool = False,
+        unseen_companies: UnseenCompanies = UnseenCompanies.JUDGE,
+    ) -> scan.Run:
+        """Run a control now, with its changes carried out. Other tests leave companies that the bot is not in."""
         self.moment += dt.timedelta(seconds=1)
-        policy = self.fleet.policies.control(control)
+        policy = replace(self.fleet.policies.control(control), unseen_companies=unseen_companies)
         run_id = f"run-{self.moment.timestamp()}"
         return scan.run_now(
             self.fleet, policy, slot=self.moment, run_id=run_id, trigger="test", release_hold=release_hold

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
+from config.policies import UnseenCompanies
 from ledger import Outcome
+from odoo_client import OdooClient
 from purser.cases import CaseKey, CaseState, Mark
 from purser.errors import Misconfigured
 from purser.model import Period, Ref
+from tests.houses import House
 from tests.integration.calm import Calm
 from tests.odoo.seeding_people import Firm
 from workers import scan
@@ -188,6 +191,24 @@ def test_hours_that_are_hidden_from_the_bot_do_not_close_or_reopen_anything(flee
     desk.firm.call("res.users", "write", ids=[bot], vals={"company_ids": [[6, 0, everything]]})
     fleet.scan(CONTROL)
     assert [one["active"] for one in desk.activities()] == [True]
+    assert fleet.state(desk.key) is CaseState.OPEN
+
+
+def test_a_run_is_held_while_the_bot_is_not_in_every_company(
+    house: House, fleet: Calm, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours logged in a company out of sight look like missing hours: nobody is asked, and nothing is closed."""
+    desk.firm.company()
+    if house.twin is not None:  # it does not count the companies that a user is not in
+        monkeypatch.setattr(OdooClient, "unseen_companies", lambda client: 1)
+    held = fleet.scan(CONTROL, unseen_companies=UnseenCompanies.HOLD)
+    assert held.outcome is Outcome.HELD
+    assert held.plan.steps() == ()
+    assert "companies" in held.reason
+    assert f"controls.{CONTROL}.unseen_companies: judge" in held.reason
+    assert desk.activities() == []
+    released = fleet.scan(CONTROL, unseen_companies=UnseenCompanies.HOLD, release_hold=True)
+    assert released.outcome is Outcome.COMPLETED
     assert fleet.state(desk.key) is CaseState.OPEN
 
 
