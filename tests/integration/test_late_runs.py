@@ -32,7 +32,7 @@ def run(fleet: Calm, holder: str) -> scan.Run:
 
 
 def test_what_was_missed_in_a_week_is_caught_up_once_and_says_so(fleet: Calm) -> None:
-    # In the past, for the ledger has the clock of its server and believes no slot of the future; far from a due moment.
+    # In the past, for the ledger has its server's clock and believes no slot of the future; far from a due moment.
     fleet.moment = fleet.moment.replace(hour=12) - dt.timedelta(days=9)
     first = run(fleet, "a")
     assert (first.missed, first.outcome) == (0, Outcome.COMPLETED)
