@@ -85,6 +85,8 @@ def test_receiver_and_worker_killed_and_back_lose_nothing_and_keep_the_order(sta
         wait_until(lambda: len(first.heard) >= 4, within=20, what="the first events to arrive")
     emit(8)  # and nobody listens
     wait_until(lambda: fleet.ledger.sendings.tally("n8n").failing_since, within=20, what="a failed attempt")
+    # The order is that of the events which were accepted: one that a killed worker had not begun comes when it can.
+    wait_until(lambda: fleet.log("w").count("event accepted") >= 16, within=20, what="all events to be accepted")
     fleet.kill(worker)
     emit(4)
     with receiving(port) as second:
