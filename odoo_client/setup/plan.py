@@ -139,6 +139,8 @@ def _is_due(one: Wanted, name: str, wish: Wish, found: Found, known: Known) -> b
 
 def _holds(one: Wanted, name: str, wish: Wish, found: Found, known: Known) -> bool:
     stored = found.values.get(name)
+    if one.login and name == "tz" and wish == "UTC":
+        return stored in _UNSET_TIMEZONES  # Odoo takes UTC for a user without a time zone
     match wish:
         case Marked():
             action = known.id_of(wish.action)

@@ -314,3 +314,15 @@ def test_a_bot_of_ours_gets_the_time_zone_of_the_firm(stored: Any, is_ours: bool
     (item,) = [one for one in plan(items, known) if one.wanted.name == name]
     assert item.do is do
     assert item.values == ({"tz": "Asia/Tokyo"} if do is Do.MEND else {})
+
+
+@pytest.mark.parametrize("stored", [False, None, "", "UTC"])
+def test_a_user_without_a_time_zone_has_that_of_a_firm_in_utc(stored: Any) -> None:
+    """Odoo takes UTC where a user has none."""
+    items = wanted(DIALECT, bots=BOTS, key_days=365, hooks={}, rules=[], timezone="UTC")
+    known = as_made(items)
+    name = next(one.name for one in items if one.login)
+    own = known.records[name]
+    known.records[name] = dataclasses.replace(own, values={**own.values, "tz": stored}, is_ours=False)  # type: ignore[index]
+    (item,) = [one for one in plan(items, known) if one.wanted.name == name]
+    assert item.do is Do.KEEP
