@@ -1,6 +1,7 @@
 """Run a short storm with `purser storm`, and check what it counted."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -21,7 +22,7 @@ def check_storm(against: str, faults: int, tmp_path: Path) -> None:
     say = f"purser storm --against {against} --faults {faults} --seed {seed}"
     done = subprocess.run(
         (*COMMAND, "--against", against, "--faults", f"{faults}", "--seed", f"{seed}", "--json"),
-        env=environ(tmp_path),
+        env=environ(tmp_path) | {"PATH": os.environ["PATH"]},  # RabbitMQ is started by scripts of the system
         cwd=tmp_path,
         capture_output=True,
         text=True,
