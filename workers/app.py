@@ -19,6 +19,7 @@ from schedules.beat import beat_entries
 from workers import apply, feed, forks, outbound, react, scan, watching
 from workers.beat import beat_schedule
 from workers.broker import rabbit, rabbit_wire, rabbit_worker, redis_queue
+from workers.broker.address import driver_url
 from workers.calls import OTHER_NAMES
 from workers.fleet import Fleet
 from workers.keeping import FleetInbound, store_letter
@@ -74,7 +75,7 @@ def _conf(settings: Settings) -> dict[str, Any]:
     make_queue: Any = Queue
     make_exchange: Any = Exchange
     return {
-        "broker_url": rabbit.driver_url(settings.broker),
+        "broker_url": driver_url(settings.broker),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {

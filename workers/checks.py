@@ -26,6 +26,7 @@ from purser.errors import Mistake, PurserError
 from purser.reads import Group, Row
 from tasks.house import catalogue
 from workers.broker import rabbit
+from workers.broker.address import driver_url
 from workers.clock import utc_now
 from workers.fleet import door, home_of
 from workers.policy_names import unknown_logins, unknown_names
@@ -132,11 +133,11 @@ def _connection(settings: Settings) -> Any:
     url = settings.broker
     make: Any = Connection
     if rabbit.is_rabbitmq(url):
-        return make(rabbit.driver_url(url), connect_timeout=3, ssl=rabbit.tls_of(url))
+        return make(driver_url(url), connect_timeout=3, ssl=rabbit.tls_of(url))
     options: dict[str, Any] = {"socket_connect_timeout": 3, "socket_timeout": 5}
     if settings.sentinel_master is not None:
         options["master_name"] = settings.sentinel_master
-    return make(rabbit.driver_url(url), connect_timeout=3, transport_options=options)
+    return make(driver_url(url), connect_timeout=3, transport_options=options)
 
 
 def _version_of(connection: Any) -> str:

@@ -15,7 +15,7 @@ from kombu.entity import Exchange, Queue
 
 from config.queues import QUEUES
 from config.settings import Settings
-from config.urls import heartbeat_of, nodes_of, tls_options, without_query
+from config.urls import heartbeat_of, nodes_of, tls_options
 from purser.errors import Misconfigured, Mistake
 from workers.broker.rabbit_wire import PATIENCE
 from workers.broker.redis_queue import MOST_DELIVERIES
@@ -31,22 +31,6 @@ _FOR_EVER = 2**31 - 1
 def is_rabbitmq(url: str) -> bool:
     """Say whether an address is one of a RabbitMQ."""
     return urlsplit(url).scheme in ("amqp", "amqps", "pyamqp")
-
-
-def driver_url(url: str) -> str:
-    """Give an address that names the driver.
-
-    At `amqp://` kombu looks for another driver first, by an import that fails, for each new connection. A process
-    of the pool that is forked while a thread of the worker does so inherits the lock of that import, and would wait
-    for it for ever when it first sends something.
-
-    At `rediss://` without options kombu verifies no certificate: the option that verifies it is added.
-    """
-    if not is_rabbitmq(url):
-        needs_check = url.startswith("rediss://") and not tls_options(url)
-        return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required" if needs_check else url
-    nodes = nodes_of(without_query(url))
-    return ";".join(f"py{node}" if node.startswith("amqp://") else node for node in nodes)
 
 
 def tls_of(url: str) -> dict[str, Any] | bool:
