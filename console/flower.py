@@ -137,11 +137,11 @@ class LockedFlower(Flower):
 
     async def ask(self, request: HTTPServerRequest) -> Person | None:
         """Check the login of a request."""
-        return await self._logins.ask(request.headers.get("Authorization", ""), *whence(request, self._peers))
+        return await self._logins.ask(request.headers.get("Authorization", ""), *visitor_of(request, self._peers))
 
     def refusal(self, request: HTTPServerRequest) -> Any | None:
         """Give the handler that says how long to wait, where too many passwords were wrong."""
-        wait = self._logins.wait(request.headers.get("Authorization", ""), *whence(request, self._peers))
+        wait = self._logins.wait(request.headers.get("Authorization", ""), *visitor_of(request, self._peers))
         if not wait:
             return None
         words = f"too many wrong passwords: wait {math.ceil(wait)} seconds"
@@ -207,7 +207,7 @@ class AtTheDoor(HTTPMessageDelegate):
             self._inner.on_connection_close()
 
 
-def whence(request: HTTPServerRequest, peers: Peers) -> tuple[str, str]:
+def visitor_of(request: HTTPServerRequest, peers: Peers) -> tuple[str, str]:
     """Return who sends a request, and the machine it came from.
 
     Behind a proxy that `PURSER_GATEWAY_PROXIES` names, both are the address that it forwards for. Any process of this

@@ -9,7 +9,7 @@ from tornado.httputil import HTTPHeaders
 from config.networks import read_networks
 from config.peers import Peers
 from console.attempts import BURST, FREE, Attempts
-from console.flower import whence
+from console.flower import visitor_of
 
 PROXIES = Peers(read_networks("10.0.0.0/8"))
 
@@ -37,13 +37,13 @@ def request(address: str, *forwarded: str) -> Any:
     ],
 )
 def test_a_request_counts_for_who_sent_it(address: str, forwarded: list[str], sender: str, machine: str) -> None:
-    assert whence(request(address, *forwarded), PROXIES) == (sender, machine)
+    assert visitor_of(request(address, *forwarded), PROXIES) == (sender, machine)
 
 
 def test_a_visitor_who_guesses_behind_a_proxy_keeps_no_other_visitor_out() -> None:
     attempts = Attempts(lambda: 1000.0)
-    guesser = whence(request("10.1.2.3", "198.51.100.1"), PROXIES)
+    guesser = visitor_of(request("10.1.2.3", "198.51.100.1"), PROXIES)
     for _ in range(int(BURST) + FREE):
         attempts.begin("anna", *guesser)
     assert attempts.wait("anna", *guesser) > 0
-    assert attempts.wait("anna", *whence(request("10.1.2.3", "198.51.100.2"), PROXIES)) == 0
+    assert attempts.wait("anna", *visitor_of(request("10.1.2.3", "198.51.100.2"), PROXIES)) == 0
