@@ -21,7 +21,7 @@ _SUMMARY_LENGTH = 240
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Attendance:
+class Availability:
     """Who of those whom findings and roles name may be asked today, as `res.users` ids."""
 
     absent: frozenset[int] = frozenset()
@@ -31,7 +31,7 @@ class Attendance:
     """The manager of somebody absent, where the manager may be asked and is there."""
 
 
-EVERYBODY = Attendance()
+EVERYBODY = Availability()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,7 @@ class House:
     working_days: frozenset[int] = frozenset(range(5))
     asked_on_return: frozenset[str] = frozenset()
     """The audiences who alone can mend what is found: somebody absent is asked on return, if that is soon."""
-    attendance: Attendance = EVERYBODY
+    availability: Availability = EVERYBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def _pass_on(house: House, key: CaseKey, finding: Finding, case: Case) -> list[S
         return [asked]
     if asked.memory is None or asked.memory.user_id == case.user_id:
         return []  # nobody further up: whoever is asked stays asked
-    if asked.memory.user_id in house.attendance.absent:
+    if asked.memory.user_id in house.availability.absent:
         return []  # nobody further up is there today: whoever is asked stays asked
     feedback = f"Passed on to the next rung of the ladder. {Mark.ESCALATED}"
     close = Close(activity=case.activity, feedback=feedback, key=key.rung(case.episode, case.rung))
@@ -207,10 +207,10 @@ def _person(house: House, finding: Finding, start: int, before: int | None) -> t
         for who in _candidates(house.ladder[rung].ask, house, finding):
             if who == before:
                 continue
-            if who not in house.attendance.absent:
+            if who not in house.availability.absent:
                 return rung, who
             absent = absent or (rung, who)
-            stand_in = house.attendance.stand_ins.get(who)
+            stand_in = house.availability.stand_ins.get(who)
             if stand_in is not None and stand_in != before:
                 return rung, stand_in
     if absent is not None:
@@ -227,9 +227,9 @@ def _candidates(ask: str, house: House, finding: Finding) -> Sequence[int]:
         members = house.roles.get(ask, ())
         turn = finding.subject.id % len(members) if members else 0
         members = (*members[turn:], *members[:turn])
-        present = [one for one in members if one not in house.attendance.absent]
-        members = (*present, *(one for one in members if one in house.attendance.absent))
-    return [one for one in members if one not in house.attendance.unreachable]
+        present = [one for one in members if one not in house.availability.absent]
+        members = (*present, *(one for one in members if one in house.availability.absent))
+    return [one for one in members if one not in house.availability.unreachable]
 
 
 def _waits_for_return(house: House, finding: Finding) -> bool:
@@ -239,7 +239,7 @@ def _waits_for_return(house: House, finding: Finding) -> bool:
     """
     for rung, step in enumerate(house.ladder):
         if candidates := _candidates(step.ask, house, finding):
-            if step.ask not in house.asked_on_return or candidates[0] not in house.attendance.absent:
+            if step.ask not in house.asked_on_return or candidates[0] not in house.availability.absent:
                 return False
             further = house.ladder[rung + 1 :]
             passed = working_days(finding.since, house.today, house.working_days)
@@ -248,8 +248,8 @@ def _waits_for_return(house: House, finding: Finding) -> bool:
 
 
 def _passed_over(house: House, finding: Finding, start: int, who: int | None) -> str:
-    """Say why somebody else is asked than the ladder names first, '' where nobody was passed over."""
-    absent = house.attendance.absent
+    """Return why somebody else is asked than the ladder names first, '' where nobody was passed over."""
+    absent = house.availability.absent
     if who in absent:
         return "Everybody who could be asked is absent today: this waits for your return."
     passed = []
@@ -258,7 +258,7 @@ def _passed_over(house: House, finding: Finding, start: int, who: int | None) ->
         if who in candidates:
             break
         passed += [step.ask] if any(one in absent for one in candidates) else []
-        if any(house.attendance.stand_ins.get(one) == who for one in candidates if one in absent):
+        if any(house.availability.stand_ins.get(one) == who for one in candidates if one in absent):
             break
     return f"Asked in the place of somebody who is absent today: {', '.join(passed)}." if passed else ""
 

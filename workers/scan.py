@@ -28,7 +28,7 @@ from purser.declare import Control
 from purser.errors import Mistake, NotApplicable, Permanent, PurserError, Snooze
 from purser.model import Finding, Ref, Verdict
 from purser.reads import Domain, Moment, Row, Scope, Snapshot, Watched
-from purser.reconcile import EVERYBODY, Attendance, House, Plan, Step, reconcile
+from purser.reconcile import EVERYBODY, Availability, House, Plan, Step, reconcile
 from schedules.slots import latest_slot, slots_between, stagger
 from tasks.people import People
 from tasks.rows.askable import ASKING, NAMED
@@ -352,24 +352,24 @@ def _plan(
     if not asked:
         return plan
     named |= {user for rung in house.ladder for user in house.roles.get(rung.ask, ())}
-    attendance = _attendance(fleet, named, judged.as_of)
-    if attendance == EVERYBODY:
+    availability = _availability(fleet, named, judged.as_of)
+    if availability == EVERYBODY:
         return plan
     plan = reconcile(
-        replace(house, attendance=attendance), judged.verdicts, cases, gone=gone, release_hold=release_hold
+        replace(house, availability=availability), judged.verdicts, cases, gone=gone, release_hold=release_hold
     )
     if plan.postponed:
         log.info("absent people are asked on return", control=house.control, findings=len(plan.postponed))
     return plan
 
 
-def _attendance(fleet: Fleet, users: Collection[int], as_of: dt.datetime) -> Attendance:
+def _availability(fleet: Fleet, users: Collection[int], as_of: dt.datetime) -> Availability:
     """Read who of these users may be asked, who is absent today, and who stands in for them."""
     if not users:
         return EVERYBODY
     people = People(fleet.audit.snapshot(ASKING, as_of=as_of, tunables={NAMED: sorted(users)}))
     absent = {user for user in users if people.may_be_asked(user) and people.is_absent(user)}
-    return Attendance(
+    return Availability(
         absent=frozenset(absent),
         unreachable=frozenset(user for user in users if not people.may_be_asked(user)),
         stand_ins={user: manager for user in absent if (manager := people.stand_in(user)) is not None},

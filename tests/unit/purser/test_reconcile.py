@@ -1,7 +1,7 @@
 """Cases open, climb, close and come back as design says, whatever is lost or repeated in between."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -13,7 +13,7 @@ from purser.cases import AskSeen, Case, CaseKey, CaseMemory, CaseState, Mark, Ru
 from purser.changes import Close, Ensure, Link, Note, Update
 from purser.errors import Permanent
 from purser.model import Exempt, Finding, Kept, Period, Ref, Severity, Verdict
-from purser.reconcile import Attendance, House, Plan, Step, reconcile, working_days
+from purser.reconcile import Availability, House, Plan, Step, reconcile, working_days
 
 MONDAY = dt.date(2026, 11, 23)
 EMPLOYEE, MANAGER, PMO = 11, 12, 13
@@ -437,13 +437,15 @@ def test_whatever_happens_at_most_one_rung_is_open_and_a_repeat_changes_nothing(
 def attended(
     today: dt.date = MONDAY,
     *,
-    absent: set[int] = frozenset(),  # type: ignore[assignment]
-    gone: set[int] = frozenset(),  # type: ignore[assignment]
+    absent: Collection[int] = (),
+    gone: Collection[int] = (),
     stand_ins: Mapping[int, int] | None = None,
     returns: bool = False,
 ) -> House:
-    attendance = Attendance(absent=frozenset(absent), unreachable=frozenset(gone), stand_ins=stand_ins or {})
-    return replace(house(today), attendance=attendance, asked_on_return=frozenset({"employee"} if returns else ()))
+    availability = Availability(absent=frozenset(absent), unreachable=frozenset(gone), stand_ins=stand_ins or {})
+    return replace(
+        house(today), availability=availability, asked_on_return=frozenset({"employee"} if returns else ())
+    )
 
 
 def asked_by(step: Step) -> tuple[int, str]:
