@@ -417,12 +417,12 @@ class DelayedSet:
             return None
         now = self._store.now()
         if checked(newest, since) and moment_of(newest[0][1]) > now + CLOCK_SLACK:
-            self._shift_what_was_written_ahead(now)
+            self._correct_due_moments(now)
             return now
         return now if moment_of(first[0][1]) <= now else None
 
-    def _shift_what_was_written_ahead(self, now: dt.datetime) -> None:
-        """Let entries wait as long as was asked although the server's clock went back since they were written."""
+    def _correct_due_moments(self, now: dt.datetime) -> None:
+        """Move back what was written while the server's clock was ahead: each entry waits as long as was asked."""
         shifted, args = 0, [micros(now), micros(now + CLOCK_SLACK), SHIFTED_AT_ONCE]
         while count := int(self._shift(keys=[self._store.prefix], args=args)):
             shifted += count

@@ -12,6 +12,7 @@ from typing import Any
 
 from ledger.clock import micros
 from ledger.replays import KEPT, Ending, Replay, Stage, read_replay
+from ledger.slots import RUNS
 from ledger.store import Store, as_unreadable, pairs, shown, text
 
 BURST = dt.timedelta(seconds=1)
@@ -67,13 +68,12 @@ class Progress:
 # id, holder, now, until
 _HOLD = (
     KEPT
+    + RUNS
     + """
 local holder, now, lapses = unpack(ARGV, 2)
 if redis.call('EXISTS', R) == 0 then return 0 end
 local its = get('holder')
-local left = number('held_until') - tonumber(now)
--- an end further away than twice what is asked for was written while the server's clock was ahead
-if its and its ~= holder and left > 0 and left <= 2 * (tonumber(lapses) - tonumber(now)) then return 0 end
+if its and its ~= holder and runs(get('held_until'), now, lapses) then return 0 end
 set('holder', holder, 'held_until', lapses)
 return 1
 """

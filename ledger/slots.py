@@ -22,15 +22,24 @@ class Claim(enum.StrEnum):
 FORGOTTEN_AFTER = dt.timedelta(days=1)
 """How long a lapsed lease is kept before Redis drops it."""
 
-BUSY = """
--- an end further away than twice what is asked for was written while the server's clock was ahead
-local function is_busy(lease, holder, now, lapses)
-  local held = redis.call('HMGET', lease, 'holder', 'until')
-  if not held[1] or held[1] == holder then return false end
-  local left = (tonumber(held[2] or '') or 0) - tonumber(now)
+RUNS = """
+-- whether a lease that ends then still runs. An end further away than twice what is asked for (`lapses`) was written
+-- while the server's clock was ahead.
+local function runs(ends, now, lapses)
+  local left = (tonumber(ends or '') or 0) - tonumber(now)
   return left > 0 and left <= 2 * (tonumber(lapses) - tonumber(now))
 end
 """
+
+BUSY = (
+    RUNS
+    + """
+local function is_busy(lease, holder, now, lapses)
+  local held = redis.call('HMGET', lease, 'holder', 'until')
+  return held[1] and held[1] ~= holder and runs(held[2], now, lapses)
+end
+"""
+)
 
 AHEAD = dt.timedelta(seconds=10)
 """A slot further in the future than this was marked while the server's clock was ahead: it marks nothing."""
