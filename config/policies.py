@@ -423,7 +423,7 @@ def _overlap(value: object) -> dt.timedelta:
 
 def _unseen_companies(value: object) -> UnseenCompanies:
     try:
-        return UnseenCompanies(value)  # type: ignore[arg-type]
+        return UnseenCompanies(str(value))
     except ValueError:
         raise ValueError(f"write {' or '.join(UnseenCompanies)}, not {value!r}") from None
 

@@ -96,7 +96,7 @@ class Described(Protocol):
     """A user who can be asked which fields of a model they see."""
 
     def fields(self, model: str) -> Mapping[str, FieldInfo] | None:
-        """Give a model's fields, or None."""
+        """Return the fields of a model, None where the database has no such model."""
 
 
 def hidden_from(user: Described, reads: Iterable[type[Row] | type[Group]]) -> tuple[Guarded, ...]:

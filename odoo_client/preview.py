@@ -22,7 +22,7 @@ from odoo_client.judging import (
 )
 from odoo_client.known import Known, Presence, Reader
 from odoo_client.outcome import Outcome, Status
-from odoo_client.receipts import OPERATIONS, Operation, Undone
+from odoo_client.receipts import OPERATIONS, Operation
 from odoo_client.tracing import Found, Looked
 from odoo_client.values import MODULE, external_id
 from odoo_client.wire import plain
@@ -217,11 +217,11 @@ class Previewer:
         if operation is None:
             return Preview(change, Fate.UNKNOWN, change.on, why=f"{change.operation} is no operation")
         there = self._there(change, operation.makes, change.key)
-        undone = self._undone(there, operation)
-        if there is not None and undone is None:
+        refusal = self._undone(there, operation)
+        if there is not None and refusal is None:
             return there
-        if undone is not None and undone.why:
-            return Preview(change, Fate.REFUSED, change.on, why=f"the record {undone.why}")
+        if refusal:
+            return Preview(change, Fate.REFUSED, change.on, why=f"the record {refusal}")
         if lacking := self._known.lacking_receipts():
             return Preview(change, Fate.UNKNOWN, change.on, why=lacking)
         for name, value in change.arguments.items():
@@ -232,14 +232,18 @@ class Previewer:
         self._make(operation.makes, change.key)
         return Preview(change, Fate.APPLY, change.on, _new(change.arguments), f"{change.operation} is carried out")
 
-    def _undone(self, there: Preview | None, operation: Operation) -> Undone | None:
-        """Return how the record of a receipt was undone, None where it stands or this user cannot see it."""
+    def _undone(self, there: Preview | None, operation: Operation) -> str | None:
+        """Return what a refusal says of the undone record of a receipt, '' where the operation is carried out again.
+
+        None where the record stands, or this user cannot see it.
+        """
         if there is None or there.ref is None or there.fate is not Fate.DONE:
             return None
         if self._known.is_credited_in_full(there.ref):
-            return Undone("", value=True)
+            return ""
         row = self._looked(there.ref).rows.get(there.ref.id, {})
-        return next((one for one in operation.undone if one.field in row and row[one.field] == one.value), None)
+        undone = (one.why for one in operation.undone if one.field in row and row[one.field] == one.value)
+        return next(undone, None)
 
     def _looked(self, ref: Ref) -> Looked:
         looked = self._known.looked(ref)

@@ -75,12 +75,8 @@ class ManagerRecord(Row, model="hr.employee", optional=True):
         return [("id", "in", known), ("user_id.active", "=", True), ("user_id.share", "=", False)] if known else None
 
 
-class ManagerWorkRecord(Row, model="hr.employee", optional=True):
+class ManagerWorkRecord(WorkRecord):
     """An active employee record of such a manager."""
-
-    user_id: int
-    resource_id: int | None = None
-    tz: str | None = None
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain | None:
@@ -89,12 +85,8 @@ class ManagerWorkRecord(Row, model="hr.employee", optional=True):
         return [("user_id", "in", users)] if users else None
 
 
-class ManagerAwayToday(Row, model="resource.calendar.leaves", optional=True):
+class ManagerAwayToday(AwayToday):
     """An approved absence around today of such a manager."""
-
-    resource_id: int
-    date_from: Moment
-    date_to: Moment
 
     @classmethod
     def domain(cls, scope: Scope) -> Domain | None:
