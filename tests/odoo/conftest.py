@@ -6,6 +6,7 @@ import pytest
 
 from odoo_client import Door, OdooClient, connect
 from tests.conftest import OdooEnv
+from tests.odoo.seeding_people import Firm
 from tests.odoo.seeding_sales import Seeder
 
 
@@ -23,3 +24,10 @@ def firm(odoo_env: OdooEnv) -> Iterator[Seeder]:
     seeder = Seeder(odoo_env)
     yield seeder
     seeder.close()
+
+
+@pytest.fixture
+def staff(odoo_env: OdooEnv) -> Iterator[Firm]:
+    """Seed a firm whose people have calendars, managers and absences."""
+    with Firm(odoo_env) as firm:
+        yield firm

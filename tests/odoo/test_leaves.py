@@ -1,80 +1,61 @@
 """What a real Odoo 19 does to the row of an absence when a request is moved, and what is told of it."""
 
 import datetime as dt
-from collections.abc import Iterator
 
-import pytest
-
-from odoo_client import Door, OdooClient, connect
+from odoo_client import OdooClient
 from tasks.automations.ask_about_leave import ask_about_leave
 from tasks.watches.leaves import CalendarAbsence, CalledOffLeave, absences, leaves
-from tests.conftest import OdooEnv
 from tests.odoo.seeding_people import Firm
 
 NOW = dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
 FIRST, LATER = dt.date(2027, 1, 12), dt.date(2027, 1, 19)
 
 
-@pytest.fixture
-def firm(odoo_env: OdooEnv) -> Iterator[Firm]:
-    """Seed a firm of its own."""
-    with Firm(odoo_env) as firm:
-        yield firm
-
-
-@pytest.fixture
-def reader(odoo_env: OdooEnv) -> Iterator[OdooClient]:
-    """Connect as administrator."""
-    door = Door(url=odoo_env.url, db=odoo_env.db, login=odoo_env.login, api_key=odoo_env.api_key)
-    with connect(door) as client:
-        yield client
-
-
-def told(reader: OdooClient, leave: int) -> list[str]:
+def told(odoo: OdooClient, leave: int) -> list[str]:
     """Return the identities of what the two watches tell of a request."""
-    rows = reader.look(CalendarAbsence, [("holiday_id", "=", leave)], as_of=NOW).rows
-    called_off = reader.look(CalledOffLeave, [("id", "=", leave)], as_of=NOW).rows
+    rows = odoo.look(CalendarAbsence, [("holiday_id", "=", leave)], as_of=NOW).rows
+    called_off = odoo.look(CalledOffLeave, [("id", "=", leave)], as_of=NOW).rows
     facts = [fact for row in rows for fact in absences(row, NOW)] + [
         fact for row in called_off for fact in leaves(row, NOW)
     ]
     return [fact.identity for fact in facts]
 
 
-def asked(reader: OdooClient, leave: int) -> list[str]:
+def asked(odoo: OdooClient, leave: int) -> list[str]:
     (fact,) = (
         fact
-        for row in reader.look(CalendarAbsence, [("holiday_id", "=", leave)], as_of=NOW).rows
+        for row in odoo.look(CalendarAbsence, [("holiday_id", "=", leave)], as_of=NOW).rows
         for fact in absences(row, NOW)
     )
-    read = reader.snapshot(ask_about_leave.reads, as_of=NOW, event=fact)
+    read = odoo.snapshot(ask_about_leave.reads, as_of=NOW, event=fact)
     return [str(getattr(change, "key", "")) for change in ask_about_leave(fact, read)]
 
 
-def test_a_request_that_is_moved_or_approved_once_more_is_told_and_asked_anew(firm: Firm, reader: OdooClient) -> None:
-    company = firm.company()
-    user = firm.user(company)
-    person = firm.employee(company, firm.calendar(company), user_id=user)
-    project = firm.create("project.project", company=company, name=firm.name("Project"), company_id=company)
+def test_a_request_that_is_moved_or_approved_once_more_is_told_and_asked_anew(staff: Firm, odoo: OdooClient) -> None:
+    company = staff.company()
+    user = staff.user(company)
+    person = staff.employee(company, staff.calendar(company), user_id=user)
+    project = staff.create("project.project", company=company, name=staff.name("Project"), company_id=company)
     for day in (FIRST, LATER):
-        firm.create(
+        staff.create(
             "project.task",
             company=company,
-            name=firm.name("Task"),
+            name=staff.name("Task"),
             project_id=project,
             user_ids=[[6, 0, [user]]],
             date_deadline=f"{day} 11:00:00",
         )
-    leave = firm.leave(company, person, FIRST)
-    seen, questions = [told(reader, leave)], [asked(reader, leave)]
+    leave = staff.leave(company, person, FIRST)
+    seen, questions = [told(odoo, leave)], [asked(odoo, leave)]
     for days in ({}, {"request_date_from": str(LATER), "request_date_to": str(LATER)}):
-        firm.call("hr.leave", "action_refuse", ids=[leave])
-        seen.append(told(reader, leave))
-        firm.call("hr.leave", "write", ids=[leave], vals={"state": "confirm"})
+        staff.call("hr.leave", "action_refuse", ids=[leave])
+        seen.append(told(odoo, leave))
+        staff.call("hr.leave", "write", ids=[leave], vals={"state": "confirm"})
         if days:
-            firm.call("hr.leave", "write", ids=[leave], vals=days)
-        firm.call("hr.leave", "action_approve", ids=[leave])
-        seen.append(told(reader, leave))
-        questions.append(asked(reader, leave))
+            staff.call("hr.leave", "write", ids=[leave], vals=days)
+        staff.call("hr.leave", "action_approve", ids=[leave])
+        seen.append(told(odoo, leave))
+        questions.append(asked(odoo, leave))
     assert [len(one) for one in seen] == [1] * 5
     approvals = [one[0] for one in seen[::2]]
     assert len(set(approvals)) == 3, approvals
