@@ -318,7 +318,7 @@ class Reserving:
         self.client.connection.disconnect()
 
     def _take(self: Any, record: bytes, tag: str) -> str:
-        """Hand a reserved message on; what is none becomes a letter. Give its queue.
+        """Hand a reserved message on and return its queue. What is not a message becomes a letter.
 
         An error of the code that is handed the message gives it back, counted: it becomes a letter when it has come
         back too often, and does not end the worker.
