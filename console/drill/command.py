@@ -99,8 +99,10 @@ def names(asked: Sequence[str] | None, faults: "Sequence[Fault]") -> frozenset[s
 
 def _drill(orders: Orders, teller: "Teller", json: bool, write: Path | None) -> bool:
     from console.drill.play import play
-    from console.drill.report import facts, page_block, write_block
+    from console.drill.report import check_page, facts, page_block, write_block
 
+    if write is not None:
+        check_page(write, orders.against)
     teller.line(f"{count(len(orders.faults), 'fault')}, seed {orders.seed}")
     began = time.monotonic()
     results, skipped = play(orders, teller)
@@ -115,8 +117,10 @@ def _drill(orders: Orders, teller: "Teller", json: bool, write: Path | None) -> 
 
 def _compare(orders: Orders, teller: "Teller", json: bool, write: Path | None) -> bool:
     from console.drill.play import play
-    from console.drill.report import facts, stock_block, write_block
+    from console.drill.report import check_page, facts, stock_block, write_block
 
+    if write is not None:
+        check_page(write, "stock")
     if orders.against != "redis":
         raise Mistake("--stock is measured on redis: leave --against out")
     runs = {}

@@ -166,15 +166,25 @@ def _stock_cells(result: Result | None) -> tuple[str, str]:
     return f"{len(result.verdict.lost)}{note}", str(len(result.verdict.doubled))
 
 
+def check_page(page: Path, name: str) -> None:
+    """Check that a page has a place for the table of a drill. Raises Mistake where it has none."""
+    _around_block(page, name)
+
+
 def write_block(page: Path, name: str, block: str) -> None:
-    """Put a block between its marks in a page. Mistake when the page has no such marks."""
+    """Put a block between its marks in a page. Raises Mistake where the page has no such marks."""
+    before, after = _around_block(page, name)
+    page.write_text(f"{before}\n\n{block}\n\n{after}", encoding="utf-8")
+
+
+def _around_block(page: Path, name: str) -> tuple[str, str]:
     begin, end = f"<!-- drill {name} -->", f"<!-- end of drill {name} -->"
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
     before, found, rest = text.partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:
         raise Mistake(f"{page} has no place for this: write a line {begin!r} and a line {end!r} into it")
-    page.write_text(f"{before}{begin}\n\n{block}\n\n{end}{after}", encoding="utf-8")
+    return f"{before}{begin}", f"{end}{after}"
 
 
 def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -293,6 +293,17 @@ def test_what_still_waits_is_not_called_lost_and_not_well() -> None:
     assert (waits.with_verdict(judge([ONE], {}, [])).verdict.lost, waits.is_good) == ((), False)
 
 
+def test_drill_checks_the_page_it_is_to_write_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[object] = []
+    monkeypatch.setattr("console.drill.play.play", lambda *of: begun.append(of))
+    page = tmp_path / "page.md"
+    page.write_text("# No place\n")
+    code, output = run("--write", str(page))
+    assert (code, "has no place for this" in output, begun) == (2, True, [])
+
+
 def test_a_block_of_the_page_is_replaced_and_the_rest_stays(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# Title\n<!-- drill redis -->\nold\n<!-- end of drill redis -->\nafter\n")
