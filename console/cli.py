@@ -2,7 +2,9 @@
 
 import logging
 import sys
+from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,9 +22,7 @@ from console import (
     crew,
     dead,
     delayed,
-    demo,
     doctor,
-    drill,
     events,
     flower,
     ledger,
@@ -33,9 +33,7 @@ from console import (
     policies,
     processes,
     refusals,
-    up,
 )
-from console.drill import storm
 from console.output import FAILED, WRONG_USE, say
 from purser.errors import Mistake, PurserError
 
@@ -66,14 +64,12 @@ def app() -> typer.Typer:
     top.callback()(_options)
     for name, group in _GROUPS.items():
         top.add_typer(group, name=name)
-    top.command("demo")(demo.demo)
-    top.command("drill")(drill.drill)
-    top.command("storm")(storm.storm)
     top.command("doctor")(doctor.doctor)
     top.command("flower")(flower.run)
-    top.command("up")(up.up)
     pauses.add_to(top)
     processes.add_to(top)
+    for name, place in _LOCAL_COMMANDS.items():
+        _add_local_command(top, name, place)
     return top
 
 
@@ -99,6 +95,21 @@ _GROUPS = {
     "workers": crew.group,
     "people": people.group,
 }
+
+
+_LOCAL_COMMANDS = {
+    "demo": "console.demo.command",
+    "drill": "console.drill.command",
+    "storm": "console.drill.storm.command",
+    "up": "console.up",
+}
+"""Commands that start a fleet on this machine, and the module of each. They are not deployed with the fleet."""
+
+
+def _add_local_command(top: typer.Typer, name: str, module: str) -> None:
+    """Add one of the local commands, unless this installation was made without them, as a container image is."""
+    if find_spec(module.partition(".")[0]) is not None:
+        top.command(name)(getattr(import_module(module), name))
 
 
 def _options(

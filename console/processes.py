@@ -8,9 +8,11 @@ import typer
 
 from config.queues import QUEUES
 from config.settings import PREFIX, Need, Settings
-from console import context, up
+from console import context
 
 ALL = ",".join(QUEUES)
+SOFT_SHUTDOWN = {"REMAP_SIGTERM": "SIGQUIT"}
+"""Makes SIGTERM give running tasks a while, and put what is left back on its queue."""
 _WORKER = ("-E", "--without-gossip", "--without-mingle")
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -60,4 +62,4 @@ def _turn_into(told: Settings, *module: str) -> None:
 def _environ(told: Settings) -> dict[str, str]:
     """Hand on what was loaded, and not where it was loaded from: a value and its file would be one too many."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return {**up.SOFT_SHUTDOWN, **others, **told.to_environ()}
+    return {**SOFT_SHUTDOWN, **others, **told.to_environ()}

@@ -17,6 +17,7 @@ from config.settings import PREFIX, Need, Settings
 from console import context
 from console.embedded import Server, claim, free_port
 from console.output import clean, say
+from console.processes import SOFT_SHUTDOWN
 from console.supervisor import Command, Supervisor, stopped_by_signals
 from purser.errors import Mistake
 from workers.checks import Level, check_all
@@ -35,9 +36,6 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "gateway": ("purser", "gateway"),
 }
 """The processes of a fleet, as Procfile and docker-compose.yml start them too."""
-
-SOFT_SHUTDOWN = {"REMAP_SIGTERM": "SIGQUIT"}
-"""Makes SIGTERM give running tasks a while, and put what is left back on its queue."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

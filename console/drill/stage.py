@@ -29,8 +29,8 @@ from console.drill.fault import Against, NotBitten, Setup
 from console.drill.office import Office
 from console.drill.proxy import Proxy
 from console.drill.skewed import write_offset
+from console.processes import SOFT_SHUTDOWN
 from console.supervisor import Backoff, Command, Supervisor
-from console.up import SOFT_SHUTDOWN
 from ledger import Ledger
 from ledger.clock import micros
 from purser.errors import PurserError

@@ -29,7 +29,8 @@ from redis.retry import Retry
 
 from config.settings import Settings
 from console.embedded import claim, find_server, free_port, serving
-from console.up import GRACE, ROLES, SOFT_SHUTDOWN, default_home
+from console.processes import SOFT_SHUTDOWN
+from console.up import GRACE, ROLES, default_home
 from tests.conftest import RedisServer
 from tests.waiting import wait_until
 
