@@ -4,6 +4,7 @@ Half of the load waits on the queues when the fault begins, the rest follows at 
 the fault is over is sent at once. What the broker does not take is sent again, under the same id, until it does.
 """
 
+import contextlib
 import datetime as dt
 import threading
 import time
@@ -21,6 +22,7 @@ from console.drill.audit import Sent, Verdict, judge
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
 from purser.changes import Ensure, Link, Note
+from purser.errors import Permanent
 from purser.model import Ref
 from purser.reconcile import Step
 from tasks.automations.open_project import STEPS
@@ -192,11 +194,15 @@ class Load:
         self.sent.append(sent)
         self._insist(send)
 
-    def push(self, queue: str, raws: Sequence[bytes]) -> None:
-        """Put bytes on a queue that must end as letters."""
+    def push(self, queue: str, raws: Sequence[bytes]) -> int:
+        """Put bytes on a queue that must end as letters. Return how many the broker accepted."""
+        accepted = 0
         for raw in raws:
-            self.sent.append(Sent(id="", dies=True))
-            self._stage.broker.push(queue, raw)
+            with contextlib.suppress(Permanent):  # RabbitMQ accepts no headers larger than a frame
+                self._stage.broker.push(queue, raw)
+                self.sent.append(Sent(id="", dies=True))
+                accepted += 1
+        return accepted
 
     def hire(self, count: int) -> None:
         """Hire people, whom scans are to ask."""

@@ -17,6 +17,7 @@ from amqp import method_framing
 from amqp.exceptions import MessageNacked, RecoverableConnectionError
 from kombu.transport import pyamqp
 
+from purser.errors import Permanent
 from workers.broker.envelope import MOST_BYTES, too_large_inside, value_problem
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,9 @@ PATIENCE = 10.0
 DELIVERIES = "x-delivery-count"
 """The header in which a quorum queue says how often it has delivered a message before."""
 
+
+_FRAME_OVERHEAD = 20
+"""Bytes of a header frame beside the properties: frame header and end, class, weight, body size."""
 
 _SHORT = "the broker takes no messages: it is short of memory or disk"
 _ERRORS = (MessageNacked, *amqp.Connection.connection_errors, *amqp.Connection.channel_errors)
@@ -141,6 +145,7 @@ class Channel(pyamqp.Channel):
         """Publish. What goes straight to a queue is a task: it must arrive. The rest is news, and may be missed."""
         if exchange:
             return self._tell(msg, exchange, routing_key, mandatory)
+        self._check_header_frame(msg)
         if self._is_blocked():
             raise RecoverableConnectionError(_SHORT)
         if not self._confirm_selected:
@@ -155,6 +160,18 @@ class Channel(pyamqp.Channel):
         if not taken:
             raise MessageNacked(f"the broker did not take a message for {routing_key}")
         return None
+
+    def _check_header_frame(self, msg: Any) -> None:
+        """Raise Permanent for headers that do not fit one frame: the broker answers them by closing the connection.
+
+        Source: AMQP 0-9-1, section 2.3.5.2: only a body may be divided among frames.
+        """
+        size, limit = len(msg._serialize_properties()) + _FRAME_OVERHEAD, self.connection.frame_max
+        if limit and size > limit:
+            raise Permanent(
+                f"the headers of the message take {size:,} bytes, and RabbitMQ accepts {limit:,} at most "
+                "(its setting frame_max): put what is large into the body"
+            )
 
     def _tell(self, msg: Any, exchange: str, routing_key: str, mandatory: bool) -> Any:
         if self._is_blocked():

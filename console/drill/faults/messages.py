@@ -32,11 +32,12 @@ def garbage(scene: Scene) -> str:
 @fault("hostile messages", ends_processes=False)
 def hostile(scene: Scene) -> str:
     """Messages that once ended workers: no headers, nested too deep, names of 1 MB, protocol 1 with wrong limits."""
-    raws = _hostile()
+    raws, accepted = _hostile(), 0
     for raw in raws:
-        scene.load.push("events", [raw])
+        accepted += scene.load.push("events", [raw])
         scene.pause(0.05)
-    return f"{len(raws)} hostile messages"
+    refused = f"; {len(raws) - accepted} refused by the broker" if accepted < len(raws) else ""
+    return f"{accepted} hostile messages{refused}"
 
 
 @fault("huge message", ends_processes=False)

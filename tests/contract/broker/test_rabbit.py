@@ -17,7 +17,7 @@ from kombu.messaging import Consumer
 from config.queues import QUEUES
 from config.settings import SecretUrl, Settings
 from console.rabbit import RabbitNode
-from purser.errors import Misconfigured, Mistake
+from purser.errors import Misconfigured, Mistake, Permanent
 from tests.contract.broker.conftest import connect
 from tests.waiting import wait_until
 from workers.broker import rabbit, rabbit_wire
@@ -151,6 +151,17 @@ def test_a_queue_that_was_removed_is_made_again_by_the_next_message(untouched: A
     with connect(untouched.as_uri(include_password=True)) as other:
         other.channel().queue_delete("apply")
     producer.publish("second", **told)
+    assert rabbit.depth(untouched, "apply") == 1
+
+
+def test_headers_larger_than_a_frame_are_refused_by_name_and_the_connection_stays(untouched: Any) -> None:
+    rabbit.declare(untouched)
+    channel = untouched.default_channel
+    large = channel.prepare_message(b"{}", headers={"task": "x" * 200_000})
+    with pytest.raises(Permanent, match=r"headers of the message take 200,.*frame_max"):
+        channel.basic_publish(large, exchange="", routing_key="apply")
+    largest = channel.prepare_message(b"{}", headers={"task": "x" * (untouched.connection.frame_max - 200)})
+    channel.basic_publish(largest, exchange="", routing_key="apply")
     assert rabbit.depth(untouched, "apply") == 1
 
 
