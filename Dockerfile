@@ -16,7 +16,7 @@ COPY events/ events/
 COPY tasks/ tasks/
 COPY schedules/ schedules/
 COPY odoo_client/ odoo_client/
-COPY ledger/ ledger/
+COPY store/ store/
 COPY config/ config/
 COPY workers/ workers/
 COPY gateway/ gateway/

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from console.embedded import serving
 from events.signature import read_secret, sign
-from ledger import Ledger
+from store import Ledger
 
 SECRET = f"whsec_{base64.b64encode(b'bench' * 6).decode()}"
 TOKEN = "for-this-bench-only"  # noqa: S105 - opens nothing that lasts

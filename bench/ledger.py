@@ -12,21 +12,21 @@ from typing import Any
 
 import redis
 
-from ledger import Attempt, Ledger, Letter, LetterFilter, Page, fingerprint
 from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.model import Money, Ref, Severity
+from store import Attempt, DeadLetter, DeadLetterFilter, Ledger, Page, fingerprint
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 FAULTS = 50
 
 
-def made(n: int) -> Letter:
+def made(n: int) -> DeadLetter:
     """Give a letter of about two kilobytes, one of fifty faults."""
     fault = n % FAULTS
     task, message = f"task-{fault % 5}", f"the field field_{chr(97 + fault // 26)}{chr(97 + fault % 26)} is gone"
     at = START + dt.timedelta(seconds=n)
     steps = [{"change": {"kind": "ensure", "model": "mail.activity", "key": f"case/{n}/{i}"}} for i in range(18)]
-    return Letter(
+    return DeadLetter(
         id=str(uuid.UUID(int=n)),
         queue="apply" if n % 3 else "events",
         task=task,
@@ -88,7 +88,7 @@ class Stopwatch:
 
 def middle(ledger: Ledger, count: int) -> str | None:
     """Give the cursor of a page half-way down."""
-    page: Page[Letter] | None = None
+    page: Page[DeadLetter] | None = None
     for _ in range(max(1, count // 2 // 5000)):
         page = ledger.letters.page(limit=5000, after=page.next if page else None)
     return page.next if page else None
@@ -127,19 +127,19 @@ def measure(ledger: Ledger, count: int, timed: Stopwatch) -> None:
     timed("count", letters.count)
     half = START + dt.timedelta(seconds=count // 2)
     filters = {
-        "fingerprint": LetterFilter(fingerprint=one.fingerprint),
-        "task and reason": LetterFilter(task=one.task, reason=one.reason),
-        "queue": LetterFilter(queue="events"),
-        "queue and error": LetterFilter(queue="apply", error="Permanent"),
-        "correlation": LetterFilter(correlation="run-7"),
-        "subject": LetterFilter(subject="sale.order/77"),
-        "until": LetterFilter(until=half),
-        "no letter: fingerprint and another task": LetterFilter(fingerprint=one.fingerprint, task="task-0"),
-        "no letter: queue and the other one's order": LetterFilter(queue="apply", subject="sale.order/999999999"),
-        "text of many": LetterFilter(text="MAIL.activity"),
-        "text of one, newest half": LetterFilter(text=f"s{count * 9 // 10:06}"),
-        "text of none, in a group": LetterFilter(text="nothing of the kind", fingerprint=one.fingerprint),
-        "text of none": LetterFilter(text="nothing of the kind"),
+        "fingerprint": DeadLetterFilter(fingerprint=one.fingerprint),
+        "task and reason": DeadLetterFilter(task=one.task, reason=one.reason),
+        "queue": DeadLetterFilter(queue="events"),
+        "queue and error": DeadLetterFilter(queue="apply", error="Permanent"),
+        "correlation": DeadLetterFilter(correlation="run-7"),
+        "subject": DeadLetterFilter(subject="sale.order/77"),
+        "until": DeadLetterFilter(until=half),
+        "no letter: fingerprint and another task": DeadLetterFilter(fingerprint=one.fingerprint, task="task-0"),
+        "no letter: queue and the other one's order": DeadLetterFilter(queue="apply", subject="sale.order/999999999"),
+        "text of many": DeadLetterFilter(text="MAIL.activity"),
+        "text of one, newest half": DeadLetterFilter(text=f"s{count * 9 // 10:06}"),
+        "text of none, in a group": DeadLetterFilter(text="nothing of the kind", fingerprint=one.fingerprint),
+        "text of none": DeadLetterFilter(text="nothing of the kind"),
     }
     for name, wanted in filters.items():
         timed(f"page of 50, {name}", lambda wanted=wanted: letters.page(wanted))  # type: ignore[misc]

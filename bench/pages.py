@@ -16,7 +16,7 @@ import httpx
 import redis
 
 from bench.ledger import FAULTS, made
-from ledger import Ledger
+from store import Ledger
 
 PATIENCE = 60.0
 PASSWORD = "for this bench only"  # noqa: S105 - opens nothing that lasts

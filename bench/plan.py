@@ -13,12 +13,12 @@ from decimal import Decimal
 
 from config.policies import load_policies
 from config.settings import Settings
-from ledger import Letter
 from odoo_client.twin import Twin
 from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.changes import activity
 from purser.model import Money, Ref, Severity
 from purser.reconcile import Step
+from store import DeadLetter
 from tasks.house import catalogue
 from workers.fleet import Fleet
 from workers.letters import letter
@@ -90,7 +90,7 @@ def nobody(*_: object, **__: object) -> None:
     raise SystemExit("a plan wrote to a queue")
 
 
-def dead(twin: Twin, fleet: Fleet, count: int) -> list[Letter]:
+def dead(twin: Twin, fleet: Fleet, count: int) -> list[DeadLetter]:
     """Give letters about as many employees; half of what they ask for is there."""
     people = [twin.seed("res.users", {"name": f"U{n}", "login": f"u{n}"}) for n in range(20)]
     employees = [twin.seed("hr.employee", {"name": f"E{n}"}) for n in range(count)]
@@ -121,7 +121,7 @@ def step_of(employee: int, user: int) -> Step:
     return Step(change, memory)
 
 
-def letters_of(steps: Sequence[Step]) -> Iterator[Letter]:
+def letters_of(steps: Sequence[Step]) -> Iterator[DeadLetter]:
     """Write each step as a message that died."""
     for number, step in enumerate(steps):
         kwargs = {"control": CONTROL, "slot": MOMENT.isoformat(), "run": "bench", "steps": dump_steps([step])}

@@ -6,7 +6,7 @@ import typer
 
 from console import context
 from console.output import DONE, FAILED, FOUND, AsJson, as_json, facts, leave, say
-from ledger import Breaker, Gate, Wait
+from store import CircuitState, OdooLimiter, Wait
 from workers import probing
 
 group = typer.Typer(help="The breaker before Odoo, shared by all workers.", no_args_is_help=True)
@@ -18,7 +18,7 @@ def show(json: AsJson = False) -> None:
     with context.reading_fleet("ledger") as fleet:
         described = _described(fleet.gate)
     _print(described, json=json)
-    leave(DONE if described["breaker"] is Breaker.CLOSED else FOUND)
+    leave(DONE if described["breaker"] is CircuitState.CLOSED else FOUND)
 
 
 @group.command("try")
@@ -43,7 +43,7 @@ def try_(json: AsJson = False) -> None:
     leave(FAILED if problem else DONE)
 
 
-def _described(gate: Gate) -> dict[str, Any]:
+def _described(gate: OdooLimiter) -> dict[str, Any]:
     state = gate.state()
     return {
         "odoo": gate.name,

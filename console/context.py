@@ -11,8 +11,8 @@ from typing import Any
 from config.policies import Policies, load_policies
 from config.settings import Need, Settings
 from console.output import say
-from ledger import Ledger
 from purser.errors import Mistake
+from store import Ledger
 from tasks.house import catalogue
 from workers.fleet import Fleet
 

@@ -11,10 +11,10 @@ from config.policies import ControlPolicy
 from console import context
 from console.kinds import kind
 from console.output import FOUND, AsJson, as_json, count, facts, leave, money, nothing, plain, say, table, text
-from ledger import Outcome, RunRecord
 from purser.cases import CaseKey
 from purser.errors import Mistake
 from purser.model import Finding
+from store import ControlRun, RunStatus
 from workers import scan
 
 CENT = Decimal("0.01")
@@ -114,7 +114,7 @@ def runs(
         nothing(f"{name} has not run yet")
 
 
-def _late(run: RunRecord) -> str:
+def _late(run: ControlRun) -> str:
     """Say how late a run was, and for how many slots it stands beside its own; '' when it was on time."""
     if run.late < LATE and not run.missed:
         return ""
@@ -171,7 +171,7 @@ def _apply(name: str, *, release_hold: bool, note: str, json: bool) -> None:
         text(f"run {run_id}: {done.outcome}; " + ", ".join(f"{count} {part}" for part, count in sent.items()))
     if done.reason:
         say(f"{name}: {done.reason}")
-    leave(FOUND if done.outcome is Outcome.HELD else 0)
+    leave(FOUND if done.outcome is RunStatus.HELD else 0)
 
 
 def report(policy: ControlPolicy, judged: scan.Judged) -> dict[str, Any]:

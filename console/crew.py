@@ -7,8 +7,8 @@ import typer
 
 from console import context
 from console.output import FOUND, AsJson, as_json, count, leave, nothing, say, table, text
-from ledger import Heard
-from ledger.crew import NAME_TAKEN, PATIENCE
+from store import WorkerStatus
+from store.fleet.worker_heartbeats import NAME_TAKEN, PATIENCE
 
 group = typer.Typer(help="The workers of the fleet.", no_args_is_help=True)
 
@@ -45,7 +45,7 @@ def forget(
     text(f"{'would forget' if dry_run else 'forgot'} {name}")
 
 
-def problem_with(one: Heard, crew: Sequence[Heard]) -> str:
+def problem_with(one: WorkerStatus, crew: Sequence[WorkerStatus]) -> str:
     """Say what is wrong with a worker, '' when nothing is. One that is gone is missed where its queues wait."""
     if one.state == NAME_TAKEN:
         return "another worker has its name, so it does nothing: end one of the two, or name it with -n"
@@ -64,7 +64,7 @@ def problem_with(one: Heard, crew: Sequence[Heard]) -> str:
     return ""
 
 
-def _told(one: Heard, crew: Sequence[Heard]) -> dict[str, Any]:
+def _told(one: WorkerStatus, crew: Sequence[WorkerStatus]) -> dict[str, Any]:
     member = one.member
     return {
         "name": member.name,

@@ -11,8 +11,8 @@ from config.logs import redactor_of
 from config.redact import Redactor
 from console import context
 from console.output import FAILED, AsJson, as_json, leave, nothing, say, table
-from ledger import Delayed, Kind, Ledger
 from purser.errors import Mistake
+from store import DelayedMessage, DelayKind, Ledger
 from workers.keeping import cancel as cancel_all
 
 group = typer.Typer(help="Messages that wait to be tried again.", no_args_is_help=True)
@@ -20,7 +20,7 @@ Ids = Annotated[list[str] | None, typer.Argument(metavar="[IDS]...", help="The i
 Task = Annotated[str | None, typer.Option(help="Only this task, such as purser.apply.")]
 Queue = Annotated[str | None, typer.Option(help="Only what goes to this queue.")]
 OfKind = Annotated[
-    Kind | None, typer.Option(help="Only what failed and is tried again (retry), or is held back (snooze).")
+    DelayKind | None, typer.Option(help="Only what failed and is tried again (retry), or is held back (snooze).")
 ]
 All = Annotated[bool, typer.Option("--all", help="All that wait.")]
 Note = Annotated[str, typer.Option(help="Why, for the audit trail.", show_default=False)]
@@ -99,7 +99,7 @@ class Chosen:
     """The messages that were asked for, and those of them that wait."""
 
     ids: tuple[str, ...]
-    found: dict[str, Delayed]
+    found: dict[str, DelayedMessage]
 
     @property
     def there(self) -> list[str]:
@@ -107,7 +107,7 @@ class Chosen:
 
 
 def _chosen(
-    ledger: Ledger, ids: list[str] | None, *, task: str | None, queue: str | None, kind: Kind | None, all_: bool
+    ledger: Ledger, ids: list[str] | None, *, task: str | None, queue: str | None, kind: DelayKind | None, all_: bool
 ) -> Chosen:
     has_filter = any(one is not None for one in (task, queue, kind))
     if [bool(ids), has_filter, all_].count(True) != 1:
@@ -122,7 +122,7 @@ def _chosen(
     return Chosen(tuple(found), found)
 
 
-def _every(ledger: Ledger, **wanted: Any) -> Iterator[Delayed]:
+def _every(ledger: Ledger, **wanted: Any) -> Iterator[DelayedMessage]:
     """Walk all that wait. They are read before any is changed, so that none is met twice."""
     after = None
     while True:
@@ -151,7 +151,7 @@ def _tell(chosen: Chosen, changed: Sequence[str], done: str, *, json: bool) -> N
         leave(FAILED)
 
 
-def _told(entry: Delayed, clean: Redactor) -> dict[str, Any]:
+def _told(entry: DelayedMessage, clean: Redactor) -> dict[str, Any]:
     return {
         "id": entry.id,
         "queue": entry.queue,

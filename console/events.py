@@ -14,10 +14,10 @@ from console.output import FAILED, AsJson, as_json, count, leave, nothing, progr
 from events.contract import asyncapi, schema_of
 from events.envelope import CloudEvent, read_event
 from events.fact import Fact, known_facts
-from ledger.pages import chunks
 from purser.errors import Mistake, Permanent
 from purser.strict_json import NotJson, read_json
 from purser.words import did_you_mean
+from store.pagination import chunks
 from tasks.house import catalogue
 from workers.telling import send
 from workers.watching import tell

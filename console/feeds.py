@@ -9,8 +9,8 @@ import typer
 from config.policies import WatchPolicy
 from console import context
 from console.output import FAILED, AsJson, as_json, count, leave, progress, say, table, text
-from ledger import Cursor
 from purser.errors import Mistake
+from store import FeedCursor
 from workers import backfill as filling
 from workers.watching import feed_name
 
@@ -23,7 +23,7 @@ def watches(
 ) -> None:
     """List what is watched in Odoo, how often, and how far behind its feed is."""
     policies = context.policies()
-    cursors: dict[str, Cursor] = {}
+    cursors: dict[str, FeedCursor] = {}
     now = None
     if lag:
         with context.ledger() as ledger:
@@ -102,7 +102,7 @@ def counted(sent: Counter[str], word: str) -> str:
     return f"{sent.total()} {word}" + (f" ({kinds})" if kinds else "")
 
 
-def _watch(policy: WatchPolicy, cursor: Cursor | None, now: dt.datetime | None) -> dict[str, Any]:
+def _watch(policy: WatchPolicy, cursor: FeedCursor | None, now: dt.datetime | None) -> dict[str, Any]:
     watch = policy.watch
     never = cursor is None or (cursor.done == cursor.started and not cursor.looked)
     return {
@@ -129,7 +129,7 @@ def _shown(one: dict[str, Any], column: str) -> Any:
     return value
 
 
-def _unfinished(cursor: Cursor) -> dict[str, Any]:
+def _unfinished(cursor: FeedCursor) -> dict[str, Any]:
     return {"backfill": cursor.name, "after": cursor.after, "looked": cursor.looked, "told": cursor.told}
 
 

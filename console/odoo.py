@@ -11,10 +11,10 @@ import typer
 from config.settings import Settings
 from console import context
 from console.output import FOUND, AsJson, as_json, confirm, leave, nothing, say, table, text
-from ledger import Ledger
 from odoo_client import connect
 from odoo_client.setup import Do, Item
 from purser.errors import Mistake
+from store import Ledger
 from tasks.house import catalogue
 from workers.checks import Check, Level
 from workers.setup import Site, admin_door, bots_of, check_bots, companies_lacking, rules_for

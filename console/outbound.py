@@ -21,8 +21,8 @@ from console.output import (
     table,
     text,
 )
-from ledger import Breaker, LetterFilter, Sending, Sent
 from purser.errors import Mistake
+from store import CircuitState, DeadLetterFilter, DeliveryAttempt, DeliveryResult
 from workers import replays
 from workers.fleet import Fleet
 from workers.outbound import gate_of, trial_event, try_out
@@ -78,7 +78,7 @@ def _told(fleet: Fleet, one: Subscription) -> dict[str, Any]:
     tally = ledger.sendings.tally(one.name)
     latest = ledger.sendings.latest(one.name, limit=_JUDGED)
     gate = gate_of(ledger, one.name).state()
-    arrived = [sending for sending in latest if sending.outcome is Sent.DELIVERED and sending.attempt]
+    arrived = [sending for sending in latest if sending.outcome is DeliveryResult.DELIVERED and sending.attempt]
     median, slow = _quantiles([sending.seconds for sending in arrived])
     return {
         "name": one.name,
@@ -141,7 +141,7 @@ def show(
         say(f"older lines of this log are gone: {told['log_lines_trimmed']} of them (30 days or 20,000 are kept)")
 
 
-def _attempt(one: Sending, why: str) -> tuple[Any, ...]:
+def _attempt(one: DeliveryAttempt, why: str) -> tuple[Any, ...]:
     number = one.attempt or "test"
     milliseconds = round(one.seconds * 1000)
     return one.at, one.outcome, one.status, milliseconds, number, one.type, one.subject, one.event_id, why
@@ -176,7 +176,7 @@ def try_(
         as_json(told)
     else:
         facts((key, value if value != "" else None) for key, value in told.items())
-    if ending.sent is not Sent.DELIVERED:
+    if ending.sent is not DeliveryResult.DELIVERED:
         leave(FAILED)
 
 
@@ -189,7 +189,7 @@ def enable(name: Name, note: Note, dry_run: DryRun = False, json: AsJson = False
         if not subscription.enabled:
             raise Mistake(f"subscription `{name}` is off in the policy: say `enabled: true` there")
         gate = gate_of(ledger, name)
-        is_off, is_open = name in ledger.outbound.switched_off(), gate.state().breaker is not Breaker.CLOSED
+        is_off, is_open = name in ledger.outbound.switched_off(), gate.state().breaker is not CircuitState.CLOSED
         if not (is_off or is_open):
             nothing(f"subscription `{name}` is on, and its breaker is closed")
         if not dry_run:
@@ -223,7 +223,7 @@ def replay(
     context.why(note)
     if events and (since or delivered):
         raise Mistake("say which events: ids, or --since and --delivered")
-    moment = LetterFilter.read({"since": since}).since if since else None
+    moment = DeadLetterFilter.read({"since": since}).since if since else None
     with context.fleet() as fleet:
         subscription = fleet.policies.subscription(name)
         found = find(fleet, subscription, event_ids=events or (), since=moment, delivered=delivered)

@@ -10,10 +10,10 @@ import typer
 from config.queues import QUEUES
 from console import context
 from console.output import AsJson, as_json, nothing, table, text
-from ledger import Ledger, Pause
-from ledger.pauses import checked_target
 from purser.errors import Mistake
 from purser.words import did_you_mean
+from store import Ledger, Pause
+from store.fleet.pauses import checked_target
 from tasks.house import catalogue
 
 Target = Annotated[

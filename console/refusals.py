@@ -6,7 +6,7 @@ import typer
 
 from console import context
 from console.output import FAILED, NOTHING, AsJson, as_json, facts, leave, money, nothing, plain, table, text
-from ledger import RefusalState
+from store import RefusalState
 from workers.refused import Again, Told, find, tell
 from workers.refused import retry as try_again
 

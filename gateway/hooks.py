@@ -19,10 +19,10 @@ from gateway.limits import Bodies, Room
 from gateway.peers import peer_of_request
 from gateway.porter import note
 from gateway.problems import Place, Problem, documented
-from ledger import HookRule, token_digest
 from purser.errors import Transient
 from purser.model import Ref
 from purser.strict_json import NotJson, read_json
+from store import HookRule, token_digest
 from workers.fleet import Fleet
 from workers.telling import look
 

@@ -2,8 +2,8 @@
 
 import structlog
 
-from ledger import fingerprint
 from purser.errors import Misconfigured, PurserError
+from store import fingerprint
 from workers.fleet import Fleet
 
 log = structlog.get_logger(__name__)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from ledger import RefusalEntry
 from odoo_client import BATCH, Outcome, Status, failed_in, held_back, touches_money
 from purser.cases import CaseMemory
 from purser.changes import Change, Ensure, change_key, dump_changes
 from purser.reconcile import Step
+from store import RefusalRecord
 from workers.fleet import Fleet
 
 log = structlog.get_logger(__name__)
@@ -95,7 +95,7 @@ def settle(fleet: Fleet, task: str, outcomes: Sequence[Outcome]) -> Applied:
             key = change_key(outcome.change)
             now = fleet.now()
             fleet.ledger.refusals.add(
-                RefusalEntry(
+                RefusalRecord(
                     id=key,
                     task=task,
                     what=key,

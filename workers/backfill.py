@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from config.policies import WatchPolicy
 from events.envelope import CloudEvent
-from ledger import Cursor
 from purser.errors import Mistake, Transient
 from purser.model import Ref
 from purser.watch import By
+from store import FeedCursor
 from workers.fleet import Fleet
 from workers.watching import Span, judge, sight_of, tell
 
@@ -91,7 +91,7 @@ def run(
     """
     now = fleet.now()
     stands = None if dry_run else fleet.ledger.cursors.get(fill.name)
-    at = stands or Cursor(
+    at = stands or FeedCursor(
         name=fill.name, started=fill.since, done=fill.since, at=now, since=fill.since, until=fill.until or now
     )
     progress = Progress(looked=at.looked, resumed=stands is not None)

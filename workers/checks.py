@@ -16,7 +16,6 @@ from config.policies import Policies
 from config.queues import QUEUES, redis_lists
 from config.settings import Role, Settings
 from config.urls import mask_url
-from ledger import Breaker, Cursor, Health, Ledger
 from odoo_client import NARROWINGS, Guarded, Me, OdooClient, connect, hidden_from
 from odoo_client.wire import Request
 from purser.cadence import Cadence, Every
@@ -24,6 +23,7 @@ from purser.catalogue import Catalogue
 from purser.effects import Effects
 from purser.errors import Mistake, PurserError
 from purser.reads import Group, Row
+from store import CircuitState, FeedCursor, Ledger, RedisHealth
 from tasks.house import catalogue
 from workers.broker import rabbit
 from workers.broker.address import driver_url
@@ -166,7 +166,7 @@ def ledger(settings: Settings, policies: Policies | None = None) -> Iterator[Che
         yield Check("ledger", Level.FAIL, f"it remembers the cases of {home}, not of {home_of(settings)}", advice)
     if policies is not None:
         yield from judge_feeds(policies, cursors, now)
-    if gate is not None and gate.breaker is not Breaker.CLOSED:
+    if gate is not None and gate.breaker is not CircuitState.CLOSED:
         again = f", next try {gate.until:%H:%M:%S}Z" if gate.until else ""
         why = f": {gate.why}" if gate.why else ""
         if gate.is_refused:
@@ -222,7 +222,7 @@ def subscriptions(settings: Settings, policies: Policies) -> Iterator[Check]:
         yield Check("subscriptions", Level.OK, f"{len(policies.subscriptions)} can be signed; `purser outbound list`")
 
 
-def judge_feeds(policies: Policies, cursors: Iterable[Cursor], now: dt.datetime) -> Iterator[Check]:
+def judge_feeds(policies: Policies, cursors: Iterable[FeedCursor], now: dt.datetime) -> Iterator[Check]:
     """Does the change feed keep up? One that never asked is no news: beat may not have run yet."""
     asked = {cursor.name: cursor for cursor in cursors}
     feeds = {name: cursor for name in policies.feeds() if (cursor := asked.get(feed_name(name))) and not cursor.lacks}
@@ -252,7 +252,7 @@ def _step(cadence: Cadence) -> dt.timedelta:
     return cadence.step if isinstance(cadence, Every) else dt.timedelta(days=7)
 
 
-def judge_ledger(health: Health) -> Iterator[Check]:
+def judge_ledger(health: RedisHealth) -> Iterator[Check]:
     """Judge what the server says of itself."""
     if not health.is_reachable:
         yield Check("ledger", Level.FAIL, health.problem, "start it, or correct PURSER_LEDGER_URL")
@@ -268,7 +268,7 @@ def judge_ledger(health: Health) -> Iterator[Check]:
         yield Check("ledger memory", Level.WARN, found, "give it more memory: a full ledger takes no dead letters")
 
 
-def _appends(health: Health) -> Check:
+def _appends(health: RedisHealth) -> Check:
     match health.has_append_only_file:
         case True:
             return Check("ledger append-only file", Level.OK, "on")
@@ -278,7 +278,7 @@ def _appends(health: Health) -> Check:
     return Check("ledger append-only file", Level.WARN, "the server does not say", "see that it is on")
 
 
-def _evicts(health: Health) -> Check:
+def _evicts(health: RedisHealth) -> Check:
     if health.eviction == "noeviction":
         return Check("ledger eviction", Level.OK, "noeviction")
     if health.eviction is None:

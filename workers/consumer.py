@@ -12,7 +12,7 @@ from celery.worker import state
 from celery.worker.consumer import Consumer
 from kombu.asynchronous import set_event_loop
 
-from ledger import Kind
+from store import DelayKind
 from workers import name_taken
 from workers.broker.keeper import LeaseLost, settle_all
 from workers.broker.server_state import ServerUnwell, is_server_state
@@ -236,7 +236,7 @@ class FleetConsumer(Consumer):
 
     def _park(self, message: Any, wait: float) -> None:
         """A countdown waits in the ledger, not in the memory of a worker."""
-        self._keep(message, lambda: park(self.app.fleet, message, kind=Kind.SNOOZE, after=wait, why="countdown"))
+        self._keep(message, lambda: park(self.app.fleet, message, kind=DelayKind.SNOOZE, after=wait, why="countdown"))
 
     def _set_aside(self, message: Any, reason: str, error: str, text: str) -> None:
         self._keep(

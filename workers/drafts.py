@@ -13,11 +13,11 @@ from pydantic import ValidationError
 
 from events.envelope import read_event
 from events.fact import Fact
-from ledger import Letter
 from purser.declare import Automation
 from purser.errors import Misconfigured, Mistake, Permanent, PurserError, Refusal, Snooze, Transient
 from purser.fates import Fate
 from purser.reconcile import Step
+from store import DeadLetter
 from workers.calls import PARAMETERS, by_name
 from workers.fleet import Fleet, home_of
 from workers.react import Decision, decide
@@ -35,7 +35,7 @@ OF_A_DECISION = (Fate.UNKNOWN, Fate.CONFLICT, Fate.APPLY, Fate.REFUSED, Fate.DON
 class Draft:
     """What a letter asks for. With `fate` that is all there is to say; otherwise its changes decide."""
 
-    letter: Letter
+    letter: DeadLetter
     fate: Fate | None = None
     why: str = ""
     steps: tuple[Step, ...] = ()
@@ -62,7 +62,7 @@ class Drafter:
         self._home: str | None = None
         self.away: PurserError | None = None
         """Why Odoo cannot be asked: it is not asked again for each letter."""
-        self._readers: Mapping[str, Callable[[Letter, Mapping[str, Any]], Draft]] = {
+        self._readers: Mapping[str, Callable[[DeadLetter, Mapping[str, Any]], Draft]] = {
             "purser.scan": self._scan,
             "purser.apply": self._apply,
             "purser.feed": self._feed,
@@ -72,7 +72,7 @@ class Drafter:
             "purser.deliver": self._deliver,
         }
 
-    def draft(self, letter: Letter) -> Draft:
+    def draft(self, letter: DeadLetter) -> Draft:
         """Read one letter."""
         try:
             return self._readers.get(letter.task, _unknown)(letter, _values(letter))
@@ -83,7 +83,7 @@ class Drafter:
 
     # -------------------------------------------------------------------- one for each task --
 
-    def _scan(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+    def _scan(self, letter: DeadLetter, values: Mapping[str, Any]) -> Draft:
         name = _text(values, "control")
         policy = self._fleet.policies.control(name)
         if not policy.enabled:
@@ -94,7 +94,7 @@ class Drafter:
         why = f"the scan of {due.isoformat()} runs and decides anew: {policy.control.rule}"
         return Draft(letter=letter, fate=Fate.APPLY, why=why)
 
-    def _feed(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+    def _feed(self, letter: DeadLetter, values: Mapping[str, Any]) -> Draft:
         policy = self._fleet.policies.watch(_text(values, "watch"))
         if not policy.enabled:
             why = f"watch `{policy.watch.name}` is switched off in the policy"
@@ -103,7 +103,7 @@ class Drafter:
             letter=letter, fate=Fate.APPLY, why=f"the feed goes on from where it stands: {policy.watch.rule}"
         )
 
-    def _look(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+    def _look(self, letter: DeadLetter, values: Mapping[str, Any]) -> Draft:
         model = _text(values, "model")
         names = [watch.name for watch in self._fleet.catalogue.looking_at(model)]
         if not names:
@@ -111,7 +111,7 @@ class Drafter:
         why = f"the record is read again, and told is what it amounts to by then ({', '.join(names)})"
         return Draft(letter=letter, fate=Fate.APPLY, why=why)
 
-    def _apply(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+    def _apply(self, letter: DeadLetter, values: Mapping[str, Any]) -> Draft:
         try:
             steps = load_steps(values.get("steps"))
             slot = dt.datetime.fromisoformat(_text(values, "slot"))
@@ -127,14 +127,14 @@ class Drafter:
             return Draft(letter=letter, fate=Fate.SUPERSEDED, why=why)
         return Draft(letter=letter, steps=steps)
 
-    def _react(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+    def _react(self, letter: DeadLetter, values: Mapping[str, Any]) -> Draft:
         automation = self._fleet.catalogue.automation(_text(values, "automation"))
         envelope, fact = _event(values)
         if type(fact) not in automation.facts:
             raise _Unreadable(f"`{automation.name}` reacts to {automation.types}, not to {envelope.type}")
         return self._decided(letter, [automation], fact)
 
-    def _accept(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+    def _accept(self, letter: DeadLetter, values: Mapping[str, Any]) -> Draft:
         envelope, fact = _event(values)
         if self._fleet.ledger.events.seen(envelope.source, envelope.id):
             return Draft(letter=letter, fate=Fate.DONE, why="the event was accepted before")
@@ -148,7 +148,7 @@ class Drafter:
         why = f"it is accepted, and goes to {', '.join(one.name for one in reacting)}"
         return self._decided(letter, reacting, fact, why)
 
-    def _deliver(self, letter: Letter, values: Mapping[str, Any]) -> Draft:
+    def _deliver(self, letter: DeadLetter, values: Mapping[str, Any]) -> Draft:
         """What goes out changes nothing in Odoo."""
         name = _text(values, "subscription")
         one = self._fleet.policies.subscription(name)
@@ -158,7 +158,7 @@ class Drafter:
             )
         return Draft(letter=letter, fate=Fate.APPLY, why=f"it is sent to `{name}` at {one.place}")
 
-    def _decided(self, letter: Letter, reacting: Sequence[Automation], fact: Fact, why: str = "") -> Draft:
+    def _decided(self, letter: DeadLetter, reacting: Sequence[Automation], fact: Fact, why: str = "") -> Draft:
         """Draft what automations decide. A fact that is told in turn is named, and counts where nothing changes."""
         try:
             decisions = [self._decide(one, fact) for one in reacting]
@@ -204,7 +204,7 @@ def given_up(draft: Draft, error: Exception) -> Draft:
     return replace(draft, fate=Fate.UNKNOWN, why=why, steps=())
 
 
-def _values(letter: Letter) -> Mapping[str, Any]:
+def _values(letter: DeadLetter) -> Mapping[str, Any]:
     """Give the arguments of a letter's task by name."""
     if not is_message(letter):
         raise _Unreadable("its bytes are no task message" + (f": {letter.message}" if letter.message else ""))
@@ -236,5 +236,5 @@ def _event(values: Mapping[str, Any]) -> Any:
         raise _Unreadable(str(error)) from None
 
 
-def _unknown(letter: Letter, values: Mapping[str, Any]) -> Draft:
+def _unknown(letter: DeadLetter, values: Mapping[str, Any]) -> Draft:
     raise _Unreadable(f"the task `{letter.task}` is not known to this release")

@@ -16,9 +16,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from config.people import may_edit
 from events.envelope import read_event
-from ledger import Edit, Letter, LetterState
 from purser.errors import Mistake, Permanent
 from purser.strict_json import read_json
+from store import DeadLetter, DeadLetterState, Edit
 from workers.calls import PARAMETERS, by_name
 from workers.fleet import Fleet
 from workers.letters import subjects_of
@@ -49,7 +49,7 @@ class Edited:
     """The answer to an edit: how it ended, the letter as it is now, and what is wrong."""
 
     ending: EditEnding
-    letter: Letter | None
+    letter: DeadLetter | None
     problems: tuple[str, ...] = ()
     stake: Stake | None = field(default_factory=Stake)
     """The larger of what was at stake before and after; None where that is unknown."""
@@ -107,15 +107,15 @@ def approve(fleet: Fleet, letter_id: str, *, who: str, note: str, seen: Edit | N
     return Edited(ending=EditEnding.DONE, letter=approved, stake=stake_of(approved))
 
 
-def _moved(letter: Letter, expects: int) -> str:
-    if letter.state is not LetterState.DEAD:
+def _moved(letter: DeadLetter, expects: int) -> str:
+    if letter.state is not DeadLetterState.DEAD:
         return f"the letter is {letter.state}, not dead: only dead ones are edited"
     if len(letter.edits) != expects:
         return "somebody edited it meanwhile: look again"
     return ""
 
 
-def _carry_out(fleet: Fleet, letter: Letter, body: bytes, *, expects: int, who: str, note: str) -> Edited:
+def _carry_out(fleet: Fleet, letter: DeadLetter, body: bytes, *, expects: int, who: str, note: str) -> Edited:
     before, after = stake_of(letter), stake_of(replace(letter, body=body))
     limits = fleet.policies.dead_letters
     asks_two = any(limits.needs_second_person(None if one is None else one.money) for one in (before, after))
@@ -142,13 +142,13 @@ def _size(stake: Stake) -> tuple[Decimal, Decimal]:
 # --------------------------------------------------------------------------- what is edited --
 
 
-def text_of(letter: Letter) -> str:
+def text_of(letter: DeadLetter) -> str:
     """Give what a person edits: the values of the task by name, as JSON; '' when they cannot be read."""
     values = _values(letter, letter.body)
     return "" if values is None else json.dumps(values, indent=2, ensure_ascii=False)
 
 
-def body_with(letter: Letter, text: str) -> bytes:
+def body_with(letter: DeadLetter, text: str) -> bytes:
     """Give the body of a letter with other values, as `text_of` gives them; ValueError when the text is no object."""
     values = read_json(text, halves=True)
     if not isinstance(values, dict):
@@ -160,7 +160,7 @@ def body_with(letter: Letter, text: str) -> bytes:
     return json.dumps([[], values, embed], ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
-def check(fleet: Fleet, letter: Letter, body: bytes) -> tuple[str, ...]:
+def check(fleet: Fleet, letter: DeadLetter, body: bytes) -> tuple[str, ...]:
     """Say everything that keeps a letter from carrying `body`, without the values: they may be personal."""
     if not is_message(letter):
         return ("its bytes are no task message, so there is nothing to edit: find who sends them, then discard it",)
@@ -177,7 +177,7 @@ def check(fleet: Fleet, letter: Letter, body: bytes) -> tuple[str, ...]:
     return (*reader(fleet, values), *_changed_names(letter, values))
 
 
-def _values(letter: Letter, body: bytes) -> dict[str, Any] | None:
+def _values(letter: DeadLetter, body: bytes) -> dict[str, Any] | None:
     """Give the values by name; None when this is no body, or gives more by their place than its task takes."""
     try:
         args, values, embed = read_json(body, halves=True)
@@ -192,7 +192,7 @@ _NAMES = (("control",), ("slot",), ("run",), ("automation",), ("subscription",),
 """What says which message it is."""
 
 
-def _changed_names(letter: Letter, values: Mapping[str, Any]) -> Iterator[str]:
+def _changed_names(letter: DeadLetter, values: Mapping[str, Any]) -> Iterator[str]:
     known = _values(letter, letter.original) or {}
     for path in _NAMES:
         was = _at(known, path)

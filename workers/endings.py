@@ -5,7 +5,7 @@ from typing import Any
 
 from celery.exceptions import Retry
 
-from ledger import Kind
+from store import DelayKind
 
 
 class Later(Retry):
@@ -13,7 +13,7 @@ class Later(Retry):
 
     def __init__(self, kind: str, after: float, why: str) -> None:
         super().__init__(message=why, when=after)
-        self.kind, self.after, self.why = Kind(kind), after, why
+        self.kind, self.after, self.why = DelayKind(kind), after, why
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return type(self), (str(self.kind), self.after, self.why)

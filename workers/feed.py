@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import structlog
 
 from config.policies import WatchPolicy
-from ledger import Claim, Cursor
 from odoo_client import Sight
 from purser.errors import NotApplicable
 from purser.watch import By
+from store import ClaimResult, FeedCursor
 from workers.fleet import Fleet
 from workers.scan import slot_at, slot_lease
 from workers.watching import OVERLAP, Span, feed_name, judge, oldest, send_look, sight_of, sweep_name, tell
@@ -53,7 +53,7 @@ def run_slot(fleet: Fleet, name: str, *, holder: str, page: int = PAGE, pages: i
     fleet.check_home()
     slots, slot = fleet.ledger.slots, slot_at(fleet, name, policy.every, fleet.now())
     claim = slots.claim(feed_name(name), slot, holder=holder, lease=slot_lease(fleet))
-    if claim is not Claim.GRANTED:
+    if claim is not ClaimResult.GRANTED:
         return Fed(watch=name, reason=claim.value)
     try:
         fed = walk(fleet, policy, page=page, pages=pages)
@@ -114,7 +114,7 @@ def sweep(fleet: Fleet, policy: WatchPolicy, *, page: int = PAGE, pages: int = P
     if policy.watch.by is By.TIME or feed is None:
         return Fed(watch=name, is_done=True)
     if stands is None:
-        stands = Cursor(name=sweep_name(name), started=feed.started, done=feed.started, at=now)
+        stands = FeedCursor(name=sweep_name(name), started=feed.started, done=feed.started, at=now)
         if not cursors.move(None, stands):
             return Fed(watch=name, is_done=True)
     if stands.until is None and now - stands.done < SWEEP_EVERY:
@@ -147,22 +147,22 @@ def _with_sweep(fed: Fed, swept: Fed) -> Fed:
     )
 
 
-def begun(stands: Cursor | None, name: str, now: dt.datetime, overlap: dt.timedelta = OVERLAP) -> Cursor:
+def begun(stands: FeedCursor | None, name: str, now: dt.datetime, overlap: dt.timedelta = OVERLAP) -> FeedCursor:
     """Give the cursor of a walk: the one under way, else one over what was written since a while before the last."""
     if stands is None:
         start = now - overlap
-        stands = Cursor(name=name, started=start, done=start, at=now)
+        stands = FeedCursor(name=name, started=start, done=start, at=now)
     if stands.until is not None:
         return stands
     return replace(stands, since=max(stands.started, stands.done - overlap), until=now, after=0)
 
 
-def conditions(policy: WatchPolicy, at: Cursor) -> list[object]:
+def conditions(policy: WatchPolicy, at: FeedCursor) -> list[object]:
     """Say which records a walk looks at: what is due by time is asked for as a whole, each time."""
     return [] if policy.watch.by is By.TIME else [("write_date", ">=", at.since)]
 
 
-def moved(at: Cursor, sight: Sight, *, told: int, now: dt.datetime) -> Cursor:
+def moved(at: FeedCursor, sight: Sight, *, told: int, now: dt.datetime) -> FeedCursor:
     """Give the cursor behind a page; the last page ends the walk."""
     further = replace(at, at=now, looked=at.looked + len(sight.rows), told=at.told + told, lacks="")
     if sight.has_more:
@@ -173,7 +173,7 @@ def moved(at: Cursor, sight: Sight, *, told: int, now: dt.datetime) -> Cursor:
 _NOT_APPLICABLE = "not applicable: "
 
 
-def _lacks(fleet: Fleet, name: str, stands: Cursor | None, why: str) -> Fed:
+def _lacks(fleet: Fleet, name: str, stands: FeedCursor | None, why: str) -> Fed:
     """Remember what is missing, and say so once. A watch that never walked begins when it can."""
     now = fleet.now()
     if stands is None or stands.lacks != why:
@@ -181,7 +181,7 @@ def _lacks(fleet: Fleet, name: str, stands: Cursor | None, why: str) -> Fed:
     start = now - OVERLAP
     never = stands is None or stands.done == stands.started
     to = (
-        Cursor(name=feed_name(name), started=start, done=start, at=now, lacks=why)
+        FeedCursor(name=feed_name(name), started=start, done=start, at=now, lacks=why)
         if never or stands is None
         else replace(stands, at=now, lacks=why)
     )

@@ -10,12 +10,12 @@ from config.logs import redactor_of
 from config.policies import Policies, load_policies
 from config.redact import Redactor
 from config.settings import Role, Settings
-from ledger import Gate, Ledger, Letter, PauseBoard
 from odoo_client import Door, OdooClient, connect
 from purser.catalogue import Catalogue
 from purser.errors import Misconfigured, Snooze
 from schedules.freeze import frozen_until
 from schedules.slots import seconds_to_next_slot
+from store import DeadLetter, Ledger, OdooLimiter, PauseCache
 from tasks.house import catalogue
 from workers.clock import FleetClock, utc_now
 from workers.gate import SharedGate
@@ -39,13 +39,13 @@ class Fleet:
     catalogue: Catalogue
     policies: Policies
     publish: Publish
-    resend: Callable[[Letter], None]
+    resend: Callable[[DeadLetter], None]
     """Puts a letter's message back on its queue, byte for byte."""
     now: Callable[[], dt.datetime] = utc_now
     _at_home: bool = False
 
     @classmethod
-    def assemble(cls, settings: Settings, publish: Publish, resend: Callable[[Letter], None]) -> "Fleet":
+    def assemble(cls, settings: Settings, publish: Publish, resend: Callable[[DeadLetter], None]) -> "Fleet":
         """Build the fleet of this environment; Mistake says everything that is wrong with its policies."""
         declared = catalogue()
         fleet = cls(settings, declared, load_policies(declared, settings.policies), publish, resend)
@@ -80,7 +80,7 @@ class Fleet:
         return self.change if access == self.change.door else connect(access, self._before_odoo())
 
     @cached_property
-    def gate(self) -> Gate:
+    def gate(self) -> OdooLimiter:
         """What decides, for all workers together, when this Odoo may be called."""
         return self.ledger.gate(home_of(self.settings))
 
@@ -138,9 +138,9 @@ class Fleet:
         return seconds_to_next_slot(name, every, self.now(), self.policies.timezone)
 
     @cached_property
-    def pauses(self) -> PauseBoard:
+    def pauses(self) -> PauseCache:
         """What operators have paused, as of a second ago at most."""
-        return PauseBoard(self.ledger.pauses)
+        return PauseCache(self.ledger.pauses)
 
     def disconnect(self) -> None:
         """Close what was opened; a forked child calls it before it opens its own."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from ledger import Gate, Ticket, Verdict, Wait
 from odoo_client import Pass
 from purser.errors import PurserError
+from store import LimiterPermit, OdooLimiter, Verdict, Wait
 
 log = structlog.get_logger(__name__)
 
@@ -26,12 +26,12 @@ RENEW_EVERY = 4.0
 class SharedGate:
     """Asks the ledger before each call. Holding back serves Odoo and never correctness, so no answer means go."""
 
-    def __init__(self, gate: Callable[[], Gate], *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, gate: Callable[[], OdooLimiter], *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._gate = gate
         self._monotonic = monotonic
         self._ask_again = self._say_again = float("-inf")
         self._lock = threading.Lock()
-        self._under_way: dict[str, Ticket] = {}
+        self._under_way: dict[str, LimiterPermit] = {}
         self._thread: threading.Thread | None = None
 
     def enter(self, kind: str) -> Pass | Wait:
@@ -53,7 +53,7 @@ class SharedGate:
                 self._thread.start()
         return _Entered(self, gate, answer)
 
-    def forget(self, ticket: Ticket) -> None:
+    def forget(self, ticket: LimiterPermit) -> None:
         """Let a call be over."""
         self._under_way.pop(ticket.id, None)
 
@@ -90,8 +90,8 @@ class _Entered:
     """A call that the ledger counts."""
 
     shared: SharedGate
-    gate: Gate
-    ticket: Ticket
+    gate: OdooLimiter
+    ticket: LimiterPermit
 
     def leave(self, verdict: Verdict, seconds: float, retry_after: float | None) -> None:
         """Tell the ledger how the call went; a ticket that cannot be handed back lapses."""

@@ -23,8 +23,8 @@ from typing import Any
 import structlog
 from celery.worker import state
 
-from ledger import Delayed, InboxEntry, Member, Ticket
 from purser.errors import Permanent, PurserError
+from store import DelayedMessage, InboxEntry, LimiterPermit, WorkerReport
 from workers import probing, react, replays, retention
 from workers.fleet import Fleet
 
@@ -96,7 +96,7 @@ class Housekeeper:
         name: str,
         consumer: Any,
         seen: Seen,
-        send: Callable[[Delayed], None],
+        send: Callable[[DelayedMessage], None],
         watch: QueueWatch,
         settle: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -245,11 +245,11 @@ class Housekeeper:
             return
         ticket = self._fleet.gate.probe(at_once=not self._has_probed)  # a new process may have better settings
         self._has_probed = True
-        if isinstance(ticket, Ticket):
+        if isinstance(ticket, LimiterPermit):
             self._probing = threading.Thread(target=self._probe, args=(ticket,), name="breaker probe", daemon=True)
             self._probing.start()
 
-    def _probe(self, ticket: Ticket) -> None:
+    def _probe(self, ticket: LimiterPermit) -> None:
         try:
             probing.carry_out(self._fleet, ticket)
         except PurserError as problem:  # the ledger is away: the ticket lapses, and others probe
@@ -277,7 +277,7 @@ class Housekeeper:
         if max(self._ages.values(), default=0.0) > REPORT_EVERY and not self._settle():
             self._excuse()  # the broker takes no writes, so there is nothing to take
         self._fleet.ledger.crew.report(
-            Member(
+            WorkerReport(
                 name=self._name,
                 host=socket.gethostname(),
                 pid=os.getpid(),

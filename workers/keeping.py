@@ -12,8 +12,8 @@ from typing import Any
 
 import structlog
 
-from ledger import Delayed, Kind, Ledger
 from purser.strict_json import read_json
+from store import DelayedMessage, DelayKind, Ledger
 from workers.broker.envelope import write_envelope
 from workers.broker.keeper import Working, held_of
 from workers.broker.redis_queue import Inbound
@@ -78,7 +78,7 @@ def store_letter(fleet: Fleet, message: Any, *, reason: str, error: str, text: s
         somebody_has_it(fleet.ledger, values)
 
 
-def park(fleet: Fleet, message: Any, *, kind: Kind, after: float, why: str) -> None:
+def park(fleet: Fleet, message: Any, *, kind: DelayKind, after: float, why: str) -> None:
     """Let a message wait in the ledger for `after` seconds. Raises when the ledger cannot keep it.
 
     One that cannot wait, because of what it holds or how long it would be, is a dead letter.
@@ -97,16 +97,16 @@ def park(fleet: Fleet, message: Any, *, kind: Kind, after: float, why: str) -> N
         _is_waiting(fleet, values_of(message), waiting.due)
 
 
-def _waiting(fleet: Fleet, message: Any, *, kind: Kind, after: float, why: str) -> Delayed:
+def _waiting(fleet: Fleet, message: Any, *, kind: DelayKind, after: float, why: str) -> DelayedMessage:
     headers = headers_of(message) or {}
-    spent = int(headers.get("retries") or 0) + (kind is Kind.RETRY)
+    spent = int(headers.get("retries") or 0) + (kind is DelayKind.RETRY)
     now = fleet.now()
     since = waiting_since(headers) or now
     headers |= {"retries": spent, "eta": None, WAITING_SINCE: since.isoformat()}
-    if kind is Kind.RETRY:
+    if kind is DelayKind.RETRY:
         headers |= with_attempt(headers, at=now, error=fleet.redactor.text(why))
     queue, due = queue_of(message), now + dt.timedelta(seconds=after)
-    return Delayed(
+    return DelayedMessage(
         id=str(headers["id"]),
         queue=queue,
         task=str(headers["task"]),

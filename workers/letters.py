@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from events.envelope import read_event
-from ledger import Attempt, Letter, fingerprint
 from purser.errors import Permanent
 from purser.model import Ref
 from purser.strict_json import read_json
+from store import Attempt, DeadLetter, fingerprint
 from workers.broker.envelope import PROPERTIES
 from workers.calls import by_name
 from workers.task_message import LONGEST_NAME
@@ -60,7 +60,7 @@ def letter(
     subjects: tuple[str, ...] = (),
     covers: str = "",
     slot: dt.datetime | None = None,
-) -> Letter:
+) -> DeadLetter:
     """Build the letter of a message. Its id is the message's own; what is malformed may bear any id, even that of a
     healthy message, and gets a digest of its bytes.
 
@@ -72,7 +72,7 @@ def letter(
     told = {"headers": head, "properties": sent, "type": content_type, "encoding": content_encoding}
     task = _displayable(head.get("task"))
     past = attempts_of(head)
-    return Letter(
+    return DeadLetter(
         id=_id(told, body, trusted=reason != UNREADABLE),
         queue=queue,
         task=task,
@@ -128,7 +128,7 @@ def subjects_of(task: str, values: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(ref) for ref in found))
 
 
-def values_in(letter: Letter) -> Mapping[str, Any]:
+def values_in(letter: DeadLetter) -> Mapping[str, Any]:
     """Give the values that a letter carries by name; nothing readable is nothing known."""
     try:
         args, kwargs, _ = read_json(letter.body, halves=True)
@@ -137,7 +137,7 @@ def values_in(letter: Letter) -> Mapping[str, Any]:
         return {}
 
 
-def subjects_in(letter: Letter) -> tuple[str, ...]:
+def subjects_in(letter: DeadLetter) -> tuple[str, ...]:
     """Name the records that a letter is about, read from what it carries."""
     return subjects_of(letter.task, values_in(letter))
 

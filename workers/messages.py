@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.held import Held
+from store.queueing.reservation import MessageReservation
 from workers.broker.keeper import held_of
 from workers.broker.redis_queue import Reserving
 from workers.calls import by_name, own_name
@@ -16,7 +16,7 @@ def queue_of(message: Any) -> str:
     return str(info.get("queue") or info.get("routing_key") or "")
 
 
-def hold_on(message: Any) -> Held | None:
+def hold_on(message: Any) -> MessageReservation | None:
     """Give the record a ledger script can take off to settle this message; None where it lies elsewhere."""
     if _reserves(message) and Reserving.shares_ledger and "/" in str(message.delivery_tag):
         return held_of(message.delivery_tag)

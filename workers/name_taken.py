@@ -7,9 +7,9 @@ from typing import Any
 
 import structlog
 
-from ledger import Member
-from ledger.crew import NAME_TAKEN
 from purser.errors import PurserError
+from store import WorkerReport
+from store.fleet.worker_heartbeats import NAME_TAKEN
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +21,7 @@ def report(consumer: Any) -> None:
         "another worker has this name: end one of the two, or start it with a name of its own (-n)", worker=name
     )
     now = fleet.now()
-    member = Member(
+    member = WorkerReport(
         name=f"{name} (process {os.getpid()})",
         host=socket.gethostname(),
         pid=os.getpid(),

@@ -16,15 +16,15 @@ from pydantic import ValidationError
 from config.subscriptions import Subscription
 from events.envelope import CloudEvent, read_event
 from events.fact import Fact
-from ledger import Bounds, Gate, Ledger, Next, Sending, Sent, Verdict, Wait
 from purser.errors import Misconfigured, Permanent, Refusal, Snooze, Throttled, Transient, UnknownOutcome
+from store import DeliveryAttempt, DeliveryResult, Ledger, LimiterConfig, NextAction, OdooLimiter, Verdict, Wait
 from workers.fleet import Fleet
 from workers.reactions import Reaction, of_subscription, over
 from workers.webhook import ANSWER_HOLDS, Answer, post
 
 log = structlog.get_logger(__name__)
 
-BOUNDS = Bounds(
+BOUNDS = LimiterConfig(
     failures=5,
     cooldown=dt.timedelta(seconds=10),
     longest=dt.timedelta(minutes=10),
@@ -41,7 +41,7 @@ TEST = "purser.test.v1"
 """The type of an event that is sent by hand, to see whether it arrives."""
 
 
-def gate_of(ledger: Ledger, name: str) -> Gate:
+def gate_of(ledger: Ledger, name: str) -> OdooLimiter:
     """Give the gate before the receiver of a subscription."""
     return ledger.gate(f"subscription {name}", BOUNDS, who="the receiver")
 
@@ -98,7 +98,7 @@ def _record(event: Mapping[str, Any]) -> str:
 # ------------------------------------------------------------------------------- sending --
 
 
-def deliver(fleet: Fleet, name: str, raw: Mapping[str, Any], *, attempt: int) -> Sent:
+def deliver(fleet: Fleet, name: str, raw: Mapping[str, Any], *, attempt: int) -> DeliveryResult:
     """Send one event to one subscription, if it is its turn; say how it ended. The ledger waits for it no longer.
 
     Raises Snooze while it is held back, Transient to be tried again, Refusal when the receiver wants no more.
@@ -108,18 +108,18 @@ def deliver(fleet: Fleet, name: str, raw: Mapping[str, Any], *, attempt: int) ->
     reaction = Reaction(envelope.source, envelope.id, of_subscription(name))
     outbound = fleet.ledger.outbound
     turn = outbound.turn(reaction.message_id, subscription=name, source=reaction.source, event_id=reaction.event_id)
-    if turn.next is Next.DONE:
+    if turn.next is NextAction.DONE:
         log.info("event delivered before", subscription=name, event_id=envelope.id)
-    elif turn.next is Next.OFF or not subscription.enabled:
+    elif turn.next is NextAction.OFF or not subscription.enabled:
         _leave_out(fleet, reaction, raw, attempt=attempt)
         over(fleet.ledger, reaction)
-        return Sent.LEFT_OUT
-    elif turn.next is Next.WAIT:
+        return DeliveryResult.LEFT_OUT
+    elif turn.next is NextAction.WAIT:
         raise Snooze("an earlier event of the same subject is not delivered", after=_until(fleet, turn.until))
     else:
         _carry(fleet, subscription, reaction, raw, attempt)
     over(fleet.ledger, reaction)
-    return Sent.DELIVERED
+    return DeliveryResult.DELIVERED
 
 
 def _carry(
@@ -135,22 +135,22 @@ def _carry(
     found = _posted(fleet, subscription, reaction, raw, keys)
     ending = judged(found)
     seconds = found.seconds if isinstance(found, Answer) else time.monotonic() - begun
-    if ending.sent is Sent.DELIVERED:
+    if ending.sent is DeliveryResult.DELIVERED:
         fleet.ledger.outbound.delivered(reaction.source, reaction.event_id, subscription=subscription.name)
     gate.leave(ticket, ending.verdict, seconds, ending.retry_after)
-    if ending.sent is Sent.GONE:
+    if ending.sent is DeliveryResult.GONE:
         fleet.ledger.outbound.switch_off(subscription.name, why=ending.why)
     write_down(fleet, reaction, raw, ending, attempt=attempt, seconds=seconds)
     where = f"subscription `{subscription.name}` at {subscription.place}"
     match ending.sent:
-        case Sent.GONE:
+        case DeliveryResult.GONE:
             raise Refusal(
                 f"{where}: {ending.why}. It is switched off and its events are left out. Ask whoever receives there; "
                 f"`purser outbound enable {subscription.name}` switches it on again, and this can then be tried again"
             )
-        case Sent.THROTTLED:
+        case DeliveryResult.THROTTLED:
             raise Throttled(f"{where}: {ending.why}", retry_after=ending.retry_after or 0.0)
-        case Sent.FAILED:
+        case DeliveryResult.FAILED:
             raise (UnknownOutcome if isinstance(found, UnknownOutcome) else Transient)(f"{where}: {ending.why}")
 
 
@@ -173,7 +173,7 @@ def _posted(
 class Judged:
     """What an answer means."""
 
-    sent: Sent
+    sent: DeliveryResult
     verdict: Verdict
     status: int | None = None
     why: str = ""
@@ -184,23 +184,23 @@ def judged(found: Answer | Transient) -> Judged:
     """Say what follows from an answer, or from there being none."""
     match found:
         case UnknownOutcome():
-            return Judged(Sent.FAILED, Verdict.TIMED_OUT, why=str(found))
+            return Judged(DeliveryResult.FAILED, Verdict.TIMED_OUT, why=str(found))
         case Transient():
-            return Judged(Sent.FAILED, Verdict.FAILED, why=str(found))
+            return Judged(DeliveryResult.FAILED, Verdict.FAILED, why=str(found))
     status = found.status
     if found.is_well:
-        return Judged(Sent.DELIVERED, Verdict.ANSWERED, status)
+        return Judged(DeliveryResult.DELIVERED, Verdict.ANSWERED, status)
     if status == 410:
-        return Judged(Sent.GONE, Verdict.ANSWERED, status, "the receiver wants no more (HTTP 410)")
+        return Judged(DeliveryResult.GONE, Verdict.ANSWERED, status, "the receiver wants no more (HTTP 410)")
     if found.retry_after is not None:
         why = f"the receiver asks to wait {found.retry_after:g} s (HTTP {status})"
-        return Judged(Sent.THROTTLED, Verdict.THROTTLED, status, why, found.retry_after)
+        return Judged(DeliveryResult.THROTTLED, Verdict.THROTTLED, status, why, found.retry_after)
     if 300 <= status < 400:
         why = (
             f"the receiver points elsewhere (HTTP {status}), and is not followed: write its new address in the policy"
         )
-        return Judged(Sent.FAILED, Verdict.FAILED, status, why)
-    return Judged(Sent.FAILED, Verdict.FAILED, status, f"the receiver answered HTTP {status}")
+        return Judged(DeliveryResult.FAILED, Verdict.FAILED, status, why)
+    return Judged(DeliveryResult.FAILED, Verdict.FAILED, status, f"the receiver answered HTTP {status}")
 
 
 # -------------------------------------------------------------------------------- by hand --
@@ -241,7 +241,7 @@ def write_down(
 ) -> None:
     """Write into the log how an attempt ended. Number 0 is a test by hand."""
     fleet.ledger.sendings.record(
-        Sending(
+        DeliveryAttempt(
             subscription=reaction.subscription,
             message=reaction.message_id,
             source=reaction.source,
@@ -271,7 +271,7 @@ def keys_of(fleet: Fleet, subscription: Subscription) -> tuple[bytes, ...]:
 
 def _leave_out(fleet: Fleet, reaction: Reaction, raw: Mapping[str, Any], *, attempt: int) -> None:
     fleet.ledger.outbound.keep(reaction.source, reaction.event_id, raw)
-    ending = Judged(Sent.LEFT_OUT, Verdict.ABANDONED, why="the subscription is switched off")
+    ending = Judged(DeliveryResult.LEFT_OUT, Verdict.ABANDONED, why="the subscription is switched off")
     write_down(fleet, reaction, raw, ending, attempt=attempt)
     log.warning("event left out", subscription=reaction.subscription, event_id=reaction.event_id)
 

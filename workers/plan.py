@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from events.fact import Fact
-from ledger import Letter
 from odoo_client import OdooClient, Preview, Previewer
 from purser.changes import Call, Change, Close, Ensure, Link, Note, Perform, Update, change_key
 from purser.errors import PurserError
 from purser.fates import Fate, FieldChange
 from purser.model import Money, Ref
 from purser.reconcile import Step
+from store import DeadLetter
 from workers.drafts import AWAY, Draft, Drafter, given_up
 from workers.fleet import Fleet
 from workers.react import Decision
@@ -71,7 +71,7 @@ class ReplayPlan:
     rpc_calls: int
 
 
-def plan(fleet: Fleet, letters: Iterable[Letter], *, progress: Callable[[int], None] | None = None) -> ReplayPlan:
+def plan(fleet: Fleet, letters: Iterable[DeadLetter], *, progress: Callable[[int], None] | None = None) -> ReplayPlan:
     """Plan a replay. `progress` hears how many letters are planned.
 
     A letter that cannot be told about says why, be it that Odoo is away.
@@ -125,7 +125,7 @@ class _Planner:
         self._drafter = Drafter(fleet)
         self._previewer = fleet.change.previewer()
 
-    def pages(self, letters: Iterable[Letter]) -> Iterator[list[Draft]]:
+    def pages(self, letters: Iterable[DeadLetter]) -> Iterator[list[Draft]]:
         """Read letters."""
         page: list[Draft] = []
         decided = 0

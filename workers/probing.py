@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import structlog
 
 from config.settings import Role, Settings
-from ledger import Gate, Ticket, Verdict, Wait
 from odoo_client import Door, connect
 from odoo_client.gate import verdict_of
 from odoo_client.wire import Request
 from purser.errors import Misconfigured, Mistake, PurserError, Throttled
+from store import LimiterPermit, OdooLimiter, Verdict, Wait
 from workers.alarm import alarm
 from workers.fleet import Fleet, door
 
@@ -34,10 +34,10 @@ class Probed:
 def probe_now(fleet: Fleet) -> Probed | Wait | None:
     """Probe without waiting for the cooldown. Return None while the breaker is closed, Wait while another probes."""
     ticket = fleet.gate.probe(at_once=True)
-    return carry_out(fleet, ticket) if isinstance(ticket, Ticket) else ticket
+    return carry_out(fleet, ticket) if isinstance(ticket, LimiterPermit) else ticket
 
 
-def carry_out(fleet: Fleet, ticket: Ticket) -> Probed:
+def carry_out(fleet: Fleet, ticket: LimiterPermit) -> Probed:
     """Ask Odoo as each of our users. All must be let in: the breaker closes for all of them."""
     gate, began = fleet.gate, time.monotonic()
     try:
@@ -62,7 +62,7 @@ def carry_out(fleet: Fleet, ticket: Ticket) -> Probed:
     return Probed(works=True)
 
 
-def _ask(gate: Gate, ticket: Ticket, one: Door) -> None:
+def _ask(gate: OdooLimiter, ticket: LimiterPermit, one: Door) -> None:
     gate.renew([ticket])
     with connect(replace(one, read_timeout=min(one.read_timeout, TIMEOUT_SECONDS))) as client:
         client.send(_QUESTION)

@@ -11,11 +11,11 @@ import structlog
 from config.logs import bound
 from events.envelope import CloudEvent, read_event
 from events.fact import Fact
-from ledger import Claim
 from odoo_client import Outcome, Status
 from purser.changes import KINDS, Change, Note, change_key
 from purser.declare import Automation
 from purser.errors import Permanent, Refusal, Transient
+from store import ClaimResult
 from workers import outbound, telling
 from workers.apply import Applied, carry_out, settle
 from workers.fleet import Fleet
@@ -52,10 +52,10 @@ def _accept(fleet: Fleet, envelope: CloudEvent, fact: Fact, holder: str) -> tupl
     if objection := fleet.policies.ownership.objection(type(fact), envelope.source):
         raise Refusal(objection)
     claim = fleet.ledger.events.claim(envelope.source, envelope.id, holder=holder, lease=CLAIM_LEASE)
-    if claim is Claim.DONE:
+    if claim is ClaimResult.DONE:
         log.info("event seen before", type=envelope.type, event_id=envelope.id)
         return ()
-    if claim is Claim.BUSY:
+    if claim is ClaimResult.BUSY:
         raise Transient(f"event {envelope.id} is being accepted by somebody else")
     names = tuple(
         a.name for a in fleet.catalogue.reacting_to(type(fact)) if fleet.policies.automation(a.name).enabled

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ledger import Ledger
+from store import Ledger
 
 _SUBSCRIPTION = "subscription:"
 """No automation is called so: its name is words with hyphens."""

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from config.queues import QUEUES
-from ledger import Ledger, LetterFilter
-from ledger.crew import NAME_TAKEN
 from purser.errors import Permanent
+from store import DeadLetterFilter, Ledger
+from store.fleet.worker_heartbeats import NAME_TAKEN
 
 _NOT_READING = ("gone", NAME_TAKEN)
 _MOST_READ = 1000
@@ -55,7 +55,7 @@ class Readers:
         left = set(ids)
         if len(left) > _MOST_READ:
             for queue in self.read:
-                left.difference_update(ledger.letters.ids(LetterFilter(queue=queue)))
+                left.difference_update(ledger.letters.ids(DeadLetterFilter(queue=queue)))
         for id_ in sorted(left)[:_MOST_READ]:
             try:
                 letter = ledger.letters.get(id_)

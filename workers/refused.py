@@ -9,11 +9,11 @@ import structlog
 from pydantic import ValidationError
 
 from config.policies import Policies
-from ledger import Ledger, RefusalEntry, RefusalState
 from odoo_client import Status
 from purser.cases import CaseKey, CaseMemory
 from purser.changes import load_changes
 from purser.model import Ref
+from store import Ledger, RefusalRecord, RefusalState
 from workers.apply import carry_out, settle
 from workers.fleet import Fleet
 
@@ -27,7 +27,7 @@ MESSAGE = "message"
 class Told:
     """A refusal with what is known about it beside Odoo's words."""
 
-    entry: RefusalEntry
+    entry: RefusalRecord
     decides: str
     """The role that answers for it; '' where nobody is named."""
     control: str
@@ -35,7 +35,7 @@ class Told:
     record: Ref | None
 
 
-def tell(ledger: Ledger, policies: Policies, entry: RefusalEntry) -> Told:
+def tell(ledger: Ledger, policies: Policies, entry: RefusalRecord) -> Told:
     """Add who decides, which case it is about, and its record."""
     rung = CaseKey.parse_rung(entry.id)
     if rung is None:
@@ -110,7 +110,7 @@ def retry(fleet: Fleet, key: str, *, who: str, note: str) -> Retried:
     return answer
 
 
-def _resent(fleet: Fleet, entry: RefusalEntry) -> Retried:
+def _resent(fleet: Fleet, entry: RefusalRecord) -> Retried:
     task, kwargs = entry.change.get("task"), entry.change.get("kwargs")
     if not isinstance(task, str) or not isinstance(kwargs, Mapping):
         return Retried(entry.id, Again.NOT_KEPT, "the message is not kept whole")
@@ -118,7 +118,7 @@ def _resent(fleet: Fleet, entry: RefusalEntry) -> Retried:
     return Retried(entry.id, Again.SENT)
 
 
-def _reapplied(fleet: Fleet, entry: RefusalEntry) -> Retried:
+def _reapplied(fleet: Fleet, entry: RefusalRecord) -> Retried:
     try:
         changes = load_changes([dict(entry.change)])
     except ValidationError:

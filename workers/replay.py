@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from ledger import Letter, LetterState
+from store import DeadLetter, DeadLetterState
 from workers.fleet import Fleet
 from workers.letters import HEADER, UNREADABLE, WAITING_SINCE
 from workers.readers import Readers
@@ -58,7 +58,7 @@ def replay(
 def _replay(fleet: Fleet, id_: str, readers: Readers | None, *, who: str, note: str, dry_run: bool) -> Replayed:
     letters = fleet.ledger.letters
     letter = letters.get(id_)
-    if letter is None or letter.state is not LetterState.DEAD:
+    if letter is None or letter.state is not DeadLetterState.DEAD:
         return Replayed(id_, Status.NOT_DEAD)
     if not is_message(letter):
         return Replayed(id_, Status.UNREADABLE, letter.queue)
@@ -73,7 +73,7 @@ def _replay(fleet: Fleet, id_: str, readers: Readers | None, *, who: str, note: 
     return Replayed(id_, Status.REPLAYED, letter.queue, letter.task)
 
 
-def send(fleet: Fleet, begun: Letter, *, who: str, note: str, part_of: str = "") -> None:
+def send(fleet: Fleet, begun: DeadLetter, *, who: str, note: str, part_of: str = "") -> None:
     """Put a letter whose replay was begun on its queue and settle it; when that fails it is dead again.
 
     `part_of` is the id of the replay that wants to be told how it ends.
@@ -89,7 +89,7 @@ def send(fleet: Fleet, begun: Letter, *, who: str, note: str, part_of: str = "")
     log.info("letter replayed", letter=begun.id, task=begun.task, queue=begun.queue, who=who, part_of=part_of)
 
 
-def _marked(begun: Letter, part_of: str) -> Letter:
+def _marked(begun: DeadLetter, part_of: str) -> DeadLetter:
     headers = {name: value for name, value in begun.headers.items() if name != PART_OF}
     mark = {PART_OF: f"{part_of}/{begun.replays}"} if part_of else {}
     return replace(begun, headers={**headers, **mark})
@@ -104,7 +104,7 @@ def part_of(headers: Mapping[str, Any] | None) -> tuple[str, int] | None:
     return (name, int(number)) if name and number.isdecimal() else None
 
 
-def is_message(letter: Letter) -> bool:
+def is_message(letter: DeadLetter) -> bool:
     """Say whether a letter holds a task message, rather than bytes nobody could read."""
     return bool(letter.reason != UNREADABLE and letter.task and letter.headers.get("id") and letter.queue)
 
@@ -113,7 +113,7 @@ _SPENT = frozenset({HEADER, WAITING_SINCE, "eta", "x-death"})
 """Headers that tell of attempts before."""
 
 
-def fresh_headers(letter: Letter) -> dict[str, object]:
+def fresh_headers(letter: DeadLetter) -> dict[str, object]:
     """Give the headers to try a letter with again: its own, as on a first attempt.
 
     A message goes out under the id of its letter, which is another than it had where two messages shared one.

@@ -11,9 +11,18 @@ from typing import Any
 
 import structlog
 
-from ledger import Breaker, Ending, LeftOver, Letter, LetterState, Progress, Replay, Took
 from purser.errors import Mistake, Permanent, Snooze, Transient
 from purser.strict_json import read_json
+from store import (
+    CircuitState,
+    DeadLetter,
+    DeadLetterState,
+    InterruptedSend,
+    LetterOutcome,
+    Replay,
+    ReplayProgress,
+    TakeResult,
+)
 from workers.fleet import Fleet
 from workers.readers import Readers
 from workers.replay import is_message, send
@@ -87,7 +96,7 @@ def _step(fleet: Fleet, replay_id: str, holder: str, steady: Callable[[], float]
                 log.info("replay done", replay=replay_id)
 
 
-def _send_some(fleet: Fleet, progress: Progress, quota: int, holder: str, is_over: Callable[[], bool]) -> str:
+def _send_some(fleet: Fleet, progress: ReplayProgress, quota: int, holder: str, is_over: Callable[[], bool]) -> str:
     """Send letters for a moment; say what holds the next one back, '' when nothing does but the rate."""
     replay, replaying = progress.replay, fleet.ledger.replaying
     if why := _odoo_holds_back(fleet):
@@ -102,9 +111,9 @@ def _send_some(fleet: Fleet, progress: Progress, quota: int, holder: str, is_ove
         except Snooze as held:
             return held.why
         took = replaying.take(replay.id, id_, holder, stage=replay.stage, quota=quota, most_out=MOST_OUT)
-        if took is Took.GONE:
+        if took is TakeResult.GONE:
             continue
-        if took is not Took.TAKEN:
+        if took is not TakeResult.TAKEN:
             return ""
         if problem := _send(fleet, replay, id_):
             return problem
@@ -116,19 +125,19 @@ def _send_some(fleet: Fleet, progress: Progress, quota: int, holder: str, is_ove
 def _odoo_holds_back(fleet: Fleet) -> str:
     """Return why no letter should go to Odoo now, '' when nothing holds it back."""
     gate = fleet.gate.state()
-    if gate.breaker is not Breaker.CLOSED:
+    if gate.breaker is not CircuitState.CLOSED:
         return f"breaker open: Odoo {'does not let us in' if gate.is_refused else 'failed several times in a row'}"
     return "Odoo asked for patience" if gate.held_until is not None else ""
 
 
-def _letter(fleet: Fleet, letter_id: str) -> Letter | None:
+def _letter(fleet: Fleet, letter_id: str) -> DeadLetter | None:
     """Give a letter that can be sent, None for any other."""
     try:
         letter = fleet.ledger.letters.get(letter_id)
     except Permanent as problem:
         log.warning("letter skipped", letter=letter_id, problem=str(problem))
         return None
-    if letter is None or letter.state is not LetterState.DEAD or not is_message(letter):
+    if letter is None or letter.state is not DeadLetterState.DEAD or not is_message(letter):
         return None
     return letter
 
@@ -147,7 +156,7 @@ def _send(fleet: Fleet, replay: Replay, letter_id: str) -> str:
         log.warning("letter not sent", letter=letter_id, replay=replay.id, problem=str(problem))
         return str(problem)
     except Exception as problem:  # noqa: BLE001 - whatever it is, it must not hold up the others
-        replaying.tell(replay.id, letter_id, begun.replays, Ending.FAILED)
+        replaying.tell(replay.id, letter_id, begun.replays, LetterOutcome.FAILED)
         log.error("letter cannot be sent", letter=letter_id, replay=replay.id, error=type(problem).__name__)
     replaying.sent(replay.id, letter_id)
     return ""
@@ -157,19 +166,19 @@ def _deal_with_left_over(fleet: Fleet, replay_id: str) -> None:
     """End what somebody who died, or lost the ledger, has begun. A message may go out twice so, under one id."""
     replaying, letters = fleet.ledger.replaying, fleet.ledger.letters
     what, letter_id = replaying.left_over(replay_id)
-    if what in (LeftOver.NONE, LeftOver.BACK):
+    if what in (InterruptedSend.NONE, InterruptedSend.BACK):
         return
     replay, begun = fleet.ledger.replays.get(replay_id), letters.get(letter_id)
-    is_ours = what is not LeftOver.ELSEWHERE and begun is not None and begun.state is LetterState.REPLAYING
+    is_ours = what is not InterruptedSend.ELSEWHERE and begun is not None and begun.state is DeadLetterState.REPLAYING
     if replay is not None and begun is not None and is_ours:
-        if what is LeftOver.BEGUN:
+        if what is InterruptedSend.BEGUN:
             _send(fleet, replay, letter_id)
             return
         letters.finish_replay(begun, who=replay.who, note=replay.note)
     replaying.sent(replay_id, letter_id)
 
 
-def _values(letter: Letter) -> dict[str, Any]:
+def _values(letter: DeadLetter) -> dict[str, Any]:
     """Give the keyword arguments of a letter's message; nothing readable is nothing known."""
     try:
         values = read_json(letter.body, halves=True)[1]

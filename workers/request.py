@@ -20,8 +20,8 @@ from celery.worker.request import Request
 from celery.worker.state import task_ready
 from kombu.asynchronous import get_event_loop
 
-from ledger import Kind
 from purser.errors import PurserError
+from store import DelayKind
 from workers.broker.redis_queue import BREATH, working_numbers
 from workers.callbacks import Callbacks
 from workers.endings import Later, SetAside
@@ -155,7 +155,7 @@ class FleetRequest(Request):
         if self._keep(lambda: park(fleet, self._message, kind=end.kind, after=end.after, why=end.why)):
             task_ready(self)
             self.acknowledged = True
-            told = str(end.kind) if end.kind is not Kind.RETRY else _error_name(end.why)
+            told = str(end.kind) if end.kind is not DelayKind.RETRY else _error_name(end.why)
             self.send_event("task-retried", exception=told, traceback=_frames(trace))
 
     def _set_aside(self, error: BaseException, trace: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from config.subscriptions import Subscription
-from ledger import LetterFilter, LetterState, Sending, Sent
+from store import DeadLetterFilter, DeadLetterState, DeliveryAttempt, DeliveryResult
 from workers import outbound, react
 from workers.fleet import Fleet
 from workers.letters import values_in
@@ -106,7 +106,7 @@ def send_kept(fleet: Fleet, subscription: Subscription, one: Found) -> bool:
 
 def _letters(fleet: Fleet, name: str, since: dt.datetime | None) -> Iterator[Found]:
     letters = fleet.ledger.letters
-    for id_ in letters.ids(LetterFilter(task=TASK, state=LetterState.DEAD)):
+    for id_ in letters.ids(DeadLetterFilter(task=TASK, state=DeadLetterState.DEAD)):
         letter = letters.get(id_)
         if letter is None or (since is not None and letter.stored_at < since):
             continue
@@ -123,7 +123,7 @@ def _letters(fleet: Fleet, name: str, since: dt.datetime | None) -> Iterator[Fou
             )
 
 
-def _last_of_each(fleet: Fleet, name: str, since: dt.datetime | None) -> Iterator[Sending]:
+def _last_of_each(fleet: Fleet, name: str, since: dt.datetime | None) -> Iterator[DeliveryAttempt]:
     """Give the last attempt of each event; tests by hand are none."""
     seen = set()
     for one in fleet.ledger.sendings.latest(name, limit=_ALL, since=since):
@@ -132,8 +132,10 @@ def _last_of_each(fleet: Fleet, name: str, since: dt.datetime | None) -> Iterato
             yield one
 
 
-def _kept(fleet: Fleet, sending: Sending) -> Found:
-    way = {Sent.DELIVERED: Way.DELIVERED, Sent.LEFT_OUT: Way.LEFT_OUT}.get(sending.outcome, Way.GIVEN_UP)
+def _kept(fleet: Fleet, sending: DeliveryAttempt) -> Found:
+    way = {DeliveryResult.DELIVERED: Way.DELIVERED, DeliveryResult.LEFT_OUT: Way.LEFT_OUT}.get(
+        sending.outcome, Way.GIVEN_UP
+    )
     awaited = fleet.ledger.inbox.get(sending.source, sending.event_id)
     again = Again.SENDS
     if awaited is not None and of_subscription(sending.subscription) in awaited.pending:

@@ -19,7 +19,6 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from pydantic import TypeAdapter
 
 from config.policies import ControlPolicy, UnseenCompanies
-from ledger import Claim, Outcome, RunRecord
 from odoo_client import OdooClient, hidden_from, narrowed_in
 from purser.cadence import Cadence, Every
 from purser.cases import ENDED, AskSeen, Case, CaseKey, merge
@@ -30,6 +29,7 @@ from purser.model import Finding, Ref, Verdict
 from purser.reads import Domain, Moment, Row, Scope, Snapshot, Watched
 from purser.reconcile import EVERYBODY, Availability, House, Plan, Step, reconcile
 from schedules.slots import latest_slot, slots_between, stagger
+from store import ClaimResult, ControlRun, RunStatus
 from tasks.people import People
 from tasks.rows.askable import ASKING, NAMED
 from workers.fleet import Fleet
@@ -80,7 +80,7 @@ class Run:
 
     control: str
     slot: dt.datetime
-    outcome: Outcome | None
+    outcome: RunStatus | None
     """None: the slot was not run, because somebody else runs it or it is done."""
     judged: Judged | None = None
     plan: Plan = field(default_factory=Plan)
@@ -238,7 +238,7 @@ def run_slot(fleet: Fleet, name: str, *, holder: str, release_hold: bool = False
     slot = due_slot(fleet, name, now)
     last = slots.last_done(name)
     claim = slots.claim(name, slot, holder=holder, lease=slot_lease(fleet))
-    if claim is not Claim.GRANTED:
+    if claim is not ClaimResult.GRANTED:
         return Run(control=name, slot=slot, outcome=None, reason=claim.value)
     late = max(0.0, (now - slot - offset).total_seconds())
     missed = slots_between(policy.every, last, slot, zone) if last is not None else 0
@@ -264,14 +264,14 @@ def run_slot(fleet: Fleet, name: str, *, holder: str, release_hold: bool = False
         failed = Run(
             control=name,
             slot=slot,
-            outcome=Outcome.FAILED,
+            outcome=RunStatus.FAILED,
             reason=f"{type(error).__name__}: {why}",
             late=late,
             missed=missed,
         )
         _record(fleet, failed, run_id=holder, trigger="beat", own_calls=0)
         raise
-    if slots.done(name, slot, holder=holder, is_completed=run.outcome is Outcome.COMPLETED):
+    if slots.done(name, slot, holder=holder, is_completed=run.outcome is RunStatus.COMPLETED):
         _supersede(fleet, run)
     return run
 
@@ -282,7 +282,7 @@ def _supersede(fleet: Fleet, run: Run) -> None:
     A run that was held, or could not judge, has decided no chunk anew.
     """
     older = {"scan": fleet.now()}
-    if run.outcome is Outcome.COMPLETED:
+    if run.outcome is RunStatus.COMPLETED:
         older["apply"] = run.slot
     for kind, before in older.items():
         cover = f"{kind}/{run.control}"
@@ -313,13 +313,13 @@ def run_now(
     judged = judge(fleet.audit, policy, as_of=as_of, watched=watched)
     if judged.not_applicable:
         run = Run(
-            control=name, slot=slot, outcome=Outcome.NOT_APPLICABLE, judged=judged, reason=judged.not_applicable
+            control=name, slot=slot, outcome=RunStatus.NOT_APPLICABLE, judged=judged, reason=judged.not_applicable
         )
         run = replace(run, late=late, missed=missed)
     else:
         held = "" if release_hold else held_for_companies(policy, judged)
         plan = Plan(held=held) if held else _plan(fleet, policy, judged, cases, release_hold=release_hold)
-        outcome = Outcome.HELD if plan.held else Outcome.COMPLETED
+        outcome = RunStatus.HELD if plan.held else RunStatus.COMPLETED
         reason = plan.held or " ".join(filter(None, (_misspelt(judged), without(judged))))
         run = Run(control=name, slot=slot, outcome=outcome, judged=judged, plan=plan, reason=reason)
         run = replace(run, late=late, missed=missed)
@@ -469,7 +469,7 @@ def _send(fleet: Fleet, run: Run, run_id: str) -> None:
 
 def _record(fleet: Fleet, run: Run, *, run_id: str, trigger: str, own_calls: int) -> None:
     judged, plan = run.judged, run.plan
-    record = RunRecord(
+    record = ControlRun(
         id=run_id,
         control=run.control,
         slot=run.slot,
@@ -477,7 +477,7 @@ def _record(fleet: Fleet, run: Run, *, run_id: str, trigger: str, own_calls: int
         seconds=judged.seconds if judged else 0.0,
         as_of=judged.as_of.astimezone(dt.UTC) if judged else fleet.now(),
         trigger=trigger,
-        outcome=run.outcome or Outcome.COMPLETED,
+        outcome=run.outcome or RunStatus.COMPLETED,
         examined=len(judged.verdicts) if judged else 0,
         findings=len(judged.findings) if judged else 0,
         opened=len(plan.opened),
@@ -497,9 +497,9 @@ def _record(fleet: Fleet, run: Run, *, run_id: str, trigger: str, own_calls: int
     log.info("run ended", **{k: v for k, v in vars_of(record).items() if k not in ("started", "as_of")})
 
 
-def vars_of(record: RunRecord) -> dict[str, Any]:
+def vars_of(record: ControlRun) -> dict[str, Any]:
     """Give a record's fields as plain values."""
-    dumped: dict[str, Any] = TypeAdapter(RunRecord).dump_python(record, mode="json")
+    dumped: dict[str, Any] = TypeAdapter(ControlRun).dump_python(record, mode="json")
     return dumped
 
 

@@ -15,8 +15,8 @@ from kombu.transport import redis as kombu_redis
 
 from config.queues import redis_lists
 from config.urls import mask_url
-from ledger import Delayed, Letter
 from purser.errors import Transient
+from store import DeadLetter, DelayedMessage
 from workers.broker import rabbit
 from workers.fleet import Publish
 from workers.replay import fresh_headers
@@ -46,10 +46,10 @@ def translated(app: celery.Celery, what: str) -> Iterator[None]:
         ) from error
 
 
-def resender(app: celery.Celery) -> Callable[[Letter], None]:
+def resender(app: celery.Celery) -> Callable[[DeadLetter], None]:
     """Give what puts a letter's message back on its queue."""
 
-    def resend(letter: Letter) -> None:
+    def resend(letter: DeadLetter) -> None:
         _publish(
             app,
             letter.body,
@@ -62,10 +62,10 @@ def resender(app: celery.Celery) -> Callable[[Letter], None]:
     return resend
 
 
-def sender(app: celery.Celery) -> Callable[[Delayed], None]:
+def sender(app: celery.Celery) -> Callable[[DelayedMessage], None]:
     """Give what puts a delayed message on its queue, where the ledger cannot do it itself."""
 
-    def send(entry: Delayed) -> None:
+    def send(entry: DelayedMessage) -> None:
         envelope = json.loads(entry.payload)
         _publish(
             app,

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from config.settings import Role, Settings
-from ledger import token_digest
 from odoo_client import Door, OdooClient, setup
 from odoo_client.setup import Bot, Difference, Do, Hook, Item, Rule, Standing
 from purser.errors import Mistake, NotApplicable, PurserError, Refusal
+from store import token_digest
 from workers.checks import Bot as Entered
 from workers.checks import Check, Level, enter, must_not
 
@@ -34,7 +34,7 @@ class Known(Protocol):
 
 
 class Tokens(Protocol):
-    """The tokens of webhooks, by their digests: `ledger.hooks`."""
+    """The tokens of webhooks, by their digests: `store.webhook_tokens`."""
 
     def add(self, rule: str, digest: str, models: Sequence[str]) -> None:
         """Let a rule post with a token. Its newest two count."""

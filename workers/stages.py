@@ -10,7 +10,7 @@ The next stage begins when every letter of the one before has ended. It stops wh
 import math
 from dataclasses import dataclass
 
-from ledger import Progress, ReplayState, Stage
+from store import ReplayProgress, ReplayStage, ReplayState
 
 SAMPLE = 0.05
 """Which part of all letters the sample is."""
@@ -40,7 +40,7 @@ class Wait:
 class Enter:
     """Go on to the next stage."""
 
-    stage: Stage
+    stage: ReplayStage
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class End:
 Move = Send | Wait | Enter | Stop | End
 
 
-def next_move(progress: Progress) -> Move:
+def next_move(progress: ReplayProgress) -> Move:
     """Say what a replay does next."""
     replay, out = progress.replay, progress.replay.out
     if replay.state is not ReplayState.RUNNING:
@@ -75,23 +75,27 @@ def next_move(progress: Progress) -> Move:
     return Send(quota)
 
 
-_AFTER = {Stage.CANARY: Stage.SAMPLE, Stage.SAMPLE: Stage.REST, Stage.REST: Stage.REST}
+_AFTER = {
+    ReplayStage.CANARY: ReplayStage.SAMPLE,
+    ReplayStage.SAMPLE: ReplayStage.REST,
+    ReplayStage.REST: ReplayStage.REST,
+}
 
 
-def quota_of(stage: Stage, total: int) -> int:
+def quota_of(stage: ReplayStage, total: int) -> int:
     """Give how many letters a stage sends."""
     match stage:
-        case Stage.CANARY:
+        case ReplayStage.CANARY:
             return 1
-        case Stage.SAMPLE:
+        case ReplayStage.SAMPLE:
             return max(1, math.ceil(total * SAMPLE))
-        case Stage.REST:
+        case ReplayStage.REST:
             return total
 
 
-def _stops(progress: Progress) -> str:
+def _stops(progress: ReplayProgress) -> str:
     failed, sent = progress.counted_failed, progress.counted_sent
-    if failed and progress.replay.stage is Stage.CANARY:
+    if failed and progress.replay.stage is ReplayStage.CANARY:
         return f"the canary failed again: letter {progress.last_failed}. Mend the cause, then resume, or cancel"
     if progress.returned:
         return f"letter {progress.returned} failed again as before. Mend the cause, then resume, or cancel"

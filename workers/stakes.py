@@ -6,10 +6,10 @@ from decimal import Decimal
 
 from pydantic import ValidationError
 
-from ledger import Letter
 from purser.cases import CaseKey, CaseMemory
 from purser.model import Money
 from purser.reconcile import Step
+from store import DeadLetter
 from workers.letters import values_in
 from workers.scan import load_steps
 
@@ -23,7 +23,7 @@ class Stake:
     """One sum for each currency."""
 
 
-def stake_of(letter: Letter) -> Stake | None:
+def stake_of(letter: DeadLetter) -> Stake | None:
     """Add up what a letter's steps say is at risk; None where nobody knows.
 
     Only the steps of a control name their cases. What an event leads to depends on what Odoo holds then, and a step

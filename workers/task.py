@@ -9,10 +9,10 @@ import structlog
 from celery import Task
 from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 
-from ledger import Ending, Kind, RefusalEntry
 from purser.errors import Misconfigured, PurserError, Transient
 from purser.retry import DeadLetter, Overtaken, Refused, Snoozed, decide
 from purser.retry import Retry as TryAgain
+from store import DelayKind, LetterOutcome, RefusalRecord
 from workers.alarm import alarm, alarm_too_long
 from workers.callbacks import Callbacks
 from workers.calls import by_name
@@ -49,7 +49,7 @@ class FleetTask(Task):
                 fleet.may_begin(self._concerns(values))
                 result = self.run(*args, **kwargs)
                 callbacks.succeeded(fleet, self.app, request, result)
-                self._tell_replay(fleet, Ending.REFUSED if _is_refused(result) else Ending.DONE)
+                self._tell_replay(fleet, LetterOutcome.REFUSED if _is_refused(result) else LetterOutcome.DONE)
                 return result
             except (Ignore, Reject, Retry, SetAside):
                 raise
@@ -71,21 +71,21 @@ class FleetTask(Task):
         match decide(policy, error, attempt=attempt, rng=random.uniform, budget=budget):
             case TryAgain(after=after):
                 log.warning("trying again", attempt=attempt, after=round(after, 2), error=name, text=text)
-                raise Later(Kind.RETRY, after, f"{name}: {text}") from error
+                raise Later(DelayKind.RETRY, after, f"{name}: {text}") from error
             case Snoozed(after=after, why=why):
                 log.info("snoozed", after=round(after, 2), why=why)
                 if isinstance(error, Misconfigured):
                     alarm(fleet, error)
-                raise Later(Kind.SNOOZE, after, why) from error
+                raise Later(DelayKind.SNOOZE, after, why) from error
             case Overtaken():
                 log.info("overtaken by its next slot", why=text)
                 if isinstance(error, Misconfigured):
                     alarm(fleet, error)
-                self._tell_replay(fleet, Ending.DONE)
+                self._tell_replay(fleet, LetterOutcome.DONE)
             case Refused(reason=reason):
                 self._refused(fleet, reason, kwargs)
                 log.warning("refused")
-                self._tell_replay(fleet, Ending.REFUSED)
+                self._tell_replay(fleet, LetterOutcome.REFUSED)
             case DeadLetter(reason=reason):
                 raise SetAside(reason, name, text) from error
 
@@ -101,7 +101,7 @@ class FleetTask(Task):
         alarm_too_long(fleet, about=about, seconds=_soft_limit(self))
         return True
 
-    def _tell_replay(self, fleet: Fleet, ending: Ending) -> None:
+    def _tell_replay(self, fleet: Fleet, ending: LetterOutcome) -> None:
         """Say to the replay that sent this message how it ended. It is told before the message is acknowledged."""
         sent_by = part_of(self.request.headers)
         if sent_by is not None:
@@ -130,7 +130,7 @@ class FleetTask(Task):
         now = fleet.now()
         message = str(self.request.id)
         fleet.ledger.refusals.add(
-            RefusalEntry(
+            RefusalRecord(
                 id=message,
                 task=self.name,
                 what=message,

@@ -14,10 +14,10 @@ import structlog
 from config.policies import OVERLAP_MINUTES, WatchPolicy
 from events.envelope import CloudEvent
 from events.fact import Fact, odoo_source
-from ledger.events import KEPT_FOR
 from odoo_client import Sight
 from purser.errors import NotApplicable, Permanent
 from purser.model import Ref
+from store.queueing.seen_events import RETENTION
 from workers import telling
 from workers.fleet import Fleet
 
@@ -27,7 +27,7 @@ OVERLAP = dt.timedelta(minutes=OVERLAP_MINUTES)
 """How long after the moment it bears a write may come to sight: Odoo stamps the beginning of a transaction, and the
 clocks of its database and of the ledger may be some minutes apart. A policy chooses another (`overlap_minutes`)."""
 
-REMEMBERED = KEPT_FOR - dt.timedelta(days=1)
+REMEMBERED = RETENTION - dt.timedelta(days=1)
 """So far back a fact that was told is surely recognised, and may be met again."""
 
 

@@ -16,8 +16,8 @@ from types import MappingProxyType
 from bench.delivery.apps.noop import QUEUES
 from bench.delivery.figures import Figure, Group
 from bench.delivery.running import ROOT, Floor, Pace, Spec, Worker, cpu_of, environ, forge
-from ledger import Delayed, Kind, Ledger, Ticket
 from purser.gate import Verdict
+from store import DelayedMessage, DelayKind, Ledger, LimiterPermit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -297,12 +297,12 @@ def park(ledger: Ledger, payload: bytes, count: int, due: dt.timedelta = dt.time
     """Park messages."""
     now = ledger.now()
     for number in range(count):
-        entry = Delayed(
+        entry = DelayedMessage(
             id=f"bench-{number}",
             queue="later",
             task="bench.noop",
             label="no-op",
-            kind=Kind.RETRY,
+            kind=DelayKind.RETRY,
             why="attempt 1 of 8: Transient: Odoo answered 503",
             due=now + due,
             attempt=1,
@@ -353,7 +353,7 @@ def gate(floor: Floor, sizes: Sizes) -> Group:
 
         def call() -> None:
             ticket = passed.enter("res.partner/read")
-            assert isinstance(ticket, Ticket)
+            assert isinstance(ticket, LimiterPermit)
             passed.leave(ticket, Verdict.ANSWERED, 0.02)
 
         took = [timed(call) * 1e6 for _ in range(sizes.looks)]

@@ -18,7 +18,7 @@ import redis
 
 from bench.delivery.apps.noop import ANSWERS, BROKER, QUEUES, WITH_EVENTS
 from console.embedded import Server
-from ledger import Ledger
+from store import Ledger
 from workers.broker.scripts import HELD
 
 ROOT = Path(__file__).resolve().parents[2]

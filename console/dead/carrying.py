@@ -12,16 +12,16 @@ from console import context
 from console.dead.choosing import DryRun, Note, ToUnreadQueue, chosen_by_words, in_state
 from console.dead.looking import State
 from console.output import FAILED, count, leave, progress, say
-from ledger import LetterFilter, LetterState
 from purser.errors import Mistake
 from purser.strict_json import NotJson, read_json, write_json
+from store import DeadLetterFilter, DeadLetterState
 from workers.readers import Readers, what_to_do
 
 
 @chosen_by_words
 def export(
-    wanted: LetterFilter,
-    state: State = LetterState.DEAD,
+    wanted: DeadLetterFilter,
+    state: State = DeadLetterState.DEAD,
     file: Annotated[Path | None, typer.Option(help="Where to; without it stdout.")] = None,
 ) -> None:
     """Write letters as JSON Lines, complete, with the secrets they carry: keep the file as you keep Odoo's data."""

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from console.output import nothing
-from ledger import Ledger, LetterFilter, LetterState
 from purser.errors import Mistake
+from store import DeadLetterFilter, DeadLetterState, Ledger
 
 Note = Annotated[str, typer.Option(help="Why, for the audit trail.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
@@ -46,7 +46,7 @@ def chosen_by_words(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**given: Any) -> None:
         told = {name: given.pop(name) for name in _WORDS}
-        command(wanted=LetterFilter.read(told), **given)
+        command(wanted=DeadLetterFilter.read(told), **given)
 
     told: Any = run
     own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
@@ -55,14 +55,14 @@ def chosen_by_words(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def one_way(ids: list[str] | None, wanted: LetterFilter, all_: bool) -> None:
+def one_way(ids: list[str] | None, wanted: DeadLetterFilter, all_: bool) -> None:
     """Raise Mistake unless letters were asked for in one of three ways."""
     if [bool(ids), bool(wanted.words()), all_].count(True) != 1:
         raise Mistake("say which letters: IDS, a filter such as --group FINGERPRINT, or --all")
 
 
 def choose(
-    ledger: Ledger, ids: list[str] | None, wanted: LetterFilter, *, state: LetterState = LetterState.DEAD
+    ledger: Ledger, ids: list[str] | None, wanted: DeadLetterFilter, *, state: DeadLetterState = DeadLetterState.DEAD
 ) -> list[str]:
     """Give the ids that were asked for; where there is none the command ends."""
     found = list(dict.fromkeys(ids)) if ids else list(ledger.letters.ids(in_state(wanted, state)))
@@ -71,6 +71,6 @@ def choose(
     return found
 
 
-def in_state(wanted: LetterFilter, state: LetterState) -> LetterFilter:
+def in_state(wanted: DeadLetterFilter, state: DeadLetterState) -> DeadLetterFilter:
     """Give the same filter for letters of another state."""
-    return LetterFilter.read({**wanted.words(), "state": state.value})
+    return DeadLetterFilter.read({**wanted.words(), "state": state.value})

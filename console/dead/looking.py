@@ -10,16 +10,16 @@ from config.redact import Redactor
 from console import context
 from console.dead.choosing import chosen_by_words, in_state
 from console.output import AsJson, as_json, facts, nothing, say, shown, table, text
-from ledger import Edit, Ledger, Letter, LetterFilter, LetterState
 from purser.strict_json import write_json
+from store import DeadLetter, DeadLetterFilter, DeadLetterState, Edit, Ledger
 
-State = Annotated[LetterState, typer.Option(help="Where they are in their life.")]
+State = Annotated[DeadLetterState, typer.Option(help="Where they are in their life.")]
 
 
 @chosen_by_words
 def list_(
-    wanted: LetterFilter,
-    state: State = LetterState.DEAD,
+    wanted: DeadLetterFilter,
+    state: State = DeadLetterState.DEAD,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the newest first.")] = 50,
     after: Annotated[str, typer.Option(help="Go on after this place, which the page before gave.")] = "",
     json: AsJson = False,
@@ -27,7 +27,7 @@ def list_(
     """List the dead letters, without what they carry."""
     with context.ledger() as ledger:
         found, following = _some(ledger, in_state(wanted, state), limit, after or None)
-        count = ledger.letters.count(LetterFilter(state=state))
+        count = ledger.letters.count(DeadLetterFilter(state=state))
     told = [_label(letter) for letter in found]
     if json:
         as_json(told)
@@ -40,9 +40,11 @@ def list_(
         nothing("no dead letter matches")
 
 
-def _some(ledger: Ledger, wanted: LetterFilter, limit: int, after: str | None) -> tuple[list[Letter], str | None]:
+def _some(
+    ledger: Ledger, wanted: DeadLetterFilter, limit: int, after: str | None
+) -> tuple[list[DeadLetter], str | None]:
     """Read letters until there are enough: a page that looks into payloads may end before it is full."""
-    found: list[Letter] = []
+    found: list[DeadLetter] = []
     while True:
         page = ledger.letters.page(wanted, limit=limit - len(found), after=after)
         found += page.items
@@ -52,7 +54,7 @@ def _some(ledger: Ledger, wanted: LetterFilter, limit: int, after: str | None) -
 
 
 @chosen_by_words
-def groups(wanted: LetterFilter, state: State = LetterState.DEAD, json: AsJson = False) -> None:
+def groups(wanted: DeadLetterFilter, state: State = DeadLetterState.DEAD, json: AsJson = False) -> None:
     """List the dead letters by what went wrong: one fault to fix, however many messages met it."""
     told = context.settings("ledger")
     with context.ledger() as ledger:
@@ -121,7 +123,7 @@ def show(
         text(f"\n{told['traceback']}")
 
 
-def _label(letter: Letter) -> dict[str, Any]:
+def _label(letter: DeadLetter) -> dict[str, Any]:
     return {
         "id": letter.id,
         "stored_at": letter.stored_at,
@@ -137,7 +139,7 @@ def _label(letter: Letter) -> dict[str, Any]:
     }
 
 
-def _opened(letter: Letter, clean: Redactor) -> dict[str, Any]:
+def _opened(letter: DeadLetter, clean: Redactor) -> dict[str, Any]:
     return {
         **_label(letter),
         "correlation_id": letter.correlation_id,
@@ -176,7 +178,7 @@ def _last(pointer: str) -> str:
     return pointer.rpartition("/")[2]
 
 
-def _body(letter: Letter, clean: Redactor) -> Any:
+def _body(letter: DeadLetter, clean: Redactor) -> Any:
     """Give what a letter carries, as far as it can be read."""
     words = letter.body.decode("utf-8", "backslashreplace")
     try:

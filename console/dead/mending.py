@@ -11,8 +11,8 @@ from console import context
 from console.dead.choosing import DryRun, Note
 from console.events import load
 from console.output import FAILED, AsJson, as_json, count, leave, nothing, say, text
-from ledger import Letter
 from purser.errors import Mistake
+from store import DeadLetter
 from workers import editing
 from workers.editing import Edited, EditEnding
 
@@ -66,7 +66,7 @@ def edit(
     _tell(id_, done, json=json)
 
 
-def _written(letter: Letter, file: Path | None) -> str:
+def _written(letter: DeadLetter, file: Path | None) -> str:
     """Give the new values as the person wrote them."""
     if file is not None:
         return load(file)
@@ -78,7 +78,7 @@ def _written(letter: Letter, file: Path | None) -> str:
     return written
 
 
-def _body(letter: Letter, written: str) -> bytes:
+def _body(letter: DeadLetter, written: str) -> bytes:
     try:
         return editing.body_with(letter, written)
     except (ValueError, RecursionError) as error:

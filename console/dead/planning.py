@@ -9,15 +9,15 @@ from config.redact import Redactor
 from console import context
 from console.dead.choosing import All, Ids, choose, chosen_by_words, one_way
 from console.output import AsJson, as_json, count, facts, money, plain, progress, say, table, text
-from ledger import Letter, LetterFilter
 from purser.fates import FieldChange
+from store import DeadLetter, DeadLetterFilter
 from workers.plan import LetterPlan, PlannedChange, ReplayPlan
 from workers.plan import plan as make_plan
 
 
 @chosen_by_words
 def plan(
-    wanted: LetterFilter,
+    wanted: DeadLetterFilter,
     ids: Ids = None,
     all_: All = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many letters at most.")] = 10_000,
@@ -41,7 +41,7 @@ def plan(
         say(f"{limit} of {count(len(chosen), 'letter')}: --limit plans more")
 
 
-def _print(told: ReplayPlan, letters: list[Letter], clean: Redactor, *, fields: bool) -> None:
+def _print(told: ReplayPlan, letters: list[DeadLetter], clean: Redactor, *, fields: bool) -> None:
     columns = ("id", "task", "fate", "changes", "hours", "money", "why")
     table(columns, (_row(one, clean) for one in told.letters), right={"changes", "hours", "money"})
     if fields:

@@ -22,8 +22,8 @@ from console.output import (
     table,
     text,
 )
-from ledger import Ledger, LetterFilter, Replay, ReplayState
 from purser.errors import Mistake
+from store import DeadLetterFilter, Ledger, Replay, ReplayState
 from workers import replays
 from workers.readers import Readers, what_to_do
 from workers.replay import Replayed, Status, is_message
@@ -40,7 +40,7 @@ _ON_ITS_WAY = (ReplayState.RUNNING, ReplayState.PAUSED)
 @chosen_by_words
 def replay(
     note: Note,
-    wanted: LetterFilter,
+    wanted: DeadLetterFilter,
     ids: Ids = None,
     all_: All = False,
     rate: Annotated[float, typer.Option(min=0.1, max=500, help="Letters per second.")] = 10.0,

@@ -3,13 +3,13 @@
 from console import context
 from console.dead.choosing import All, DryRun, Ids, Note, Yes, choose, chosen_by_words, one_way
 from console.output import FAILED, NOTHING, AsJson, as_json, confirm, count, leave, say, text
-from ledger import LetterFilter, LetterState
+from store import DeadLetterFilter, DeadLetterState
 
 
 @chosen_by_words
 def discard(
     note: Note,
-    wanted: LetterFilter,
+    wanted: DeadLetterFilter,
     ids: Ids = None,
     all_: All = False,
     yes: Yes = False,
@@ -23,7 +23,7 @@ def discard(
         chosen = choose(ledger, ids, wanted)
         if dry_run:
             found = (ledger.letters.get(one) for one in chosen)
-            gone = tuple(one.id for one in found if one is not None and one.state is LetterState.DEAD)
+            gone = tuple(one.id for one in found if one is not None and one.state is DeadLetterState.DEAD)
         else:
             confirm(f"Discard {count(len(chosen), 'letter')}?", unless=yes or bool(ids))
             gone = ledger.letters.discard(chosen, who=context.who(), note=note)
@@ -33,7 +33,7 @@ def discard(
 @chosen_by_words
 def restore(
     note: Note,
-    wanted: LetterFilter,
+    wanted: DeadLetterFilter,
     ids: Ids = None,
     all_: All = False,
     yes: Yes = False,
@@ -44,10 +44,10 @@ def restore(
     context.why(note)
     one_way(ids, wanted, all_)
     with context.ledger() as ledger:
-        chosen = choose(ledger, ids, wanted, state=LetterState.DISCARDED)
+        chosen = choose(ledger, ids, wanted, state=DeadLetterState.DISCARDED)
         if dry_run:
             found = (ledger.letters.get(one) for one in chosen)
-            there = (LetterState.DISCARDED, LetterState.SUPERSEDED)
+            there = (DeadLetterState.DISCARDED, DeadLetterState.SUPERSEDED)
             back = tuple(one.id for one in found if one is not None and one.state in there)
         else:
             confirm(f"Restore {count(len(chosen), 'letter')}?", unless=yes or bool(ids))

@@ -34,11 +34,11 @@ from console.embedded import Server, claim, free_port
 from console.output import say
 from console.supervisor import Backoff, Supervisor
 from console.up import Plan, commands
-from ledger import Ledger, Letter, RunRecord
 from odoo_client import Door, OdooClient, connect
 from odoo_client.twin import Twin
 from purser.cases import CaseKey, CaseMemory
 from purser.errors import Mistake, PurserError
+from store import ControlRun, DeadLetter, Ledger
 from tasks.house import catalogue
 from workers.app import build
 from workers.broker.scripts import HELD
@@ -238,11 +238,11 @@ class Stage:
             found |= self.ledger.cases.of(control, open_only=True)
         return found
 
-    def runs(self, control: str) -> tuple[RunRecord, ...]:
+    def runs(self, control: str) -> tuple[ControlRun, ...]:
         """Give the runs of a control, the newest first."""
         return self.ledger.runs.page(control, limit=200).items
 
-    def letters(self) -> dict[str, Letter]:
+    def letters(self) -> dict[str, DeadLetter]:
         """Give the dead letters by id."""
         return {letter.id: letter for letter in self.ledger.letters.page(limit=500).items}
 

@@ -18,10 +18,10 @@ from typing import Any
 from console.demo import firm as firms
 from console.demo.firm import Known
 from console.demo.stage import Fell, Stage
-from ledger import LetterState, Outcome, RunRecord
 from odoo_client.wire import Request
 from purser.cases import CaseKey, CaseMemory, CaseState, Mark
 from purser.errors import PurserError
+from store import ControlRun, DeadLetterState, RunStatus
 from workers.replay import Status, replay
 
 EXTRA = 400
@@ -153,7 +153,7 @@ def second_tick(stage: Stage) -> Seen:
     before = _picture(stage)
     began = dt.datetime.now(dt.UTC)
 
-    def later() -> dict[str, list[RunRecord]]:
+    def later() -> dict[str, list[ControlRun]]:
         return {c: [run for run in stage.runs(c) if run.started > began] for c in firms.CONTROLS}
 
     runs = stage.watch(
@@ -313,7 +313,7 @@ def dead_letter(stage: Stage) -> Seen:
         letters = stage.watch(dead, bool, within=25)
         blind = stage.watch(
             lambda: stage.runs(firms.UNBILLED)[:1],
-            lambda runs: bool(runs) and runs[0].outcome is Outcome.NOT_APPLICABLE,
+            lambda runs: bool(runs) and runs[0].outcome is RunStatus.NOT_APPLICABLE,
             within=10,
         )
         closed_blindly = open_before - len(stage.open_cases())
@@ -342,7 +342,7 @@ def dead_letter(stage: Stage) -> Seen:
     }
     is_once = tries == [Status.REPLAYED, Status.NOT_DEAD] and nothing_yet == (0, 0, 0) and last == _WHOLE
     is_told = len(letter.attempts) == 2 and letter.reason == "permanent failure"
-    is_settled = now is not None and now.state is LetterState.REPLAYED and not closed_blindly
+    is_settled = now is not None and now.state is DeadLetterState.REPLAYED and not closed_blindly
     return Seen(bool(is_once and is_told and is_settled and blind), facts)
 
 
@@ -426,7 +426,7 @@ def accounts(stage: Stage) -> Seen:
         return ours, theirs, sum(case.note for case in cases)
 
     ours, theirs, notes = stage.watch(both, lambda seen: seen[0] == seen[1], within=10)
-    held = [run.control for control in firms.CONTROLS for run in stage.runs(control) if run.outcome is Outcome.HELD]
+    held = [run.control for control in firms.CONTROLS for run in stage.runs(control) if run.outcome is RunStatus.HELD]
     facts = {
         "cases_in_the_ledger": len(ours) + notes,
         "open_activities_in_odoo": len(theirs),
@@ -492,7 +492,7 @@ def _picture(stage: Stage) -> tuple[frozenset[tuple[int, str, bool]], int]:
     )
 
 
-def _changes(run: RunRecord) -> int:
+def _changes(run: ControlRun) -> int:
     return run.opened + run.escalated + run.refreshed + run.closed + run.withdrawn
 
 

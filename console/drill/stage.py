@@ -31,9 +31,9 @@ from console.drill.proxy import Proxy
 from console.drill.skewed import write_offset
 from console.processes import SOFT_SHUTDOWN
 from console.supervisor import Backoff, Command, Supervisor
-from ledger import Ledger
-from ledger.clock import micros
 from purser.errors import PurserError
+from store import Ledger
+from store.timestamps import to_micros
 from tasks.house import catalogue
 from workers.app import build
 from workers.fleet import Fleet
@@ -295,7 +295,7 @@ class Stage:
         last = self.ledger.slots.last_done(control)
         if last is None or not isinstance(node, RedisNode):
             raise NotBitten(f"{control} has not run yet")
-        node.client.hset("purser:slots:done", control, micros(last - by))
+        node.client.hset("purser:slots:done", control, to_micros(last - by))
 
     # ------------------------------------------------------------------------------ looking --
 

@@ -10,10 +10,10 @@ from config.policies import Policies
 from console.pages import words
 from console.pages.handler import PageHandler
 from console.pages.names import Names
-from ledger import Ledger
 from purser.cases import CaseMemory
 from purser.errors import Mistake
 from purser.model import Money, Severity
+from store import Ledger
 from workers.fleet import Fleet
 
 LIMIT = 50

@@ -9,8 +9,8 @@ from config.queues import QUEUES
 from console.output import count
 from console.pages import words
 from console.pages.handler import PageHandler
-from ledger import Delayed, Kind, Ledger, Page
 from purser.errors import Mistake
+from store import DelayedMessage, DelayKind, Ledger, Page
 from workers.keeping import cancel
 
 LIMIT = 50
@@ -22,7 +22,7 @@ _BATCH = 500
 class View:
     """One look at what waits."""
 
-    page: Page[Delayed]
+    page: Page[DelayedMessage]
     count: int
 
 
@@ -37,9 +37,9 @@ def narrowed(wanted: Mapping[str, str]) -> dict[str, Any]:
     told: dict[str, Any] = {name: wanted[name] for name in ("task", "queue") if name in wanted}
     if "kind" in wanted:
         try:
-            told["kind"] = Kind(wanted["kind"])
+            told["kind"] = DelayKind(wanted["kind"])
         except ValueError:
-            raise Mistake(f"kind={wanted['kind']!r} is none of {', '.join(Kind)}") from None
+            raise Mistake(f"kind={wanted['kind']!r} is none of {', '.join(DelayKind)}") from None
     return told
 
 
@@ -72,7 +72,7 @@ class ListPage(PageHandler):
             is_filtered=bool(self.words(*_FILTER)),
             present=now,
             queues=QUEUES,
-            kinds=tuple(Kind),
+            kinds=tuple(DelayKind),
             clean=self.clean,
         )
 

@@ -8,10 +8,10 @@ from config.redact import Redactor
 from console.pages import words
 from console.pages.handler import PageHandler
 from console.pages.masking import masked, unmasked
-from ledger import Letter, Patched
-from ledger.edits import patch
 from purser.errors import Mistake
 from purser.strict_json import NotJson, read_json
+from store import DeadLetter, PatchOperation
+from store.dead_letters.edits import patch
 from workers import editing
 from workers.editing import Edited, EditEnding
 from workers.fleet import Fleet
@@ -24,10 +24,10 @@ class Draft:
     text: str
     body: bytes
     problems: tuple[str, ...] = ()
-    patch: tuple[Patched, ...] = ()
+    patch: tuple[PatchOperation, ...] = ()
 
 
-def text_of(letter: Letter, clean: Redactor) -> str:
+def text_of(letter: DeadLetter, clean: Redactor) -> str:
     """Give what is edited: the values of the task as JSON, secrets masked; '' when there is nothing to edit."""
     text = editing.text_of(letter)
     if not text:
@@ -35,7 +35,7 @@ def text_of(letter: Letter, clean: Redactor) -> str:
     return json.dumps(masked(json.loads(text), clean), indent=2, ensure_ascii=False)
 
 
-def draft_of(fleet: Fleet, letter: Letter, text: str, clean: Redactor) -> Draft:
+def draft_of(fleet: Fleet, letter: DeadLetter, text: str, clean: Redactor) -> Draft:
     """Read what was typed, and say what is wrong with it and what it changes."""
     try:
         values = unmasked(read_json(text, halves=True), json.loads(editing.text_of(letter)), clean)
@@ -72,7 +72,7 @@ class EditPage(PageHandler):
         else:
             raise Mistake(f"act={act!r} is none of check, save, revert, approve, withdraw")
 
-    async def _typed(self, letter: Letter, *, keep: bool) -> None:
+    async def _typed(self, letter: DeadLetter, *, keep: bool) -> None:
         text = self.get_argument("text", "", strip=False, escape=False)
         draft = await self.aside(draft_of, self.fleet, letter, text, self._clean)
         if draft.problems or not keep:
@@ -92,7 +92,7 @@ class EditPage(PageHandler):
         else:
             self._show(edited.letter or letter, Draft(text, draft.body, edited.problems, draft.patch))
 
-    async def _settled(self, letter: Letter, act: str) -> Edited:
+    async def _settled(self, letter: DeadLetter, act: str) -> Edited:
         who, note = self.person.name, self.note()
         if act == "revert":
             return await self.aside(
@@ -107,7 +107,7 @@ class EditPage(PageHandler):
             return Edited(ending=EditEnding.DONE, letter=letter, problems=("The proposal is withdrawn.",))
         raise Mistake("no edit waits here any more")
 
-    def _answer(self, letter: Letter, edited: Edited) -> None:
+    def _answer(self, letter: DeadLetter, edited: Edited) -> None:
         there = words.link("/dead/letter", id=letter.id)
         match edited.ending:
             case EditEnding.DONE if edited.problems:
@@ -119,7 +119,7 @@ class EditPage(PageHandler):
             case _:
                 raise Mistake("; ".join(edited.problems))
 
-    async def _letter(self) -> Letter:
+    async def _letter(self) -> DeadLetter:
         letter = await self.aside(self.ledger.letters.get, self.word("id"))
         if letter is None:
             raise Mistake(f"no letter has the id {words.plain(self.word('id'))}")
@@ -127,7 +127,7 @@ class EditPage(PageHandler):
             raise Mistake(why)
         return letter
 
-    def _show(self, letter: Letter, draft: Draft) -> None:
+    def _show(self, letter: DeadLetter, draft: Draft) -> None:
         self.show("edit.html", letter=letter, draft=draft, clean=self._clean, expects=len(letter.edits))
 
     def _expects(self) -> int:

@@ -15,9 +15,9 @@ from tornado.web import HTTPError, RequestHandler
 from config.people import Person, Rank
 from config.redact import Redactor
 from console.pages import words
-from ledger import Ledger
 from purser.errors import Misconfigured, Mistake, PurserError, Transient
 from purser.strict_json import write_json
+from store import Ledger
 from workers.fleet import Fleet
 
 P = ParamSpec("P")

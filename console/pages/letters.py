@@ -9,9 +9,9 @@ from config.redact import Redactor
 from console.output import count
 from console.pages import payloads, runbook, words
 from console.pages.handler import PageHandler
-from ledger import Ledger, Letter, LetterFilter, LetterGroup, LetterState, Page
 from purser.errors import Mistake
 from purser.model import Ref
+from store import DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterState, Ledger, Page
 from workers.replay import is_message
 
 LIMIT = 50
@@ -21,15 +21,15 @@ WORDS = (
     *("state", "queue", "task", "reason", "error", "fingerprint"),
     *("correlation", "subject", "since", "until", "text"),
 )
-STATES = (LetterState.DEAD, LetterState.REPLAYED, LetterState.DISCARDED, LetterState.SUPERSEDED)
+STATES = (DeadLetterState.DEAD, DeadLetterState.REPLAYED, DeadLetterState.DISCARDED, DeadLetterState.SUPERSEDED)
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
     """Letters by what went wrong."""
 
-    groups: tuple[LetterGroup, ...]
-    counts: Mapping[LetterState, int]
+    groups: tuple[DeadLetterGroup, ...]
+    counts: Mapping[DeadLetterState, int]
     running: int
 
 
@@ -37,35 +37,35 @@ class Groups:
 class Listed:
     """A page of letters."""
 
-    page: Page[Letter]
+    page: Page[DeadLetter]
     count: int | None
     """How many match; None where counting would read every letter."""
-    counts: Mapping[LetterState, int]
+    counts: Mapping[DeadLetterState, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """One letter, and what stands around it."""
 
-    letter: Letter
+    letter: DeadLetter
     payload: payloads.Shown
     event: payloads.Event | None
     subjects: tuple[Ref, ...]
-    similar: tuple[Letter, ...]
+    similar: tuple[DeadLetter, ...]
     alike: int
-    related: tuple[Letter, ...]
+    related: tuple[DeadLetter, ...]
     """Those that began with the same message."""
     advice: runbook.Advice
     can_replay: bool
 
 
-def look_at_groups(ledger: Ledger, wanted: LetterFilter) -> Groups:
+def look_at_groups(ledger: Ledger, wanted: DeadLetterFilter) -> Groups:
     """Read the groups."""
     running = sum(one.ended is None for one in ledger.replays.page(limit=20).items)
     return Groups(ledger.letters.groups(wanted), _counts(ledger), running)
 
 
-def look_at_letters(ledger: Ledger, wanted: LetterFilter, after: str | None) -> Listed:
+def look_at_letters(ledger: Ledger, wanted: DeadLetterFilter, after: str | None) -> Listed:
     """Read a page of letters."""
     page = ledger.letters.page(wanted, after=after, limit=LIMIT)
     return Listed(page, None if wanted.text else ledger.letters.count(wanted), _counts(ledger))
@@ -76,12 +76,12 @@ def open_letter(ledger: Ledger, letter_id: str, clean: Redactor) -> Opened | Non
     letter = ledger.letters.get(letter_id)
     if letter is None:
         return None
-    alike = LetterFilter(fingerprint=letter.fingerprint)
+    alike = DeadLetterFilter(fingerprint=letter.fingerprint)
     similar = ledger.letters.page(alike, limit=SIMILAR + 1).items
-    related: list[Letter] = []
+    related: list[DeadLetter] = []
     if letter.correlation_id:
-        for state in LetterState:
-            kin = LetterFilter(state=state, correlation=letter.correlation_id)
+        for state in DeadLetterState:
+            kin = DeadLetterFilter(state=state, correlation=letter.correlation_id)
             related += ledger.letters.page(kin, limit=RELATED).items
     return Opened(
         letter=letter,
@@ -92,12 +92,12 @@ def open_letter(ledger: Ledger, letter_id: str, clean: Redactor) -> Opened | Non
         alike=ledger.letters.count(alike),
         related=tuple(one for one in related if one.id != letter_id),
         advice=runbook.advice(letter),
-        can_replay=letter.state is LetterState.DEAD and is_message(letter),
+        can_replay=letter.state is DeadLetterState.DEAD and is_message(letter),
     )
 
 
-def _counts(ledger: Ledger) -> dict[LetterState, int]:
-    return {state: ledger.letters.count(LetterFilter(state=state)) for state in STATES}
+def _counts(ledger: Ledger) -> dict[DeadLetterState, int]:
+    return {state: ledger.letters.count(DeadLetterFilter(state=state)) for state in STATES}
 
 
 def _ref(subject: str) -> Ref | None:
@@ -112,9 +112,9 @@ class LetterHandler(PageHandler):
 
     tab = "dead"
 
-    def wanted(self) -> LetterFilter:
+    def wanted(self) -> DeadLetterFilter:
         """Read the filter from the address or form."""
-        return LetterFilter.read(self.words(*WORDS))
+        return DeadLetterFilter.read(self.words(*WORDS))
 
     def as_typed(self) -> dict[str, str]:
         """Give the filter in the words that were typed: `24h` stays 24 hours ago when the link is opened later."""
@@ -157,7 +157,7 @@ class ListPage(LetterHandler):
             states=STATES,
             queues=QUEUES,
             here=self.request.uri,
-            LetterState=LetterState,
+            LetterState=DeadLetterState,
         )
 
     async def post(self) -> None:
@@ -194,7 +194,7 @@ class LetterPage(LetterHandler):
             view=view,
             letter=view.letter,
             clean=self.clean,
-            LetterState=LetterState,
+            LetterState=DeadLetterState,
             no_edit=await self.aside(may_edit, self.fleet.settings, self.person.name, view.letter.task),
             back=self.back("/dead"),
         )

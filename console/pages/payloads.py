@@ -6,8 +6,8 @@ from typing import Any
 
 from config.redact import Redactor
 from console.pages import words
-from ledger import Letter
 from purser.strict_json import NotJson, read_json
+from store import DeadLetter
 
 MOST = 60_000
 """So many characters of a payload are shown."""
@@ -66,7 +66,7 @@ def carried(value: Any) -> Any:
     return value
 
 
-def event_of(letter: Letter) -> Event | None:
+def event_of(letter: DeadLetter) -> Event | None:
     """Give the event a message is about, where there is one."""
     told = carried(read(letter.body))
     found = told.get("event") if isinstance(told, Mapping) else None

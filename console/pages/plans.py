@@ -13,10 +13,10 @@ from config.settings import Role
 from console.pages import words
 from console.pages.letters import LetterHandler
 from console.pages.replays import RATE
-from ledger import Letter, LetterFilter
-from ledger.replays import FASTEST, SLOWEST
 from purser.errors import Mistake
 from purser.fates import Fate
+from store import DeadLetter, DeadLetterFilter
+from store.replay.replay_store import MAX_RATE, MIN_RATE
 from workers.fleet import Fleet
 from workers.plan import ReplayPlan, plan
 from workers.readers import Readers
@@ -56,7 +56,7 @@ class Planner:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plans")
         self._jobs: dict[str, Job] = {}
 
-    def job(self, key: str, letters: Callable[[], Iterator[Letter]], *, anew: bool) -> Job:
+    def job(self, key: str, letters: Callable[[], Iterator[DeadLetter]], *, anew: bool) -> Job:
         """Give the plan of a selection, begun now if there is none; Mistake when too many are under way."""
         known = self._jobs.get(key)
         if known is not None and not known.is_older_than(_FRESH if anew else _STALE):
@@ -70,7 +70,7 @@ class Planner:
         job.result = self._thread.submit(self._make, job, letters)
         return job
 
-    def _make(self, job: Job, letters: Callable[[], Iterator[Letter]]) -> ReplayPlan:
+    def _make(self, job: Job, letters: Callable[[], Iterator[DeadLetter]]) -> ReplayPlan:
         def heard(planned: int) -> None:
             job.planned = planned
 
@@ -138,7 +138,7 @@ class PlanPage(LetterHandler):
             field_value=self._value,
             clean_text=self.clean.for_insiders().text,
             rate=RATE,
-            bounds=(SLOWEST, FASTEST),
+            bounds=(MIN_RATE, MAX_RATE),
             until=self.as_typed().get("until") or words.second_after(job.begun),
             shown=chosen[place : place + LIMIT],
         )
@@ -150,13 +150,13 @@ class PlanPage(LetterHandler):
             return "yes"
         return "empty" if shown in (None, False, "") else words.plain(shown)[:300]
 
-    def _these(self, ids: list[str]) -> Iterator[Letter]:
+    def _these(self, ids: list[str]) -> Iterator[DeadLetter]:
         for one in ids:
             letter = self.ledger.letters.get(one)
             if letter is not None:
                 yield letter
 
-    def _all(self, wanted: LetterFilter) -> Iterator[Letter]:
+    def _all(self, wanted: DeadLetterFilter) -> Iterator[DeadLetter]:
         after = None
         while True:
             page = self.ledger.letters.page(wanted, after=after, limit=_BATCH)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from config.policies import Policies
 from console.pages import words
 from console.pages.handler import PageHandler
-from ledger import Ledger, RefusalState
 from purser.errors import Mistake
+from store import Ledger, RefusalState
 from workers.refused import Told, find, retry, tell
 
 LIMIT = 50

@@ -7,9 +7,9 @@ from console.output import count
 from console.pages import words
 from console.pages.handler import PageHandler
 from console.pages.letters import LetterHandler
-from ledger import Ledger, Letter, Page, Replay, ReplayState, Stage
-from ledger.replays import FASTEST, SLOWEST
 from purser.errors import Mistake
+from store import DeadLetter, Ledger, Page, Replay, ReplayStage, ReplayState
+from store.replay.replay_store import MAX_RATE, MIN_RATE
 from workers import replays
 
 LIMIT = 50
@@ -18,7 +18,11 @@ FAILED = 50
 RATE = 10.0
 LIVE = (ReplayState.RUNNING, ReplayState.PAUSED)
 """What may change while it is looked at."""
-_STAGES = {Stage.CANARY: "trying one", Stage.SAMPLE: "trying one in twenty", Stage.REST: "sending the rest"}
+_STAGES = {
+    ReplayStage.CANARY: "trying one",
+    ReplayStage.SAMPLE: "trying one in twenty",
+    ReplayStage.REST: "sending the rest",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class View:
     """One replay, and the letters that failed again."""
 
     replay: Replay
-    failed: tuple[Letter, ...]
+    failed: tuple[DeadLetter, ...]
     failed_count: int
 
 
@@ -97,8 +101,8 @@ class StartPage(LetterHandler):
             rate = float(given)
         except ValueError:
             raise Mistake(f"rate: {given!r} is no number of letters per second") from None
-        if not SLOWEST <= rate <= FASTEST:
-            raise Mistake(f"rate: {given} is not between {SLOWEST:g} and {FASTEST:g} letters per second")
+        if not MIN_RATE <= rate <= MAX_RATE:
+            raise Mistake(f"rate: {given} is not between {MIN_RATE:g} and {MAX_RATE:g} letters per second")
         return rate
 
 

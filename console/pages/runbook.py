@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from events.envelope import read_event
-from ledger import Letter
 from purser.errors import Permanent
+from store import DeadLetter
 from workers.letters import values_in
 
 
@@ -70,7 +70,7 @@ _OTHER = Advice(
 )
 
 
-def advice(letter: Letter) -> Advice:
+def advice(letter: DeadLetter) -> Advice:
     """Give what the runbook says about a letter."""
     if letter.error == "Permanent" and (problem := _event_problem(letter)):
         return Advice(
@@ -82,7 +82,7 @@ def advice(letter: Letter) -> Advice:
     return _BY_ERROR.get(letter.error) or _BY_REASON.get(letter.reason) or _OTHER
 
 
-def _event_problem(letter: Letter) -> str:
+def _event_problem(letter: DeadLetter) -> str:
     """Say what is wrong with the event that a letter carries; '' where it carries none, or one in order."""
     event = values_in(letter).get("event")
     if not isinstance(event, dict):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from config.policies import ControlPolicy, Policies
 from console.pages.handler import PageHandler
-from ledger import Ledger, Outcome, Page, RunRecord
 from schedules.slots import latest_slot, slots_between, stagger
+from store import ControlRun, Ledger, Page, RunStatus
 
 LIMIT = 50
 STRIP = 24
@@ -24,7 +24,7 @@ class Row:
     title: str
     every: str
     enabled: bool
-    recent: tuple[RunRecord, ...]
+    recent: tuple[ControlRun, ...]
     """The latest runs, the oldest first."""
     due: dt.datetime | None
     """The slot that should have run by now and did not."""
@@ -32,7 +32,7 @@ class Row:
     """How many slots nobody ran since the latest run, this one included."""
 
     @property
-    def last(self) -> RunRecord | None:
+    def last(self) -> ControlRun | None:
         """The latest run."""
         return self.recent[-1] if self.recent else None
 
@@ -42,9 +42,9 @@ class View:
     """One look at the runs."""
 
     controls: tuple[Row, ...]
-    page: Page[RunRecord]
+    page: Page[ControlRun]
 
-    def of(self, outcome: Outcome) -> tuple[Row, ...]:
+    def of(self, outcome: RunStatus) -> tuple[Row, ...]:
         """Give the controls whose latest run ended so."""
         return tuple(row for row in self.controls if row.last is not None and row.last.outcome is outcome)
 
@@ -61,7 +61,7 @@ def look(ledger: Ledger, policies: Policies, now: dt.datetime, wanted: Mapping[s
     return View(tuple(rows), ledger.runs.page(control, after=wanted.get("after"), limit=LIMIT))
 
 
-def row_of(policy: ControlPolicy, recent: tuple[RunRecord, ...], now: dt.datetime, policies: Policies) -> Row:
+def row_of(policy: ControlPolicy, recent: tuple[ControlRun, ...], now: dt.datetime, policies: Policies) -> Row:
     """Say what a control did, and whether a slot was left out."""
     name = policy.control.name
     slots = [run.slot for run in recent if run.slot is not None]
@@ -85,4 +85,4 @@ class ListPage(PageHandler):
         wanted = self.words("control", "after")
         now = await self.aside(self.ledger.now)
         view = await self.aside(look, self.ledger, self.fleet.policies, now, wanted)
-        self.show("runs.html", view=view, wanted=wanted, Outcome=Outcome, strip=STRIP)
+        self.show("runs.html", view=view, wanted=wanted, Outcome=RunStatus, strip=STRIP)

@@ -12,8 +12,8 @@ from tornado.escape import url_escape, xhtml_escape
 from config.redact import Redactor
 from console.output import clean as printable
 from console.output import count
-from ledger import ABSENT
 from purser.model import Money
+from store import ABSENT
 
 Markup = str
 """Text that is HTML already, every value in it escaped: a template shows it raw."""

@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from console.demo import firm as firms
 from console.demo.firm import Firm
-from ledger import Ledger
 from odoo_client.twin import Twin
+from store import Ledger
 from tests.browser.seeds import seed
 from tests.browser.stage import Flower, flower, write_people
 from tests.conftest import IN_CI, RedisServer

@@ -5,9 +5,19 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from ledger import Attempt, Delayed, Kind, Ledger, Letter, Outcome, RefusalEntry, RunRecord, fingerprint
 from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.model import Money, Period, Ref, Severity
+from store import (
+    Attempt,
+    ControlRun,
+    DeadLetter,
+    DelayedMessage,
+    DelayKind,
+    Ledger,
+    RefusalRecord,
+    RunStatus,
+    fingerprint,
+)
 
 HOSTILE = "<img src=x onerror=alert(1)><script>document.title='owned'</script>"
 """What must never become more than text."""
@@ -79,7 +89,7 @@ def case(key: CaseKey, **given: Any) -> CaseMemory:
     return CaseMemory(key=key, **{**told, **given})
 
 
-def runs(now: Moment) -> list[RunRecord]:
+def runs(now: Moment) -> list[ControlRun]:
     """Two days of runs, with a gap, one held and one not applicable."""
     start = now.replace(minute=0, second=0, microsecond=0)
     hourly = [
@@ -90,40 +100,42 @@ def runs(now: Moment) -> list[RunRecord]:
             closed=n % 2,
             missed=3 if n == 4 else 0,
             late=4000.0 if n == 4 else 12.0,
-            outcome=Outcome.HELD if n == 2 else Outcome.COMPLETED,
+            outcome=RunStatus.HELD if n == 2 else RunStatus.COMPLETED,
             reason="it would end 40 of 50 open cases at once" if n == 2 else "",
         )
         for n in range(9)
     ]
-    drafts = run("stale-drafts", start - 20 * HOUR, outcome=Outcome.NOT_APPLICABLE, reason="Odoo has no app account")
+    drafts = run(
+        "stale-drafts", start - 20 * HOUR, outcome=RunStatus.NOT_APPLICABLE, reason="Odoo has no app account"
+    )
     return [*hourly, drafts, run("missing-timesheets", start - 26 * HOUR, examined=400, findings=60, opened=4)]
 
 
-def run(control: str, slot: Moment, **given: Any) -> RunRecord:
+def run(control: str, slot: Moment, **given: Any) -> ControlRun:
     told: dict[str, Any] = {
         "id": f"run-{control}-{slot:%m%d%H}",
         "as_of": slot,
         "started": slot + dt.timedelta(seconds=12),
         "seconds": 1.42,
         "trigger": "schedule",
-        "outcome": Outcome.COMPLETED,
+        "outcome": RunStatus.COMPLETED,
         "examined": 120,
         "findings": 11,
         "rpc_calls": 6,
         "policy_hash": "9f8e7d6c5b4a",
         "code_version": "0.1.0",
     }
-    return RunRecord(control=control, slot=slot, **{**told, **given})
+    return ControlRun(control=control, slot=slot, **{**told, **given})
 
 
 # ------------------------------------------------------------------- refusals and waiting --
 
 
-def refusals(now: Moment) -> list[RefusalEntry]:
+def refusals(now: Moment) -> list[RefusalRecord]:
     """Two that wait for a person."""
     key = "case/unbilled-work/sale.order/7/-/e0/r1"
     return [
-        RefusalEntry(
+        RefusalRecord(
             id=key,
             task="control unbilled-work",
             what=key,
@@ -132,7 +144,7 @@ def refusals(now: Moment) -> list[RefusalEntry]:
             first_at=now - 2 * DAY,
             last_at=now - 2 * DAY,
         ),
-        RefusalEntry(
+        RefusalRecord(
             id="opportunity/42/project",
             task="automation open-project",
             what="opportunity/42/project",
@@ -144,15 +156,15 @@ def refusals(now: Moment) -> list[RefusalEntry]:
     ]
 
 
-def delayed(now: Moment) -> list[Delayed]:
+def delayed(now: Moment) -> list[DelayedMessage]:
     """Retries and snoozes."""
     return [
-        Delayed(
+        DelayedMessage(
             id=f"wait-{n}",
             queue="apply" if n % 2 else "events",
             task="purser.apply" if n % 2 else "purser.react",
             label=f"unbilled-work, chunk {n}",
-            kind=Kind.RETRY if n % 3 else Kind.SNOOZE,
+            kind=DelayKind.RETRY if n % 3 else DelayKind.SNOOZE,
             why=f"attempt {n % 12 + 1} of 12: Transient: Odoo did not answer" if n % 3 else "paused: queue:apply",
             due=now + dt.timedelta(seconds=90 * n + 600),
             attempt=n % 12,
@@ -166,7 +178,7 @@ def delayed(now: Moment) -> list[Delayed]:
 # ---------------------------------------------------------------------------- dead letters --
 
 
-def letters(now: Moment) -> list[Letter]:
+def letters(now: Moment) -> list[DeadLetter]:
     """Two faults that many met, and bytes nobody can read."""
     many = [
         letter(
@@ -212,7 +224,7 @@ def event(n: int) -> bytes:
     return json.dumps([[], {"event": told}, {"callbacks": None}]).encode()
 
 
-def letter(name: str, at: Moment, **given: Any) -> Letter:
+def letter(name: str, at: Moment, **given: Any) -> DeadLetter:
     told: dict[str, Any] = {
         "queue": "apply",
         "task": "purser.apply",
@@ -231,4 +243,4 @@ def letter(name: str, at: Moment, **given: Any) -> Letter:
     }
     told["headers"] = {"lang": "py", "task": told["task"], "id": name, "root_id": f"root-{name}", "retries": 1}
     told["fingerprint"] = fingerprint(error=told["error"], message=told["message"], task=told["task"])
-    return Letter(id=name, **told)
+    return DeadLetter(id=name, **told)

@@ -16,7 +16,7 @@ from flower.urls import handlers as flowers
 
 from console.pages.handler import PageHandler
 from console.pages.routes import routes
-from ledger import Ledger
+from store import Ledger
 from tests.browser.stage import Flower, flower
 
 OURS: list[Any] = routes(None, None)  # type: ignore[arg-type]

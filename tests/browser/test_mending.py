@@ -7,10 +7,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from console.demo.firm import Firm
-from ledger import Ledger, LetterFilter, LetterState, RefusalEntry, ReplayState
 from odoo_client.twin import Twin
 from purser.changes import Note, dump_changes
 from purser.model import Ref
+from store import DeadLetterFilter, DeadLetterState, Ledger, RefusalRecord, ReplayState
 from tests.browser.conftest import Enter
 from tests.browser.seeds import SECRET, event, letter
 from tests.e2e.running import RunningFleet
@@ -76,7 +76,7 @@ def test_a_group_is_planned_tried_and_replayed(
     expect(page.locator('[data-told="done"]')).to_have_text("25")
     (replay,) = ledger.replays.page().items
     assert (replay.who, replay.note, replay.total, replay.careful) == ("otto", "Odoo is back", 25, True)
-    assert ledger.letters.count(LetterFilter(state=LetterState.REPLAYED)) == 25
+    assert ledger.letters.count(DeadLetterFilter(state=DeadLetterState.REPLAYED)) == 25
     assert ledger.letters.count() == 1
     assert len(twin.rows("project.project", [["name", "=", "Plant controlling"]])) == 1
 
@@ -216,7 +216,7 @@ def test_a_refusal_is_tried_again_after_its_cause_is_mended(
     note = Note(on=Ref("crm.lead", firm.leads[1]), key=f"opportunity/{firm.leads[1]}/told", body="as agreed")
     now = ledger.now()
     ledger.refusals.add(
-        RefusalEntry(
+        RefusalRecord(
             id=note.key,
             task="automation open-project",
             what=note.key,

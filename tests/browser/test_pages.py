@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from ledger import Ledger, LetterFilter, LetterState
+from store import DeadLetterFilter, DeadLetterState, Ledger
 from tests.browser.conftest import Enter
 from tests.browser.seeds import HOSTILE, SECRET
 
@@ -79,7 +79,11 @@ def test_a_filter_is_a_link_that_survives_every_action(seeded: Ledger, enter: En
     letter = seeded.letters.get("won-7")
     assert letter is not None
     assert letter.settled is not None
-    assert (letter.state, letter.settled.who, letter.settled.note) == (LetterState.DISCARDED, "otto", "told twice")
+    assert (letter.state, letter.settled.who, letter.settled.note) == (
+        DeadLetterState.DISCARDED,
+        "otto",
+        "told twice",
+    )
 
 
 def test_what_was_discarded_is_restored(seeded: Ledger, enter: Enter) -> None:
@@ -90,7 +94,7 @@ def test_what_was_discarded_is_restored(seeded: Ledger, enter: Enter) -> None:
     page.get_by_label("Reason").fill("not so")
     page.get_by_role("button", name="Restore").click()
     expect(page.get_by_role("status")).to_contain_text("1 letter dead again.")
-    assert seeded.letters.count(LetterFilter(subject="crm.lead/7")) == 1
+    assert seeded.letters.count(DeadLetterFilter(subject="crm.lead/7")) == 1
 
 
 def test_all_that_match_are_discarded_and_no_others(seeded: Ledger, enter: Enter) -> None:
@@ -100,8 +104,8 @@ def test_all_that_match_are_discarded_and_no_others(seeded: Ledger, enter: Enter
     page.get_by_label("Reason").fill("old")
     page.get_by_role("button", name="Discard").click()
     expect(page.get_by_role("status")).to_contain_text("7 letters discarded")
-    assert seeded.letters.count(LetterFilter(task="purser.apply", error="Transient")) == 0
-    assert seeded.letters.count(LetterFilter(task="purser.accept")) == 40
+    assert seeded.letters.count(DeadLetterFilter(task="purser.apply", error="Transient")) == 0
+    assert seeded.letters.count(DeadLetterFilter(task="purser.accept")) == 40
 
 
 def test_a_delayed_message_is_cancelled_and_another_sent_now(seeded: Ledger, enter: Enter) -> None:

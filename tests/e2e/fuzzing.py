@@ -8,7 +8,7 @@ from pathlib import Path
 
 import redis
 
-from ledger import Ledger
+from store import Ledger
 from tests.e2e.running import RunningFleet, running, write_policies
 from tests.mutations import chosen_seed, mutated, originals
 from tests.waiting import wait_until

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from config.settings import Settings
-from ledger import Ledger
+from store import Ledger
 from tasks.house import catalogue
 from tests.e2e.brokers import broker_at
 from tests.waiting import wait_until

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import redis
 
-from ledger import Ledger, Letter, LetterState
+from store import DeadLetter, DeadLetterState, Ledger
 from tests.conftest import OdooEnv
 from tests.e2e.bot import make_bot
 from tests.odoo.seeding_people import Firm
@@ -90,9 +90,9 @@ def test_a_broker_that_is_away_is_one_sentence(tmp_path: Path) -> None:
     assert "hunter2" not in result.stderr
 
 
-def letter(name: str) -> Letter:
+def letter(name: str) -> DeadLetter:
     now = dt.datetime.now(dt.UTC)
-    return Letter(
+    return DeadLetter(
         id=name,
         queue="apply",
         task="purser.apply",
@@ -124,7 +124,7 @@ def test_a_replayed_letter_is_back_on_its_queue_under_its_own_id(
     assert ledger.letters.count() == 0
     again = ledger.letters.get("a-1")
     assert again is not None
-    assert again.state is LetterState.REPLAYED
+    assert again.state is DeadLetterState.REPLAYED
     assert purser(*command, cwd=tmp_path, PURSER_BROKER_URL=redis_url).returncode == 3
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from console.embedded import serving
-from ledger import Ledger
 from odoo_client.twin import Twin
+from store import Ledger
 from tests.e2e.conftest import Start
 from tests.e2e.poison import APP as POISONED
 from tests.e2e.poison import Poison

@@ -11,9 +11,9 @@ import pytest
 
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
-from ledger import Breaker
 from purser.cases import CaseKey, CaseState, Mark
 from purser.model import Period, Ref
+from store import CircuitState
 from tests.e2e.conftest import Start
 from tests.e2e.running import RunningFleet, write_policies
 from tests.odoo.seeding_people import Firm
@@ -236,7 +236,7 @@ def test_a_wrong_key_holds_messages_back_and_they_are_done_once_it_is_right(
     assert outcome(firm, lead)[1] == 0
     fleet.environ = good
     fleet.worker("mended")
-    wait_until(lambda: fleet.fleet.gate.state().breaker is Breaker.CLOSED, within=30, what="the probe")
+    wait_until(lambda: fleet.fleet.gate.state().breaker is CircuitState.CLOSED, within=30, what="the probe")
     fleet.ledger.delayed.now([entry.id], who="test", note="key renewed")
     wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project")
     assert fleet.ledger.letters.count() == 0

@@ -11,7 +11,7 @@ import yaml
 
 from events.billing import InvoicePosted
 from events.envelope import CloudEvent
-from ledger import LetterFilter, LetterState
+from store import DeadLetterFilter, DeadLetterState
 from tasks.house import catalogue
 from tests.e2e.running import RunningFleet, running
 from tests.receivers import SECRET, Receiver, answer, receiving
@@ -95,7 +95,7 @@ def test_receiver_and_worker_killed_and_back_lose_nothing_and_keep_the_order(sta
 
         arrived = numbers(first) + numbers(second)
         expected = {(1 + n % SUBJECTS, f"INV/{n:03}") for n in range(20)}
-        dead = fleet.ledger.letters.count(LetterFilter(state=LetterState.DEAD))
+        dead = fleet.ledger.letters.count(DeadLetterFilter(state=DeadLetterState.DEAD))
         assert set(arrived) == expected, f"lost: {expected - set(arrived)}, {dead} dead letters"
         firsts = list(dict.fromkeys(arrived))
         for subject in range(1, SUBJECTS + 1):

@@ -8,10 +8,10 @@ import pytest
 
 from console.embedded import serving
 from console.rabbit import RabbitNode
-from ledger import Ledger
-from ledger.crew import NAME_TAKEN
 from odoo_client.twin import Twin
 from purser.errors import Transient
+from store import Ledger
+from store.fleet.worker_heartbeats import NAME_TAKEN
 from tests.e2e.brokers import RabbitBroker
 from tests.e2e.poison import APP as POISONED
 from tests.e2e.poison import CURED, Poison

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger import Replay, ReplayState, Stage
 from odoo_client.twin import Twin
 from odoo_client.twin.refusals import Wrong
+from store import Replay, ReplayStage, ReplayState
 from tests.conftest import RedisServer
 from tests.e2e.conftest import Start
 from tests.e2e.running import RunningFleet, write_policies
@@ -117,7 +117,7 @@ def test_forty_letters_of_a_mended_fault_go_back_one_then_a_few_then_the_rest(
     fleet.worker("a")
     fleet.worker("b")
     replay = begin(fleet)
-    stages: list[tuple[Stage, int]] = []
+    stages: list[tuple[ReplayStage, int]] = []
 
     def ended(now: Replay) -> bool:
         stages.append((now.stage, now.sent))
@@ -126,8 +126,8 @@ def test_forty_letters_of_a_mended_fault_go_back_one_then_a_few_then_the_rest(
 
     done = reaches(fleet, replay, ended, "the replay to end")
     assert (done.sent, done.done, done.refused, done.waiting, done.out) == (MANY, MANY, 0, 0, 0)
-    assert max(sent for stage, sent in stages if stage is Stage.CANARY) == 1
-    assert max(sent for stage, sent in stages if stage is Stage.SAMPLE) == 3
+    assert max(sent for stage, sent in stages if stage is ReplayStage.CANARY) == 1
+    assert max(sent for stage, sent in stages if stage is ReplayStage.SAMPLE) == 3
     all_are_done_once(fleet, firm, leads)
     assert [e.action for e in fleet.ledger.audit.tail(200) if e.action.startswith("replay.")] == [
         "replay.start",
@@ -172,7 +172,7 @@ def test_a_replay_whose_canary_fails_stops_by_itself_and_goes_on_when_it_is_real
     replay = begin(fleet)
     stopped = reaches(fleet, replay, lambda now: now.state is ReplayState.STOPPED, "it to stop")
     (failed,) = fleet.ledger.replays.failed(replay.id)
-    assert (stopped.sent, stopped.failed, stopped.stage) == (1, 1, Stage.CANARY)
+    assert (stopped.sent, stopped.failed, stopped.stage) == (1, 1, ReplayStage.CANARY)
     assert stopped.why == f"the canary failed again: letter {failed}. Mend the cause, then resume, or cancel"
     assert fleet.ledger.letters.count() == MANY
     letter = fleet.ledger.letters.get(failed)

@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from console.rabbit import RabbitNode
-from ledger import Kind
 from odoo_client.twin import Twin
+from store import DelayKind
 from tests.conftest import RedisServer
 from tests.e2e.brokers import RabbitBroker
 from tests.e2e.conftest import Start
@@ -76,7 +76,7 @@ def test_a_countdown_waits_in_the_ledger_and_outlives_its_worker(fleet: RunningF
     wait_until(lambda: fleet.ledger.delayed.count() == 1, what="the message to be parked")
     fleet.kill(first)
     (waiting,) = fleet.ledger.delayed.page().items
-    assert (waiting.id, waiting.kind, waiting.queue, waiting.attempt) == ("the-one", Kind.SNOOZE, "events", 0)
+    assert (waiting.id, waiting.kind, waiting.queue, waiting.attempt) == ("the-one", DelayKind.SNOOZE, "events", 0)
     assert waiting.due > fleet.fleet.now() + dt.timedelta(minutes=55)
     assert fleet.held() == 0
     fleet.worker("b")
@@ -92,7 +92,7 @@ def test_a_failed_try_waits_in_the_ledger_with_its_history(fleet: RunningFleet, 
     fleet.worker()
     tell(fleet, lead)
     first = wait_until(lambda: fleet.ledger.delayed.page().items, within=20, what="a waiting try")[0]
-    assert (first.kind, first.attempt, first.task) == (Kind.RETRY, 1, "purser.react")
+    assert (first.kind, first.attempt, first.task) == (DelayKind.RETRY, 1, "purser.react")
     assert "Transient" in first.why
     wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=40, what="the project")
     wait_until(fleet.quiet, within=20, what="empty queues")
@@ -138,7 +138,7 @@ def test_a_paused_automation_snoozes_and_spends_no_attempt(fleet: RunningFleet, 
     fleet.worker()
     tell(fleet, lead)
     (waiting,) = wait_until(lambda: fleet.ledger.delayed.page().items, within=20, what="a snooze")
-    assert (waiting.kind, waiting.attempt, waiting.why) == (Kind.SNOOZE, 0, "paused: automation:open-project")
+    assert (waiting.kind, waiting.attempt, waiting.why) == (DelayKind.SNOOZE, 0, "paused: automation:open-project")
     fleet.ledger.pauses.resume("automation:open-project", who="test", note="mended")
     wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=40, what="the project")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from config.policies import UnseenCompanies, load_policies
 from config.settings import Settings
-from ledger import Ledger
 from purser.cases import Case, CaseKey, CaseState
+from store import Ledger
 from tasks.house import catalogue
 from workers import apply, react, scan
 from workers.fleet import Fleet

@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from config.policies import UnseenCompanies
-from ledger import Outcome
 from odoo_client import OdooClient
 from purser.cases import CaseKey, CaseState, Mark
 from purser.errors import Misconfigured
 from purser.model import Period, Ref
+from store import RunStatus
 from tests.houses import House
 from tests.integration.calm import Calm
 from tests.odoo.seeding_people import Firm
@@ -202,13 +202,13 @@ def test_a_run_is_held_while_the_bot_is_not_in_every_company(
     if house.twin is not None:  # it does not count the companies that a user is not in
         monkeypatch.setattr(OdooClient, "unseen_companies", lambda client: 1)
     held = fleet.scan(CONTROL, unseen_companies=UnseenCompanies.HOLD)
-    assert held.outcome is Outcome.HELD
+    assert held.outcome is RunStatus.HELD
     assert held.plan.steps() == ()
     assert "companies" in held.reason
     assert f"controls.{CONTROL}.unseen_companies: judge" in held.reason
     assert desk.activities() == []
     released = fleet.scan(CONTROL, unseen_companies=UnseenCompanies.HOLD, release_hold=True)
-    assert released.outcome is Outcome.COMPLETED
+    assert released.outcome is RunStatus.COMPLETED
     assert fleet.state(desk.key) is CaseState.OPEN
 
 
@@ -235,7 +235,7 @@ def test_a_right_without_which_timesheets_are_hidden_opens_and_reopens_nothing(f
     left = [group for group in groups if group != manager]
     desk.firm.call("res.users", "write", ids=[bot], vals={"group_ids": [[6, 0, left]]})
     run = fleet.scan(CONTROL)
-    assert run.outcome is Outcome.NOT_APPLICABLE
+    assert run.outcome is RunStatus.NOT_APPLICABLE
     assert "project.group_project_manager" in run.reason
     assert [one["active"] for one in desk.activities()] == [False]
 

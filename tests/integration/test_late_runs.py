@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger import Letter, LetterFilter, LetterState, Outcome
 from purser.errors import Snooze
 from schedules.slots import latest_slot, stagger
+from store import DeadLetter, DeadLetterFilter, DeadLetterState, RunStatus
 from tests.integration.calm import Calm
 from tests.odoo.seeding_people import Firm
 from workers import scan
@@ -35,7 +35,7 @@ def test_what_was_missed_in_a_week_is_caught_up_once_and_says_so(fleet: Calm) ->
     # In the past, for the ledger has its server's clock and believes no slot of the future; far from a due moment.
     fleet.moment = fleet.moment.replace(hour=12) - dt.timedelta(days=9)
     first = run(fleet, "a")
-    assert (first.missed, first.outcome) == (0, Outcome.COMPLETED)
+    assert (first.missed, first.outcome) == (0, RunStatus.COMPLETED)
     fleet.moment += dt.timedelta(days=7, hours=3)
     assert run(fleet, "b").missed > 0
     (record,) = fleet.ledger.runs.page(CONTROL, limit=1).items
@@ -69,11 +69,11 @@ def test_a_scan_that_is_held_back_is_no_failed_run_and_gives_its_slot_back(
         with pytest.raises(Snooze):
             run(fleet, "a")
     assert fleet.ledger.runs.page(CONTROL).items == ()
-    assert run(fleet, "b").outcome is Outcome.COMPLETED
+    assert run(fleet, "b").outcome is RunStatus.COMPLETED
 
 
-def letter(covers: str, slot: dt.datetime | None, stored: dt.datetime) -> Letter:
-    return Letter(
+def letter(covers: str, slot: dt.datetime | None, stored: dt.datetime) -> DeadLetter:
+    return DeadLetter(
         id=f"{covers}-{slot}",
         queue="scans",
         task="purser.scan",
@@ -95,7 +95,7 @@ def test_a_scan_that_is_done_settles_the_letters_of_those_before_it(fleet: Calm)
     newer = letter(f"apply/{CONTROL}", slot_of(fleet), fleet.moment)
     letters.store(newer)
     run(fleet, "a")
-    assert letters.count(LetterFilter(state=LetterState.SUPERSEDED)) == 2
+    assert letters.count(DeadLetterFilter(state=DeadLetterState.SUPERSEDED)) == 2
     assert {one.id for one in letters.page().items} == {"scan/another-None", newer.id}
 
 

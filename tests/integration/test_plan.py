@@ -12,11 +12,11 @@ import yaml
 
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
-from ledger import Letter
 from purser.changes import Update
 from purser.fates import Fate, FieldChange
 from purser.model import Ref
 from purser.reconcile import Step
+from store import DeadLetter
 from tests.integration.calm import Calm
 from tests.integration.test_control_loop import CONTROL, Desk
 from tests.odoo.seeding_people import Firm
@@ -32,7 +32,7 @@ class Dead:
 
     def __init__(self, calm: Calm) -> None:
         self.calm = calm
-        self.letters: list[Letter] = []
+        self.letters: list[DeadLetter] = []
 
     def __call__(self, task: str, kwargs: dict[str, Any], *, label: str = "", **_: Any) -> None:
         stored = letter(

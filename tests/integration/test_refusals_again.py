@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger import RefusalEntry, RefusalState
 from purser.changes import Ensure, Update, Values, dump_changes
 from purser.model import Ref
+from store import RefusalRecord, RefusalState
 from tests.integration.calm import Calm
 from tests.odoo.seeding_people import Firm
 from workers.refused import Again, as_change, retry
@@ -25,7 +25,7 @@ def fleet(calm: Callable[[Path | None], Calm], firm: Firm) -> Calm:
 def refused(fleet: Calm, key: str, change: object) -> None:
     told = change if isinstance(change, dict) else dump_changes([change])[0]  # type: ignore[list-item]
     fleet.fleet.ledger.refusals.add(
-        RefusalEntry(id=key, task="automation x", what=key, why="no", change=told, first_at=NOW, last_at=NOW)
+        RefusalRecord(id=key, task="automation x", what=key, why="no", change=told, first_at=NOW, last_at=NOW)
     )
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ledger import Outcome
 from purser.cases import CaseKey, CaseState
 from purser.model import Ref
+from store import RunStatus
 from tests.conftest import OdooEnv
 from tests.houses import House, open_house
 from tests.integration.calm import Calm
@@ -108,7 +108,7 @@ def test_orders_that_a_lost_right_hides_stay_open(fleet: Calm, sales: Seeder, or
     narrowed = [group for group in groups if group != everything] + [own_only]
     sales.write("res.users", bot, group_ids=[[6, 0, narrowed]])
     run = fleet.scan("unbilled-work")
-    assert run.outcome is Outcome.NOT_APPLICABLE
+    assert run.outcome is RunStatus.NOT_APPLICABLE
     assert "sales_team.group_sale_salesman_all_leads" in run.reason
     assert [one["active"] for one in activities(sales, order)] == [True]
 

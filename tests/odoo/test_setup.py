@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from ledger import token_digest
 from odoo_client import Door, OdooClient, connect, setup
 from odoo_client.faults import Denied
 from odoo_client.setup import RULES, Bot, Do
 from odoo_client.wire import Request
 from purser.errors import NotApplicable
+from store import token_digest
 from tests.conftest import OdooEnv
 from tests.odoo.seeding_sales import Seeder
 from tests.unit.odoo_client.canned import Answer, Asked, Canned

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from events.envelope import read_event
-from ledger.fingerprints import fingerprint
 from odoo_client.faults import brief
 from purser.errors import PurserError
 from purser.words import did_you_mean
+from store.dead_letters.fingerprint import fingerprint
 from tasks.house import catalogue
 
 MEGABYTE = 1_000_000

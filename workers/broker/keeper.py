@@ -16,7 +16,7 @@ from typing import Any
 import redis
 import structlog
 
-from ledger.held import Held
+from store.queueing.reservation import MessageReservation
 from workers.broker import scripts
 
 log = structlog.get_logger(__name__)
@@ -39,10 +39,10 @@ def holder_of(tag: str) -> str:
     return tag.rpartition("/")[0]
 
 
-def held_of(tag: str) -> Held:
+def held_of(tag: str) -> MessageReservation:
     """Give the broker's record of a message in flight."""
     holder, _, number = tag.rpartition("/")
-    return Held(f"{scripts.HELD}{holder}", number)
+    return MessageReservation(f"{scripts.HELD}{holder}", number)
 
 
 @dataclass(slots=True)

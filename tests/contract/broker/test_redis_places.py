@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
-from ledger import Ledger
 from purser.errors import Transient
+from store import Ledger
 from tests.contract.broker.channels import Kept, Reader, connect, reserving, send
 from tests.contract.broker.crew import crew_of
 from tests.contract.broker.house import House

@@ -12,7 +12,7 @@ import fakeredis
 import pytest
 import redis
 
-from ledger import Ledger
+from store import Ledger
 from tests.contract.guide import rights_in_the_guide
 from tests.contract.ledger.making import Clock, fresh
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from ledger import Attempt, Delayed, Kind, Ledger, Letter, fingerprint
+from store import Attempt, DeadLetter, DelayedMessage, DelayKind, Ledger, fingerprint
 
 START = dt.datetime(2026, 11, 16, 8, 0, tzinfo=dt.UTC)
 
@@ -41,7 +41,7 @@ def key_ending(client: Any, end: str) -> str:
     return str(key)
 
 
-def letter(id: str = "m1", *, minute: int = 0, message: str = "sale.order 7 is locked", **given: Any) -> Letter:  # noqa: A002
+def letter(id: str = "m1", *, minute: int = 0, message: str = "sale.order 7 is locked", **given: Any) -> DeadLetter:  # noqa: A002
     """Give a letter that failed so many minutes after START."""
     at = START + dt.timedelta(minutes=minute)
     task, error = given.setdefault("task", "apply"), given.setdefault("error", "Permanent")
@@ -54,23 +54,23 @@ def letter(id: str = "m1", *, minute: int = 0, message: str = "sale.order 7 is l
         "first_at": at,
         "stored_at": at,
     }
-    return Letter(id=id, message=message, **(values | given))
+    return DeadLetter(id=id, message=message, **(values | given))
 
 
-def delayed(id: str = "m1", *, minute: int = 1, **given: Any) -> Delayed:  # noqa: A002
+def delayed(id: str = "m1", *, minute: int = 1, **given: Any) -> DelayedMessage:  # noqa: A002
     """Give a message that is due so many minutes after START."""
     values: dict[str, Any] = {
         "queue": "apply",
         "task": "apply",
         "label": "control missing-timesheets",
-        "kind": Kind.RETRY,
+        "kind": DelayKind.RETRY,
         "why": "attempt 1 of 12: Transient: Odoo does not answer",
         "due": START + dt.timedelta(minutes=minute),
         "attempt": 1,
         "payload": envelope(b'{"n": 1}', {"id": id, "task": "apply"}),
         "parked_at": START,
     }
-    return Delayed(id=id, **(values | given))
+    return DelayedMessage(id=id, **(values | given))
 
 
 def envelope(body: bytes, headers: Mapping[str, Any], **properties: Any) -> bytes:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger import Ledger
+from store import Ledger
 from tests.contract.ledger.making import START, Clock
 
 

@@ -8,9 +8,9 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger import Ledger
 from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.model import Money, Period, Ref, Severity
+from store import Ledger
 from tests.contract.ledger.making import fresh, key_ending
 
 DAY = dt.date(2026, 11, 9)

@@ -6,13 +6,13 @@ import datetime as dt
 import pytest
 import redis
 
-from ledger import Ledger, Member
-from ledger.crew import PATIENCE
+from store import Ledger, WorkerReport
+from store.fleet.worker_heartbeats import PATIENCE
 from tests.contract.ledger.making import START, Clock, key_ending
 
 SECOND = dt.timedelta(seconds=1)
 
-MEMBER = Member(
+MEMBER = WorkerReport(
     name="celery@one",
     host="one",
     pid=7,

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import redis
 
-from ledger import Cursor, Ledger
 from purser.errors import Permanent
+from store import FeedCursor, Ledger
 from tests.contract.ledger.making import START, key_ending
 
 HOUR = dt.timedelta(hours=1)
-FEED = Cursor(name="feed/opportunities", started=START, done=START, at=START)
+FEED = FeedCursor(name="feed/opportunities", started=START, done=START, at=START)
 
 
 def test_a_cursor_is_made_moved_and_read_as_it_was_told(ledger: Ledger) -> None:

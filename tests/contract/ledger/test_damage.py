@@ -8,9 +8,19 @@ from typing import Any
 import pytest
 import redis
 
-from ledger import Claim, Kind, Ledger, LetterFilter, LetterState, Next, Sending, Sent, Took
-from ledger.events import digest
 from purser.errors import Permanent, Snooze
+from store import (
+    ClaimResult,
+    DeadLetterFilter,
+    DeadLetterState,
+    DelayKind,
+    DeliveryAttempt,
+    DeliveryResult,
+    Ledger,
+    NextAction,
+    TakeResult,
+)
+from store.queueing.seen_events import digest
 from tests.contract.ledger.making import START, Clock, delayed, letter
 from tests.contract.ledger.test_cases import case
 from tests.contract.ledger.test_crew import MEMBER
@@ -96,8 +106,8 @@ def fill(ledger: Ledger, client: Any) -> None:
             client.zadd(f"{ledger._store.prefix}:{index}", {name: number})
 
 
-def sending(name: str) -> Sending:
-    return Sending(
+def sending(name: str) -> DeliveryAttempt:
+    return DeliveryAttempt(
         subscription=name,
         message=name,
         source="crm",
@@ -106,7 +116,7 @@ def sending(name: str) -> Sending:
         subject="s",
         at=START,
         attempt=1,
-        outcome=Sent.DELIVERED,
+        outcome=DeliveryResult.DELIVERED,
     )
 
 
@@ -115,11 +125,11 @@ READERS: dict[str, Callable[[Ledger], Any]] = {
     "inbox": lambda ledger: [one.id for one in ledger.inbox.page().items],
     "letters": lambda ledger: [one.id for one in ledger.letters.page().items],
     "letters with a text": lambda ledger: [
-        one.id for one in ledger.letters.page(LetterFilter(text='"n": 2', state=LetterState.DEAD)).items
+        one.id for one in ledger.letters.page(DeadLetterFilter(text='"n": 2', state=DeadLetterState.DEAD)).items
     ],
     "groups": lambda ledger: ["good"] * bool(ledger.letters.groups()),
-    "groups of a text": lambda ledger: ["good"] * bool(ledger.letters.groups(LetterFilter(text='"n"'))),
-    "groups of a queue": lambda ledger: ["good"] * bool(ledger.letters.groups(LetterFilter(queue="apply"))),
+    "groups of a text": lambda ledger: ["good"] * bool(ledger.letters.groups(DeadLetterFilter(text='"n"'))),
+    "groups of a queue": lambda ledger: ["good"] * bool(ledger.letters.groups(DeadLetterFilter(queue="apply"))),
     "exported letters": lambda ledger: [one["id"] for one in ledger.letters.export()],
     "refusals": lambda ledger: [one.id for one in ledger.refusals.page().items],
     "switches": lambda ledger: list(ledger.outbound.switched_off()),
@@ -129,7 +139,7 @@ READERS: dict[str, Callable[[Ledger], Any]] = {
     "replays": lambda ledger: [one.id for one in ledger.replays.page().items],
     "delayed": lambda ledger: [one.id.removesuffix("-wait") for one in ledger.delayed.page().items],
     "delayed of a kind": lambda ledger: [
-        one.id.removesuffix("-wait") for one in ledger.delayed.page(kind=Kind.RETRY).items
+        one.id.removesuffix("-wait") for one in ledger.delayed.page(kind=DelayKind.RETRY).items
     ],
     "workers": lambda ledger: [one.member.name for one in ledger.crew.all()],
     "cursors": lambda ledger: [one.name for one in ledger.cursors.all()],
@@ -177,14 +187,17 @@ def test_a_damaged_entry_spoils_no_other(ledger: Ledger, client: Any, clock: Clo
     assert not takes_all_along or client.get(key) == b"mine"
     clock.pass_(minutes=11)
     assert "good" in [one.id for one in ledger.inbox.lend_stalled()]
-    assert ledger.outbound.turn("x", subscription="other", source="crm", event_id="x").next is Next.GO
+    assert ledger.outbound.turn("x", subscription="other", source="crm", event_id="x").next is NextAction.GO
     assert ledger.delayed.now(["bad-wait", "good-wait"], who="ada", note="why") == () or kind == "delayed"
     assert ledger.delayed.move_due() >= 1
     assert ledger.delayed.get("good-wait") is None, "it is on its queue"
     assert ledger.replays.forget_old() == 0
     assert ledger.replaying.hold("good", "w", lease=TEN)
     progress = ledger.replaying.look("good")
-    assert ledger.replaying.take("good", "good", "w", stage=progress.replay.stage, quota=1, most_out=1) is Took.TAKEN
+    assert (
+        ledger.replaying.take("good", "good", "w", stage=progress.replay.stage, quota=1, most_out=1)
+        is TakeResult.TAKEN
+    )
     ledger.replaying.put_back("good", "good")
     clock.pass_(minutes=11)
     assert "good" in list(ledger.letters.ids())
@@ -194,7 +207,7 @@ def test_a_damaged_entry_spoils_no_other(ledger: Ledger, client: Any, clock: Clo
     assert "good" in ledger.letters.supersede("scan/x", before=START + TEN, by="a test")
     assert ledger.letters.bury(clock() + TEN)
     assert ledger.letters.get("good") is None
-    assert takes_all_along or ledger.slots.claim("good", START + TEN, holder="w", lease=TEN) is Claim.GRANTED
+    assert takes_all_along or ledger.slots.claim("good", START + TEN, holder="w", lease=TEN) is ClaimResult.GRANTED
     ledger.sendings.record(sending("bad"))
     assert ledger.deliveries.count("good") == 1
     if kind not in ("edits of a letter", "delayed"):  # of these enough can be read to send and to bury them

@@ -14,14 +14,14 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger import Delayed, Held, Kind, Ledger, LetterFilter, LetterState
-from ledger.content import payload_digest
-from ledger.delayed import AT_ONCE
 from purser.errors import Permanent, Transient
+from store import DeadLetterFilter, DeadLetterState, DelayedMessage, DelayKind, Ledger, MessageReservation
+from store.content_digest import payload_digest
+from store.queueing.delayed_messages import BATCH_SIZE
 from tests.contract.ledger.making import START, Clock, delayed, envelope, fresh, key_ending, letter
 from tests.waiting import wait_until
 
-HELD = Held("purser:broker:held:w1", "1")
+HELD = MessageReservation("purser:broker:held:w1", "1")
 LEASE = dt.timedelta(seconds=30)
 QUEUE = "apply"
 
@@ -49,13 +49,13 @@ def _no_queue_left(client: redis.Redis) -> None:
 @given(
     id_=st.text(min_size=1, max_size=40),
     told=st.tuples(words, words, words, words),
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(DelayKind),
     attempt=st.integers(0, 100),
     payload=st.binary(min_size=1, max_size=200),
 )
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_entry_comes_back_as_it_was_and_parking_it_twice_is_parking_it_once(
-    client: redis.Redis, id_: str, told: tuple[str, str, str, str], kind: Kind, attempt: int, payload: bytes
+    client: redis.Redis, id_: str, told: tuple[str, str, str, str], kind: DelayKind, attempt: int, payload: bytes
 ) -> None:
     ledger = fresh(client)
     queue, task, label, why = told
@@ -73,19 +73,21 @@ def test_parking_anew_tells_anew_and_keeps_the_first_moment(ledger: Ledger) -> N
     ledger.delayed.park(delayed(minute=1))
 
     ledger.delayed.park(
-        delayed(minute=9, kind=Kind.SNOOZE, task="scan", why="paused: all", parked_at=START + dt.timedelta(minutes=3))
+        delayed(
+            minute=9, kind=DelayKind.SNOOZE, task="scan", why="paused: all", parked_at=START + dt.timedelta(minutes=3)
+        )
     )
 
     kept = ledger.delayed.get("m1")
     assert kept is not None
     assert (kept.due, kept.kind, kept.why, kept.parked_at) == (
         START + dt.timedelta(minutes=9),
-        Kind.SNOOZE,
+        DelayKind.SNOOZE,
         "paused: all",
         START,
     )
-    assert waiting(ledger, kind=Kind.RETRY) == waiting(ledger, task="apply") == []
-    assert waiting(ledger, kind=Kind.SNOOZE, task="scan") == ["m1"]
+    assert waiting(ledger, kind=DelayKind.RETRY) == waiting(ledger, task="apply") == []
+    assert waiting(ledger, kind=DelayKind.SNOOZE, task="scan") == ["m1"]
 
 
 def test_an_entry_without_its_bytes_or_its_id_is_turned_away(ledger: Ledger) -> None:
@@ -135,7 +137,7 @@ def test_what_is_due_goes_on_its_queue_the_earliest_first_and_byte_for_byte(
 def test_the_mover_takes_no_more_than_it_is_told_nor_much_more_than_a_step_carries(
     ledger: Ledger, client: redis.Redis, clock: Clock
 ) -> None:
-    half = b"x" * (AT_ONCE * 2 // 3)
+    half = b"x" * (BATCH_SIZE * 2 // 3)
     for n in range(3):
         ledger.delayed.park(delayed(f"large{n}", minute=1, payload=half))
     for n in range(3):
@@ -290,7 +292,7 @@ def test_what_two_lenders_published_is_taken_off_by_the_first_to_say_so(ledger: 
 
 def test_a_loan_carries_no_more_than_a_step_holds(ledger: Ledger, clock: Clock) -> None:
     for n in range(2):
-        ledger.delayed.park(delayed(f"m{n}", payload=b"x" * (AT_ONCE * 2 // 3)))
+        ledger.delayed.park(delayed(f"m{n}", payload=b"x" * (BATCH_SIZE * 2 // 3)))
     clock.pass_(minutes=1)
 
     assert [len(ledger.delayed.lend_due(lease=LEASE)) for _ in range(3)] == [1, 1, 0]
@@ -306,7 +308,7 @@ def test_a_person_makes_an_entry_due_at_once(ledger: Ledger, client: redis.Redis
 
     assert ledger.delayed.now(["m1", "unknown", "over"], who="ada", note="Odoo is back") == ("m1",)
 
-    assert waiting(ledger) == waiting(ledger, kind=Kind.RETRY) == ["over", "m1", "m2"]
+    assert waiting(ledger) == waiting(ledger, kind=DelayKind.RETRY) == ["over", "m1", "m2"]
     assert ledger.delayed.move_due() == 2
     assert [(e.who, e.action, e.what, e.note) for e in ledger.audit.tail()] == [
         ("ada", "delayed.now", "m1", "Odoo is back")
@@ -322,7 +324,7 @@ def test_a_cancelled_entry_is_a_discarded_letter_that_could_be_tried_again(ledge
     assert ledger.delayed.count() == 0
     assert ledger.delayed.cancel(["m1"], who="ada", note="again") == ()
     (kept,) = ledger.letters.page(
-        LetterFilter(state=LetterState.DISCARDED, queue=QUEUE, task="apply", reason="cancelled")
+        DeadLetterFilter(state=DeadLetterState.DISCARDED, queue=QUEUE, task="apply", reason="cancelled")
     ).items
     assert (kept.body, kept.headers) == (b"[[], {}, {}]", {"id": "m1", "task": "apply"})
     assert (kept.content_type, kept.content_encoding) == ("application/json", "utf-8")
@@ -353,7 +355,7 @@ def test_bytes_nobody_can_read_are_cancelled_all_the_same_and_kept(ledger: Ledge
 
     kept = ledger.letters.get("m1")
     assert kept is not None
-    assert (kept.body, kept.state, kept.queue) == (payload, LetterState.DISCARDED, QUEUE)
+    assert (kept.body, kept.state, kept.queue) == (payload, DeadLetterState.DISCARDED, QUEUE)
 
 
 def test_what_is_being_published_is_not_cancelled(ledger: Ledger, clock: Clock) -> None:
@@ -382,12 +384,12 @@ def test_a_cancelled_message_whose_letter_was_replayed_is_one_discarded_letter_w
     kept = ledger.letters.get("m1")
     assert kept is not None
     assert (kept.state, kept.body, kept.replays, len(kept.attempts)) == (
-        LetterState.DISCARDED,
+        DeadLetterState.DISCARDED,
         b'{"n": 1, "m": 2}',
         1,
         1,
     )
-    assert ledger.letters.count(LetterFilter(state=LetterState.REPLAYED)) == 0
+    assert ledger.letters.count(DeadLetterFilter(state=DeadLetterState.REPLAYED)) == 0
 
 
 @pytest.mark.parametrize(("who", "note"), [("ada", ""), ("ada", "  "), ("", "why")])
@@ -445,13 +447,13 @@ def test_an_index_with_more_ties_than_a_batch_is_read_to_its_end(ledger: Ledger)
 
 def test_filters_narrow_a_page_alone_and_together(ledger: Ledger) -> None:
     ledger.delayed.park(delayed("a", minute=1, task="scan", queue="scans"))
-    ledger.delayed.park(delayed("b", minute=2, task="scan", queue="scans", kind=Kind.SNOOZE))
-    ledger.delayed.park(delayed("c", minute=3, kind=Kind.SNOOZE))
+    ledger.delayed.park(delayed("b", minute=2, task="scan", queue="scans", kind=DelayKind.SNOOZE))
+    ledger.delayed.park(delayed("c", minute=3, kind=DelayKind.SNOOZE))
 
     assert waiting(ledger, task="scan") == ["a", "b"]
     assert waiting(ledger, queue=QUEUE) == ["c"]
-    assert waiting(ledger, kind=Kind.SNOOZE) == ["b", "c"]
-    assert waiting(ledger, kind=Kind.SNOOZE, task="scan") == ["b"]
+    assert waiting(ledger, kind=DelayKind.SNOOZE) == ["b", "c"]
+    assert waiting(ledger, kind=DelayKind.SNOOZE, task="scan") == ["b"]
     assert waiting(ledger, task="nothing") == []
     assert ledger.delayed.next_due() == START + dt.timedelta(minutes=1)
 
@@ -476,7 +478,7 @@ def test_a_letter_whose_message_waits_to_be_tried_again_is_no_longer_dead(ledger
 
     kept = ledger.letters.get("m1")
     assert kept is not None
-    assert (kept.state, kept.body) == (LetterState.SUPERSEDED, letter().body)
+    assert (kept.state, kept.body) == (DeadLetterState.SUPERSEDED, letter().body)
     assert ledger.letters.count() == 0
 
     ledger.letters.store(letter("m1", minute=5))
@@ -497,7 +499,7 @@ def test_a_replay_whose_message_is_delayed_already_was_published(ledger: Ledger,
     kept = ledger.letters.get("m1")
     assert kept is not None
     assert kept.settled is not None
-    assert (kept.state, kept.settled.who) == (LetterState.REPLAYED, "ada")
+    assert (kept.state, kept.settled.who) == (DeadLetterState.REPLAYED, "ada")
     assert waiting(ledger) == ["m1"]
 
 
@@ -586,7 +588,7 @@ def test_a_moment_without_a_zone_is_turned_away(ledger: Ledger) -> None:
 
 def test_an_entry_is_shown_without_what_it_carries() -> None:
     assert "payload" not in repr(delayed(payload=b"secret"))
-    assert isinstance(delayed(), Delayed)
+    assert isinstance(delayed(), DelayedMessage)
 
 
 # --------------------------------------------------------------- two messages under one id --
@@ -603,7 +605,9 @@ def test_two_messages_that_share_an_id_wait_side_by_side(
     for n, amount in enumerate((100, 900, 100)):
         payload = envelope(told(amount), {"id": "m1", "try": n}) if is_enveloped else told(amount)
         client.hset("purser:broker:held:two", str(n), "x")
-        assert ledger.delayed.park(delayed("m1", payload=payload), settles=Held("purser:broker:held:two", str(n)))
+        assert ledger.delayed.park(
+            delayed("m1", payload=payload), settles=MessageReservation("purser:broker:held:two", str(n))
+        )
     assert client.hlen("purser:broker:held:two") == 0
     assert ledger.delayed.count() == 2
     ids = [one.id for one in ledger.delayed.page().items]
@@ -620,7 +624,7 @@ def test_two_messages_that_share_an_id_are_two_letters(ledger: Ledger, client: r
     for n, amount in enumerate((100, 900, 100, 900)):
         client.hset("purser:broker:held:two", str(n), "x")
         made = letter("m1", minute=n, body=told(amount))
-        assert ledger.letters.store(made, settles=Held("purser:broker:held:two", str(n)))
+        assert ledger.letters.store(made, settles=MessageReservation("purser:broker:held:two", str(n)))
     assert client.hlen("purser:broker:held:two") == 0
     first, second = sorted(ledger.letters.page().items, key=lambda one: one.id)
     assert (first.id, first.body, len(first.attempts)) == ("m1", told(100), 2)
@@ -636,7 +640,7 @@ def test_keeping_a_letter_names_the_id_it_is_kept_under(ledger: Ledger, client: 
     assert found.body == told(900)
     assert ledger.letters.keep(letter("m1", body=told(900), minute=2)) == other
 
-    held = Held("purser:broker:held:two", "1")
+    held = MessageReservation("purser:broker:held:two", "1")
     assert ledger.letters.keep(letter("m2"), settles=held) == ""
     client.hset("purser:broker:held:two", "1", "x")
     assert ledger.letters.keep(letter("m2"), settles=held) == "m2"
@@ -672,7 +676,9 @@ def test_a_cancelled_message_does_not_take_the_place_of_another_letter(ledger: L
     ledger.delayed.park(delayed("m1", payload=envelope(told(900), {"id": "m1"})))
     assert ledger.delayed.cancel(["m1"], who="ada", note="no") == ("m1",)
     assert [one.body for one in ledger.letters.page().items] == [told(100)]
-    assert [one.body for one in ledger.letters.page(LetterFilter(state=LetterState.DISCARDED)).items] == [told(900)]
+    assert [one.body for one in ledger.letters.page(DeadLetterFilter(state=DeadLetterState.DISCARDED)).items] == [
+        told(900)
+    ]
 
 
 def test_an_imported_letter_with_the_id_of_another_is_kept_beside_it(ledger: Ledger, client: redis.Redis) -> None:
@@ -693,7 +699,7 @@ def test_an_imported_letter_with_the_id_of_another_is_kept_beside_it(ledger: Led
 def _parked_ahead(ledger: Ledger, clock: Clock) -> None:
     """Park one message while the clock is a day ahead, then put the clock right."""
     clock.pass_(days=1)
-    ledger.delayed.park(delayed("m1", due=clock() + dt.timedelta(minutes=2), kind=Kind.SNOOZE))
+    ledger.delayed.park(delayed("m1", due=clock() + dt.timedelta(minutes=2), kind=DelayKind.SNOOZE))
     clock.pass_(days=-1)
 
 

@@ -1,6 +1,6 @@
 """Redeliveries are counted by message, and a replay begins anew."""
 
-from ledger import Ledger
+from store import Ledger
 
 
 def test_redeliveries_are_counted_for_each_message_apart(ledger: Ledger) -> None:

@@ -6,29 +6,29 @@ import redis
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ledger import Claim, Ledger
+from store import ClaimResult, Ledger
 from tests.contract.ledger.making import Clock, fresh
 
 MINUTE = dt.timedelta(minutes=1)
 
 
 def test_an_event_is_seen_only_after_it_was_marked(ledger: Ledger) -> None:
-    assert ledger.events.claim("odoo", "e1", holder="a", lease=MINUTE) is Claim.GRANTED
+    assert ledger.events.claim("odoo", "e1", holder="a", lease=MINUTE) is ClaimResult.GRANTED
     assert ledger.events.seen("odoo", "e1") is False
 
     ledger.events.mark("odoo", "e1")
 
     assert ledger.events.seen("odoo", "e1") is True
-    assert ledger.events.claim("odoo", "e1", holder="a", lease=MINUTE) is Claim.DONE
+    assert ledger.events.claim("odoo", "e1", holder="a", lease=MINUTE) is ClaimResult.DONE
 
 
 def test_an_event_being_accepted_is_busy_for_others_until_the_lease_lapses(ledger: Ledger, clock: Clock) -> None:
     ledger.events.claim("odoo", "e1", holder="a", lease=MINUTE)
 
-    assert ledger.events.claim("odoo", "e1", holder="b", lease=MINUTE) is Claim.BUSY
-    assert ledger.events.claim("odoo", "e1", holder="a", lease=MINUTE) is Claim.GRANTED
+    assert ledger.events.claim("odoo", "e1", holder="b", lease=MINUTE) is ClaimResult.BUSY
+    assert ledger.events.claim("odoo", "e1", holder="a", lease=MINUTE) is ClaimResult.GRANTED
     clock.pass_(minutes=1)
-    assert ledger.events.claim("odoo", "e1", holder="b", lease=MINUTE) is Claim.GRANTED
+    assert ledger.events.claim("odoo", "e1", holder="b", lease=MINUTE) is ClaimResult.GRANTED
 
 
 def test_a_released_event_is_free_at_once(ledger: Ledger) -> None:
@@ -36,7 +36,7 @@ def test_a_released_event_is_free_at_once(ledger: Ledger) -> None:
 
     assert ledger.events.release("odoo", "e1", holder="b") is False
     assert ledger.events.release("odoo", "e1", holder="a") is True
-    assert ledger.events.claim("odoo", "e1", holder="b", lease=MINUTE) is Claim.GRANTED
+    assert ledger.events.claim("odoo", "e1", holder="b", lease=MINUTE) is ClaimResult.GRANTED
 
 
 def test_a_mark_is_kept_for_thirty_days(ledger: Ledger, client: redis.Redis) -> None:
@@ -77,7 +77,7 @@ def test_a_page_of_events_is_asked_for_at_once_and_what_is_met_again_is_kept_on(
 
 def test_a_lease_of_a_clock_that_was_a_day_ahead_has_lapsed(ledger: Ledger, clock: Clock) -> None:
     clock.pass_(days=1)
-    assert ledger.events.claim("odoo", "e1", holder="a", lease=MINUTE) is Claim.GRANTED
+    assert ledger.events.claim("odoo", "e1", holder="a", lease=MINUTE) is ClaimResult.GRANTED
     clock.pass_(days=-1)
-    assert ledger.events.claim("odoo", "e1", holder="b", lease=MINUTE) is Claim.GRANTED
-    assert ledger.events.claim("odoo", "e1", holder="c", lease=MINUTE) is Claim.BUSY
+    assert ledger.events.claim("odoo", "e1", holder="b", lease=MINUTE) is ClaimResult.GRANTED
+    assert ledger.events.claim("odoo", "e1", holder="c", lease=MINUTE) is ClaimResult.BUSY

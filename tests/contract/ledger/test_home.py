@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger import Ledger
+from store import Ledger
 
 
 def test_the_first_odoo_keeps_the_ledger(ledger: Ledger) -> None:

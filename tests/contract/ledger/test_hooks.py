@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from ledger import HookRule, Ledger
+from store import HookRule, Ledger
 from tests.contract.ledger.making import START
 
 

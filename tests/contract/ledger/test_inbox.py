@@ -10,9 +10,9 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger import InboxEntry, Ledger
-from ledger.inbox import AT_ONCE
 from purser.errors import Transient
+from store import InboxEntry, Ledger
+from store.queueing.inbox import BATCH_SIZE
 from tests.contract.ledger.making import START, Clock, fresh, key_ending
 
 TEN = dt.timedelta(minutes=10)
@@ -127,7 +127,7 @@ def test_progress_of_what_is_not_awaited_is_nothing(ledger: Ledger) -> None:
 
 
 def test_a_loan_carries_no_more_than_it_is_told_and_than_a_step_holds(ledger: Ledger, clock: Clock) -> None:
-    large = {"text": "x" * (AT_ONCE * 2 // 3)}
+    large = {"text": "x" * (BATCH_SIZE * 2 // 3)}
     for n in range(2):
         accept(ledger, f"large{n}", event=large)
     clock.pass_(seconds=1)

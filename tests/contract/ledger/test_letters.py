@@ -11,8 +11,8 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger import Attempt, Held, Ledger, Letter, LetterFilter, LetterState
 from purser.errors import Permanent
+from store import Attempt, DeadLetter, DeadLetterFilter, DeadLetterState, Ledger, MessageReservation
 from tests.contract.ledger.making import START, Clock, delayed, fresh, key_ending, letter
 
 words = st.text(max_size=20)
@@ -27,7 +27,7 @@ json_values = st.recursive(
     max_leaves=5,
 )
 letters = st.builds(
-    Letter,
+    DeadLetter,
     id=st.text(min_size=1, max_size=40),
     queue=words,
     task=words,
@@ -50,7 +50,7 @@ letters = st.builds(
     first_at=moments,
     stored_at=moments,
     replays=st.just(0),
-    state=st.just(LetterState.DEAD),
+    state=st.just(DeadLetterState.DEAD),
     settled=st.none(),
     edits=st.just(()),
     proposal=st.none(),
@@ -58,13 +58,13 @@ letters = st.builds(
 
 
 def ids(ledger: Ledger, *, after: str | None = None, **wanted: Any) -> list[str]:
-    return [found.id for found in ledger.letters.page(LetterFilter(**wanted), after=after).items]
+    return [found.id for found in ledger.letters.page(DeadLetterFilter(**wanted), after=after).items]
 
 
 @given(kept=letters)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_letter_comes_back_as_it_was_and_storing_it_twice_is_storing_it_once(
-    client: redis.Redis, kept: Letter
+    client: redis.Redis, kept: DeadLetter
 ) -> None:
     ledger = fresh(client)
 
@@ -110,7 +110,7 @@ def test_pages_list_every_letter_once_the_newest_first(ledger: Ledger) -> None:
     for n in range(25):
         ledger.letters.store(letter(f"m{n:02}", minute=n // 10))  # many share a minute
 
-    seen: list[Letter] = []
+    seen: list[DeadLetter] = []
     cursor = None
     while True:
         page = ledger.letters.page(after=cursor, limit=7)
@@ -170,8 +170,8 @@ def test_letters_are_found_by_error_correlation_subject_and_time(ledger: Ledger)
     assert ids(ledger, subject="crm.lead/1", error="Transient") == ["a"]
     assert ids(ledger, subject="crm.lead/1", correlation="root") == []
     assert ids(ledger, since=START + dt.timedelta(minutes=1), until=START + dt.timedelta(minutes=3)) == ["b", "a"]
-    assert ledger.letters.count(LetterFilter(error="Transient")) == 2
-    assert ledger.letters.count(LetterFilter(until=START + dt.timedelta(minutes=3))) == 2
+    assert ledger.letters.count(DeadLetterFilter(error="Transient")) == 2
+    assert ledger.letters.count(DeadLetterFilter(until=START + dt.timedelta(minutes=3))) == 2
 
 
 @pytest.mark.parametrize("found", ["ACME", "müller", "Müller", 'say "hi"', "100 %", "s00042", "to\nend"])
@@ -189,18 +189,18 @@ def test_a_text_is_found_in_what_a_letter_carries_however_it_is_spelt(ledger: Le
     ledger.letters.store(letter("other", body=b"\xff nothing of the kind"))
 
     assert ids(ledger, text=found) == ["ascii", "utf-8"]
-    assert ledger.letters.count(LetterFilter(text=found)) == 2
+    assert ledger.letters.count(DeadLetterFilter(text=found)) == 2
     assert ids(ledger, text=found, task="another") == []
 
 
 def test_a_page_of_a_text_that_few_letters_hold_ends_early_and_goes_on(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.walking.TEXTS_AT_ONCE", 10)
-    monkeypatch.setattr("ledger.listing.PATIENCE", -1.0)
+    monkeypatch.setattr("store.dead_letters.scan.TEXT_BATCH_SIZE", 10)
+    monkeypatch.setattr("store.dead_letters.listing.TIMEOUT_SECONDS", -1.0)
     for n in range(35):
         ledger.letters.store(letter(f"m{n:02}", minute=n, body=b"needle" if n == 3 else b"hay"))
-    wanted, seen, pages, cursor = LetterFilter(text="needle"), [], 0, None
+    wanted, seen, pages, cursor = DeadLetterFilter(text="needle"), [], 0, None
 
     while pages == 0 or cursor is not None:
         page = ledger.letters.page(wanted, after=cursor)
@@ -214,12 +214,12 @@ def test_a_page_of_a_text_that_few_letters_hold_ends_early_and_goes_on(
 def test_ids_are_walked_once_each_though_their_letters_leave_the_list_meanwhile(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.walking.AT_ONCE", 3)
+    monkeypatch.setattr("store.dead_letters.scan.BATCH_SIZE", 3)
     for n in range(20):
         ledger.letters.store(letter(f"m{n:02}", minute=n // 5))
     seen = []
 
-    for id_ in ledger.letters.ids(LetterFilter(task="apply", queue="apply")):
+    for id_ in ledger.letters.ids(DeadLetterFilter(task="apply", queue="apply")):
         seen.append(id_)
         ledger.letters.discard([id_], who="ada", note="test data")
         ledger.letters.store(letter(f"new {id_}", minute=9))
@@ -232,7 +232,7 @@ def test_ids_are_walked_once_each_though_their_letters_leave_the_list_meanwhile(
         st.tuples(st.integers(0, 4), st.sampled_from(["p", "q"]), st.sampled_from(["ab", "cd"])), max_size=20
     ),
     wanted=st.builds(
-        LetterFilter,
+        DeadLetterFilter,
         queue=st.sampled_from(["", "p", "q"]),
         task=st.sampled_from(["", "apply"]),
         error=st.sampled_from(["", "Permanent", "other"]),
@@ -245,15 +245,17 @@ def test_ids_are_walked_once_each_though_their_letters_leave_the_list_meanwhile(
 )
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_pages_ids_count_and_groups_of_a_filter_tell_of_the_same_letters(
-    client: redis.Redis, rows: list[tuple[int, str, str]], wanted: LetterFilter, limit: int, small: bool
+    client: redis.Redis, rows: list[tuple[int, str, str]], wanted: DeadLetterFilter, limit: int, small: bool
 ) -> None:
     ledger = fresh(client)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ledger.grouping.AT_ONCE", 2000 if small else 0)  # few letters are walked, many intersected
+        patch.setattr(
+            "store.dead_letters.groups.AT_ONCE", 2000 if small else 0
+        )  # few letters are walked, many intersected
         tell_alike(ledger, rows, wanted, limit)
 
 
-def tell_alike(ledger: Ledger, rows: list[tuple[int, str, str]], wanted: LetterFilter, limit: int) -> None:
+def tell_alike(ledger: Ledger, rows: list[tuple[int, str, str]], wanted: DeadLetterFilter, limit: int) -> None:
     for n, (minute, queue, message) in enumerate(rows):
         ledger.letters.store(
             letter(f"m{n:02}", minute=minute, queue=queue, message=message, body=b"body %d" % (n % 3))
@@ -291,11 +293,11 @@ def test_a_group_shows_how_many_were_set_aside_in_each_of_the_last_hours(ledger:
         ledger.letters.store(letter(f"m{n}", minute=int(60 * hours), queue="q" if n else "p"))
     clock.pass_(hours=26)
 
-    for wanted, count in ((LetterFilter(), 5), (LetterFilter(queue="q"), 4)):
+    for wanted, count in ((DeadLetterFilter(), 5), (DeadLetterFilter(queue="q"), 4)):
         (group,) = ledger.letters.groups(wanted)
         assert (len(group.trend), group.count) == (24, count)
         assert {23 - n: many for n, many in enumerate(group.trend) if many} == {0: 1, 2: 1}
-    (late,) = ledger.letters.groups(LetterFilter(since=START + dt.timedelta(hours=24)))
+    (late,) = ledger.letters.groups(DeadLetterFilter(since=START + dt.timedelta(hours=24)))
     assert (late.count, sum(late.trend)) == (1, 1)
 
 
@@ -322,9 +324,9 @@ def test_what_was_settled_is_dead_again_in_its_old_place_when_it_is_restored(led
 
     kept = ledger.letters.get("m1")
     assert kept is not None
-    assert (kept.state, kept.settled) == (LetterState.DEAD, None)
+    assert (kept.state, kept.settled) == (DeadLetterState.DEAD, None)
     assert "m1" in ids(ledger)
-    assert ids(ledger, state=LetterState.DISCARDED) == []
+    assert ids(ledger, state=DeadLetterState.DISCARDED) == []
     last = ledger.audit.tail()[-1]
     assert (last.who, last.action, last.what, last.note) == ("bob", "dead.restore", "m1", "it was none")
     assert ledger.letters.restore(["m1"], who="bob", note="again") == ()
@@ -362,7 +364,7 @@ def test_a_discarded_letter_leaves_the_dead_and_keeps_its_bytes_and_its_reason(l
 
     assert gone == ("m1",)
     assert ids(ledger) == ["m2"]
-    assert ids(ledger, state=LetterState.DISCARDED, task="apply") == ["m1"]
+    assert ids(ledger, state=DeadLetterState.DISCARDED, task="apply") == ["m1"]
     kept = ledger.letters.get("m1")
     assert kept is not None
     assert kept.settled is not None
@@ -394,12 +396,12 @@ def test_a_replay_is_begun_by_one_caller_only(ledger: Ledger) -> None:
     begun = ledger.letters.begin_replay("m1")
 
     assert begun is not None
-    assert (begun.state, begun.replays, begun.body) == (LetterState.REPLAYING, 1, b'{"n": 1}')
+    assert (begun.state, begun.replays, begun.body) == (DeadLetterState.REPLAYING, 1, b'{"n": 1}')
     assert ledger.letters.begin_replay("m1") is None
     assert ledger.letters.begin_replay("unknown") is None
     assert ledger.letters.discard(["m1"], who="ada", note="too late") == ()
     assert ledger.letters.count() == 0
-    assert ledger.letters.count(LetterFilter(state=LetterState.REPLAYING)) == 1
+    assert ledger.letters.count(DeadLetterFilter(state=DeadLetterState.REPLAYING)) == 1
     assert ledger.letters.groups() == ()
 
 
@@ -412,7 +414,7 @@ def test_a_finished_replay_is_kept_out_of_the_dead(ledger: Ledger) -> None:
 
     kept = ledger.letters.get("m1")
     assert kept is not None
-    assert kept.state is LetterState.REPLAYED
+    assert kept.state is DeadLetterState.REPLAYED
     assert ledger.letters.count() == 0
     assert [(e.who, e.action, e.what) for e in ledger.audit.tail()] == [("ada", "dead.replay", "m1")]
 
@@ -427,9 +429,9 @@ def test_a_replayed_letter_that_fails_again_is_dead_again_with_its_history(ledge
 
     kept = ledger.letters.get("m1")
     assert kept is not None
-    assert (kept.state, kept.replays, len(kept.attempts), kept.body) == (LetterState.DEAD, 1, 2, b"original")
+    assert (kept.state, kept.replays, len(kept.attempts), kept.body) == (DeadLetterState.DEAD, 1, 2, b"original")
     assert kept.settled is None
-    assert ledger.letters.count(LetterFilter(state=LetterState.REPLAYED)) == 0
+    assert ledger.letters.count(DeadLetterFilter(state=DeadLetterState.REPLAYED)) == 0
 
 
 def test_finishing_a_replay_never_hides_a_letter_that_failed_again_meanwhile(ledger: Ledger) -> None:
@@ -502,7 +504,7 @@ def test_whatever_happens_each_letter_is_in_one_state_and_in_the_lists_of_that_s
     clock = Clock()
     ledger = fresh(client, clock)
     stored: set[str] = set()
-    begun: dict[str, Letter] = {}
+    begun: dict[str, DeadLetter] = {}
 
     for minute, (act, name) in enumerate(acts):
         if act == "store":
@@ -520,17 +522,17 @@ def test_whatever_happens_each_letter_is_in_one_state_and_in_the_lists_of_that_s
             clock.pass_(minutes=3)
 
     listed: list[str] = []
-    for state in LetterState:
-        page = ledger.letters.page(LetterFilter(state=state)).items
+    for state in DeadLetterState:
+        page = ledger.letters.page(DeadLetterFilter(state=state)).items
         assert {found.state for found in page} <= {state}
-        assert ledger.letters.page(LetterFilter(state=state, task="apply", queue="apply")).items == page
+        assert ledger.letters.page(DeadLetterFilter(state=state, task="apply", queue="apply")).items == page
         assert (
-            sum(group.count for group in ledger.letters.groups(LetterFilter(state=state)))
-            == ledger.letters.count(LetterFilter(state=state))
+            sum(group.count for group in ledger.letters.groups(DeadLetterFilter(state=state)))
+            == ledger.letters.count(DeadLetterFilter(state=state))
             == len(page)
         )
-        for group in ledger.letters.groups(LetterFilter(state=state)):
-            kind = ledger.letters.page(LetterFilter(state=state, fingerprint=group.fingerprint)).items
+        for group in ledger.letters.groups(DeadLetterFilter(state=state)):
+            kind = ledger.letters.page(DeadLetterFilter(state=state, fingerprint=group.fingerprint)).items
             assert {found.fingerprint for found in kind} == {group.fingerprint}
         listed += [found.id for found in page]
     assert sorted(listed) == sorted(stored)
@@ -538,7 +540,7 @@ def test_whatever_happens_each_letter_is_in_one_state_and_in_the_lists_of_that_s
 
 # --------------------------------------------------------------------- settled in one step --
 
-HELD = Held("purser:broker:held:w1", "1")
+HELD = MessageReservation("purser:broker:held:w1", "1")
 
 
 def test_a_letter_is_stored_as_its_message_leaves_the_worker(ledger: Ledger, client: redis.Redis) -> None:
@@ -591,7 +593,7 @@ def test_work_done_anew_settles_the_letters_about_it(ledger: Ledger, clock: Cloc
 
     assert sorted(gone) == ["early", "late"]
     assert sorted(ids(ledger)) == ["its own", "none", "other"]
-    assert sorted(ids(ledger, state=LetterState.SUPERSEDED)) == ["early", "late"]
+    assert sorted(ids(ledger, state=DeadLetterState.SUPERSEDED)) == ["early", "late"]
     kept = ledger.letters.get("early")
     assert kept is not None
     assert kept.settled is not None
@@ -651,7 +653,7 @@ def test_a_control_that_fails_at_every_slot_leaves_one_dead_letter_that_of_the_l
         kept = ledger.letters.get(f"s{hour}")
         assert kept is not None
         assert kept.settled is not None
-        assert (kept.state, kept.settled.note) == (LetterState.SUPERSEDED, f"a newer letter: {by}")
+        assert (kept.state, kept.settled.note) == (DeadLetterState.SUPERSEDED, f"a newer letter: {by}")
 
 
 def test_a_letter_that_an_older_purser_moved_is_not_superseded(ledger: Ledger, client: redis.Redis) -> None:
@@ -665,7 +667,7 @@ def test_a_letter_that_an_older_purser_moved_is_not_superseded(ledger: Ledger, c
 
     ledger.letters.store(letter("new", **about("scan/x", 2)), only_latest=True)
 
-    assert ids(ledger, state=LetterState.DISCARDED) == ["discarded"]
+    assert ids(ledger, state=DeadLetterState.DISCARDED) == ["discarded"]
     assert ledger.letters.supersede("scan/x", before=START + dt.timedelta(days=9), by="run 7") == ("new",)
 
 
@@ -704,7 +706,7 @@ def test_finishing_a_replay_twice_is_finishing_it_once(ledger: Ledger) -> None:
 
     assert [ledger.letters.finish_replay(begun, who="ada", note="fixed") for _ in range(2)] == [True, True]
 
-    assert ids(ledger, state=LetterState.REPLAYED) == ["m1"]
+    assert ids(ledger, state=DeadLetterState.REPLAYED) == ["m1"]
 
 
 @pytest.mark.parametrize("round_", range(10))
@@ -713,7 +715,7 @@ def test_of_many_that_replay_together_one_gets_the_letter(redis_url: str, round_
     with redis.Redis.from_url(redis_url) as one:
         Ledger(one).letters.store(letter())
 
-    def ask(_: int) -> Letter | None:
+    def ask(_: int) -> DeadLetter | None:
         ledger = Ledger.connect(redis_url)
         try:
             start.wait(timeout=10)
@@ -775,4 +777,4 @@ def test_a_replay_begun_by_a_clock_that_was_a_day_ahead_counts_as_dead_again(led
     ledger.letters.groups()
     found = ledger.letters.get("m2")
     assert found is not None
-    assert found.state is LetterState.DEAD
+    assert found.state is DeadLetterState.DEAD

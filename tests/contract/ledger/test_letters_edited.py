@@ -7,7 +7,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger import ABSENT, Ledger, LetterFilter, LetterState, Patched
+from store import ABSENT, DeadLetterFilter, DeadLetterState, Ledger, PatchOperation
 from tests.contract.ledger.making import Clock, delayed, envelope, fresh, key_ending, letter
 
 BEFORE, AFTER, LATER = b'[[], {"n": 1}]', b'[[], {"n": 2}]', b"no JSON \xff"
@@ -23,9 +23,9 @@ def test_an_edit_is_kept_with_who_when_why_and_what_was_before(ledger: Ledger, c
     assert edited is not None
     assert edited == ledger.letters.get("m1")
     (edit,) = edited.edits
-    assert (edited.body, edited.original, edited.state) == (AFTER, BEFORE, LetterState.DEAD)
+    assert (edited.body, edited.original, edited.state) == (AFTER, BEFORE, DeadLetterState.DEAD)
     assert (edit.at, edit.who, edit.note, edit.before, edit.after) == (clock(), "ada", "wrong id", BEFORE, AFTER)
-    assert edit.patch == (Patched("/1/n", 1, 2),)
+    assert edit.patch == (PatchOperation("/1/n", 1, 2),)
     assert [(e.who, e.action, e.what, e.note, e.facts) for e in ledger.audit.tail()] == [
         ("ada", "dead.edit", "m1", "wrong id", {"edit": 1, "paths": ["/1/n"]})
     ]
@@ -85,7 +85,7 @@ def test_what_an_edit_is_about_is_found_with_what_it_was_about(ledger: Ledger) -
     assert edited is not None
     assert edited.subjects == ("crm.lead/1", "crm.lead/2")
     for subject in edited.subjects:
-        assert [one.id for one in ledger.letters.page(LetterFilter(subject=subject)).items] == ["m1"]
+        assert [one.id for one in ledger.letters.page(DeadLetterFilter(subject=subject)).items] == ["m1"]
 
 
 def test_an_edited_letter_that_fails_again_keeps_its_edits(ledger: Ledger) -> None:
@@ -181,11 +181,11 @@ def test_a_patch_names_what_was_added_taken_away_and_changed(ledger: Ledger) -> 
 
     assert edited is not None
     assert edited.edits[0].patch == (
-        Patched("/a~1b/1", 2, 3),
-        Patched("/a~1b/2", ABSENT, 4),
-        Patched("/gone", None, ABSENT),
-        Patched("/kind", 1, True),
-        Patched("/new", ABSENT, "x"),
+        PatchOperation("/a~1b/1", 2, 3),
+        PatchOperation("/a~1b/2", ABSENT, 4),
+        PatchOperation("/gone", None, ABSENT),
+        PatchOperation("/kind", 1, True),
+        PatchOperation("/new", ABSENT, "x"),
     )
 
 

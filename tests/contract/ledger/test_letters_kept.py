@@ -9,27 +9,27 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 
-from ledger import Grave, Ledger, Letter, LetterFilter, LetterState
 from purser.errors import Mistake
+from store import DeadLetter, DeadLetterFilter, DeadLetterState, Ledger, Tombstone
 from tests.contract.ledger.making import START, Clock, delayed, fresh, key_ending, letter
 from tests.contract.ledger.test_letters import letters
 
 ADA = {"who": "ada", "note": "why"}
 
 
-def carried(ledger: Ledger, wanted: LetterFilter) -> list[dict[str, Any]]:
+def carried(ledger: Ledger, wanted: DeadLetterFilter) -> list[dict[str, Any]]:
     return [json.loads(json.dumps(told)) for told in ledger.letters.export(wanted)]
 
 
 @given(kept=letters)
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_an_exported_letter_is_the_same_letter_in_another_ledger(client: redis.Redis, kept: Letter) -> None:
+def test_an_exported_letter_is_the_same_letter_in_another_ledger(client: redis.Redis, kept: DeadLetter) -> None:
     here, there = fresh(client), fresh(client)
     here.letters.store(kept)
     here.letters.edit(kept.id, body=b"\xff edited", expects=0, **ADA)
     here.letters.propose(kept.id, body=b"proposed", expects=1, **ADA)
 
-    (told,) = carried(here, LetterFilter())
+    (told,) = carried(here, DeadLetterFilter())
 
     assert there.letters.put(told) is True
     assert there.letters.put(told) is False
@@ -39,23 +39,23 @@ def test_an_exported_letter_is_the_same_letter_in_another_ledger(client: redis.R
     assert begun.body == b"\xff edited"
 
 
-@pytest.mark.parametrize("state", [LetterState.DISCARDED, LetterState.SUPERSEDED, LetterState.REPLAYED])
+@pytest.mark.parametrize("state", [DeadLetterState.DISCARDED, DeadLetterState.SUPERSEDED, DeadLetterState.REPLAYED])
 def test_a_settled_letter_stays_settled_where_it_is_imported(ledger: Ledger, client: redis.Redis, state: str) -> None:
     there = fresh(client)
     ledger.letters.store(letter("m1", covers="scan/x"))
-    if state == LetterState.DISCARDED:
+    if state == DeadLetterState.DISCARDED:
         ledger.letters.discard(["m1"], **ADA)
-    elif state == LetterState.SUPERSEDED:
+    elif state == DeadLetterState.SUPERSEDED:
         ledger.letters.supersede("scan/x", before=START + dt.timedelta(hours=1), by="run 7")
     else:
         begun = ledger.letters.begin_replay("m1")
         assert begun is not None
         ledger.letters.finish_replay(begun, **ADA)
 
-    (told,) = carried(ledger, LetterFilter(state=LetterState(state)))
+    (told,) = carried(ledger, DeadLetterFilter(state=DeadLetterState(state)))
     there.letters.put(told)
 
-    assert there.letters.page(LetterFilter(state=LetterState(state))).items == (ledger.letters.get("m1"),)
+    assert there.letters.page(DeadLetterFilter(state=DeadLetterState(state))).items == (ledger.letters.get("m1"),)
 
 
 def test_what_was_being_replayed_elsewhere_is_dead_here(ledger: Ledger, client: redis.Redis) -> None:
@@ -63,7 +63,7 @@ def test_what_was_being_replayed_elsewhere_is_dead_here(ledger: Ledger, client: 
     ledger.letters.store(letter("m1"))
     ledger.letters.begin_replay("m1")
 
-    (told,) = carried(ledger, LetterFilter(state=LetterState.REPLAYING))
+    (told,) = carried(ledger, DeadLetterFilter(state=DeadLetterState.REPLAYING))
     there.letters.put(told)
 
     assert there.letters.count() == 1
@@ -76,7 +76,7 @@ def test_an_import_leaves_alone_what_is_known_or_waits(ledger: Ledger, client: r
     there.letters.store(letter("m1", message="mine"))
     there.delayed.park(delayed("m2"))
 
-    assert [there.letters.put(told) for told in carried(ledger, LetterFilter())] == [True, False, False]
+    assert [there.letters.put(told) for told in carried(ledger, DeadLetterFilter())] == [True, False, False]
 
     assert there.delayed.count() == 1
     assert sorted(one.message for one in there.letters.page().items) == ["mine", "sale.order 7 is locked"]
@@ -96,7 +96,7 @@ def test_an_import_leaves_alone_what_is_known_or_waits(ledger: Ledger, client: r
 )
 def test_what_is_no_exported_letter_is_a_mistake(ledger: Ledger, change: dict[str, Any], says: str) -> None:
     ledger.letters.store(letter("m1"))
-    (told,) = carried(ledger, LetterFilter())
+    (told,) = carried(ledger, DeadLetterFilter())
 
     with pytest.raises(Mistake, match=says):
         ledger.letters.put({**told, **change})
@@ -120,9 +120,9 @@ def test_what_was_settled_long_ago_is_buried_and_a_stone_with_counts_stays(ledge
 
     one = letter()
     assert buried == (
-        Grave(
+        Tombstone(
             day=clock().date(),
-            state=LetterState.DISCARDED,
+            state=DeadLetterState.DISCARDED,
             task=one.task,
             error=one.error,
             reason=one.reason,
@@ -134,7 +134,7 @@ def test_what_was_settled_long_ago_is_buried_and_a_stone_with_counts_stays(ledge
     )
     assert ledger.letters.graves() == buried
     assert [ledger.letters.get(f"m{n}") is None for n in range(5)] == [True, True, False, False, False]
-    assert (ledger.letters.count(), ledger.letters.count(LetterFilter(state=LetterState.DISCARDED))) == (2, 1)
+    assert (ledger.letters.count(), ledger.letters.count(DeadLetterFilter(state=DeadLetterState.DISCARDED))) == (2, 1)
     last = ledger.audit.tail()[-1]
     assert (last.who, last.action, last.facts) == ("purser", "dead.bury", {"count": 2})
 
@@ -198,17 +198,17 @@ def test_letters_of_an_older_purser_are_listed_by_what_they_are_about_after_one_
         if any(part in key for part in (b":error:", b":correlation:")):
             client.delete(key)
 
-    assert ledger.letters.page(LetterFilter(error="Permanent")).items == ()
+    assert ledger.letters.page(DeadLetterFilter(error="Permanent")).items == ()
     assert ledger.letters.catch_up(lambda one: (f"crm.lead/{len(one.id)}",)) == 3
     assert ledger.letters.catch_up(lambda one: ("crm.lead/9",)) == 0
 
     def found(**wanted: Any) -> list[str]:
-        return [one.id for one in ledger.letters.page(LetterFilter(**wanted)).items]
+        return [one.id for one in ledger.letters.page(DeadLetterFilter(**wanted)).items]
 
     assert found(error="Permanent") == ["old", "new"]
     assert found(correlation="root", subject="crm.lead/3") == ["old"]
     assert found(subject="crm.lead/1") == ["new"]
-    assert found(state=LetterState.DISCARDED, subject="crm.lead/9") == ["discarded"]
+    assert found(state=DeadLetterState.DISCARDED, subject="crm.lead/9") == ["discarded"]
 
 
 def test_a_letter_that_an_older_purser_moved_is_found_where_it_is_now(ledger: Ledger, client: redis.Redis) -> None:
@@ -219,14 +219,14 @@ def test_a_letter_that_an_older_purser_moved_is_found_where_it_is_now(ledger: Le
     for narrow in ("error:Permanent", "subject:crm.lead/1"):
         client.zadd(f"{prefix}:letters:dead:{narrow}", {"m1": 1})
         client.zrem(f"{prefix}:letters:discarded:{narrow}", "m1")
-    filters = [LetterFilter(error="Permanent"), LetterFilter(subject="crm.lead/1")]
+    filters = [DeadLetterFilter(error="Permanent"), DeadLetterFilter(subject="crm.lead/1")]
     assert [ledger.letters.page(wanted).items for wanted in filters] == [(), ()]
 
     assert ledger.letters.catch_up(lambda _: ()) == 1
 
     assert [ledger.letters.count(wanted) for wanted in filters] == [0, 0]
     for wanted in filters:
-        settled = replace(wanted, state=LetterState.DISCARDED)
+        settled = replace(wanted, state=DeadLetterState.DISCARDED)
         assert [one.id for one in ledger.letters.page(settled).items] == ["m1"]
 
 
@@ -237,7 +237,7 @@ def test_a_cancelled_message_is_found_by_what_it_was_about_once_somebody_has_rea
 
     assert [ledger.letters.catch_up(lambda _: ("crm.lead/1",)) for _ in range(2)] == [1, 0]
 
-    wanted = LetterFilter(state=LetterState.DISCARDED, subject="crm.lead/1")
+    wanted = DeadLetterFilter(state=DeadLetterState.DISCARDED, subject="crm.lead/1")
     assert [one.id for one in ledger.letters.page(wanted).items] == ["m1"]
 
 

@@ -11,10 +11,10 @@ from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run
 
-from ledger import Bounds, Breaker, Ticket, Verdict, Wait
+from store import CircuitState, LimiterConfig, LimiterPermit, Verdict, Wait
 from tests.contract.ledger.making import Clock, fresh
 
-BOUNDS = Bounds(
+BOUNDS = LimiterConfig(
     failures=3,
     cooldown=dt.timedelta(seconds=5),
     longest=dt.timedelta(seconds=8),
@@ -55,7 +55,7 @@ class Model:
     def living(self) -> list[str]:
         return [ticket for ticket, ends in self.calls.items() if ends > self.now]
 
-    def enter(self, ticket: Ticket) -> None:
+    def enter(self, ticket: LimiterPermit) -> None:
         if ticket.probe:
             self.probe = (ticket.id, self.now + LEASE)
         else:
@@ -96,7 +96,7 @@ class GateMachine(RuleBasedStateMachine):
     """Calls come, go, die and hang, and time passes."""
 
     client: redis.Redis
-    tickets: Bundle[Ticket] = Bundle("tickets")
+    tickets: Bundle[LimiterPermit] = Bundle("tickets")
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,11 +115,11 @@ class GateMachine(RuleBasedStateMachine):
         return multiple() if entered is None else entered
 
     @rule(ticket=consumes(tickets), verdict=VERDICTS, patience=st.integers(0, 20))
-    def leave(self, ticket: Ticket, verdict: Verdict, patience: int) -> None:
+    def leave(self, ticket: LimiterPermit, verdict: Verdict, patience: int) -> None:
         self._leave(ticket, verdict, patience)
 
     @rule(ticket=tickets, verdict=VERDICTS)
-    def leave_and_perhaps_again_later(self, ticket: Ticket, verdict: Verdict) -> None:
+    def leave_and_perhaps_again_later(self, ticket: LimiterPermit, verdict: Verdict) -> None:
         self._leave(ticket, verdict, 1)
 
     @rule(verdict=VERDICTS, times=st.integers(1, 4))
@@ -153,17 +153,17 @@ class GateMachine(RuleBasedStateMachine):
         assert state.limit == math.floor(model.limit)
         assert 1 <= state.limit <= 12
         assert state.failures == model.failures
-        assert (state.breaker is Breaker.CLOSED) == (model.opens is None)
-        assert (state.breaker is Breaker.OPEN) == (model.opens is not None and model.opens > model.now)
+        assert (state.breaker is CircuitState.CLOSED) == (model.opens is None)
+        assert (state.breaker is CircuitState.OPEN) == (model.opens is not None and model.opens > model.now)
 
-    def _enter(self, *, probes: bool = False) -> Ticket | None:
+    def _enter(self, *, probes: bool = False) -> LimiterPermit | None:
         expected = self.model.asked(probes=probes)
         answer = self.gate.probe() if probes else self.gate.enter("")
         match answer:
             case None:
                 assert expected == "closed"
                 return None
-            case Ticket():
+            case LimiterPermit():
                 assert expected == ("probe" if answer.probe else "go")
                 self.model.enter(answer)
                 return answer
@@ -171,7 +171,7 @@ class GateMachine(RuleBasedStateMachine):
                 assert expected == ("full" if answer.full else "wait")
                 return None
 
-    def _leave(self, ticket: Ticket, verdict: Verdict, patience: int) -> None:
+    def _leave(self, ticket: LimiterPermit, verdict: Verdict, patience: int) -> None:
         self.gate.leave(ticket, verdict, 0.1, patience)
         self.model.leave(ticket.id, verdict, patience)
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ledger import Ending, LetterState, Replay, ReplayState, Stage
+from store import DeadLetterState, LetterOutcome, Replay, ReplayStage, ReplayState
 from tests.unit.workers.replaying import LOCKED, World
 from workers.replay import PART_OF, part_of
 from workers.stages import quota_of
@@ -62,8 +62,11 @@ class Replaying(RuleBasedStateMachine):
         self.deaths += len(self.world.sent) - sent
 
     @precondition(lambda self: self.world.queue)
-    @rule(many=st.integers(1, 10), ending=st.sampled_from([Ending.DONE, Ending.DONE, Ending.REFUSED]))
-    def end_some(self, many: int, ending: Ending) -> None:
+    @rule(
+        many=st.integers(1, 10),
+        ending=st.sampled_from([LetterOutcome.DONE, LetterOutcome.DONE, LetterOutcome.REFUSED]),
+    )
+    def end_some(self, many: int, ending: LetterOutcome) -> None:
         for _ in range(min(many, len(self.world.queue))):
             self.world.end(self.world.queue.pop(0), ending)
 
@@ -116,9 +119,9 @@ class Replaying(RuleBasedStateMachine):
             progress = self.world.ledger.replaying.look(id_)
             replay = progress.replay
             assert progress.stage_sent <= quota_of(replay.stage, replay.total)
-            if replay.stage is Stage.CANARY and id_ not in self.resumed:
+            if replay.stage is ReplayStage.CANARY and id_ not in self.resumed:
                 assert replay.sent <= 1
-            if replay.stage is not Stage.CANARY and replay.careful:
+            if replay.stage is not ReplayStage.CANARY and replay.careful:
                 assert replay.sent >= 1, "no stage but the first begins with nothing tried"
             assert replay.done + replay.refused + replay.failed + replay.out <= replay.sent <= replay.total
             assert replay.sent + progress.left <= replay.total <= replay.sent + progress.left + replay.skipped
@@ -140,7 +143,9 @@ class Replaying(RuleBasedStateMachine):
             letter = self.world.ledger.letters.get(id_)
             assert letter is not None
             if id_ not in sent:
-                assert letter.state in (LetterState.DEAD, LetterState.DISCARDED, LetterState.REPLAYING), id_
+                assert letter.state in (DeadLetterState.DEAD, DeadLetterState.DISCARDED, DeadLetterState.REPLAYING), (
+                    id_
+                )
 
     def teardown(self) -> None:
         """All is well again: what is resumed ends by itself, and every letter is accounted for."""
@@ -162,7 +167,7 @@ class Replaying(RuleBasedStateMachine):
             assert replay.out == replay.waiting == 0
             ended = replay.done + replay.refused + replay.failed + replay.skipped
             assert ended == replay.total or replay.state is ReplayState.CANCELLED
-        assert not self.world.in_state(LetterState.REPLAYING, self.ids)
+        assert not self.world.in_state(DeadLetterState.REPLAYING, self.ids)
 
 
 RUNS = settings(

@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from ledger import Delayed, Held, Letter, LetterFilter, LetterState
-from ledger.graves import SETTLED
-from ledger.inbox import LONGEST_WAIT
+from store import DeadLetter, DeadLetterFilter, DeadLetterState, DelayedMessage, MessageReservation
+from store.dead_letters.tombstones import SETTLED
+from store.queueing.inbox import MAX_WAIT
 from tests.contract.ledger.making import START, Clock, delayed, envelope, fresh, letter
 
 QUEUE = "apply"
 STALE = dt.timedelta(minutes=5)
 LEASE = dt.timedelta(seconds=30)
-ALIVE = (LetterState.DEAD, LetterState.REPLAYING)
+ALIVE = (DeadLetterState.DEAD, DeadLetterState.REPLAYING)
 """The states of a letter that still has to be settled; the others are history."""
 
 pick = st.integers(0, 99)
@@ -44,28 +44,28 @@ class World:
     def publish(self, id_: str) -> None:
         self.client.lpush(QUEUE, payload_of(id_))
 
-    def reserve(self) -> tuple[Held, str] | None:
+    def reserve(self) -> tuple[MessageReservation, str] | None:
         raw = self.client.lindex(QUEUE, -1)
         if raw is None:
             return None
         self.numbers += 1
-        held = Held(self.held_key, str(self.numbers))
+        held = MessageReservation(self.held_key, str(self.numbers))
         self.client.hset(held.key, held.field, raw)
         self.client.rpop(QUEUE)
         return held, id_of(raw)
 
-    def take_back(self, held: Held) -> None:
+    def take_back(self, held: MessageReservation) -> None:
         self.client.rpush(QUEUE, self.client.hget(held.key, held.field))
         self.ack(held)
 
-    def ack(self, held: Held) -> None:
+    def ack(self, held: MessageReservation) -> None:
         self.client.hdel(held.key, held.field)
 
-    def entry(self, id_: str, after: int) -> Delayed:
+    def entry(self, id_: str, after: int) -> DelayedMessage:
         due = self.clock() + dt.timedelta(minutes=after)
         return delayed(id_, due=due, parked_at=self.clock(), payload=payload_of(id_))
 
-    def letter(self, id_: str, about: str, slot: int) -> Letter:
+    def letter(self, id_: str, about: str, slot: int) -> DeadLetter:
         return letter(
             id_,
             body=body_of(id_),
@@ -87,7 +87,9 @@ class World:
 
     def bury(self) -> set[str]:
         """Bury all that is settled; a message that fails later makes a new letter."""
-        settled = {one.id for state in SETTLED for one in self.ledger.letters.page(LetterFilter(state=state)).items}
+        settled = {
+            one.id for state in SETTLED for one in self.ledger.letters.page(DeadLetterFilter(state=state)).items
+        }
         buried = self.ledger.letters.bury(self.clock() + dt.timedelta(days=1))
         assert sum(grave.count for grave in buried) == len(settled)
         for id_ in settled:
@@ -104,9 +106,9 @@ class World:
             found[id_of(raw)].append("held")
         for entry in self.ledger.delayed.page().items:
             found[entry.id].append("delayed")
-        for state in LetterState:
-            listed = self.ledger.letters.page(LetterFilter(state=state)).items
-            assert len(listed) == self.ledger.letters.count(LetterFilter(state=state))
+        for state in DeadLetterState:
+            listed = self.ledger.letters.page(DeadLetterFilter(state=state)).items
+            assert len(listed) == self.ledger.letters.count(DeadLetterFilter(state=state))
             for kept in listed:
                 assert (kept.state, kept.body) == (state, self.bodies.get(kept.id, body_of(kept.id)))
                 assert kept.original == body_of(kept.id)
@@ -138,10 +140,10 @@ class OneCopy(RuleBasedStateMachine):
         self.world = world
         self.place: dict[str, str] = {}
         self.due: dict[str, dt.datetime] = {}
-        self.held: dict[str, Held] = {}
-        self.lapsed: list[tuple[Held, str]] = []
-        self.letters: dict[str, Letter] = {}
-        self.begun: dict[str, tuple[Letter, dt.datetime]] = {}
+        self.held: dict[str, MessageReservation] = {}
+        self.lapsed: list[tuple[MessageReservation, str]] = []
+        self.letters: dict[str, DeadLetter] = {}
+        self.begun: dict[str, tuple[DeadLetter, dt.datetime]] = {}
         self.restorable: set[str] = set()
         """Settled, and neither carried out nor tried again."""
 
@@ -322,7 +324,7 @@ class OneCopy(RuleBasedStateMachine):
         assert self.world.places(set(self.place)) == expected
 
 
-def moment(kept: Letter) -> dt.datetime:
+def moment(kept: DeadLetter) -> dt.datetime:
     return kept.slot or kept.stored_at
 
 
@@ -338,9 +340,9 @@ class Copies(RuleBasedStateMachine):
         self.sent: list[str] = []
         self.ended: set[str] = set()
         """A copy was carried out, or a person or something newer settled it."""
-        self.held: list[tuple[Held, str]] = []
-        self.lent: list[Delayed] = []
-        self.begun: list[Letter] = []
+        self.held: list[tuple[MessageReservation, str]] = []
+        self.lent: list[DelayedMessage] = []
+        self.begun: list[DeadLetter] = []
 
     @rule()
     def send(self) -> None:
@@ -514,7 +516,7 @@ class Mail(RuleBasedStateMachine):
             ready = {name: (until + known.wait if until else now) for name, until in known.quiet.items()}
             stalled = {name for name, at in ready.items() if at <= now}
             if stalled:
-                known.wait = min(known.wait * 2, LONGEST_WAIT)
+                known.wait = min(known.wait * 2, MAX_WAIT)
                 known.look = now + known.wait
                 known.emitted += 1
                 expected[id_] = (stalled, known.emitted)

@@ -9,13 +9,13 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger import Kind, Ledger, Next, Sending, Sent, Tally, Turn
-from ledger.outbound import KEPT_FOR
-from ledger.sendings import KEPT_FOR as LOGGED_FOR
+from store import DelayKind, DeliveryAttempt, DeliveryResult, DeliveryStats, DeliveryTurn, Ledger, NextAction
+from store.outbound.delivery_attempts import RETENTION as LOGGED_FOR
+from store.outbound.webhook_queue import RETENTION
 from tests.contract.ledger.making import START, Clock, delayed, fresh, key_ending
 
 TEN = dt.timedelta(minutes=10)
-FIRST, GO = "subscription:n8n", Turn(Next.GO)
+FIRST, GO = "subscription:n8n", DeliveryTurn(NextAction.GO)
 
 
 def accept(ledger: Ledger, id_: str, *, minute: float = 0, subject: str = "crm.lead/42", name: str = "n8n") -> bool:
@@ -28,7 +28,7 @@ def accept(ledger: Ledger, id_: str, *, minute: float = 0, subject: str = "crm.l
     )
 
 
-def turn(ledger: Ledger, id_: str, name: str = "n8n") -> Turn:
+def turn(ledger: Ledger, id_: str, name: str = "n8n") -> DeliveryTurn:
     return ledger.outbound.turn(id_, subscription=name, source="crm", event_id=id_)
 
 
@@ -43,7 +43,7 @@ def test_a_line_is_worked_off_in_the_order_of_its_events(ledger: Ledger) -> None
     for id_, minute in (("b", 2), ("c", 3), ("a", 1)):
         assert accept(ledger, id_, minute=minute) is True
     assert goes(ledger, "a", "b", "c") == ["a"]
-    assert turn(ledger, "b") == Turn(Next.WAIT)
+    assert turn(ledger, "b") == DeliveryTurn(NextAction.WAIT)
     assert ledger.outbound.leave("a") == "b"
     assert goes(ledger, "b", "c") == ["b"]
     assert ledger.outbound.leave("b") == "c"
@@ -108,7 +108,7 @@ def test_one_that_the_inbox_has_forgotten_blocks_nobody(ledger: Ledger) -> None:
     for id_ in ("a", "b", "c"):
         accept(ledger, id_)
     ledger.inbox.done("crm", "a", FIRST)  # and who did it was killed before it could leave
-    assert turn(ledger, "c") == Turn(Next.WAIT)
+    assert turn(ledger, "c") == DeliveryTurn(NextAction.WAIT)
     assert goes(ledger, "b", "c") == ["b"]
     assert ledger.outbound.pending("n8n")[0] == 2
 
@@ -147,14 +147,14 @@ def test_who_waits_knows_when_the_one_before_it_is_tried_again(ledger: Ledger) -
     accept(ledger, "b")
     ledger.outbound.parked("a", until=START + TEN)
     ledger.outbound.parked("unknown", until=START + TEN)
-    assert turn(ledger, "b") == Turn(Next.WAIT, START + TEN)
+    assert turn(ledger, "b") == DeliveryTurn(NextAction.WAIT, START + TEN)
     assert turn(ledger, "a") == GO, "its time may have been brought forward"
-    assert turn(ledger, "b") == Turn(Next.WAIT), "and now it is under way"
+    assert turn(ledger, "b") == DeliveryTurn(NextAction.WAIT), "and now it is under way"
 
 
 def test_what_is_held_back_can_be_woken_and_what_failed_waits_on(ledger: Ledger, clock: Clock) -> None:
-    ledger.delayed.park(delayed("held", minute=60, kind=Kind.SNOOZE))
-    ledger.delayed.park(delayed("failed", minute=60, kind=Kind.RETRY))
+    ledger.delayed.park(delayed("held", minute=60, kind=DelayKind.SNOOZE))
+    ledger.delayed.park(delayed("failed", minute=60, kind=DelayKind.RETRY))
     assert [ledger.delayed.wake(id_) for id_ in ("held", "failed", "unknown", "held")] == [True, False, False, False]
     assert ledger.delayed.move_due() == 1
     assert ledger.delayed.get("failed") is not None
@@ -166,7 +166,7 @@ def test_what_is_held_back_can_be_woken_and_what_failed_waits_on(ledger: Ledger,
 def test_what_was_delivered_is_not_sent_again_unless_that_is_wanted(ledger: Ledger) -> None:
     accept(ledger, "a")
     ledger.outbound.delivered("crm", "a", subscription="n8n")
-    assert turn(ledger, "a") == Turn(Next.DONE)
+    assert turn(ledger, "a") == DeliveryTurn(NextAction.DONE)
     assert turn(ledger, "a", "bi") == GO
     ledger.outbound.forget_delivered("crm", "a", subscription="n8n")
     assert turn(ledger, "a") == GO
@@ -179,8 +179,8 @@ def test_an_event_is_kept_for_a_week(ledger: Ledger, client: Any) -> None:
     assert ledger.outbound.kept("crm", "a") is None
     ledger.outbound.keep("crm", "a", event)
     assert ledger.outbound.kept("crm", "a") == event
-    assert turn(ledger, "a") == Turn(Next.DONE)
-    assert 0 < client.pttl(ledger.outbound._event("crm", "a")) <= KEPT_FOR.total_seconds() * 1000
+    assert turn(ledger, "a") == DeliveryTurn(NextAction.DONE)
+    assert 0 < client.pttl(ledger.outbound._event("crm", "a")) <= RETENTION.total_seconds() * 1000
     client.hset(ledger.outbound._event("crm", "a"), "event", b"\xff")
     assert ledger.outbound.kept("crm", "a") is None
 
@@ -207,7 +207,7 @@ def test_a_subscription_is_switched_off_once_and_on_by_a_person(ledger: Ledger, 
     ledger.outbound.switch_off("n8n", why="410 again")
     (off,) = ledger.outbound.switched_off().values()
     assert (off.at, off.why) == (START, "410")
-    assert turn(ledger, "a") == Turn(Next.OFF)
+    assert turn(ledger, "a") == DeliveryTurn(NextAction.OFF)
 
     assert ledger.outbound.enable("n8n", who="ada", note="mended") is True
     assert ledger.outbound.enable("n8n", who="ada", note="mended") is False
@@ -221,7 +221,7 @@ def test_a_subscription_is_switched_off_once_and_on_by_a_person(ledger: Ledger, 
 # ------------------------------------------------------------------------------- the log --
 
 
-def sending(outcome: Sent, at: dt.datetime, **given: Any) -> Sending:
+def sending(outcome: DeliveryResult, at: dt.datetime, **given: Any) -> DeliveryAttempt:
     values: dict[str, Any] = {
         "subscription": "n8n",
         "message": "m-1",
@@ -232,55 +232,55 @@ def sending(outcome: Sent, at: dt.datetime, **given: Any) -> Sending:
         "attempt": 1,
         "seconds": 0.25,
     }
-    return Sending(at=at, outcome=outcome, **(values | given))
+    return DeliveryAttempt(at=at, outcome=outcome, **(values | given))
 
 
 def test_attempts_are_listed_newest_first_and_counted(ledger: Ledger, clock: Clock) -> None:
     ends = [
-        (Sent.FAILED, 500),
-        (Sent.THROTTLED, 429),
-        (Sent.DELIVERED, 200),
-        (Sent.FAILED, None),
-        (Sent.LEFT_OUT, None),
+        (DeliveryResult.FAILED, 500),
+        (DeliveryResult.THROTTLED, 429),
+        (DeliveryResult.DELIVERED, 200),
+        (DeliveryResult.FAILED, None),
+        (DeliveryResult.LEFT_OUT, None),
     ]
     for outcome, status in ends:
         ledger.sendings.record(sending(outcome, clock.pass_(minutes=1), status=status, why="because"))
-    ledger.sendings.record(sending(Sent.FAILED, clock.pass_(minutes=1), attempt=0))
+    ledger.sendings.record(sending(DeliveryResult.FAILED, clock.pass_(minutes=1), attempt=0))
 
     assert [one.outcome for one in ledger.sendings.latest("n8n", limit=3)] == [
-        Sent.FAILED,
-        Sent.LEFT_OUT,
-        Sent.FAILED,
+        DeliveryResult.FAILED,
+        DeliveryResult.LEFT_OUT,
+        DeliveryResult.FAILED,
     ]
     assert len(ledger.sendings.latest("n8n", since=START + dt.timedelta(minutes=5))) == 2
     assert ledger.sendings.latest("bi") == ()
-    assert ledger.sendings.tally("n8n") == Tally(
+    assert ledger.sendings.tally("n8n") == DeliveryStats(
         delivered=1,
         failed=3,
         left_out=1,
         failing_since=START + dt.timedelta(minutes=4),
         last_at=START + dt.timedelta(minutes=5),
-        last_outcome=Sent.LEFT_OUT,
+        last_outcome=DeliveryResult.LEFT_OUT,
         last_why="because",
     ), "a test by hand is no attempt"
-    assert ledger.sendings.tally("bi") == Tally()
+    assert ledger.sendings.tally("bi") == DeliveryStats()
 
 
 def test_old_lines_go_and_are_counted(ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.sendings.MOST", 3)
+    monkeypatch.setattr("store.outbound.delivery_attempts.MAX_ATTEMPTS_KEPT", 3)
     for _ in range(5):
-        ledger.sendings.record(sending(Sent.DELIVERED, clock.pass_(minutes=1)))
+        ledger.sendings.record(sending(DeliveryResult.DELIVERED, clock.pass_(minutes=1)))
     assert len(ledger.sendings.latest("n8n")) == 3
     assert ledger.sendings.tally("n8n").trimmed == 2
     clock.moment += LOGGED_FOR
-    ledger.sendings.record(sending(Sent.DELIVERED, clock.pass_(seconds=1)))
+    ledger.sendings.record(sending(DeliveryResult.DELIVERED, clock.pass_(seconds=1)))
     assert len(ledger.sendings.latest("n8n")) == 1
     assert ledger.sendings.tally("n8n").trimmed == 5
 
 
 @pytest.mark.parametrize(("end", "field"), [(":tally:n8n", "delivered"), (":outbound:off", "n8n")])
 def test_what_was_changed_by_hand_is_said_so(ledger: Ledger, client: Any, end: str, field: str) -> None:
-    ledger.sendings.record(sending(Sent.DELIVERED, START))
+    ledger.sendings.record(sending(DeliveryResult.DELIVERED, START))
     ledger.outbound.switch_off("n8n", why="x")
     client.hset(key_ending(client, end), field, "nonsense")
     assert ledger.sendings.tally("n8n").last_at is None or "tally" not in end

@@ -5,8 +5,8 @@ import datetime as dt
 import pytest
 import redis
 
-from ledger import Ledger, PauseBoard
 from purser.errors import Transient
+from store import Ledger, PauseCache
 from tests.contract.ledger.making import START, Clock, key_ending
 
 HOUR = dt.timedelta(hours=1)
@@ -28,8 +28,8 @@ def ticks() -> Ticks:
 
 
 @pytest.fixture
-def board(ledger: Ledger, ticks: Ticks) -> PauseBoard:
-    return PauseBoard(ledger.pauses, 1.0, monotonic=ticks)
+def board(ledger: Ledger, ticks: Ticks) -> PauseCache:
+    return PauseCache(ledger.pauses, 1.0, monotonic=ticks)
 
 
 def pause(ledger: Ledger, target: str = "queue:apply", until: dt.datetime | None = None) -> None:
@@ -109,7 +109,7 @@ def test_a_damaged_pause_is_said_to_be_one(ledger: Ledger, client: redis.Redis) 
 # ----------------------------------------------------------------------------------- the board --
 
 
-def test_the_board_finds_what_holds_any_of_the_targets_back(ledger: Ledger, board: PauseBoard) -> None:
+def test_the_board_finds_what_holds_any_of_the_targets_back(ledger: Ledger, board: PauseCache) -> None:
     pause(ledger, "control:unbilled-work")
     blocked = board.blocking({"all", "queue:scans", "control:unbilled-work"})
     assert blocked is not None
@@ -118,7 +118,7 @@ def test_the_board_finds_what_holds_any_of_the_targets_back(ledger: Ledger, boar
     assert board.blocking(()) is None
 
 
-def test_of_several_pauses_the_board_gives_the_longest(ledger: Ledger, board: PauseBoard, ticks: Ticks) -> None:
+def test_of_several_pauses_the_board_gives_the_longest(ledger: Ledger, board: PauseCache, ticks: Ticks) -> None:
     pause(ledger, "all", START + HOUR)
     pause(ledger, "queue:apply", START + 2 * HOUR)
     targets = {"all", "queue:apply", "control:x"}
@@ -133,7 +133,7 @@ def test_of_several_pauses_the_board_gives_the_longest(ledger: Ledger, board: Pa
     assert longest.target == "control:x"
 
 
-def test_the_board_reads_once_a_second_at_most(ledger: Ledger, board: PauseBoard, ticks: Ticks) -> None:
+def test_the_board_reads_once_a_second_at_most(ledger: Ledger, board: PauseCache, ticks: Ticks) -> None:
     assert board.blocking({"all"}) is None
     pause(ledger, "all")
     ticks.now += 0.99
@@ -143,7 +143,7 @@ def test_the_board_reads_once_a_second_at_most(ledger: Ledger, board: PauseBoard
 
 
 def test_a_pause_ends_on_the_board_between_two_readings(ledger: Ledger, clock: Clock, ticks: Ticks) -> None:
-    board = PauseBoard(ledger.pauses, 3600, monotonic=ticks)
+    board = PauseCache(ledger.pauses, 3600, monotonic=ticks)
     pause(ledger, "all", START + dt.timedelta(seconds=10))
     assert board.blocking({"all"}) is not None
     ticks.now += 9
@@ -153,7 +153,7 @@ def test_a_pause_ends_on_the_board_between_two_readings(ledger: Ledger, clock: C
 
 
 def test_while_the_ledger_is_away_the_last_pauses_count(
-    ledger: Ledger, board: PauseBoard, ticks: Ticks, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, board: PauseCache, ticks: Ticks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pause(ledger, "all")
     assert board.blocking({"all"}) is not None
@@ -166,4 +166,4 @@ def test_while_the_ledger_is_away_the_last_pauses_count(
 
     assert board.blocking({"all"}) is not None
     with pytest.raises(Transient):
-        PauseBoard(ledger.pauses, monotonic=ticks).blocking({"all"})
+        PauseCache(ledger.pauses, monotonic=ticks).blocking({"all"})

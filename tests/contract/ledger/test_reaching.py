@@ -9,9 +9,9 @@ import pytest
 import redis
 from redis._parsers.base import BaseParser
 
-from ledger import Ledger
-from ledger.store import Store
 from purser.errors import Misconfigured, Mistake, Permanent, PurserError, Transient
+from store import Ledger
+from store.redis_store import RedisStore
 from tests.contract.ledger.making import START, letter
 
 
@@ -152,7 +152,7 @@ ACCESS = (
 def test_what_a_server_says_is_transient_unless_it_is_known_to_be_a_fault_of_ours(
     answer: str, expected: type[PurserError]
 ) -> None:
-    store = Store(fakeredis.FakeRedis(), prefix="purser")
+    store = RedisStore(fakeredis.FakeRedis(), prefix="purser")
 
     with pytest.raises(PurserError) as caught, store.reach("a key"):
         raise BaseParser.parse_error(answer)  # type: ignore[no-untyped-call]

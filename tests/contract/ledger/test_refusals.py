@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from ledger import Ledger, RefusalEntry, RefusalState
+from store import Ledger, RefusalRecord, RefusalState
 from tests.contract.ledger.making import START
 
 
-def entry(id: str = "engagement/7/project", *, minute: int = 0, **given: Any) -> RefusalEntry:  # noqa: A002
+def entry(id: str = "engagement/7/project", *, minute: int = 0, **given: Any) -> RefusalRecord:  # noqa: A002
     at = START + dt.timedelta(minutes=minute)
     values: dict[str, Any] = {
         "task": "apply",
@@ -19,7 +19,7 @@ def entry(id: str = "engagement/7/project", *, minute: int = 0, **given: Any) ->
         "first_at": at,
         "last_at": at,
     }
-    return RefusalEntry(id=id, **(values | given))
+    return RefusalRecord(id=id, **(values | given))
 
 
 def test_a_refusal_comes_back_as_it_was_added_and_adding_it_twice_is_adding_it_once(ledger: Ledger) -> None:

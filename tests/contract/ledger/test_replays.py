@@ -6,20 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger import (
-    Attempt,
-    Ending,
-    Ledger,
-    LeftOver,
-    Letter,
-    LetterState,
-    Replay,
-    ReplayState,
-    Stage,
-    Took,
-)
-from ledger.replays import KEPT_FOR
 from purser.errors import Mistake
+from store import (
+    Attempt,
+    DeadLetter,
+    DeadLetterState,
+    InterruptedSend,
+    Ledger,
+    LetterOutcome,
+    Replay,
+    ReplayStage,
+    ReplayState,
+    TakeResult,
+)
+from store.replay.replay_store import RETENTION
 from tests.contract.ledger.making import START, Clock, delayed, letter
 
 LEASE = dt.timedelta(seconds=10)
@@ -36,7 +36,7 @@ def begin(ledger: Ledger, *ids: str, rate: float = 500.0, careful: bool = True, 
     return made
 
 
-def take(ledger: Ledger, replay: Replay, id_: str, *, by: str = "w1", quota: int = 100, out: int = 100) -> Took:
+def take(ledger: Ledger, replay: Replay, id_: str, *, by: str = "w1", quota: int = 100, out: int = 100) -> TakeResult:
     now, clock = ledger.replays.get(replay.id), ledger.replaying._store._now
     assert now is not None
     assert isinstance(clock, Clock)
@@ -44,9 +44,9 @@ def take(ledger: Ledger, replay: Replay, id_: str, *, by: str = "w1", quota: int
     return ledger.replaying.take(replay.id, id_, by, stage=now.stage, quota=quota, most_out=out)
 
 
-def send(ledger: Ledger, replay: Replay, id_: str) -> Letter:
+def send(ledger: Ledger, replay: Replay, id_: str) -> DeadLetter:
     """Send a letter as a holder does; give it as it was begun."""
-    assert take(ledger, replay, id_) is Took.TAKEN
+    assert take(ledger, replay, id_) is TakeResult.TAKEN
     begun = ledger.letters.get(id_)
     assert begun is not None
     assert ledger.letters.finish_replay(begun, who="ada", note="mended")
@@ -83,7 +83,7 @@ def test_a_replay_begins_with_the_oldest_letter_and_names_what_they_failed_of(le
     assert (made.total, made.state, made.stage, made.fingerprints) == (
         4,
         ReplayState.RUNNING,
-        Stage.CANARY,
+        ReplayStage.CANARY,
         tuple(kinds),
     )
     assert (made.who, made.note, made.what, made.rate) == ("ada", "mended", "task=apply", 500.0)
@@ -111,7 +111,7 @@ def test_many_letters_are_chosen_from_whatever_yields_them(ledger: Ledger) -> No
     made = ledger.replays.create(
         (f"m{n}" for n in range(2100)), who="ada", note="n", what="all", rate=1.0, careful=False
     )
-    assert (made.total, made.stage) == (2100, Stage.REST)
+    assert (made.total, made.stage) == (2100, ReplayStage.REST)
 
 
 def test_pages_list_every_replay_once_the_newest_first(ledger: Ledger, clock: Clock) -> None:
@@ -134,11 +134,11 @@ def test_a_letter_that_is_taken_is_being_replayed_and_counts_as_sent(ledger: Led
     die(ledger, "m1", "m2")
     replay = begin(ledger, "m1", "m2")
 
-    assert take(ledger, replay, "m1") is Took.TAKEN
+    assert take(ledger, replay, "m1") is TakeResult.TAKEN
 
     begun = ledger.letters.get("m1")
     assert begun is not None
-    assert (begun.state, begun.replays) == (LetterState.REPLAYING, 1)
+    assert (begun.state, begun.replays) == (DeadLetterState.REPLAYING, 1)
     now = seen(ledger, replay)
     assert (now.sent, now.out, now.done) == (1, 1, 0)
     assert ledger.replaying.next_ids(replay.id) == ["m2"]
@@ -150,7 +150,7 @@ def test_only_one_letter_is_being_sent_at_a_time(ledger: Ledger) -> None:
     replay = begin(ledger, "m1", "m2")
     take(ledger, replay, "m1")
 
-    assert take(ledger, replay, "m2") is Took.LOST
+    assert take(ledger, replay, "m2") is TakeResult.LOST
 
 
 def test_a_stage_sends_no_more_than_its_letters_and_no_more_are_out_than_may_be(ledger: Ledger) -> None:
@@ -158,16 +158,16 @@ def test_a_stage_sends_no_more_than_its_letters_and_no_more_are_out_than_may_be(
     replay = begin(ledger, "m1", "m2", "m3")
     send(ledger, replay, "m1")
 
-    assert take(ledger, replay, "m2", quota=1) is Took.FULL
-    assert take(ledger, replay, "m2", out=1) is Took.FULL
-    assert take(ledger, replay, "m2", quota=2, out=2) is Took.TAKEN
+    assert take(ledger, replay, "m2", quota=1) is TakeResult.FULL
+    assert take(ledger, replay, "m2", out=1) is TakeResult.FULL
+    assert take(ledger, replay, "m2", quota=2, out=2) is TakeResult.TAKEN
 
 
 def test_who_asks_for_another_stage_gets_nothing(ledger: Ledger) -> None:
     die(ledger, "m1")
     replay = begin(ledger, "m1")
-    answer = ledger.replaying.take(replay.id, "m1", "w1", stage=Stage.REST, quota=9, most_out=9)
-    assert answer is Took.LOST
+    answer = ledger.replaying.take(replay.id, "m1", "w1", stage=ReplayStage.REST, quota=9, most_out=9)
+    assert answer is TakeResult.LOST
 
 
 def test_a_letter_that_is_not_dead_any_more_is_skipped(ledger: Ledger) -> None:
@@ -175,7 +175,7 @@ def test_a_letter_that_is_not_dead_any_more_is_skipped(ledger: Ledger) -> None:
     replay = begin(ledger, "m1", "m2", "never-was")
     ledger.letters.discard(["m1"], who="bob", note="test data")
 
-    assert [take(ledger, replay, id_) for id_ in ("m1", "never-was")] == [Took.GONE, Took.GONE]
+    assert [take(ledger, replay, id_) for id_ in ("m1", "never-was")] == [TakeResult.GONE, TakeResult.GONE]
 
     assert seen(ledger, replay).skipped == 2
     assert ledger.replaying.next_ids(replay.id) == ["m2"]
@@ -200,7 +200,7 @@ def test_a_letter_goes_back_to_its_place_when_it_could_not_be_sent(ledger: Ledge
 
     assert ledger.replaying.next_ids(replay.id) == ["m1", "m2"]
     assert (seen(ledger, replay).sent, seen(ledger, replay).out) == (0, 0)
-    assert take(ledger, replay, "m1") is Took.TAKEN
+    assert take(ledger, replay, "m1") is TakeResult.TAKEN
 
 
 def test_no_more_goes_out_than_the_rate_allows(ledger: Ledger, clock: Clock) -> None:
@@ -211,9 +211,9 @@ def test_no_more_goes_out_than_the_rate_allows(ledger: Ledger, clock: Clock) -> 
         count = 0
         assert ledger.replaying.hold(replay.id, "w1", lease=LEASE)
         for id_ in ledger.replaying.next_ids(replay.id):
-            took = ledger.replaying.take(replay.id, id_, "w1", stage=Stage.REST, quota=40, most_out=40)
-            if took is not Took.TAKEN:
-                assert took is Took.LATER
+            took = ledger.replaying.take(replay.id, id_, "w1", stage=ReplayStage.REST, quota=40, most_out=40)
+            if took is not TakeResult.TAKEN:
+                assert took is TakeResult.LATER
                 break
             ledger.replaying.sent(replay.id, id_)
             count += 1
@@ -237,16 +237,16 @@ def test_one_holder_works_on_a_replay_until_its_lease_ends(ledger: Ledger, clock
     replay = begin(ledger, "m1", held_by="w1")
 
     assert not ledger.replaying.hold(replay.id, "w2", lease=LEASE)
-    assert take(ledger, replay, "m1", by="w2") is Took.LOST
+    assert take(ledger, replay, "m1", by="w2") is TakeResult.LOST
     clock.pass_(seconds=8)
     assert ledger.replaying.hold(replay.id, "w1", lease=LEASE)
     clock.pass_(seconds=8)
     assert not ledger.replaying.hold(replay.id, "w2", lease=LEASE)
     clock.pass_(seconds=2)
-    assert take(ledger, replay, "m1", by="w1") is Took.LOST, "its lease has ended"
+    assert take(ledger, replay, "m1", by="w1") is TakeResult.LOST, "its lease has ended"
     assert ledger.replaying.hold(replay.id, "w2", lease=LEASE)
-    assert take(ledger, replay, "m1", by="w1") is Took.LOST
-    assert take(ledger, replay, "m1", by="w2") is Took.TAKEN
+    assert take(ledger, replay, "m1", by="w1") is TakeResult.LOST
+    assert take(ledger, replay, "m1", by="w2") is TakeResult.TAKEN
 
 
 def test_a_holder_that_stops_lets_others_go_on_at_once(ledger: Ledger) -> None:
@@ -265,9 +265,9 @@ def test_nobody_holds_what_is_not_there(ledger: Ledger) -> None:
 def test_a_letter_whose_sender_died_is_to_be_sent_again(ledger: Ledger) -> None:
     die(ledger, "m1")
     replay = begin(ledger, "m1")
-    assert ledger.replaying.left_over(replay.id) == (LeftOver.NONE, "")
+    assert ledger.replaying.left_over(replay.id) == (InterruptedSend.NONE, "")
     take(ledger, replay, "m1")
-    assert ledger.replaying.left_over(replay.id) == (LeftOver.BEGUN, "m1")
+    assert ledger.replaying.left_over(replay.id) == (InterruptedSend.BEGUN, "m1")
 
 
 def test_a_letter_whose_sender_died_after_sending_it_is_out(ledger: Ledger) -> None:
@@ -278,9 +278,9 @@ def test_a_letter_whose_sender_died_after_sending_it_is_out(ledger: Ledger) -> N
     assert begun is not None
     ledger.letters.finish_replay(begun, who="ada", note="mended")
 
-    assert ledger.replaying.left_over(replay.id) == (LeftOver.OUT, "m1")
+    assert ledger.replaying.left_over(replay.id) == (InterruptedSend.OUT, "m1")
     assert ledger.replaying.sent(replay.id, "m1")
-    assert ledger.replaying.left_over(replay.id) == (LeftOver.NONE, "")
+    assert ledger.replaying.left_over(replay.id) == (InterruptedSend.NONE, "")
     assert seen(ledger, replay).out == 1
 
 
@@ -288,9 +288,9 @@ def test_a_letter_that_ended_before_its_sender_could_tell_is_not_sent_again(ledg
     die(ledger, "m1")
     replay = begin(ledger, "m1")
     take(ledger, replay, "m1")
-    assert ledger.replaying.tell(replay.id, "m1", 1, Ending.DONE)
+    assert ledger.replaying.tell(replay.id, "m1", 1, LetterOutcome.DONE)
 
-    assert ledger.replaying.left_over(replay.id) == (LeftOver.OUT, "m1")
+    assert ledger.replaying.left_over(replay.id) == (InterruptedSend.OUT, "m1")
 
 
 def test_a_letter_that_woke_up_dead_as_before_is_on_the_list_again(ledger: Ledger, clock: Clock) -> None:
@@ -300,7 +300,7 @@ def test_a_letter_that_woke_up_dead_as_before_is_on_the_list_again(ledger: Ledge
     clock.pass_(minutes=6)
     assert ledger.letters.count() == 2
 
-    assert ledger.replaying.left_over(replay.id) == (LeftOver.BACK, "m1")
+    assert ledger.replaying.left_over(replay.id) == (InterruptedSend.BACK, "m1")
 
     assert ledger.replaying.next_ids(replay.id) == ["m1", "m2"]
     assert (seen(ledger, replay).sent, seen(ledger, replay).failed) == (0, 0)
@@ -315,10 +315,10 @@ def test_a_letter_that_another_replay_has_begun_meanwhile_is_that_replay_s_to_se
     clock.pass_(minutes=6)
     assert ledger.letters.count() == 1, "its sender is gone, so it is dead again"
     assert ledger.replaying.hold(second.id, "w1", lease=LEASE)
-    assert take(ledger, second, "m1") is Took.TAKEN
+    assert take(ledger, second, "m1") is TakeResult.TAKEN
 
-    assert ledger.replaying.left_over(first.id) == (LeftOver.ELSEWHERE, "m1")
-    assert ledger.replaying.left_over(second.id) == (LeftOver.BEGUN, "m1")
+    assert ledger.replaying.left_over(first.id) == (InterruptedSend.ELSEWHERE, "m1")
+    assert ledger.replaying.left_over(second.id) == (InterruptedSend.BEGUN, "m1")
 
     assert ledger.replaying.sent(first.id, "m1")
     assert (seen(ledger, first).out, seen(ledger, first).skipped, seen(ledger, first).failed) == (0, 1, 0)
@@ -331,11 +331,11 @@ def test_a_letter_that_ended_here_and_was_begun_by_another_replay_is_that_replay
     die(ledger, "m1")
     first, second = begin(ledger, "m1"), begin(ledger, "m1")
     take(ledger, first, "m1")
-    assert ledger.replaying.tell(first.id, "m1", 1, Ending.DONE)
+    assert ledger.replaying.tell(first.id, "m1", 1, LetterOutcome.DONE)
     fail(ledger, clock, "m1")
-    assert take(ledger, second, "m1") is Took.TAKEN
+    assert take(ledger, second, "m1") is TakeResult.TAKEN
 
-    assert ledger.replaying.left_over(first.id) == (LeftOver.ELSEWHERE, "m1")
+    assert ledger.replaying.left_over(first.id) == (InterruptedSend.ELSEWHERE, "m1")
 
 
 def test_a_letter_that_failed_again_while_its_sender_died_has_failed(ledger: Ledger, clock: Clock) -> None:
@@ -344,7 +344,7 @@ def test_a_letter_that_failed_again_while_its_sender_died_has_failed(ledger: Led
     take(ledger, replay, "m1")
     fail(ledger, clock, "m1")
 
-    assert ledger.replaying.left_over(replay.id) == (LeftOver.OUT, "m1")
+    assert ledger.replaying.left_over(replay.id) == (InterruptedSend.OUT, "m1")
     assert ledger.replaying.sent(replay.id, "m1")
     assert seen(ledger, replay).failed == 1
 
@@ -358,10 +358,10 @@ def test_an_ending_is_told_once_and_only_of_this_replay_of_the_letter(ledger: Le
     send(ledger, replay, "m1")
 
     tell = ledger.replaying.tell
-    assert not tell(replay.id, "m1", 2, Ending.DONE)
-    assert not tell(replay.id, "m2", 1, Ending.DONE)
-    assert tell(replay.id, "m1", 1, Ending.DONE)
-    assert not tell(replay.id, "m1", 1, Ending.REFUSED)
+    assert not tell(replay.id, "m1", 2, LetterOutcome.DONE)
+    assert not tell(replay.id, "m2", 1, LetterOutcome.DONE)
+    assert tell(replay.id, "m1", 1, LetterOutcome.DONE)
+    assert not tell(replay.id, "m1", 1, LetterOutcome.REFUSED)
 
     now = seen(ledger, replay)
     assert (now.sent, now.done, now.refused, now.out) == (1, 1, 0, 0)
@@ -371,7 +371,7 @@ def test_a_refused_letter_is_counted_apart(ledger: Ledger) -> None:
     die(ledger, "m1")
     replay = begin(ledger, "m1")
     send(ledger, replay, "m1")
-    ledger.replaying.tell(replay.id, "m1", 1, Ending.REFUSED)
+    ledger.replaying.tell(replay.id, "m1", 1, LetterOutcome.REFUSED)
     assert (seen(ledger, replay).done, seen(ledger, replay).refused) == (0, 1)
 
 
@@ -410,7 +410,7 @@ def test_a_letter_that_waits_is_out_and_waiting_until_it_ends(ledger: Ledger, cl
     clock.pass_(minutes=2)
     ledger.delayed.move_due()
     assert (seen(ledger, replay).out, seen(ledger, replay).waiting) == (1, 0)
-    ledger.replaying.tell(replay.id, "m1", 1, Ending.DONE)
+    ledger.replaying.tell(replay.id, "m1", 1, LetterOutcome.DONE)
     assert (seen(ledger, replay).out, seen(ledger, replay).done) == (0, 1)
 
 
@@ -428,7 +428,7 @@ def test_a_letter_that_is_cancelled_while_it_waits_counts_as_skipped(ledger: Led
 def test_a_letter_that_is_dead_without_having_failed_counts_as_skipped(ledger: Ledger, clock: Clock) -> None:
     die(ledger, "m1", "m2")
     replay = begin(ledger, "m1", "m2")
-    assert take(ledger, replay, "m1") is Took.TAKEN
+    assert take(ledger, replay, "m1") is TakeResult.TAKEN
     ledger.replaying.sent(replay.id, "m1")
     clock.pass_(minutes=6)  # its sender was stopped for so long that the mark went stale
     assert ledger.letters.count() == 2
@@ -451,10 +451,10 @@ def test_of_two_replays_of_one_letter_one_sends_it_and_the_other_skips_it(ledger
     die(ledger, "m1")
     first, second = begin(ledger, "m1"), begin(ledger, "m1")
 
-    assert [take(ledger, one, "m1") for one in (first, second)] == [Took.TAKEN, Took.GONE]
+    assert [take(ledger, one, "m1") for one in (first, second)] == [TakeResult.TAKEN, TakeResult.GONE]
 
     assert (seen(ledger, first).sent, seen(ledger, second).sent, seen(ledger, second).skipped) == (1, 0, 1)
-    assert not ledger.replaying.tell(second.id, "m1", 1, Ending.DONE)
+    assert not ledger.replaying.tell(second.id, "m1", 1, LetterOutcome.DONE)
     assert ledger.replaying.end(second.id)
 
 
@@ -466,14 +466,14 @@ def test_the_next_stage_begins_when_every_letter_of_the_one_before_has_ended(led
     replay = begin(ledger, "m1", "m2")
     take(ledger, replay, "m1")
     enter = ledger.replaying.enter
-    assert not enter(replay.id, Stage.SAMPLE, after=Stage.CANARY), "it is being sent"
+    assert not enter(replay.id, ReplayStage.SAMPLE, after=ReplayStage.CANARY), "it is being sent"
     ledger.replaying.sent(replay.id, "m1")
-    assert not enter(replay.id, Stage.SAMPLE, after=Stage.CANARY), "it is out"
-    ledger.replaying.tell(replay.id, "m1", 1, Ending.DONE)
-    assert enter(replay.id, Stage.SAMPLE, after=Stage.CANARY)
-    assert not enter(replay.id, Stage.SAMPLE, after=Stage.CANARY)
-    assert seen(ledger, replay).stage is Stage.SAMPLE
-    assert take(ledger, replay, "m2", quota=1) is Took.TAKEN, "each stage counts its own"
+    assert not enter(replay.id, ReplayStage.SAMPLE, after=ReplayStage.CANARY), "it is out"
+    ledger.replaying.tell(replay.id, "m1", 1, LetterOutcome.DONE)
+    assert enter(replay.id, ReplayStage.SAMPLE, after=ReplayStage.CANARY)
+    assert not enter(replay.id, ReplayStage.SAMPLE, after=ReplayStage.CANARY)
+    assert seen(ledger, replay).stage is ReplayStage.SAMPLE
+    assert take(ledger, replay, "m2", quota=1) is TakeResult.TAKEN, "each stage counts its own"
 
 
 def test_a_replay_is_done_when_all_its_letters_have_ended(ledger: Ledger, clock: Clock) -> None:
@@ -482,7 +482,7 @@ def test_a_replay_is_done_when_all_its_letters_have_ended(ledger: Ledger, clock:
     assert not ledger.replaying.end(replay.id)
     send(ledger, replay, "m1")
     assert not ledger.replaying.end(replay.id)
-    ledger.replaying.tell(replay.id, "m1", 1, Ending.DONE)
+    ledger.replaying.tell(replay.id, "m1", 1, LetterOutcome.DONE)
     assert ledger.replaying.end(replay.id)
 
     done = ledger.replays.get(replay.id)
@@ -501,16 +501,16 @@ def test_a_paused_replay_sends_nothing_and_goes_on_where_it_was(ledger: Ledger) 
     assert ledger.replays.pause(replay.id, who="bob", note="lunch")
     assert not ledger.replays.pause(replay.id, who="bob", note="lunch")
 
-    assert take(ledger, replay, "m2") is Took.LOST
+    assert take(ledger, replay, "m2") is TakeResult.LOST
     paused = seen(ledger, replay)
     assert (paused.state, paused.why, paused.out) == (ReplayState.PAUSED, "paused by bob: lunch", 1)
     assert ledger.replaying.running() == (replay.id,), "the letter that is out is still watched"
-    ledger.replaying.tell(replay.id, "m1", 1, Ending.DONE)
+    ledger.replaying.tell(replay.id, "m1", 1, LetterOutcome.DONE)
     seen(ledger, replay)
     assert not ledger.replaying.running()
     assert ledger.replays.resume(replay.id, who="bob", note="back")
     assert ledger.replaying.running() == (replay.id,)
-    assert take(ledger, replay, "m2", quota=1) is Took.FULL, "its canary was sent before"
+    assert take(ledger, replay, "m2", quota=1) is TakeResult.FULL, "its canary was sent before"
     acts = [action for _, action in actions(ledger) if action.startswith("replay.")]
     assert acts == ["replay.start", "replay.pause", "replay.resume"]
 
@@ -523,12 +523,12 @@ def test_a_cancelled_replay_leaves_the_rest_dead(ledger: Ledger, clock: Clock) -
     ended = clock()
     assert ledger.replays.cancel(replay.id, who="bob", note="wrong ones")
 
-    assert take(ledger, replay, "m2") is Took.LOST
+    assert take(ledger, replay, "m2") is TakeResult.LOST
     assert ledger.letters.count() == 2
     gone = seen(ledger, replay)
     assert (gone.state, gone.why, gone.ended) == (ReplayState.CANCELLED, "cancelled by bob: wrong ones", ended)
     assert ledger.replaying.running() == (replay.id,), "what is out still counts"
-    ledger.replaying.tell(replay.id, "m1", 1, Ending.DONE)
+    ledger.replaying.tell(replay.id, "m1", 1, LetterOutcome.DONE)
     assert seen(ledger, replay).done == 1
     assert not ledger.replaying.running()
     assert not ledger.replays.resume(replay.id, who="bob", note="no")
@@ -554,7 +554,7 @@ def test_after_a_stop_what_failed_is_left_alone_and_a_canary_goes_first_again(le
 
     progress = ledger.replaying.look(replay.id)
     assert (progress.replay.state, progress.replay.ended) == (ReplayState.RUNNING, None)
-    assert (progress.replay.stage, progress.stage_sent) == (Stage.CANARY, 0)
+    assert (progress.replay.stage, progress.stage_sent) == (ReplayStage.CANARY, 0)
     assert (progress.replay.failed, progress.counted_failed, progress.returned) == (2, 0, "")
     assert (progress.replay.sent, progress.counted_sent) == (2, 0)
     assert ledger.replaying.next_ids(replay.id) == ["m3"]
@@ -586,7 +586,7 @@ def test_a_replay_is_kept_ninety_days_after_its_end(ledger: Ledger, clock: Clock
     die(ledger, "m1")
     old, running = begin(ledger, "m1"), begin(ledger, "m1")
     ledger.replays.cancel(old.id, who="ada", note="n")
-    clock.pass_(seconds=KEPT_FOR.total_seconds() - 1)
+    clock.pass_(seconds=RETENTION.total_seconds() - 1)
     assert ledger.replays.forget_old() == 0
     clock.pass_(seconds=2)
     assert ledger.replays.forget_old() == 1
@@ -603,7 +603,7 @@ def test_a_replay_that_was_not_begun_to_its_end_is_forgotten(ledger: Ledger, clo
     with pytest.raises(KeyboardInterrupt):
         ledger.replays.create(cut_off(), who="ada", note="n", what="all", rate=1.0)
     assert ledger.replays.page().items == ()
-    clock.pass_(seconds=KEPT_FOR.total_seconds() + 1)
+    clock.pass_(seconds=RETENTION.total_seconds() + 1)
     assert ledger.replays.forget_old() == 1
 
 
@@ -622,4 +622,4 @@ def test_a_replay_that_was_sent_by_a_clock_a_day_ahead_goes_on(ledger: Ledger, c
     send(ledger, replay, "m1")
     clock.pass_(days=-1)
     assert ledger.replaying.hold(replay.id, "w2", lease=LEASE)
-    assert take(ledger, replay, "m2", by="w2") is Took.TAKEN
+    assert take(ledger, replay, "m2", by="w2") is TakeResult.TAKEN

@@ -6,13 +6,13 @@ from typing import Any
 
 import redis
 
-from ledger import Ledger, Outcome, RunRecord
+from store import ControlRun, Ledger, RunStatus
 from tests.contract.ledger.making import START, key_ending
 
 EARLIER = ("id", "control", "slot", "as_of", "started", "seconds", "trigger", "outcome", "examined", "findings")
 
 
-def run(id: str, *, minute: int = 0, **given: Any) -> RunRecord:  # noqa: A002
+def run(id: str, *, minute: int = 0, **given: Any) -> ControlRun:  # noqa: A002
     at = START + dt.timedelta(minutes=minute)
     values: dict[str, Any] = {
         "control": "stale-drafts",
@@ -21,13 +21,13 @@ def run(id: str, *, minute: int = 0, **given: Any) -> RunRecord:  # noqa: A002
         "started": at,
         "seconds": 1.25,
         "trigger": "beat",
-        "outcome": Outcome.COMPLETED,
+        "outcome": RunStatus.COMPLETED,
     }
-    return RunRecord(id=id, **(values | given))
+    return ControlRun(id=id, **(values | given))
 
 
 def test_a_run_comes_back_as_it_was_recorded(ledger: Ledger) -> None:
-    by_hand = run("r1", slot=None, outcome=Outcome.NOT_APPLICABLE, reason="no timesheets here", rpc_calls=3)
+    by_hand = run("r1", slot=None, outcome=RunStatus.NOT_APPLICABLE, reason="no timesheets here", rpc_calls=3)
 
     ledger.runs.record(by_hand)
     ledger.runs.record(by_hand)

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from console.cli import app
-from ledger import Ledger
+from store import Ledger
 
 
 class Purser(Protocol):

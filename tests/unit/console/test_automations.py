@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ledger.audit import Audit
 from odoo_client.twin import Twin
+from store.audit_log import AuditLog
 from tests.unit.console.conftest import Purser
 from tests.unit.console.test_events import WON
 from workers import react
@@ -98,7 +98,7 @@ def test_a_run_names_the_reason_of_each_refusal(purser: Purser, monkeypatch: pyt
     Path("won.json").write_text(json.dumps(WON))
     command = ("automations", "run", "open-project", "--event", "won.json")
     environ = {**_settings(odoo), "PURSER_BROKER_URL": "redis://localhost:1"}
-    monkeypatch.setattr(Audit, "append", lambda *_, **__: None)
+    monkeypatch.setattr(AuditLog, "append", lambda *_, **__: None)
 
     result = purser(*command, **environ)
     assert result.stdout == "open-project: 1 done, 0 already, 1 refused\n"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ledger import Ledger
 from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.model import Money, Period, Ref, Severity
+from store import Ledger
 from tests.unit.console.conftest import Purser
 
 TODAY = dt.datetime.now(dt.UTC).date()

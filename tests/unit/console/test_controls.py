@@ -9,9 +9,9 @@ import pytest
 
 from config.policies import load_policies
 from console.controls import _moment, report
-from ledger import Ledger, Outcome, RunRecord
 from purser.errors import Mistake
 from purser.model import Finding, Kept, Money, Period, Ref, Severity
+from store import ControlRun, Ledger, RunStatus
 from tasks.house import catalogue
 from tests.unit.console.conftest import Purser
 from workers.scan import Judged
@@ -153,7 +153,7 @@ def test_a_control_that_never_ran_is_nothing(operator: Purser) -> None:
 def test_a_run_that_came_late_says_how_late_and_what_it_stands_for(
     operator: Purser, ledger: Ledger, late: float, missed: int, shown: str
 ) -> None:
-    record = RunRecord(
+    record = ControlRun(
         id="r1",
         control="stale-drafts",
         slot=AS_OF,
@@ -161,7 +161,7 @@ def test_a_run_that_came_late_says_how_late_and_what_it_stands_for(
         started=AS_OF,
         seconds=1.0,
         trigger="beat",
-        outcome=Outcome.COMPLETED,
+        outcome=RunStatus.COMPLETED,
         late=late,
         missed=missed,
     )

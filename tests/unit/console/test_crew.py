@@ -7,18 +7,18 @@ import json
 import pytest
 
 from console.crew import problem_with
-from ledger import Heard, Ledger, Member
-from ledger.crew import NAME_TAKEN, PATIENCE, SILENCE
+from store import Ledger, WorkerReport, WorkerStatus
+from store.fleet.worker_heartbeats import NAME_TAKEN, PATIENCE, SILENCE
 from tests.unit.console.conftest import Purser
 
 NOW = dt.datetime.now(dt.UTC)
 OLD = PATIENCE.total_seconds() + 1
-MEMBER = Member(name="celery@one", host="one", pid=7, queues=("apply",), started=NOW, at=NOW, capacity=2)
+MEMBER = WorkerReport(name="celery@one", host="one", pid=7, queues=("apply",), started=NOW, at=NOW, capacity=2)
 
 
-def heard(name: str = "celery@one", *, gone: bool = False, **told: object) -> Heard:
+def heard(name: str = "celery@one", *, gone: bool = False, **told: object) -> WorkerStatus:
     member = dataclasses.replace(MEMBER, name=name, **told)  # type: ignore[arg-type]
-    return Heard(member=member, at=NOW, age=2 * SILENCE if gone else dt.timedelta(seconds=1))
+    return WorkerStatus(member=member, at=NOW, age=2 * SILENCE if gone else dt.timedelta(seconds=1))
 
 
 def test_a_worker_that_works_is_no_problem() -> None:
@@ -46,7 +46,7 @@ def test_a_worker_whose_name_another_one_has_is_one() -> None:
         ([heard("celery@two", oldest={"apply": OLD}, active=2)], "grow old on queue apply"),
     ],
 )
-def test_who_is_gone_is_missed_where_work_waits(others: list[Heard], words: str) -> None:
+def test_who_is_gone_is_missed_where_work_waits(others: list[WorkerStatus], words: str) -> None:
     one = heard(gone=True)
     assert words in problem_with(one, [one, *others])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from ledger import Attempt, Ledger, Letter, LetterState, Member, fingerprint
+from store import Attempt, DeadLetter, DeadLetterState, Ledger, WorkerReport, fingerprint
 from tests.conftest import RedisServer
 from tests.unit.console.conftest import Purser
 
@@ -18,10 +18,10 @@ SECRET = "s3cr3t-key-of-odoo"
 
 def letter(
     name: str, *, task: str = "purser.apply", queue: str = "apply", error: str = "KeyError", days: int = 0
-) -> Letter:
+) -> DeadLetter:
     at = NOW - dt.timedelta(days=days)
     body = [[], {"steps": [{"email": "ann@example.com"}], "token": SECRET}, {}]
-    return Letter(
+    return DeadLetter(
         id=name,
         queue=queue,
         task=task,
@@ -109,7 +109,9 @@ def test_a_letter_is_shown_with_its_history_and_without_secrets(operator: Purser
 
 def test_bytes_nobody_can_read_are_shown_all_the_same(operator: Purser, ledger: Ledger) -> None:
     odd = letter("odd")
-    ledger.letters.store(Letter(**{**{f: getattr(odd, f) for f in odd.__dataclass_fields__}, "body": b"\xff\x00{"}))
+    ledger.letters.store(
+        DeadLetter(**{**{f: getattr(odd, f) for f in odd.__dataclass_fields__}, "body": b"\xff\x00{"})
+    )
     result = operator("dead", "show", "odd", "--json")
     assert json.loads(result.stdout)["body"] == "\\xff\x00{"
 
@@ -136,7 +138,7 @@ def test_a_discard_is_settled_with_name_and_reason(operator: Purser, letters: Le
     assert result.exit_code == 0
     kept = letters.letters.get("a-1")
     assert kept is not None
-    assert kept.state is LetterState.DISCARDED
+    assert kept.state is DeadLetterState.DISCARDED
     assert kept.settled is not None
     assert kept.settled.note == "test data"
     assert "dead.discard" in operator("audit", "tail").stdout
@@ -264,7 +266,7 @@ def test_a_replay_of_letters_that_nobody_can_read_is_not_begun(
     assert json.loads(operator("dead", "replays", "list", "--json").stdout) == []
 
 
-WORKER = Member(name="celery@one", host="h", pid=1, queues=("scans", "events"), started=NOW, at=NOW)
+WORKER = WorkerReport(name="celery@one", host="h", pid=1, queues=("scans", "events"), started=NOW, at=NOW)
 
 
 @pytest.mark.parametrize("is_running", [True, False])
@@ -352,10 +354,10 @@ def test_a_replay_that_is_not_there_is_nothing(operator: Purser) -> None:
 
 
 @pytest.fixture
-def event(ledger: Ledger) -> Letter:
+def event(ledger: Ledger) -> DeadLetter:
     at = NOW
     told = {"id": "w-1", "source": "/crm", "type": "opportunity.won.v1", "data": {"opportunity_id": "x"}}
-    kept = Letter(
+    kept = DeadLetter(
         id="e-1",
         queue="events",
         task="purser.accept",

@@ -7,29 +7,29 @@ import json
 import pytest
 
 from console.delayed import _span
-from ledger import Delayed, Kind, Ledger, LetterState
+from store import DeadLetterState, DelayedMessage, DelayKind, Ledger
 from tests.unit.console.conftest import Purser
 
 NOW = dt.datetime.now(dt.UTC)
 SECRET = "s3cr3t-key-of-odoo"
 
 
-def entry(name: str, *, hours: float = 1, **given: object) -> Delayed:
+def entry(name: str, *, hours: float = 1, **given: object) -> DelayedMessage:
     values: dict[str, object] = {
         "queue": "apply",
         "task": "purser.apply",
         "label": "missing-timesheets, 100 changes",
-        "kind": Kind.RETRY,
+        "kind": DelayKind.RETRY,
         "why": "attempt 3 of 12: UnknownOutcome: no answer, password=hunter2",
         "due": NOW + dt.timedelta(hours=hours),
         "attempt": 3,
         "payload": f'{{"body": "{SECRET}"}}'.encode(),
         "parked_at": NOW,
     }
-    return Delayed(id=name, **(values | given))  # type: ignore[arg-type]
+    return DelayedMessage(id=name, **(values | given))  # type: ignore[arg-type]
 
 
-def reaction(name: str) -> Delayed:
+def reaction(name: str) -> DelayedMessage:
     """Give one automation's message about an accepted event."""
     event = {"id": "won-7", "source": "/crm", "type": "opportunity.won.v1", "data": {}}
     body = json.dumps([[], {"automation": "open-project", "event": event}, {}]).encode()
@@ -42,7 +42,7 @@ def waiting(ledger: Ledger) -> Ledger:
     ledger.delayed.park(entry("a-1"))
     ledger.delayed.park(entry("a-2", hours=100))
     ledger.delayed.park(
-        entry("s-1", hours=2, queue="scans", task="purser.scan", kind=Kind.SNOOZE, why="paused: queue:scans")
+        entry("s-1", hours=2, queue="scans", task="purser.scan", kind=DelayKind.SNOOZE, why="paused: queue:scans")
     )
     return ledger
 
@@ -130,7 +130,7 @@ def test_a_cancelled_message_is_a_discarded_letter_with_name_and_reason(operator
     kept = waiting.letters.get("a-2")
     assert kept is not None
     assert kept.settled is not None
-    assert (kept.state, kept.settled.note) == (LetterState.DISCARDED, "wrong client")
+    assert (kept.state, kept.settled.note) == (DeadLetterState.DISCARDED, "wrong client")
     assert "delayed.cancel" in operator("audit", "tail").stdout
 
 

@@ -9,16 +9,16 @@ import pytest
 
 from config.policies import load_policies, parse_policies
 from config.settings import Role
-from ledger import Cursor, Health, Ledger
 from purser import Catalogue, Domain, Row, Scope, Severity, daily
 from purser.declare import Control
 from purser.effects import Effects
+from store import FeedCursor, Ledger, RedisHealth
 from tasks.house import catalogue
 from tests.unit.console.conftest import Purser
 from workers.checks import Level, judge_count, judge_expiry, judge_feeds, judge_ledger, rights_needed
 
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
-WELL = Health(
+WELL = RedisHealth(
     address="redis://localhost:6379/0",
     is_reachable=True,
     server="redis",
@@ -66,7 +66,7 @@ def one_control(*reads: type[Row], effects: Effects = NOTHING) -> Catalogue:
     )
 
 
-def levels(health: Health) -> dict[str, Level]:
+def levels(health: RedisHealth) -> dict[str, Level]:
     return {check.name: check.level for check in judge_ledger(health)}
 
 
@@ -188,9 +188,9 @@ def test_a_feed_that_falls_behind_is_told_and_what_is_not_applicable_is_not_wait
     policies = load_policies(catalogue())
     now = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
 
-    def cursor(name: str, minutes: int, lacks: str = "") -> Cursor:
+    def cursor(name: str, minutes: int, lacks: str = "") -> FeedCursor:
         done = now - dt.timedelta(minutes=minutes)
-        return Cursor(name=f"feed/{name}", started=done, done=done, at=now, lacks=lacks)
+        return FeedCursor(name=f"feed/{name}", started=done, done=done, at=now, lacks=lacks)
 
     (fine,) = judge_feeds(policies, [cursor("opportunities", 6), cursor("tickets", 999, "no model")], now)
     assert (fine.level, fine.found) == (Level.OK, "in time, watches: 1")

@@ -13,8 +13,8 @@ from events.contract import asyncapi, schema_of
 from events.envelope import read_event
 from events.fact import known_facts
 from events.opportunity import OpportunityWon
-from ledger import Cursor, Ledger
 from odoo_client.twin import Twin
+from store import FeedCursor, Ledger
 from tests.unit.console.conftest import Purser
 
 WON: dict[str, Any] = {
@@ -166,7 +166,7 @@ def test_a_list_of_events_is_a_file_of_several_and_a_single_one_may_be_laid_out_
 
 def test_watches_are_listed_with_how_far_their_feed_has_come(operator: Purser, ledger: Ledger) -> None:
     start = ledger.now() - dt.timedelta(hours=1)
-    cursor = Cursor(name="feed/opportunities", started=start, done=start, at=start, looked=7, told=2)
+    cursor = FeedCursor(name="feed/opportunities", started=start, done=start, at=start, looked=7, told=2)
     ledger.cursors.move(None, cursor)
     ledger.cursors.move(None, replace(cursor, name="feed/tickets", looked=0, lacks="no model helpdesk.ticket"))
     ledger.cursors.move(None, replace(cursor, name="backfill/leaves/2026-01-01T00:00:00+00:00"))

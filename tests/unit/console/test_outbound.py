@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger import Ledger, LetterState, Sending, Sent
+from store import DeadLetterState, DeliveryAttempt, DeliveryResult, Ledger
 from tests.contract.ledger.making import letter
 from tests.receivers import SECRET, Receiver, answer, receiving
 from tests.unit.console.conftest import Purser
@@ -45,9 +45,9 @@ def desk(purser: Purser, receiver: Receiver, redis_url: str) -> Purser:
     return run  # type: ignore[return-value]
 
 
-def sent(ledger: Ledger, outcome: Sent, seconds: float = 0.1, **given: object) -> None:
+def sent(ledger: Ledger, outcome: DeliveryResult, seconds: float = 0.1, **given: object) -> None:
     ledger.sendings.record(
-        Sending(
+        DeliveryAttempt(
             subscription="n8n",
             message=str(given.get("message", "m-1")),
             source="/odoo",
@@ -57,17 +57,17 @@ def sent(ledger: Ledger, outcome: Sent, seconds: float = 0.1, **given: object) -
             at=ledger.now(),
             attempt=1,
             outcome=outcome,
-            status=200 if outcome is Sent.DELIVERED else 500,
+            status=200 if outcome is DeliveryResult.DELIVERED else 500,
             seconds=seconds,
-            why="" if outcome is Sent.DELIVERED else "the receiver answered HTTP 500",
+            why="" if outcome is DeliveryResult.DELIVERED else "the receiver answered HTTP 500",
         )
     )
 
 
 def test_subscriptions_are_listed_with_how_they_do(desk: Purser, ledger: Ledger) -> None:
     for n in range(1, 101):
-        sent(ledger, Sent.DELIVERED, n / 1000)
-    sent(ledger, Sent.FAILED)
+        sent(ledger, DeliveryResult.DELIVERED, n / 1000)
+    sent(ledger, DeliveryResult.FAILED)
     (told,) = json.loads(desk("outbound", "list", "--json").stdout)
     assert (told["p50_ms"], told["p95_ms"]) == (51, 96)
     assert (told["delivered"], told["failed_attempts"], told["last"], told["state"]) == (100, 1, 500, "on")
@@ -130,8 +130,8 @@ def test_what_was_left_out_and_what_is_dead_goes_again(desk: Purser, ledger: Led
     other = json.dumps([[], {"subscription": "other", "event": {**EVENT, "id": "e-3"}}, {}]).encode()
     ledger.letters.store(letter("m-3", task="purser.deliver", queue="outbound", body=other, headers=headers))
     ledger.outbound.keep("/odoo", "e-1", EVENT)
-    sent(ledger, Sent.LEFT_OUT)
-    sent(ledger, Sent.DELIVERED, message="m-9", event_id="e-9")
+    sent(ledger, DeliveryResult.LEFT_OUT)
+    sent(ledger, DeliveryResult.DELIVERED, message="m-9", event_id="e-9")
 
     dry = json.loads(desk("outbound", "replay", "n8n", "--note", "x", "--dry-run", "--json").stdout)
     assert {(one["event"], one["was"], one["now"]) for one in dry} == {
@@ -147,7 +147,7 @@ def test_what_was_left_out_and_what_is_dead_goes_again(desk: Purser, ledger: Led
     assert {one["now"] for one in json.loads(done.stdout)} == {"sent again"}
     found = ledger.letters.get("m-2")
     assert found is not None
-    assert found.state is LetterState.REPLAYED
+    assert found.state is DeadLetterState.REPLAYED
     assert ledger.inbox.count() == 1
     assert "outbound.replay" in [one.action for one in ledger.audit.tail()]
 

@@ -10,9 +10,9 @@ from flower.urls import settings as flower
 
 from config.redact import Redactor
 from console.pages import menu, payloads, runbook, words
-from ledger import Letter
 from purser.errors import Permanent
 from purser.model import Money
+from store import DeadLetter
 
 NOW = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
 TEMPLATES = Path(flower["template_path"])
@@ -161,8 +161,8 @@ def test_a_mistyped_event_is_for_its_sender_and_says_what_is_wrong(
     assert "developer" not in told.do
 
 
-def letter(*, body: bytes = b"[]", reason: str = "failed", error: str = "", task: str = "t") -> Letter:
-    return Letter(
+def letter(*, body: bytes = b"[]", reason: str = "failed", error: str = "", task: str = "t") -> DeadLetter:
+    return DeadLetter(
         id="a",
         queue="q",
         task=task,

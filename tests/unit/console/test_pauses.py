@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from ledger import Ledger
+from store import Ledger
 from tests.unit.console.conftest import Purser
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from ledger import Ledger, RefusalEntry
+from store import Ledger, RefusalRecord
 from tests.unit.console.conftest import Purser
 
 NOW = dt.datetime.now(dt.UTC)
@@ -14,7 +14,7 @@ NOW = dt.datetime.now(dt.UTC)
 @pytest.fixture
 def refused(ledger: Ledger) -> Ledger:
     ledger.refusals.add(
-        RefusalEntry(
+        RefusalRecord(
             id="opportunity/4/project",
             task="automation open-project",
             what="ensure project.project",

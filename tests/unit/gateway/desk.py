@@ -15,8 +15,8 @@ from config.settings import Settings
 from events.signature import read_secret, sign
 from gateway.app import doors
 from gateway.limits import Pace
-from ledger import Ledger
 from purser.errors import Transient
+from store import Ledger
 from tasks.house import catalogue
 from workers.fleet import Fleet
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import DEAD_LETTERS, LetterFilter, LetterState
 from purser.errors import Mistake
+from store import DEAD_LETTERS, DeadLetterFilter, DeadLetterState
 
 NOW = dt.datetime(2026, 11, 16, 8, 0, tzinfo=dt.UTC)
 words = st.text(max_size=12).map(str.strip)
@@ -15,7 +15,7 @@ moments = st.datetimes(timezones=st.just(dt.UTC))
 
 
 @given(
-    state=st.sampled_from(LetterState),
+    state=st.sampled_from(DeadLetterState),
     queue=words,
     error=words,
     subject=st.sampled_from(["", "crm.lead/42"]),
@@ -23,16 +23,16 @@ moments = st.datetimes(timezones=st.just(dt.UTC))
     text=st.text(min_size=3, max_size=9) | st.just(""),
 )
 def test_what_a_filter_says_in_words_is_read_as_the_same_filter(
-    state: LetterState, queue: str, error: str, subject: str, since: dt.datetime | None, text: str
+    state: DeadLetterState, queue: str, error: str, subject: str, since: dt.datetime | None, text: str
 ) -> None:
-    wanted = LetterFilter(state=state, queue=queue, error=error, subject=subject, since=since, text=text)
+    wanted = DeadLetterFilter(state=state, queue=queue, error=error, subject=subject, since=since, text=text)
 
-    assert LetterFilter.read(wanted.words()) == wanted
+    assert DeadLetterFilter.read(wanted.words()) == wanted
 
 
 def test_a_filter_that_asks_for_nothing_says_nothing() -> None:
     assert DEAD_LETTERS.words() == {}
-    assert LetterFilter.read({"queue": "", "since": " ", "text": ""}) == DEAD_LETTERS
+    assert DeadLetterFilter.read({"queue": "", "since": " ", "text": ""}) == DEAD_LETTERS
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_filter_that_asks_for_nothing_says_nothing() -> None:
     ],
 )
 def test_a_moment_is_a_span_ago_or_a_moment(word: str, moment: dt.datetime) -> None:
-    assert LetterFilter.read({"since": word}, now=NOW).since == moment
+    assert DeadLetterFilter.read({"since": word}, now=NOW).since == moment
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,6 @@ def test_a_moment_is_a_span_ago_or_a_moment(word: str, moment: dt.datetime) -> N
 )
 def test_a_mistake_says_what_is_wrong_and_what_to_write(given: dict[str, str], says: str) -> None:
     with pytest.raises(Mistake) as wrong:
-        LetterFilter.read(given, now=NOW)
+        DeadLetterFilter.read(given, now=NOW)
 
     assert says in str(wrong.value)

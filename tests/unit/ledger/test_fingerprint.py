@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import fingerprint, normalised
+from store import fingerprint, normalised
 
 plain = st.text(string.ascii_letters + " .,:;/_()[]'\"-é", max_size=12)
 numbers = st.integers(0, 10**12)

@@ -11,8 +11,8 @@ from config.policies import parse_policies
 from config.settings import Settings
 from events.billing import InvoicePosted
 from events.envelope import CloudEvent
-from ledger import Ledger, PauseBoard, Sent
 from purser.catalogue import Catalogue
+from store import DeliveryResult, Ledger, PauseCache
 from tests.receivers import SECRET
 from workers import outbound, react
 from workers.fleet import Fleet
@@ -45,7 +45,7 @@ class Desk:
         self.fleet = Fleet(_SETTINGS, _CATALOGUE, policies, self._publish, lambda _: None, now=self.now)
         self.ledger = Ledger(_CLIENT, prefix=f"desk{next(_numbers)}", now=self.now)
         self.fleet.__dict__["ledger"] = self.ledger
-        self.fleet.__dict__["pauses"] = PauseBoard(self.ledger.pauses, max_age=0.0)
+        self.fleet.__dict__["pauses"] = PauseCache(self.ledger.pauses, max_age=0.0)
 
     def now(self) -> dt.datetime:
         return self.moment
@@ -57,7 +57,7 @@ class Desk:
         self.moment += dt.timedelta(milliseconds=1)
         return react.accept(self.fleet, event, holder="m")
 
-    def deliver(self, event: dict[str, Any], name: str = "n8n", *, attempt: int = 1) -> Sent:
+    def deliver(self, event: dict[str, Any], name: str = "n8n", *, attempt: int = 1) -> DeliveryResult:
         self.moment += dt.timedelta(milliseconds=1)
         return outbound.deliver(self.fleet, name, event, attempt=attempt)
 

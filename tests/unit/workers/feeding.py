@@ -7,11 +7,11 @@ from typing import Any
 
 from config.policies import load_policies, parse_policies
 from config.settings import Settings
-from ledger import Ledger
 from odoo_client import Sight
 from purser.errors import NotApplicable
 from purser.model import Ref
 from purser.reads import Row
+from store import Ledger
 from tasks.house import catalogue
 from workers.fleet import Fleet
 

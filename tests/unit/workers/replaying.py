@@ -12,21 +12,21 @@ import redis
 
 from config.policies import load_policies
 from config.settings import Settings
-from ledger import (
-    Attempt,
-    Delayed,
-    Ending,
-    Kind,
-    Ledger,
-    Letter,
-    LetterState,
-    PauseBoard,
-    Replay,
-    Ticket,
-    fingerprint,
-)
 from purser.errors import Transient
 from purser.gate import Verdict
+from store import (
+    Attempt,
+    DeadLetter,
+    DeadLetterState,
+    DelayedMessage,
+    DelayKind,
+    Ledger,
+    LetterOutcome,
+    LimiterPermit,
+    PauseCache,
+    Replay,
+    fingerprint,
+)
 from tasks.house import catalogue
 from workers.fleet import Fleet
 from workers.replay import part_of
@@ -58,20 +58,20 @@ class World:
         self.moment = START
         client = client or fakeredis.FakeRedis(server=fakeredis.FakeServer())
         self.ledger = Ledger(client, prefix=f"world{next(_numbers)}", now=lambda: self.moment)
-        self.queue: list[Letter] = []
-        self.sent: list[Letter] = []
-        self.waiting: dict[str, Letter] = {}
+        self.queue: list[DeadLetter] = []
+        self.sent: list[DeadLetter] = []
+        self.waiting: dict[str, DeadLetter] = {}
         self.is_away = False
         self.dies: BaseException | None = None
         self.dies_before = False
         self.fleet = Fleet(SETTINGS, CATALOGUE, POLICIES, _publish, self._resend, now=lambda: self.moment)
         self.fleet.__dict__["ledger"] = self.ledger
-        self.fleet.__dict__["pauses"] = PauseBoard(self.ledger.pauses, max_age=0.0)
+        self.fleet.__dict__["pauses"] = PauseCache(self.ledger.pauses, max_age=0.0)
 
     def pass_(self, **span: float) -> None:
         self.moment += dt.timedelta(**span)
 
-    def _resend(self, letter: Letter) -> None:
+    def _resend(self, letter: DeadLetter) -> None:
         if self.is_away:
             raise Transient("the broker at redis://localhost did not take it")
         if self.dies_before:
@@ -91,7 +91,7 @@ class World:
             self.ledger.letters.store(self.letter(id_, message, **given))
         return ids
 
-    def letter(self, id_: str, message: str, **given: Any) -> Letter:
+    def letter(self, id_: str, message: str, **given: Any) -> DeadLetter:
         body = [[], {"automation": "open-project", "event": {"n": id_}}, {}]
         values: dict[str, Any] = {
             "task": "purser.react",
@@ -101,7 +101,7 @@ class World:
             "reason": "permanent failure",
             "error": "Permanent",
         }
-        return Letter(
+        return DeadLetter(
             id=id_,
             message=message,
             fingerprint=fingerprint(error="Permanent", message=message, task="purser.react"),
@@ -111,7 +111,7 @@ class World:
             **(values | given),
         )
 
-    def in_state(self, state: LetterState, ids: Iterable[str]) -> list[str]:
+    def in_state(self, state: DeadLetterState, ids: Iterable[str]) -> list[str]:
         """Give those of these letters that are in a state."""
         found = [self.ledger.letters.get(id_) for id_ in ids]
         return [letter.id for letter in found if letter is not None and letter.state is state]
@@ -135,23 +135,23 @@ class World:
 
     # -- the workers
 
-    def end(self, message: Letter, ending: Ending = Ending.DONE) -> None:
+    def end(self, message: DeadLetter, ending: LetterOutcome = LetterOutcome.DONE) -> None:
         """Have a task end well, as `FleetTask` tells of it."""
         told = part_of(message.headers)
         if told is not None:
             self.ledger.replaying.tell(told[0], message.id, told[1], ending)
 
-    def fail(self, message: Letter, text: str = LOCKED) -> None:
+    def fail(self, message: DeadLetter, text: str = LOCKED) -> None:
         self.pass_(milliseconds=1)
         self.ledger.letters.store(self.letter(message.id, text))
 
-    def park(self, message: Letter, minutes: float = 5) -> None:
-        entry = Delayed(
+    def park(self, message: DeadLetter, minutes: float = 5) -> None:
+        entry = DelayedMessage(
             id=message.id,
             queue=message.queue,
             task=message.task,
             label="",
-            kind=Kind.SNOOZE,
+            kind=DelayKind.SNOOZE,
             why="a reason",
             due=self.moment + dt.timedelta(minutes=minutes),
             attempt=0,
@@ -175,7 +175,7 @@ class World:
     def open_breaker(self) -> None:
         for _ in range(5):
             ticket = self.fleet.gate.enter("k")
-            assert isinstance(ticket, Ticket)
+            assert isinstance(ticket, LimiterPermit)
             self.fleet.gate.leave(ticket, Verdict.FAILED, 0.1)
 
     @contextmanager

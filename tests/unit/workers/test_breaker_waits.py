@@ -10,11 +10,11 @@ import fakeredis
 import pytest
 
 from config.policies import load_policies
-from ledger import Breaker, Gate, Ledger, Ticket, Verdict
 from odoo_client.gate import Doorman
 from purser.errors import Misconfigured, PurserError, Transient
 from purser.gate import Wait
 from purser.retry import DeadLetter, Overtaken, Retry, Snoozed, decide
+from store import CircuitState, Ledger, LimiterPermit, OdooLimiter, Verdict
 from tasks.house import catalogue
 
 START = dt.datetime(2026, 11, 26, 22, tzinfo=dt.UTC)
@@ -25,7 +25,7 @@ PROBED_EVERY = dt.timedelta(seconds=1)
 class Entered:
     """A call that the gate counts."""
 
-    def __init__(self, gate: Gate, ticket: Ticket) -> None:
+    def __init__(self, gate: OdooLimiter, ticket: LimiterPermit) -> None:
         self._gate, self._ticket = gate, ticket
 
     def leave(self, verdict: Verdict, seconds: float, retry_after: float | None) -> None:
@@ -59,7 +59,7 @@ class Simulated:
 
     def probe(self) -> None:
         ticket = self.gate.probe()
-        if isinstance(ticket, Ticket):
+        if isinstance(ticket, LimiterPermit):
             refused = Verdict.REFUSED if isinstance(self.failure, Misconfigured) else Verdict.FAILED
             self.gate.leave(ticket, refused if self.now < self.ends else Verdict.ANSWERED, 0.1)
 
@@ -104,7 +104,7 @@ def test_an_odoo_that_is_away_for_hours_costs_no_message_its_life(messages: int,
     assert len(fleet.done) == messages
     assert sum(attempt - 1 for attempt in fleet.attempts.values()) <= 5 + messages, "what opened the breaker, no more"
     assert max(fleet.done.values()) - ends < dt.timedelta(minutes=12)
-    assert fleet.gate.state().breaker is Breaker.CLOSED
+    assert fleet.gate.state().breaker is CircuitState.CLOSED
 
 
 def test_a_refused_key_costs_no_message_an_attempt_over_a_night() -> None:

@@ -7,7 +7,7 @@ import fakeredis
 import pytest
 from celery.worker.request import Request
 
-from ledger import Ledger
+from store import Ledger
 from workers.request import FleetRequest
 
 

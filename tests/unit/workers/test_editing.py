@@ -18,13 +18,13 @@ from console.pages import payloads
 from console.pages.edits import draft_of
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
-from ledger import Ledger, Letter, LetterFilter, LetterState
-from ledger.content import body_digest
-from ledger.edits import patch
 from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.changes import Close
 from purser.model import Money, Ref, Severity
 from purser.reconcile import Step
+from store import DeadLetter, DeadLetterFilter, DeadLetterState, Ledger
+from store.content_digest import body_digest
+from store.dead_letters.edits import patch
 from tasks.house import catalogue
 from workers import retention
 from workers.calls import PARAMETERS
@@ -64,8 +64,8 @@ class Desk:
         self.fleet = Fleet(settings, CATALOGUE, policies, _publish, _resend, now=lambda: self.moment)
         self.fleet.__dict__["ledger"] = self.ledger
 
-    def keep(self, task: str, values: dict[str, Any], **given: Any) -> Letter:
-        made = Letter(
+    def keep(self, task: str, values: dict[str, Any], **given: Any) -> DeadLetter:
+        made = DeadLetter(
             **{
                 "id": "m1",
                 "queue": "events",
@@ -82,7 +82,7 @@ class Desk:
         self.ledger.letters.store(made)
         return made
 
-    def edit(self, letter: Letter, values: dict[str, Any], **given: Any) -> Edited:
+    def edit(self, letter: DeadLetter, values: dict[str, Any], **given: Any) -> Edited:
         told = {"expects": len(letter.edits), **ADA, **given}
         return edit(self.fleet, letter.id, body_with(letter, json.dumps(values)), **told)
 
@@ -91,7 +91,7 @@ def _publish(*_: Any, **__: Any) -> None:
     raise AssertionError("an edit sends nothing")
 
 
-def _resend(_: Letter) -> None:
+def _resend(_: DeadLetter) -> None:
     raise AssertionError("an edit sends nothing")
 
 
@@ -147,7 +147,7 @@ def test_a_fit_edit_counts_at_once_and_the_letter_is_found_by_what_it_is_about_n
     assert done.letter is not None
     assert done.letter.edits[0].patch[0].path == "/1/event/data/opportunity_id"
     assert json.loads(done.letter.body)[2] == {"callbacks": None}
-    found = alone.ledger.letters.page(LetterFilter(subject="crm.lead/42")).items
+    found = alone.ledger.letters.page(DeadLetterFilter(subject="crm.lead/42")).items
     assert [one.id for one in found] == ["m1"]
     assert subjects_in(done.letter) == ("crm.lead/42",)
 
@@ -316,7 +316,7 @@ def test_who_has_not_seen_the_last_edit_or_comes_too_late_looks_again(alone: Des
 
     late = alone.edit(letter, react(43))
     alone.ledger.letters.discard(["m1"], **ADA)
-    later = alone.edit(dataclasses.replace(letter, state=LetterState.DEAD), react(44), expects=1)
+    later = alone.edit(dataclasses.replace(letter, state=DeadLetterState.DEAD), react(44), expects=1)
 
     assert (late.ending, later.ending) == (EditEnding.MOVED, EditEnding.MOVED)
     assert "look again" in late.problems[0]

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from ledger import Ledger
 from purser.errors import Mistake, Permanent, Transient
+from store import Ledger
 from tests.unit.workers.feeding import START, Killed, Office, fleet_of
 from workers import backfill, feed, react, telling, watching
 from workers.checks import judge_feeds

@@ -9,10 +9,10 @@ import structlog
 from structlog.testing import capture_logs
 
 from config.settings import Role, Settings
-from ledger import Breaker, Ticket
 from odoo_client import connect
 from purser.errors import Permanent, PurserError, Snooze, Transient
 from purser.gate import Verdict, Wait
+from store import CircuitState, LimiterPermit
 from tests.waiting import wait_until
 from workers.fleet import Fleet, door
 from workers.gate import SAID_EVERY, UNASKED, SharedGate
@@ -23,23 +23,25 @@ class Kept:
 
     def __init__(self) -> None:
         self.problem: PurserError | None = None
-        self.answer: Ticket | Wait = Ticket("t", "k")
+        self.answer: LimiterPermit | Wait = LimiterPermit("t", "k")
         self.asked = 0
         self.left: list[tuple[str, Verdict, float, float | None]] = []
         self.renewed: list[tuple[str, ...]] = []
 
-    def enter(self, kind: str) -> Ticket | Wait:
+    def enter(self, kind: str) -> LimiterPermit | Wait:
         self.asked += 1
         if self.problem:
             raise self.problem
         return self.answer
 
-    def leave(self, ticket: Ticket, verdict: Verdict, seconds: float, retry_after: float | None = None) -> None:
+    def leave(
+        self, ticket: LimiterPermit, verdict: Verdict, seconds: float, retry_after: float | None = None
+    ) -> None:
         if self.problem:
             raise self.problem
         self.left.append((ticket.id, verdict, seconds, retry_after))
 
-    def renew(self, tickets: Collection[Ticket]) -> None:
+    def renew(self, tickets: Collection[LimiterPermit]) -> None:
         self.renewed.append(tuple(ticket.id for ticket in tickets))
 
 
@@ -152,7 +154,7 @@ def test_what_one_worker_meets_holds_all_of_them_back_and_not_the_doctor(redis_u
         with pytest.raises(Snooze, match="breaker open") as caught:
             client.search_count("res.partner", [])
         assert 0 < caught.value.after <= 5
-    assert second.gate.state().breaker is Breaker.OPEN
+    assert second.gate.state().breaker is CircuitState.OPEN
     with connect(door(second.settings, Role.AUDIT)) as alone:
         assert "cannot be reached" in alone.ping().problem
 
@@ -182,13 +184,13 @@ def test_calls_under_way_are_renewed_and_those_that_ended_are_not(
     shared: SharedGate, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.gate.RENEW_EVERY", 0.01)
-    kept.answer = Ticket("one", "k")
+    kept.answer = LimiterPermit("one", "k")
     shared.enter("k")
-    kept.answer = Ticket("two", "k")
+    kept.answer = LimiterPermit("two", "k")
     going = shared.enter("k")
     assert not isinstance(going, Wait)
     wait_until(lambda: ("one", "two") in kept.renewed, what="both calls to be renewed")
     going.leave(Verdict.ANSWERED, 0.1, None)
     wait_until(lambda: kept.renewed[-1] == ("one",), what="the other call to be renewed alone")
-    shared.forget(Ticket("one", "k"))
+    shared.forget(LimiterPermit("one", "k"))
     wait_until(lambda: shared._thread is None, what="the thread to end")

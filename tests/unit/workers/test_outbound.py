@@ -11,9 +11,9 @@ from kombu.message import Message
 
 from events.billing import PaymentMissed
 from events.envelope import CloudEvent
-from ledger import Breaker, Kind, Letter, LetterFilter, Sent
 from purser.errors import Misconfigured, Mistake, Permanent, Refusal, Snooze, Throttled, Transient
 from purser.fates import Fate
+from store import CircuitState, DeadLetter, DeadLetterFilter, DelayKind, DeliveryResult
 from tests.receivers import Receiver, answer, receiving
 from tests.unit.workers.delivering import WANTS, Desk, posted, start
 from workers import outbound, react
@@ -68,14 +68,14 @@ def test_an_event_stays_awaited_until_it_is_delivered(desk: Desk, receiver: Rece
     react.send(desk.fleet, entry.pending[0], entry.event)
     assert desk.queue[0] == desk.queue[1], "what is sent again is the same message"
 
-    assert desk.deliver(event) is Sent.DELIVERED
+    assert desk.deliver(event) is DeliveryResult.DELIVERED
 
     assert receiver.events() == [event]
     assert receiver.heard[0].id == desk.queue[0][2]
     assert desk.ledger.inbox.count() == 0
     assert desk.ledger.outbound.pending("n8n") == (0, None)
-    assert desk.last() == (Sent.DELIVERED, 204, 1)
-    assert desk.deliver(event) is Sent.DELIVERED
+    assert desk.last() == (DeliveryResult.DELIVERED, 204, 1)
+    assert desk.deliver(event) is DeliveryResult.DELIVERED
     assert len(receiver.heard) == 1, "a copy of the message is recognised"
 
 
@@ -122,9 +122,9 @@ def test_one_that_is_in_somebodys_hands_frees_the_line(desk: Desk, receiver: Rec
     for event in (first, second):
         desk.accept(event)
     somebody_has_it(desk.ledger, {"subscription": "n8n", "event": first})
-    assert desk.deliver(second) is Sent.DELIVERED
+    assert desk.deliver(second) is DeliveryResult.DELIVERED
     assert desk.ledger.inbox.count() == 0
-    assert desk.deliver(first) is Sent.DELIVERED, "replayed, it goes at once"
+    assert desk.deliver(first) is DeliveryResult.DELIVERED, "replayed, it goes at once"
 
 
 # --------------------------------------------------------------------- receivers that fail --
@@ -141,7 +141,7 @@ def test_a_receiver_that_wants_no_more_is_left_alone_until_a_person_says_otherwi
         desk.deliver(first)
     somebody_has_it(desk.ledger, {"subscription": "n8n", "event": first})  # as the task does for a refusal
 
-    assert desk.deliver(second) is Sent.LEFT_OUT
+    assert desk.deliver(second) is DeliveryResult.LEFT_OUT
     assert desk.accept(third) == ()
     assert len(receiver.heard) == 1
     assert desk.ledger.inbox.count() == 0
@@ -157,7 +157,7 @@ def test_a_receiver_that_wants_no_more_is_left_alone_until_a_person_says_otherwi
     for _, kwargs, _ in desk.queue:
         desk.deliver(kwargs["event"])
     assert [event["data"]["number"] for event in receiver.events()] == ["INV/1", "INV/2", "INV/3"]
-    assert desk.deliver(first) is Sent.DELIVERED, "and the refusal can be tried again"
+    assert desk.deliver(first) is DeliveryResult.DELIVERED, "and the refusal can be tried again"
 
 
 def test_a_receiver_that_fails_over_and_over_is_left_alone_and_probed(desk: Desk, receiver: Receiver) -> None:
@@ -175,10 +175,10 @@ def test_a_receiver_that_fails_over_and_over_is_left_alone_and_probed(desk: Desk
 
     desk.moment += dt.timedelta(seconds=11)
     receiver.give = answer(200)
-    assert desk.deliver(events[5]) is Sent.DELIVERED
-    assert outbound.gate_of(desk.ledger, "n8n").state().breaker is Breaker.CLOSED
+    assert desk.deliver(events[5]) is DeliveryResult.DELIVERED
+    assert outbound.gate_of(desk.ledger, "n8n").state().breaker is CircuitState.CLOSED
     assert desk.ledger.sendings.tally("n8n").failing_since is None
-    assert desk.deliver(events[0], attempt=2) is Sent.DELIVERED
+    assert desk.deliver(events[0], attempt=2) is DeliveryResult.DELIVERED
 
 
 def test_a_receiver_that_asks_for_patience_is_left_alone_so_long(desk: Desk, receiver: Receiver) -> None:
@@ -201,7 +201,7 @@ def test_other_receivers_are_not_held_back_by_one(receiver: Receiver) -> None:
         for n in range(5):
             with pytest.raises(Transient):
                 desk.deliver(posted(n), "bad")
-        assert desk.deliver(posted(1), "good") is Sent.DELIVERED
+        assert desk.deliver(posted(1), "good") is DeliveryResult.DELIVERED
 
 
 # ------------------------------------------------------------------------ what cannot be --
@@ -254,7 +254,7 @@ def test_what_has_arrived_is_sent_again_only_if_that_is_said(desk: Desk, receive
 
     assert send_kept(desk.fleet, subscription, found)
     assert desk.ledger.inbox.count() == 1, "the broker may lose this one, too"
-    assert desk.deliver(event) is Sent.DELIVERED
+    assert desk.deliver(event) is DeliveryResult.DELIVERED
     assert len({one.id for one in receiver.heard}) == 1
     assert len(receiver.heard) == 3
 
@@ -271,9 +271,9 @@ def test_a_test_goes_past_queue_line_and_gate_and_is_written_down(desk: Desk, re
     receiver.give = answer(200, b"hello")
     desk.moment += dt.timedelta(seconds=1)
     ending, _, told = outbound.try_out(desk.fleet, desk.fleet.policies.subscription("n8n"))
-    assert (ending.sent, ending.status, told) == (Sent.DELIVERED, 200, "hello")
+    assert (ending.sent, ending.status, told) == (DeliveryResult.DELIVERED, 200, "hello")
     assert receiver.events()[-1]["type"] == "purser.test.v1"
-    assert desk.last() == (Sent.DELIVERED, 200, 0)
+    assert desk.last() == (DeliveryResult.DELIVERED, 200, 0)
     assert desk.ledger.sendings.tally("n8n").delivered == 0
 
 
@@ -301,18 +301,18 @@ def test_a_message_that_waits_or_dies_says_so_to_those_behind_it(desk: Desk) -> 
     first, second = posted(1), posted(2)
     for event in (first, second):
         desk.accept(event)
-    park(desk.fleet, message(first), kind=Kind.RETRY, after=300, why="the receiver answered HTTP 500")
+    park(desk.fleet, message(first), kind=DelayKind.RETRY, after=300, why="the receiver answered HTTP 500")
     with pytest.raises(Snooze) as held:
         desk.deliver(second)
     assert held.value.after == pytest.approx(300, abs=1)
-    park(desk.fleet, message(second), kind=Kind.SNOOZE, after=held.value.after, why=held.value.why)
+    park(desk.fleet, message(second), kind=DelayKind.SNOOZE, after=held.value.after, why=held.value.why)
 
     store_letter(desk.fleet, message(first), reason="attempts spent", error="Transient", text="HTTP 500")
 
-    (due,) = [one for one in desk.ledger.delayed.page().items if one.kind is Kind.SNOOZE]
+    (due,) = [one for one in desk.ledger.delayed.page().items if one.kind is DelayKind.SNOOZE]
     assert due.due <= desk.moment, "it is woken, and need not sleep out what it was told"
-    assert desk.deliver(second) is Sent.DELIVERED
-    (letter,) = desk.ledger.letters.page(LetterFilter(task="purser.deliver")).items
+    assert desk.deliver(second) is DeliveryResult.DELIVERED
+    (letter,) = desk.ledger.letters.page(DeadLetterFilter(task="purser.deliver")).items
     assert letter.subjects == ("account.move/7",)
     (found,) = find(desk.fleet, desk.fleet.policies.subscription("n8n"))
     assert (found.way, found.letter, found.event_id) == (Way.LETTER, letter.id, first["id"])
@@ -322,10 +322,10 @@ def test_one_that_is_cancelled_frees_the_line(desk: Desk) -> None:
     first, second = posted(1), posted(2)
     for event in (first, second):
         desk.accept(event)
-    park(desk.fleet, message(first), kind=Kind.RETRY, after=300, why="x")
+    park(desk.fleet, message(first), kind=DelayKind.RETRY, after=300, why="x")
     (waiting,) = desk.ledger.delayed.page().items
     assert cancel(desk.ledger, [waiting.id], who="ada", note="not wanted") == (waiting.id,)
-    assert desk.deliver(second) is Sent.DELIVERED
+    assert desk.deliver(second) is DeliveryResult.DELIVERED
 
 
 def test_what_is_lost_by_the_broker_is_sent_again(desk: Desk) -> None:
@@ -342,7 +342,7 @@ def test_a_plan_says_where_a_letter_would_go(desk: Desk) -> None:
     values = {"subscription": "n8n", "event": posted()}
     body = json.dumps([[], values, {}]).encode()
     given = {"id": "m1", "task": "purser.deliver", "queue": "outbound", "body": body, "reason": "attempts spent"}
-    letter = Letter(headers={"id": "m1"}, fingerprint="f", first_at=start(), stored_at=start(), **given)  # type: ignore[arg-type]
+    letter = DeadLetter(headers={"id": "m1"}, fingerprint="f", first_at=start(), stored_at=start(), **given)  # type: ignore[arg-type]
     drafter = Drafter(desk.fleet)
     assert (drafter.draft(letter).fate, "it is sent to `n8n` at http://127" in drafter.draft(letter).why) == (
         Fate.APPLY,

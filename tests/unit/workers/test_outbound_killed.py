@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ledger.store import Store
 from purser.errors import Snooze
+from store.redis_store import RedisStore
 from tests.unit.workers.delivering import WANTS, Desk, posted
 from workers import react
 from workers.webhook import Answer
@@ -23,15 +23,15 @@ class Steps:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.done, self.kills_at, self.counts = 0, -1, False
-        reach: Callable[..., AbstractContextManager[Any]] = Store.reach
+        reach: Callable[..., AbstractContextManager[Any]] = RedisStore.reach
 
-        def counted(store: Store, about: str) -> AbstractContextManager[Any]:
+        def counted(store: RedisStore, about: str) -> AbstractContextManager[Any]:
             self.done += self.counts
             if self.counts and self.done == self.kills_at:
                 raise Killed
             return reach(store, about)
 
-        patch.setattr(Store, "reach", counted)
+        patch.setattr(RedisStore, "reach", counted)
 
 
 class Run:

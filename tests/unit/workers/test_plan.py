@@ -12,13 +12,13 @@ import pytest
 
 from config.policies import load_policies
 from config.settings import Settings
-from ledger import Ledger, Letter
 from odoo_client.twin import Twin
 from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.changes import Close, Ensure, Key, Link, Update, Values, activity
 from purser.fates import Fate, FieldChange
 from purser.model import Money, Ref, Severity
 from purser.reconcile import Step
+from store import DeadLetter, Ledger
 from tasks.house import catalogue
 from workers.fleet import Fleet
 from workers.letters import UNREADABLE, letter
@@ -78,7 +78,7 @@ def away() -> Iterator[Fleet]:
     made.disconnect()
 
 
-def dead(task: str, kwargs: Any = None, *, body: bytes | None = None, **more: Any) -> Letter:
+def dead(task: str, kwargs: Any = None, *, body: bytes | None = None, **more: Any) -> DeadLetter:
     told: dict[str, Any] = {
         "queue": "apply",
         "headers": {"id": str(uuid.uuid4()), "task": task},
@@ -94,12 +94,12 @@ def dead(task: str, kwargs: Any = None, *, body: bytes | None = None, **more: An
     return letter(body=json.dumps([[], kwargs or {}, {}]).encode() if body is None else body, **{**told, **more})
 
 
-def chunk(*steps: Step, slot: dt.datetime = MOMENT) -> Letter:
+def chunk(*steps: Step, slot: dt.datetime = MOMENT) -> DeadLetter:
     kwargs = {"control": CONTROL, "slot": slot.isoformat(), "run": "r", "steps": dump_steps(steps)}
     return dead("purser.apply", kwargs)
 
 
-def one(fleet: Fleet, of: Letter) -> LetterPlan:
+def one(fleet: Fleet, of: DeadLetter) -> LetterPlan:
     (found,) = plan(fleet, [of]).letters
     return found
 
@@ -130,7 +130,7 @@ def one(fleet: Fleet, of: Letter) -> LetterPlan:
         (dead("purser.accept", {}), "not a CloudEvent"),
     ],
 )
-def test_what_no_task_of_this_release_can_read_is_called_so(away: Fleet, of: Letter, words: str) -> None:
+def test_what_no_task_of_this_release_can_read_is_called_so(away: Fleet, of: DeadLetter, words: str) -> None:
     found = one(away, of)
     assert found.fate is Fate.UNREADABLE
     assert words in found.why

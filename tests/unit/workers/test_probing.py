@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from config.settings import Settings
-from ledger import Breaker, Ticket, Verdict, Wait, fingerprint
 from purser.errors import Misconfigured
+from store import CircuitState, LimiterPermit, Verdict, Wait, fingerprint
 from tests.unit.odoo_client.canned import Answer, Asked, Canned
 from workers import probing
 from workers.alarm import alarm
@@ -64,7 +64,7 @@ def fleet(redis_url: str, odoo: Odoo) -> Iterator[Fleet]:
 
 def open_breaker(fleet: Fleet) -> None:
     ticket = fleet.gate.enter("")
-    assert isinstance(ticket, Ticket)
+    assert isinstance(ticket, LimiterPermit)
     fleet.gate.leave(ticket, Verdict.REFUSED, 0.1)
 
 
@@ -77,7 +77,7 @@ def test_a_probe_that_all_users_pass_closes_the_breaker(fleet: Fleet, odoo: Odoo
     open_breaker(fleet)
     assert probing.probe_now(fleet) == probing.Probed(works=True)
     assert sorted(set(odoo.seen)) == ["audit-key", "change-key"]
-    assert fleet.gate.state().breaker is Breaker.CLOSED
+    assert fleet.gate.state().breaker is CircuitState.CLOSED
 
 
 def test_one_user_that_is_not_let_in_keeps_it_open_and_raises_one_alarm(fleet: Fleet, odoo: Odoo) -> None:
@@ -99,7 +99,7 @@ def test_one_user_that_is_not_let_in_keeps_it_open_and_raises_one_alarm(fleet: F
 
 def test_while_another_process_probes_nobody_else_does(fleet: Fleet, odoo: Odoo) -> None:
     open_breaker(fleet)
-    assert isinstance(fleet.gate.probe(at_once=True), Ticket)
+    assert isinstance(fleet.gate.probe(at_once=True), LimiterPermit)
     assert isinstance(probing.probe_now(fleet), Wait)
     assert odoo.seen == []
 

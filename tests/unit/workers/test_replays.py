@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from ledger import Breaker, Ending, LetterState, ReplayState, Stage, Ticket, Verdict
+from store import CircuitState, DeadLetterState, LetterOutcome, LimiterPermit, ReplayStage, ReplayState, Verdict
 from tests.unit.workers.replaying import World
 from workers.replay import PART_OF, fresh_headers, part_of
 from workers.replays import LEASE
@@ -24,10 +24,14 @@ def test_one_letter_goes_first_then_five_in_a_hundred_then_the_rest(world: World
         world.step(replay)
         sizes.append((ended.stage, len(world.queue)))
         world.work()
-    assert [size for size in sizes if size[1]] == [(Stage.CANARY, 1), (Stage.SAMPLE, 2), (Stage.REST, 37)]
+    assert [size for size in sizes if size[1]] == [
+        (ReplayStage.CANARY, 1),
+        (ReplayStage.SAMPLE, 2),
+        (ReplayStage.REST, 37),
+    ]
     assert (ended.state, ended.sent, ended.done, ended.failed, ended.out) == (ReplayState.DONE, 40, 40, 0, 0)
     assert [letter.id for letter in world.sent] == ids
-    assert world.in_state(LetterState.REPLAYED, ids) == ids
+    assert world.in_state(DeadLetterState.REPLAYED, ids) == ids
 
 
 def test_it_says_what_it_waits_for(world: World) -> None:
@@ -92,7 +96,7 @@ def test_a_letter_that_comes_back_as_before_stops_the_rest(world: World) -> None
         world.step(replay)
         world.work()
     world.step(replay, after=0.1)
-    assert world.step(replay, after=0).stage is Stage.REST
+    assert world.step(replay, after=0).stage is ReplayStage.REST
     sent = len(world.sent)
     world.fail(world.queue[3])
     stopped = world.step(replay)
@@ -134,7 +138,7 @@ def test_a_few_letters_that_fail_of_something_else_do_not_stop_it(world: World) 
 def test_a_refusal_is_an_end_and_no_failure(world: World) -> None:
     replay = world.start(world.die(2))
     world.step(replay)
-    world.end(world.queue.pop(), Ending.REFUSED)
+    world.end(world.queue.pop(), LetterOutcome.REFUSED)
     world.steps(replay, 3)
     world.work()
     ended = world.step(replay)
@@ -161,10 +165,10 @@ def test_an_open_breaker_is_waited_for_and_no_letter_probes(world: World) -> Non
     assert (held.state, held.sent) == (ReplayState.RUNNING, 0)
     assert held.why.startswith("breaker open")
     world.pass_(minutes=6)
-    assert world.fleet.gate.state().breaker is Breaker.HALF_OPEN
+    assert world.fleet.gate.state().breaker is CircuitState.HALF_OPEN
     assert world.step(replay).sent == 0
     ticket = world.fleet.gate.probe()
-    assert isinstance(ticket, Ticket)
+    assert isinstance(ticket, LimiterPermit)
     world.fleet.gate.leave(ticket, Verdict.ANSWERED, 0.1)
     assert world.step(replay).sent == 3
 
@@ -211,7 +215,7 @@ def test_a_worker_killed_just_after_sending_hands_on_and_every_letter_is_done_on
     ended = world.step(replay, by="last")
     assert (ended.state, ended.sent, ended.done) == (ReplayState.DONE, 40, 40)
     assert {letter.id for letter in world.sent} == set(ids)
-    assert world.in_state(LetterState.REPLAYED, ids) == ids
+    assert world.in_state(DeadLetterState.REPLAYED, ids) == ids
 
 
 def test_a_letter_whose_sender_died_before_it_went_out_is_sent_by_the_next(world: World) -> None:
@@ -238,7 +242,7 @@ def test_a_letter_done_while_its_sender_died_is_settled_and_not_sent_again(world
     letter = world.ledger.letters.get("m000")
     assert ended is not None
     assert letter is not None
-    assert (ended.state, ended.done, letter.state) == (ReplayState.DONE, 1, LetterState.REPLAYED)
+    assert (ended.state, ended.done, letter.state) == (ReplayState.DONE, 1, DeadLetterState.REPLAYED)
     assert len(world.sent) == 1
 
 
@@ -274,14 +278,14 @@ def test_a_letter_of_two_replays_whose_senders_die_is_replayed_only_by_being_sen
     world.step(first, by="w2", after=11)
 
     assert len(world.sent) == (0 if before else 1)
-    assert world.in_state(LetterState.REPLAYING, ids[:1]) == ids[:1]
+    assert world.in_state(DeadLetterState.REPLAYING, ids[:1]) == ids[:1]
     world.pass_(minutes=1)
     for _ in range(20):
         world.work()
         for replay in (first, second):
             world.step(replay, by="last")
     assert not world.ledger.replaying.running()
-    assert world.in_state(LetterState.REPLAYED, ids) == ids
+    assert world.in_state(DeadLetterState.REPLAYED, ids) == ids
     assert {message.id for message in world.sent} == set(ids)
 
 

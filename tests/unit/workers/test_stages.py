@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import Progress, Replay, ReplayState, Stage
+from store import Replay, ReplayProgress, ReplayStage, ReplayState
 from tests.unit.workers.replaying import START
 from workers.stages import MOST_OUT, End, Enter, Send, Stop, Wait, next_move, quota_of
 
 
 def progress(
     *,
-    stage: Stage = Stage.CANARY,
+    stage: ReplayStage = ReplayStage.CANARY,
     state: ReplayState = ReplayState.RUNNING,
     total: int = 100,
     left: int = 100,
@@ -22,7 +22,7 @@ def progress(
     sent: int = 0,
     failed: int = 0,
     returned: str = "",
-) -> Progress:
+) -> ReplayProgress:
     replay = Replay(
         id="r1",
         who="ada",
@@ -45,7 +45,7 @@ def progress(
         fingerprints=("f",),
         ended=None,
     )
-    return Progress(
+    return ReplayProgress(
         replay=replay,
         left=left,
         stage_sent=stage_sent,
@@ -59,20 +59,22 @@ def progress(
 def test_the_canary_is_one_letter_and_is_waited_for() -> None:
     assert next_move(progress()) == Send(1)
     assert next_move(progress(stage_sent=1, out=1, sent=1)) == Wait("canary under way")
-    assert next_move(progress(stage_sent=1, sent=1)) == Enter(Stage.SAMPLE)
+    assert next_move(progress(stage_sent=1, sent=1)) == Enter(ReplayStage.SAMPLE)
 
 
 @pytest.mark.parametrize(("total", "few"), [(1, 1), (20, 1), (21, 2), (40, 2), (100, 5), (100_000, 5000)])
 def test_the_sample_is_five_in_a_hundred_and_at_least_one(total: int, few: int) -> None:
-    assert next_move(progress(stage=Stage.SAMPLE, total=total)) == Send(few)
-    assert next_move(progress(stage=Stage.SAMPLE, total=total, stage_sent=few, out=1)) == Wait("sample under way")
-    assert next_move(progress(stage=Stage.SAMPLE, total=total, stage_sent=few)) == Enter(Stage.REST)
+    assert next_move(progress(stage=ReplayStage.SAMPLE, total=total)) == Send(few)
+    assert next_move(progress(stage=ReplayStage.SAMPLE, total=total, stage_sent=few, out=1)) == Wait(
+        "sample under way"
+    )
+    assert next_move(progress(stage=ReplayStage.SAMPLE, total=total, stage_sent=few)) == Enter(ReplayStage.REST)
 
 
 def test_the_rest_is_sent_whatever_is_still_under_way_up_to_a_bound() -> None:
-    rest = progress(stage=Stage.REST, out=300, stage_sent=300, total=5000)
+    rest = progress(stage=ReplayStage.REST, out=300, stage_sent=300, total=5000)
     assert next_move(rest) == Send(5000)
-    full = progress(stage=Stage.REST, out=MOST_OUT, stage_sent=1000, total=5000)
+    full = progress(stage=ReplayStage.REST, out=MOST_OUT, stage_sent=1000, total=5000)
     assert next_move(full) == Wait("1000 letters are under way")
 
 
@@ -88,7 +90,7 @@ def test_a_canary_that_fails_stops_it_whatever_it_failed_of() -> None:
 
 
 def test_a_letter_that_comes_back_as_before_stops_it_in_any_stage() -> None:
-    for stage in (Stage.SAMPLE, Stage.REST):
+    for stage in (ReplayStage.SAMPLE, ReplayStage.REST):
         move = next_move(progress(stage=stage, sent=90, failed=1, returned="m9"))
         assert move == Stop("letter m9 failed again as before. Mend the cause, then resume, or cancel")
 
@@ -97,7 +99,7 @@ def test_a_letter_that_comes_back_as_before_stops_it_in_any_stage() -> None:
     ("sent", "failed", "stops"), [(5, 3, False), (5, 4, True), (200, 10, False), (200, 11, True)]
 )
 def test_a_few_other_failures_are_let_pass_and_many_are_not(sent: int, failed: int, stops: bool) -> None:
-    move = next_move(progress(stage=Stage.REST, sent=sent, failed=failed))
+    move = next_move(progress(stage=ReplayStage.REST, sent=sent, failed=failed))
     assert isinstance(move, Stop) is stops
     if isinstance(move, Stop):
         assert f"{failed} of {sent} letters" in move.why
@@ -109,7 +111,7 @@ def test_what_does_not_run_makes_no_move(state: ReplayState) -> None:
 
 
 @given(
-    stage=st.sampled_from(Stage),
+    stage=st.sampled_from(ReplayStage),
     total=st.integers(1, 100_000),
     left=st.integers(0, 10),
     out=st.integers(0, 1200),
@@ -117,7 +119,7 @@ def test_what_does_not_run_makes_no_move(state: ReplayState) -> None:
     failed=st.integers(0, 10),
 )
 def test_letters_go_out_only_within_the_stage_and_never_after_a_failed_canary(
-    stage: Stage, total: int, left: int, out: int, stage_sent: int, failed: int
+    stage: ReplayStage, total: int, left: int, out: int, stage_sent: int, failed: int
 ) -> None:
     asked = progress(stage=stage, total=total, left=left, out=out, stage_sent=stage_sent, sent=total, failed=failed)
     move = next_move(asked)
@@ -125,8 +127,8 @@ def test_letters_go_out_only_within_the_stage_and_never_after_a_failed_canary(
         assert stage_sent < move.quota == quota_of(stage, total)
         assert left > 0
         assert out < MOST_OUT
-        assert not (failed and stage is Stage.CANARY)
+        assert not (failed and stage is ReplayStage.CANARY)
     if isinstance(move, Enter | End):
         assert out == 0
-    if stage is Stage.SAMPLE:
+    if stage is ReplayStage.SAMPLE:
         assert quota_of(stage, total) == max(1, math.ceil(total / 20))

@@ -8,8 +8,8 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from structlog.testing import capture_logs
 
-from ledger import Ending, Kind
 from purser.errors import NotSetUp, PurserError, Refusal, Snooze, Transient
+from store import DelayKind, LetterOutcome
 from tests.unit.workers.replaying import World
 from workers.endings import Later, SetAside
 from workers.refused import Again, retry
@@ -22,9 +22,9 @@ class Told:
 
     def __init__(self) -> None:
         self.problem: PurserError | None = None
-        self.calls: list[tuple[str, str, int, Ending]] = []
+        self.calls: list[tuple[str, str, int, LetterOutcome]] = []
 
-    def tell(self, replay_id: str, letter_id: str, replays: int, ending: Ending) -> bool:
+    def tell(self, replay_id: str, letter_id: str, replays: int, ending: LetterOutcome) -> bool:
         if self.problem is not None:
             raise self.problem
         self.calls.append((replay_id, letter_id, replays, ending))
@@ -70,7 +70,7 @@ MARKED = {PART_OF: "r1/3"}
 
 def test_it_tells_that_its_work_is_done(run: Run, told: Told) -> None:
     assert run({"done": 3, "refused": 0}, **MARKED) == {"done": 3, "refused": 0}
-    assert told.calls == [("r1", "m1", 3, Ending.DONE)]
+    assert told.calls == [("r1", "m1", 3, LetterOutcome.DONE)]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_it_tells_that_its_work_is_done(run: Run, told: Told) -> None:
 )
 def test_it_tells_that_something_was_refused(run: Run, told: Told, end: object) -> None:
     run(end, **MARKED)
-    assert told.calls == [("r1", "m1", 3, Ending.REFUSED)]
+    assert told.calls == [("r1", "m1", 3, LetterOutcome.REFUSED)]
 
 
 def test_what_odoo_is_not_set_up_for_waits_in_the_list_and_can_be_sent_again(run: Run, world: World) -> None:
@@ -108,7 +108,7 @@ def test_what_cannot_be_told_now_is_done_again(run: Run, told: Told) -> None:
     told.problem = Transient("the ledger is away")
     with pytest.raises(Later) as later:
         run({"done": 3}, **MARKED)
-    assert later.value.kind is Kind.RETRY
+    assert later.value.kind is DelayKind.RETRY
 
 
 def test_a_scan_that_is_too_long_at_every_slot_is_reported_once_and_makes_no_letters(

@@ -14,7 +14,7 @@ from celery.worker.request import Request
 
 from config.redact import Redactor
 from config.settings import Settings
-from ledger import Kind
+from store import DelayKind
 from workers import request as requests
 from workers.app import build
 from workers.endings import Later, SetAside
@@ -66,9 +66,9 @@ def test_a_failure_is_told_by_its_name_and_place(
     assert _hides(told)
 
 
-@pytest.mark.parametrize(("kind", "name"), [(Kind.RETRY, "Transient"), (Kind.SNOOZE, "snooze")])
+@pytest.mark.parametrize(("kind", "name"), [(DelayKind.RETRY, "Transient"), (DelayKind.SNOOZE, "snooze")])
 def test_a_message_that_waits_is_told_by_its_kind(
-    monkeypatch: pytest.MonkeyPatch, told: list[Any], request_: FleetRequest, kind: Kind, name: str
+    monkeypatch: pytest.MonkeyPatch, told: list[Any], request_: FleetRequest, kind: DelayKind, name: str
 ) -> None:
     monkeypatch.setattr(FleetRequest, "_keep", lambda self, keep: True)
     monkeypatch.setattr(requests, "task_ready", lambda request: None)

@@ -14,11 +14,11 @@ from events.billing import BillingReady, InvoicePosted
 from events.envelope import CloudEvent
 from events.fact import Fact
 from events.project import MilestoneApproved
-from ledger import Ledger, Letter
 from odoo_client.twin import Twin
 from purser import Automation, Catalogue, Change, Note, Ref, Snapshot, automation
 from purser.errors import Mistake, Permanent, Refusal
 from purser.fates import Fate
+from store import DeadLetter, Ledger
 from tests.unit.workers.test_plan import dead
 from workers import react
 from workers.fleet import Fleet
@@ -68,7 +68,7 @@ class House:
 
     def plan(self) -> Any:
         told = CloudEvent.wrap(EVENT, source="/x", time=MOMENT).model_dump(mode="json", exclude_none=True)
-        letter: Letter = dead("purser.react", {"automation": "follow", "event": told})
+        letter: DeadLetter = dead("purser.react", {"automation": "follow", "event": told})
         (found,) = plan(self.fleet, [letter]).letters
         return found
 

@@ -9,9 +9,9 @@ import fakeredis
 import pytest
 
 from events.billing import PaymentMissed
-from ledger import Ledger
 from purser.reads import Scope, Snapshot
 from purser.testing import snapshot
+from store import Ledger
 from tasks.rows.askable import Askable
 from tasks.rows.billing import Invoice
 from tests.unit.workers.feeding import Office, fleet_of

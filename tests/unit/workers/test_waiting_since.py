@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from ledger import Delayed, Kind
+from store import DelayedMessage, DelayKind
 from tests.unit.workers.test_editing import NOW, Desk
 from workers.keeping import park
 
@@ -30,7 +30,7 @@ def _delivered(headers: Mapping[str, Any], body: bytes = b'[[], {"control": "x"}
     )
 
 
-def _sent_again(kept: Delayed) -> Any:
+def _sent_again(kept: DelayedMessage) -> Any:
     """Return a parked message as it is delivered once its time has come."""
     envelope = json.loads(kept.payload)
     return _delivered(envelope["headers"], base64.b64decode(envelope["body"]))
@@ -40,7 +40,7 @@ def test_waiting_counts_from_the_first_parking() -> None:
     desk, message = Desk(), _delivered(HEADERS)
     for hours in range(4):
         desk.moment = NOW + dt.timedelta(hours=hours)
-        kind = Kind.RETRY if hours == 1 else Kind.SNOOZE
+        kind = DelayKind.RETRY if hours == 1 else DelayKind.SNOOZE
         park(desk.fleet, message, kind=kind, after=60, why="breaker open")
         kept = desk.ledger.delayed.get("m1")
         assert kept is not None
@@ -52,6 +52,12 @@ def test_waiting_counts_from_the_first_parking() -> None:
 def test_a_moment_that_a_client_wrote_and_is_none_is_not_believed() -> None:
     desk = Desk()
     for wrong in ("yesterday", 7, None, "2026-11-16T08:00:00"):
-        park(desk.fleet, _delivered({**HEADERS, "purser-waiting-since": wrong}), kind=Kind.SNOOZE, after=60, why="w")
+        park(
+            desk.fleet,
+            _delivered({**HEADERS, "purser-waiting-since": wrong}),
+            kind=DelayKind.SNOOZE,
+            after=60,
+            why="w",
+        )
         (kept,) = desk.ledger.delayed.page().items
         assert kept.parked_at == NOW

@@ -14,8 +14,8 @@ import pytest
 
 from config.subscriptions import Subscription
 from events.signature import read_secret
-from ledger import Sent, Verdict
 from purser.errors import Transient, UnknownOutcome
+from store import DeliveryResult, Verdict
 from tests.receivers import OLD_SECRET, SECRET, Receiver, answer, receiving
 from workers.outbound import judged
 from workers.webhook import Answer, body_of, post, retry_after
@@ -74,26 +74,26 @@ def test_what_is_no_text_is_sent_as_its_escape() -> None:
 # ------------------------------------------------------------------------------- answers --
 
 SOON = "Mon, 16 Nov 2026 08:01:30 GMT"
-ANSWERS: list[tuple[Callable[..., None], Sent, int, float | None]] = [
-    (answer(200, b"ok"), Sent.DELIVERED, 200, None),
-    (answer(204), Sent.DELIVERED, 204, None),
-    (answer(301, location="http://127.0.0.1:1/elsewhere"), Sent.FAILED, 301, None),
-    (answer(307, location="http://169.254.169.254/"), Sent.FAILED, 307, None),
-    (answer(400, b"no"), Sent.FAILED, 400, None),
-    (answer(404), Sent.FAILED, 404, None),
-    (answer(410), Sent.GONE, 410, None),
-    (answer(429, retry_after="90"), Sent.THROTTLED, 429, 90.0),
-    (answer(429), Sent.THROTTLED, 429, 30.0),
-    (answer(500), Sent.FAILED, 500, None),
-    (answer(503, retry_after="7"), Sent.THROTTLED, 503, 7.0),
-    (answer(503), Sent.FAILED, 503, None),
-    (answer(200, b"x" * 5_000_000), Sent.DELIVERED, 200, None),
+ANSWERS: list[tuple[Callable[..., None], DeliveryResult, int, float | None]] = [
+    (answer(200, b"ok"), DeliveryResult.DELIVERED, 200, None),
+    (answer(204), DeliveryResult.DELIVERED, 204, None),
+    (answer(301, location="http://127.0.0.1:1/elsewhere"), DeliveryResult.FAILED, 301, None),
+    (answer(307, location="http://169.254.169.254/"), DeliveryResult.FAILED, 307, None),
+    (answer(400, b"no"), DeliveryResult.FAILED, 400, None),
+    (answer(404), DeliveryResult.FAILED, 404, None),
+    (answer(410), DeliveryResult.GONE, 410, None),
+    (answer(429, retry_after="90"), DeliveryResult.THROTTLED, 429, 90.0),
+    (answer(429), DeliveryResult.THROTTLED, 429, 30.0),
+    (answer(500), DeliveryResult.FAILED, 500, None),
+    (answer(503, retry_after="7"), DeliveryResult.THROTTLED, 503, 7.0),
+    (answer(503), DeliveryResult.FAILED, 503, None),
+    (answer(200, b"x" * 5_000_000), DeliveryResult.DELIVERED, 200, None),
 ]
 
 
 @pytest.mark.parametrize(("given", "sent", "status", "patience"), ANSWERS)
 def test_an_answer_counts_by_its_status(
-    receiver: Receiver, given: Callable[..., None], sent: Sent, status: int, patience: float | None
+    receiver: Receiver, given: Callable[..., None], sent: DeliveryResult, status: int, patience: float | None
 ) -> None:
     receiver.give = given
     found = judged(send(receiver.url))

@@ -1,0 +1,1 @@
+"""What controls remember: cases, runs and claimed slots."""

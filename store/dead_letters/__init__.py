@@ -1,0 +1,1 @@
+"""Dead letters: stored messages that failed, their groups, edits, tombstones and transfer between stores."""

@@ -1,0 +1,1 @@
+"""Webhooks to subscribers: the queue of deliveries and the log of attempts."""

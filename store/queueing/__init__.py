@@ -1,0 +1,1 @@
+"""Messages on their way: inbox, delayed messages, reservations and delivery counts."""

@@ -1,0 +1,1 @@
+"""Replays of dead letters: their state, and what the worker that runs one needs."""
