@@ -20,10 +20,10 @@ from purser.model import Money, Ref, Severity
 from purser.reconcile import Step
 from store import DeadLetter
 from tasks.house import catalogue
-from workers.fleet import Fleet
-from workers.letters import letter
-from workers.plan import ReplayPlan, plan
-from workers.scan import dump_steps
+from workers.context import WorkerContext
+from workers.controls.run import dump_steps
+from workers.dead_letters.letter_factory import letter
+from workers.dead_letters.replay_preview import ReplayPreview, preview_replay
 
 CONTROL = "missing-timesheets"
 GROUPS = ("base.group_user", "hr.group_hr_user", "project.group_project_manager")
@@ -47,28 +47,28 @@ def measure(twin: Twin, ledger: str, count: int) -> None:
     fleet = fleet_of(twin, ledger)
     letters = dead(twin, fleet, count)
     began, worked = time.perf_counter(), time.process_time()
-    found = plan(fleet, letters)
+    found = preview_replay(fleet, letters)
     took, worked = time.perf_counter() - began, time.process_time() - worked
     tell(found)
     print(f"{count} letters of one change each: {took:.2f} s, {found.rpc_calls} calls")
     print(f"of it {worked:.2f} s of a processor, the twin's share included; the rest is waiting for one")
     sample = letters[:: max(1, count // SAMPLE)][:SAMPLE]
     began = time.perf_counter()
-    calls = sum(plan(fleet, [one]).rpc_calls for one in sample)
+    calls = sum(preview_replay(fleet, [one]).rpc_calls for one in sample)
     each = (time.perf_counter() - began) / len(sample)
     print(f"one by one: {each * 1000:.1f} ms and {calls / len(sample):.1f} calls each, {each * count:.0f} s for all")
     print(f"together is {each * count / took:.0f} times as fast")
     fleet.disconnect()
 
 
-def tell(found: ReplayPlan) -> None:
+def tell(found: ReplayPreview) -> None:
     """Print what the plan says in sum."""
     told = ", ".join(f"{number} {fate}" for fate, number in found.counts.items())
     money = ", ".join(f"{one.amount} {one.currency}" for one in found.money)
     print(f"{told}; {len(found.people)} people, {found.hours} hours, {money}")
 
 
-def fleet_of(twin: Twin, ledger: str) -> Fleet:
+def fleet_of(twin: Twin, ledger: str) -> WorkerContext:
     """Give a fleet whose bot has the documented rights."""
     twin.add_user("bot", "bench", GROUPS)
     settings = Settings.load(
@@ -82,7 +82,7 @@ def fleet_of(twin: Twin, ledger: str) -> Fleet:
         },
     )
     declared = catalogue()
-    return Fleet(settings, declared, load_policies(declared), publish=nobody, resend=nobody)
+    return WorkerContext(settings, declared, load_policies(declared), publish=nobody, resend=nobody)
 
 
 def nobody(*_: object, **__: object) -> None:
@@ -90,7 +90,7 @@ def nobody(*_: object, **__: object) -> None:
     raise SystemExit("a plan wrote to a queue")
 
 
-def dead(twin: Twin, fleet: Fleet, count: int) -> list[DeadLetter]:
+def dead(twin: Twin, fleet: WorkerContext, count: int) -> list[DeadLetter]:
     """Give letters about as many employees; half of what they ask for is there."""
     people = [twin.seed("res.users", {"name": f"U{n}", "login": f"u{n}"}) for n in range(20)]
     employees = [twin.seed("hr.employee", {"name": f"E{n}"}) for n in range(count)]

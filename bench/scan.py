@@ -17,7 +17,7 @@ from odoo_client import Door, OdooClient, connect
 from odoo_client.wire import Request
 from purser.model import Period
 from tasks.house import catalogue
-from workers.scan import judge
+from workers.controls.run import evaluate_control
 
 SAMPLE = 100
 """Employees asked one by one; the whole is extrapolated from them."""
@@ -77,10 +77,10 @@ def first_monday() -> dt.date:
 def measure(client: OdooClient, employees: list[int]) -> None:
     """Run the control (once before, to fill the caches), then a loop over some employees."""
     policy = load_policies(catalogue()).control("missing-timesheets")
-    judged = judge(client, policy, as_of=dt.datetime.now(dt.UTC))
+    judged = evaluate_control(client, policy, as_of=dt.datetime.now(dt.UTC))
     seconds: list[float] = []
     for _ in range(SCANS):
-        judged = judge(client, policy, as_of=dt.datetime.now(dt.UTC))
+        judged = evaluate_control(client, policy, as_of=dt.datetime.now(dt.UTC))
         seconds.append(judged.seconds)
     took = statistics.median(seconds)
     print(

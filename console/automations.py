@@ -16,8 +16,8 @@ from purser.errors import Mistake, Permanent, Refusal
 from purser.fates import Fate, FieldChange
 from purser.model import Ref
 from tasks.house import catalogue
-from workers import react
-from workers.plan import PlannedChange, foresee
+from workers.dead_letters.replay_preview import PlannedChange, predict
+from workers.events import react
 
 group = typer.Typer(help="What follows from an event.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="An automation, such as open-project.", show_default=False)]
@@ -88,7 +88,7 @@ def run(
     if dry_run:
         with context.reading_fleet() as fleet:
             try:
-                planned = foresee(fleet, react.decide(fleet, automation, fact))
+                planned = predict(fleet, react.decide(fleet, automation, fact))
             except Refusal as no:
                 planned = (_refused(automation.name, fact.record, no),)
         _tell(planned, nothing=_why_nothing(automation, fact), json=json)

@@ -7,7 +7,7 @@ import typer
 from console import context
 from console.output import DONE, FAILED, FOUND, AsJson, as_json, facts, leave, say
 from store import CircuitState, OdooLimiter, Wait
-from workers import probing
+from workers.odoo_access import breaker_probe
 
 group = typer.Typer(help="The breaker before Odoo, shared by all workers.", no_args_is_help=True)
 
@@ -28,7 +28,7 @@ def try_(json: AsJson = False) -> None:
     Nothing happens while the breaker is closed.
     """
     with context.reading_fleet("ledger") as fleet:
-        found = probing.probe_now(fleet)
+        found = breaker_probe.probe_now(fleet)
         described = _described(fleet.gate)
     match found:
         case None:

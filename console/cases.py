@@ -11,7 +11,7 @@ from console.output import AsJson, as_json, facts, money, nothing, table
 from odoo_client import connect
 from purser.cases import CaseKey, CaseMemory
 from purser.errors import Mistake
-from workers.fleet import door
+from workers.context import connection_for
 
 group = typer.Typer(help="What was found and is not settled yet.", no_args_is_help=True)
 
@@ -94,7 +94,7 @@ def _told(case: CaseMemory, today: dt.date) -> dict[str, Any]:
 def _user(owner: str) -> int:
     if owner.isdecimal():
         return int(owner)
-    with connect(door(context.settings("odoo"), Role.AUDIT)) as client:
+    with connect(connection_for(context.settings("odoo"), Role.AUDIT)) as client:
         found = client.users([owner])
     if owner not in found:
         nothing(f"Odoo knows no active user with the login {owner!r}")

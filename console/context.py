@@ -14,7 +14,7 @@ from console.output import say
 from purser.errors import Mistake
 from store import Ledger
 from tasks.house import catalogue
-from workers.fleet import Fleet
+from workers.context import WorkerContext
 
 ENV_FILE = ".env"
 _env_file: ContextVar[Path | None] = ContextVar("env_file", default=None)
@@ -50,9 +50,9 @@ def ledger() -> Iterator[Ledger]:
 
 
 @contextmanager
-def reading_fleet(*also: Need) -> Iterator[Fleet]:
+def reading_fleet(*also: Need) -> Iterator[WorkerContext]:
     """Give a fleet that reads Odoo, and what else is needed: it has no queue to write to."""
-    fleet = Fleet.assemble(settings("odoo", *also), _only_reads, _only_reads)
+    fleet = WorkerContext.assemble(settings("odoo", *also), _only_reads, _only_reads)
     try:
         yield fleet
     finally:
@@ -60,9 +60,9 @@ def reading_fleet(*also: Need) -> Iterator[Fleet]:
 
 
 @contextmanager
-def telling_fleet() -> Iterator[Fleet]:
+def telling_fleet() -> Iterator[WorkerContext]:
     """Give a fleet with policies and ledger alone: it has no queue to write to."""
-    parts = Fleet.assemble(settings("ledger"), _only_reads, _only_reads)
+    parts = WorkerContext.assemble(settings("ledger"), _only_reads, _only_reads)
     try:
         yield parts
     finally:
@@ -70,12 +70,12 @@ def telling_fleet() -> Iterator[Fleet]:
 
 
 @contextmanager
-def fleet(*also: Need) -> Iterator[Fleet]:
+def fleet(*also: Need) -> Iterator[WorkerContext]:
     """Give a fleet with broker and ledger, and with what else is needed."""
     told = settings("broker", "ledger", *also)
-    from workers.app import build  # Celery takes a moment to import, and most commands do without
+    from workers.app import create_app  # Celery takes a moment to import, and most commands do without
 
-    parts: Fleet = build(told).fleet
+    parts: WorkerContext = create_app(told).fleet
     try:
         yield parts
     finally:

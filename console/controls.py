@@ -15,7 +15,7 @@ from purser.cases import CaseKey
 from purser.errors import Mistake
 from purser.model import Finding
 from store import ControlRun, RunStatus
-from workers import scan
+from workers.controls import run as scan
 
 CENT = Decimal("0.01")
 LATE = 60.0
@@ -128,7 +128,7 @@ def _judge(name: str, as_of: str, *, json: bool) -> None:
     with context.reading_fleet() as fleet:
         policy = fleet.policies.control(name)
         moment = fleet.local(_moment(as_of, fleet.policies.timezone)) if as_of else fleet.local_now()
-        judged = scan.judge(fleet.audit, policy, as_of=moment)
+        judged = scan.evaluate_control(fleet.audit, policy, as_of=moment)
     if json:
         as_json(report(policy, judged))
     else:
@@ -174,7 +174,7 @@ def _apply(name: str, *, release_hold: bool, note: str, json: bool) -> None:
     leave(FOUND if done.outcome is RunStatus.HELD else 0)
 
 
-def report(policy: ControlPolicy, judged: scan.Judged) -> dict[str, Any]:
+def report(policy: ControlPolicy, judged: scan.ControlResult) -> dict[str, Any]:
     """Give a run's facts in the form that programs are promised."""
     told = {
         "control": policy.control.name,
@@ -209,7 +209,7 @@ def _finding(policy: ControlPolicy, finding: Finding) -> dict[str, Any]:
     }
 
 
-def _print(policy: ControlPolicy, judged: scan.Judged) -> None:
+def _print(policy: ControlPolicy, judged: scan.ControlResult) -> None:
     if judged.findings:
         table(
             ("subject", "name", "summary", "since", "severity", "hours", "money"),

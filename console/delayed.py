@@ -13,7 +13,7 @@ from console import context
 from console.output import FAILED, AsJson, as_json, leave, nothing, say, table
 from purser.errors import Mistake
 from store import DelayedMessage, DelayKind, Ledger
-from workers.keeping import cancel as cancel_all
+from workers.dead_letters.capture import cancel as cancel_all
 
 group = typer.Typer(help="Messages that wait to be tried again.", no_args_is_help=True)
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[IDS]...", help="The ids of messages.")]

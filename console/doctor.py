@@ -7,8 +7,8 @@ import typer
 from console import context
 from console.output import FOUND, AsJson, as_json, leave, table, text
 from purser.errors import Mistake, PurserError
-from workers.checks import Check, Level, check_all
-from workers.probing import Probed, probe_now
+from workers.doctor.checks import Check, Level, check_all
+from workers.odoo_access.breaker_probe import ProbeResult, probe_now
 
 
 def doctor(
@@ -36,7 +36,7 @@ def _closed(checks: list[Check]) -> list[Check]:
             found = probe_now(fleet)
     except PurserError:  # the ledger has a check of its own
         return checks
-    if not (isinstance(found, Probed) and found.works):
+    if not (isinstance(found, ProbeResult) and found.works):
         return checks
     closed = Check("breaker", Level.OK, "closed by this check: Odoo works again")
     return [closed if one.name == "breaker" else one for one in checks]

@@ -19,8 +19,8 @@ from purser.strict_json import NotJson, read_json
 from purser.words import did_you_mean
 from store.pagination import chunks
 from tasks.house import catalogue
-from workers.telling import send
-from workers.watching import tell
+from workers.changes.detect import publish_detected
+from workers.events.publish import publish_event
 
 group = typer.Typer(help="What happened.", no_args_is_help=True)
 group.command()(feeds.watches)
@@ -109,7 +109,7 @@ def emit(
         as_json(told)
         return
     with context.fleet() as fleet:
-        send(fleet, envelope)
+        publish_event(fleet, envelope)
         what = f"{envelope.type} {envelope.id}"
         fleet.ledger.audit.append(who=context.who(), action="events.emit", what=what, note=note)
     text(envelope.id)
@@ -136,7 +136,7 @@ def _send_many(batch: event_files.Batch, name: str, note: str) -> None:
         what = f"{count(len(batch.events), 'event')} of {name}"
         fleet.ledger.audit.append(who=context.who(), action="events.emit", what=what, note=note)
         for some in chunks(batch.events):
-            told = tell(fleet, some)
+            told = publish_detected(fleet, some)
             sent, known, done = sent + told.sent, known + told.known, done + len(some)
             reached(done)
     text(f"{name}: {feeds.counted(sent, 'sent')}; {known} accepted before; {batch.repeated} repeated in the file")

@@ -11,8 +11,8 @@ from console import context
 from console.output import FAILED, AsJson, as_json, count, leave, progress, say, table, text
 from purser.errors import Mistake
 from store import FeedCursor
-from workers import backfill as filling
-from workers.watching import feed_name
+from workers.changes import backfill as filling
+from workers.changes.detect import feed_name
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count what would be told, and send nothing.")]
 
@@ -66,7 +66,7 @@ def backfill(
             fleet.check_home()
             facts = {"since": begin, "until": end, "records": records}
             fleet.ledger.audit.append(who=context.who(), action="events.backfill", what=watch, note=note, facts=facts)
-        last = filling.Progress()
+        last = filling.BackfillProgress()
         with progress(f"{watch}: records", records) as reached:
             for last in filling.run(fleet, fill, dry_run=dry_run, rate=rate):
                 reached(last.looked)
@@ -75,7 +75,7 @@ def backfill(
         leave(FAILED)
 
 
-def _tell(watch: str, end: filling.Progress, *, dry_run: bool, json: bool) -> None:
+def _tell(watch: str, end: filling.BackfillProgress, *, dry_run: bool, json: bool) -> None:
     if json:
         as_json(
             {

@@ -277,9 +277,9 @@ def run(
     told = context.settings("broker", "ledger")
     prefix = _read_prefix(url_prefix)
     check, names, login = _check(told, address)
-    from workers.app import build
+    from workers.app import create_app
 
-    app = build(told)
+    app = create_app(told)
     flower = serve(
         app, check, names, address=address, port=port, read_only=not operations, login=login, prefix=prefix
     )

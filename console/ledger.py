@@ -7,7 +7,7 @@ import typer
 from console import context
 from console.output import AsJson, as_json, facts, say
 from purser.errors import Mistake
-from workers.fleet import home_of
+from workers.context import odoo_binding_of
 
 group = typer.Typer(help="What the fleet remembers, and of which Odoo.", no_args_is_help=True)
 
@@ -37,7 +37,7 @@ def adopt(
     """Tell the ledger that its Odoo is now found at the address in the settings. Only for the same database."""
     settings = context.settings("ledger", "odoo")
     with context.ledger() as ledger:
-        before, after = ledger.home.known(), home_of(settings)
+        before, after = ledger.home.known(), odoo_binding_of(settings)
         if before == after:
             raise Mistake(f"the ledger belongs to {after} already: nothing to adopt")
         if not dry_run:

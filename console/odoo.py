@@ -16,8 +16,8 @@ from odoo_client.setup import Do, Item
 from purser.errors import Mistake
 from store import Ledger
 from tasks.house import catalogue
-from workers.checks import Check, Level
-from workers.setup import Site, admin_door, bots_of, check_bots, companies_lacking, rules_for
+from workers.doctor.checks import Check, Level
+from workers.provisioning import OdooSite, admin_connection, bots_of, check_bots, missing_companies, rules_for
 
 group = typer.Typer(help="What Purser needs inside Odoo.", no_args_is_help=True)
 
@@ -136,16 +136,18 @@ def remove(
 
 
 @contextlib.contextmanager
-def _site(login: str | None, key_file: Path | None, *, key_days: int = 365) -> Iterator[tuple[Site, Ledger | None]]:
+def _site(
+    login: str | None, key_file: Path | None, *, key_days: int = 365
+) -> Iterator[tuple[OdooSite, Ledger | None]]:
     settings = context.settings("address")
-    door = admin_door(settings, *_administrator(settings, login, key_file))
+    door = admin_connection(settings, *_administrator(settings, login, key_file))
     book = None if settings.ledger_url is None else Ledger.connect(settings.ledger)
     if settings.gateway_url is not None and book is None:
         raise Mistake("PURSER_LEDGER_URL is missing: there the gateway finds the tokens of Odoo's rules")
     try:
         with connect(door) as admin:
             yield (
-                Site(
+                OdooSite(
                     admin=admin,
                     bots=bots_of(settings),
                     rules=rules_for(watch.model for watch in catalogue().watches.values()),
@@ -208,7 +210,7 @@ def _tell(items: Sequence[Item], *, json: bool, done: bool) -> None:
 
 def _end_on_companies(items: Sequence[Item], *, json: bool) -> None:
     """Say which companies the bots are not in, and end with 4 if there is one."""
-    lacking = companies_lacking(items)
+    lacking = missing_companies(items)
     if not json:
         for sentence in lacking:
             say(sentence)

@@ -23,12 +23,12 @@ from console.output import (
 )
 from purser.errors import Mistake
 from store import CircuitState, DeadLetterFilter, DeliveryAttempt, DeliveryResult
-from workers import replays
-from workers.fleet import Fleet
-from workers.outbound import gate_of, trial_event, try_out
-from workers.replay import Status
-from workers.replay import replay as send_at_once
-from workers.resending import Again, Found, Way, find, send_kept
+from workers.context import WorkerContext
+from workers.dead_letters import replay_runner
+from workers.dead_letters.replay_one import ReplayStatus
+from workers.dead_letters.replay_one import replay as send_at_once
+from workers.outbound.deliver import gate_of, send_trial, trial_event
+from workers.outbound.resend import ResendableEvent, ResendSource, ResendStatus, find_kept, send_kept
 
 group = typer.Typer(help="Events that go out to subscriptions, and how their receivers do.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="A subscription of the policy, such as n8n-deals.", show_default=False)]
@@ -72,7 +72,7 @@ def _cell(told: dict[str, Any], column: str) -> Any:
     return told[column.replace(" ", "_")]
 
 
-def _told(fleet: Fleet, one: Subscription) -> dict[str, Any]:
+def _told(fleet: WorkerContext, one: Subscription) -> dict[str, Any]:
     ledger = fleet.ledger
     pending, since = ledger.outbound.pending(one.name)
     tally = ledger.sendings.tally(one.name)
@@ -101,7 +101,7 @@ def _told(fleet: Fleet, one: Subscription) -> dict[str, Any]:
     }
 
 
-def _state(fleet: Fleet, one: Subscription) -> str:
+def _state(fleet: WorkerContext, one: Subscription) -> str:
     off = fleet.ledger.outbound.switched_off().get(one.name)
     if off is not None:
         return f"switched off since {off.at:%Y-%m-%d %H:%M}Z: {off.why}"
@@ -161,7 +161,7 @@ def try_(
             as_json(trial_event(name, fleet.now()))
             return
         fleet.ledger.audit.append(who=context.who(), action="outbound.test", what=name, note=note)
-        ending, seconds, answer = try_out(fleet, subscription)
+        ending, seconds, answer = send_trial(fleet, subscription)
         shown = redactor_of(fleet.settings).text(answer)
     told = {
         "subscription": name,
@@ -226,7 +226,7 @@ def replay(
     moment = DeadLetterFilter.read({"since": since}).since if since else None
     with context.fleet() as fleet:
         subscription = fleet.policies.subscription(name)
-        found = find(fleet, subscription, event_ids=events or (), since=moment, delivered=delivered)
+        found = find_kept(fleet, subscription, event_ids=events or (), since=moment, delivered=delivered)
         if not found:
             nothing(f"there is nothing to send again to `{name}`")
         if not dry_run:
@@ -247,10 +247,16 @@ _WELL = (_WOULD, _DONE)
 
 
 def _replayed(
-    fleet: Fleet, subscription: Subscription, found: Sequence[Found], *, note: str, careful: bool, dry_run: bool
+    fleet: WorkerContext,
+    subscription: Subscription,
+    found: Sequence[ResendableEvent],
+    *,
+    note: str,
+    careful: bool,
+    dry_run: bool,
 ) -> Iterator[dict[str, Any]]:
     """Send what can be sent, and say what became of each."""
-    letters = [one.letter for one in found if one.way is Way.LETTER]
+    letters = [one.letter for one in found if one.way is ResendSource.LETTER]
     sent: set[str] = set()
     if not dry_run:
         fleet.ledger.audit.append(
@@ -262,19 +268,19 @@ def _replayed(
         )
         sent = _letters(fleet, subscription, letters, note=note, careful=careful)
     for one in found:
-        if one.again is not Again.SENDS:
+        if one.again is not ResendStatus.SENDS:
             now: str = one.again
         elif dry_run:
             now = _WOULD
-        elif one.way is Way.LETTER:
+        elif one.way is ResendSource.LETTER:
             now = _DONE if one.letter in sent else "left as it is"
         else:
-            now = _DONE if send_kept(fleet, subscription, one) else Again.NOT_KEPT
+            now = _DONE if send_kept(fleet, subscription, one) else ResendStatus.NOT_KEPT
         yield {"event": one.event_id, "type": one.type or None, "was": one.way, "now": now}
 
 
 def _letters(
-    fleet: Fleet, subscription: Subscription, letters: Sequence[str], *, note: str, careful: bool
+    fleet: WorkerContext, subscription: Subscription, letters: Sequence[str], *, note: str, careful: bool
 ) -> set[str]:
     """Replay letters: those named by id at once, more of them by the workers, one first."""
     if not letters:
@@ -283,8 +289,8 @@ def _letters(
         done = send_at_once(fleet, letters, who=context.who(), note=note)
         for why in {one.why for one in done if one.why}:
             say(f"{why}. Start a worker that reads the queue (-Q)")
-        return {one.id for one in done if one.status is Status.REPLAYED}
+        return {one.id for one in done if one.status is ReplayStatus.REPLAYED}
     what = f"subscription {subscription.name}"
-    begun = replays.start(fleet, letters, who=context.who(), note=note, what=what)
+    begun = replay_runner.start(fleet, letters, who=context.who(), note=note, what=what)
     say(f"{count(begun.total, 'letter')} go back one first, then the rest: `purser dead replays show {begun.id}`")
     return set(letters)

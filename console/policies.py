@@ -16,8 +16,8 @@ from purser.errors import Mistake, PurserError
 from purser.limits import MoneyLimit
 from purser.model import Money
 from purser.words import did_you_mean
-from workers.fleet import door
-from workers.policy_names import unknown_logins, unknown_names
+from workers.context import connection_for
+from workers.controls.unknown_names import unknown_logins, unknown_names
 
 group = typer.Typer(help="The firm's own values.", no_args_is_help=True)
 File = Annotated[
@@ -108,7 +108,7 @@ def _unknown(policies: Policies, ask: bool | None) -> Iterator[str]:
         return
     try:
         settings = context.settings("odoo")
-        with connect(door(settings, Role.AUDIT)) as client:
+        with connect(connection_for(settings, Role.AUDIT)) as client:
             names, logins = list(unknown_names(client, policies)), list(unknown_logins(client, policies))
     except (Mistake, PurserError) as error:
         if ask:

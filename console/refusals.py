@@ -7,8 +7,8 @@ import typer
 from console import context
 from console.output import FAILED, NOTHING, AsJson, as_json, facts, leave, money, nothing, plain, table, text
 from store import RefusalState
-from workers.refused import Again, Told, find, tell
-from workers.refused import retry as try_again
+from workers.events.refusal_handling import RefusalDetails, RetryOutcome, find_refusal, record_refusal
+from workers.events.refusal_handling import retry as try_again
 
 group = typer.Typer(help="What the business must decide.", no_args_is_help=True)
 Key = Annotated[str, typer.Argument(help="The key of a refusal, as `refusals list` shows it.", show_default=False)]
@@ -25,7 +25,9 @@ def list_(
     """List the refusals that wait for a person: who decides, since when, what is at risk, and Odoo's words."""
     policies = context.policies()
     with context.ledger() as ledger:
-        found = [tell(ledger, policies, one) for one in ledger.refusals.page(limit=limit, state=state).items]
+        found = [
+            record_refusal(ledger, policies, one) for one in ledger.refusals.page(limit=limit, state=state).items
+        ]
     if json:
         as_json([_told(one) for one in found])
         return
@@ -33,7 +35,7 @@ def list_(
     table(columns, map(_row, found), right={"count", "hours", "money"})
 
 
-def _told(one: Told) -> dict[str, Any]:
+def _told(one: RefusalDetails) -> dict[str, Any]:
     known = {
         "decides": one.decides or None,
         "control": one.control or None,
@@ -44,7 +46,7 @@ def _told(one: Told) -> dict[str, Any]:
     return {**plain(one.entry), **known}
 
 
-def _row(one: Told) -> tuple[Any, ...]:
+def _row(one: RefusalDetails) -> tuple[Any, ...]:
     at_risk = (None, None) if one.case is None else (one.case.hours, money(one.case.money))
     entry = one.entry
     return (entry.id, one.decides or None, entry.first_at, entry.count, *at_risk, entry.task, entry.why)
@@ -55,7 +57,7 @@ def show(key: Key, json: AsJson = False) -> None:
     """Show one refusal with the change that was refused."""
     policies = context.policies()
     with context.ledger() as ledger:
-        found = find(ledger, policies, key)
+        found = find_refusal(ledger, policies, key)
     if found is None:
         nothing(f"no refusal has the key {key}")
     if json:
@@ -86,8 +88,8 @@ def retry(
         as_json(again)
     else:
         text(f"{key}: {again.ending}{f': {again.why}' if again.why else ''}")
-    if again.ending not in (Again.DONE, Again.SENT):
-        leave(NOTHING if again.ending is Again.NOT_OPEN else FAILED)
+    if again.ending not in (RetryOutcome.DONE, RetryOutcome.SENT):
+        leave(NOTHING if again.ending is RetryOutcome.NOT_OPEN else FAILED)
 
 
 @group.command()

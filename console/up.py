@@ -20,7 +20,7 @@ from console.output import clean, say
 from console.processes import SOFT_SHUTDOWN
 from console.supervisor import Command, Supervisor, stopped_by_signals
 from purser.errors import Mistake
-from workers.checks import Level, check_all
+from workers.doctor.checks import Level, check_all
 
 GRACE = 20.0
 """Seconds a process gets to end. A worker lets its tasks finish for half of that (workers/app.py)."""

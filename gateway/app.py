@@ -21,9 +21,9 @@ from gateway.page import page_of
 from gateway.porter import Porter
 from gateway.problems import Problem, answer
 from purser.errors import Misconfigured, Transient
-from workers.app import build as build_fleet
-from workers.fleet import Fleet
-from workers.sending import depth_of, translated
+from workers.app import create_app as build_fleet
+from workers.broker.publishing import depth_of, translated
+from workers.context import WorkerContext
 
 EVENT_HANDS, HOOK_HANDS = 6, 3
 """Threads for each door: a flood of events leaves those of the hooks alone. All of them share the broker's ten
@@ -48,7 +48,7 @@ def build(settings: Settings) -> FastAPI:
 
 
 def doors(
-    fleet: Fleet, *, ask_broker: Callable[[], object], hook_within: float = AT_ONCE, pace: Pace | None = None
+    fleet: WorkerContext, *, ask_broker: Callable[[], object], hook_within: float = AT_ONCE, pace: Pace | None = None
 ) -> FastAPI:
     """Build the gateway before a fleet; `ask_broker` raises Transient when the broker does not answer."""
     settings = fleet.settings

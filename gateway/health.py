@@ -10,7 +10,7 @@ from gateway.hands import Hands
 from gateway.hooks import Hooks
 from gateway.problems import Problem, documented
 from purser.errors import PurserError
-from workers.fleet import Fleet
+from workers.context import WorkerContext
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ class Ready(BaseModel):
 class HealthRoutes:
     """Answers whether we live and are ready."""
 
-    def __init__(self, fleet: Fleet, ask_broker: Callable[[], object], hooks: Hooks, hands: Hands) -> None:
+    def __init__(self, fleet: WorkerContext, ask_broker: Callable[[], object], hooks: Hooks, hands: Hands) -> None:
         self._fleet, self._ask_broker, self._hooks, self._hands = fleet, ask_broker, hooks, hands
 
     def routes(self) -> APIRouter:

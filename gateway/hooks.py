@@ -23,8 +23,8 @@ from purser.errors import Transient
 from purser.model import Ref
 from purser.strict_json import NotJson, read_json
 from store import HookRule, token_digest
-from workers.fleet import Fleet
-from workers.telling import look
+from workers.context import WorkerContext
+from workers.events.publish import enqueue_checks
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ class Hooks:
 
     def __init__(
         self,
-        fleet: Fleet,
+        fleet: WorkerContext,
         settings: Settings,
         hands: Hands,
         *,
@@ -98,7 +98,7 @@ class Hooks:
         record = _record(body)
         if record.model not in rule.models:
             raise Problem(403, f"this rule may not speak of the model it names; it may of {', '.join(rule.models)}")
-        look(self._fleet, record, at_once=True)
+        enqueue_checks(self._fleet, record, at_once=True)
         self._remember(rule)
         return rule
 

@@ -20,8 +20,8 @@ from gateway.porter import note
 from gateway.problems import Problem, documented
 from gateway.sources import Sources
 from purser.strict_json import shown_name
-from workers.fleet import Fleet
-from workers.telling import tell
+from workers.context import WorkerContext
+from workers.events.publish import publish_events
 
 
 class Taken(BaseModel):
@@ -42,7 +42,7 @@ class Intake:
     """Takes events: size, signature, form, pace, facts, and then the queue."""
 
     def __init__(
-        self, fleet: Fleet, settings: Settings, hands: Hands, *, bodies: Bodies, room: Room, pace: Pace
+        self, fleet: WorkerContext, settings: Settings, hands: Hands, *, bodies: Bodies, room: Room, pace: Pace
     ) -> None:
         self._fleet, self._settings, self._hands = fleet, settings, hands
         self._sources = Sources(settings.senders)
@@ -91,7 +91,7 @@ class Intake:
         told = checked(raw)
         if not all(sender.speaks_for(envelope.source) for envelope, _ in told):
             raise Problem(403, f"this secret signs for the source {sender.source} and what lies under it")
-        known = tell(self._fleet, [envelope for envelope, _ in told], at_once=True)
+        known = publish_events(self._fleet, [envelope for envelope, _ in told], at_once=True)
         return [
             Taken(source=envelope.source, id=envelope.id, known=was)
             for (envelope, _), was in zip(told, known, strict=True)

@@ -16,17 +16,23 @@ from config.sentry import setup_sentry
 from config.settings import Settings
 from purser.errors import Permanent
 from schedules.beat import beat_entries
-from workers import apply, feed, forks, outbound, react, scan, watching
-from workers.beat import beat_schedule
-from workers.broker import rabbit, rabbit_wire, rabbit_worker, redis_queue
-from workers.broker.address import driver_url
-from workers.calls import OTHER_NAMES
-from workers.fleet import Fleet
-from workers.keeping import FleetInbound, store_letter
-from workers.letters import attempts_of
-from workers.request import working
-from workers.sending import publisher, resender
-from workers.task import FleetTask
+from workers.broker.driver_url import driver_url
+from workers.broker.publishing import publisher, resender
+from workers.broker.rabbitmq import amqp_connection, bootstep, topology
+from workers.broker.redis import channel
+from workers.changes import detect, feed
+from workers.context import WorkerContext
+from workers.controls import apply_changes
+from workers.controls import run as scan
+from workers.dead_letters.capture import WorkerMessageSink, store_letter
+from workers.dead_letters.letter_factory import attempts_of
+from workers.events import react
+from workers.messages import OTHER_NAMES
+from workers.outbound import deliver
+from workers.process import fork_locks
+from workers.runtime.beat_schedule import beat_schedule
+from workers.runtime.request import working
+from workers.runtime.task import FleetTask
 
 ROUTES = {
     "purser.scan": "scans",
@@ -40,14 +46,16 @@ ROUTES = {
 }
 
 
-def build(settings: Settings) -> celery.Celery:
+def create_app(settings: Settings) -> celery.Celery:
     """Build the application for these settings. Mistake says everything that is wrong with them.
 
     The fleet's parts hang on it as `app.fleet`; connections are made when first used.
     """
-    app = celery.Celery("purser", task_cls=FleetTask, events="workers.task_events:FleetEvents", set_as_current=True)
+    app = celery.Celery(
+        "purser", task_cls=FleetTask, events="workers.runtime.celery_events:FleetEvents", set_as_current=True
+    )
     app.conf.update(_conf(settings))
-    app.fleet = Fleet.assemble(settings, publisher(app), resender(app))
+    app.fleet = WorkerContext.assemble(settings, publisher(app), resender(app))
     policies = app.fleet.policies
     entries = [*beat_entries("control", policies.cadences()), *beat_entries("watch", policies.feeds())]
     app.conf.beat_schedule = beat_schedule(entries, policies.timezone, app.fleet.now)
@@ -58,13 +66,13 @@ def build(settings: Settings) -> celery.Celery:
 
 
 def _install_broker(app: celery.Celery, settings: Settings) -> None:
-    if rabbit.is_rabbitmq(settings.broker):
-        app.conf.update(rabbit.settings_for(settings))
-        rabbit_wire.install()
-        rabbit_worker.take_part(app, partial(store_letter, app.fleet))
+    if topology.is_rabbitmq(settings.broker):
+        app.conf.update(topology.settings_for(settings))
+        amqp_connection.install()
+        bootstep.add_bootstep(app, partial(store_letter, app.fleet))
     else:
-        redis_queue.install(
-            inbound=FleetInbound(app.fleet, working),
+        channel.install(
+            inbound=WorkerMessageSink(app.fleet, working),
             lease=settings.lease,
             heartbeat=settings.heartbeat,
             shares_ledger=settings.one_redis,
@@ -104,11 +112,11 @@ def _conf(settings: Settings) -> dict[str, Any]:
             "interval_max": 2,
         },
         "worker_prefetch_multiplier": 1,
-        "worker_pool": "workers.pool:TaskPool",
-        "worker_consumer": "workers.consumer:FleetConsumer",
+        "worker_pool": "workers.process.pool:TaskPool",
+        "worker_consumer": "workers.process.consumer:FleetConsumer",
         # What runs while Redis is away keeps its lease, and is acknowledged when it is back.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "worker_soft_shutdown_timeout": 0,  # see workers.stopping
+        "worker_soft_shutdown_timeout": 0,  # see workers.process.shutdown
         "worker_send_task_events": True,
         "task_send_sent_event": True,
         "worker_hijack_root_logger": False,
@@ -119,7 +127,7 @@ def _conf(settings: Settings) -> dict[str, Any]:
 
 
 def _register(app: celery.Celery) -> None:
-    fleet: Fleet = app.fleet
+    fleet: WorkerContext = app.fleet
     settings = fleet.settings
 
     @app.task(bind=True, name="purser.scan")
@@ -134,7 +142,9 @@ def _register(app: celery.Celery) -> None:
             due = dt.datetime.fromisoformat(slot)
         except (ValidationError, ValueError) as error:
             raise Permanent(f"the chunk of run {run} cannot be read: {type(error).__name__}") from None
-        done = apply.apply_steps(fleet, control=control, slot=due, steps=read, batch=batch_of(settings, self.request))
+        done = apply_changes.apply_steps(
+            fleet, control=control, slot=due, steps=read, batch=batch_of(settings, self.request)
+        )
         return {"control": control, "done": done.done, "already": done.already, "refused": done.refused}
 
     @app.task(bind=True, name="purser.feed")
@@ -144,7 +154,7 @@ def _register(app: celery.Celery) -> None:
 
     @app.task(bind=True, name="purser.look")
     def look_task(self: Any, model: str, id: int) -> dict[str, Any]:  # noqa: A002
-        return {"told": watching.look(fleet, model, id)}
+        return {"told": detect.detect(fleet, model, id)}
 
     @app.task(bind=True, name="purser.accept")
     def accept_task(self: Any, event: dict[str, Any]) -> list[str]:
@@ -157,7 +167,7 @@ def _register(app: celery.Celery) -> None:
 
     @app.task(bind=True, name="purser.deliver")
     def deliver_task(self: Any, subscription: str, event: dict[str, Any]) -> dict[str, Any]:
-        sent = outbound.deliver(fleet, subscription, event, attempt=(self.request.retries or 0) + 1)
+        sent = deliver.deliver(fleet, subscription, event, attempt=(self.request.retries or 0) + 1)
         return {"subscription": subscription, "outcome": sent}
 
 
@@ -175,7 +185,7 @@ def _connect_signals(app: celery.Celery, settings: Settings) -> None:
 
     @signals.worker_init.connect(weak=False)
     def begun(**_: Any) -> None:
-        forks.install()
+        fork_locks.install()
 
     @signals.worker_process_init.connect(weak=False)
     def forked(**_: Any) -> None:

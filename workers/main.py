@@ -3,7 +3,7 @@
 import sys
 
 from config.settings import Need, Settings
-from workers.app import build
+from workers.app import create_app
 
 
 def needs(arguments: list[str]) -> set[Need]:
@@ -11,4 +11,4 @@ def needs(arguments: list[str]) -> set[Need]:
     return {"broker", "ledger", "odoo"} if "worker" in arguments else {"broker", "ledger", "address"}
 
 
-app = build(Settings.load(need=needs(sys.argv[1:])))
+app = create_app(Settings.load(need=needs(sys.argv[1:])))

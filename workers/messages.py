@@ -1,64 +1,31 @@
-"""A message as the broker delivers it: where it came from, what it holds, and how it leaves the broker."""
+"""What a task is called and what it takes: whoever calls it by another of its names, or by place, is read alike."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from store.queueing.reservation import MessageReservation
-from workers.broker.keeper import held_of
-from workers.broker.redis_queue import Reserving
-from workers.calls import by_name, own_name
-from workers.task_message import is_decodable
+OTHER_NAMES: Mapping[str, str] = MappingProxyType({"events.accept": "purser.accept"})
+"""The names under which others may call a task, and its own."""
+
+PARAMETERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "purser.scan": ("control", "release_hold"),
+        "purser.apply": ("control", "slot", "run", "steps"),
+        "purser.feed": ("watch",),
+        "purser.look": ("model", "id"),
+        "purser.accept": ("event",),
+        "purser.react": ("automation", "event"),
+        "purser.deliver": ("subscription", "event"),
+    }
+)
+"""What the tasks of this release take, in their order."""
 
 
-def queue_of(message: Any) -> str:
-    """Give the queue a message was taken from."""
-    info = message.delivery_info or {}
-    return str(info.get("queue") or info.get("routing_key") or "")
+def own_name(task: Any) -> Any:
+    """Give a task's own name; what is no text stays what it is."""
+    return OTHER_NAMES.get(task, task) if isinstance(task, str) else task
 
 
-def hold_on(message: Any) -> MessageReservation | None:
-    """Give the record a ledger script can take off to settle this message; None where it lies elsewhere."""
-    if _reserves(message) and Reserving.shares_ledger and "/" in str(message.delivery_tag):
-        return held_of(message.delivery_tag)
-    return None
-
-
-def _reserves(message: Any) -> bool:
-    return isinstance(message.channel, Reserving)
-
-
-def settled(message: Any) -> None:
-    """Let go of a message that is kept elsewhere by now, and acknowledge it where that is still to be done."""
-    if hold_on(message) is None:
-        message.ack()
-    else:
-        message.channel.qos.settled(message.delivery_tag)
-        message._state = "ACK"
-
-
-def give_back(message: Any) -> None:
-    """Put a message back on its queue; this delivery was not its fault."""
-    if _reserves(message):
-        message.channel.qos.give_back(message.delivery_tag)
-        message._state = "REQUEUED"
-    else:
-        message.requeue()
-
-
-def headers_of(message: Any) -> dict[str, Any] | None:
-    """Give the headers that belong to the body as it is now: kombu has decompressed it, and leaves the header."""
-    if not isinstance(message.headers, dict):
-        return None
-    kept = {name: value for name, value in message.headers.items() if name != "compression" or message.errors}
-    return kept | {"task": own_name(kept["task"])} if "task" in kept else kept
-
-
-def values_of(message: Any) -> Mapping[str, Any]:
-    """Give the values of a task message by name; nothing readable is nothing known."""
-    try:
-        if not is_decodable(message):
-            return {}
-        args, kwargs, _ = message.payload
-        return by_name(str(message.headers["task"]), args, kwargs)
-    except Exception:  # noqa: BLE001 - codecs raise anything
-        return {}
+def by_name(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the values of a call by their names. What is too many has no name, and is left out."""
+    return {**dict(zip(PARAMETERS.get(own_name(task), ()), args, strict=False)), **kwargs}

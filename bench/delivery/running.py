@@ -19,7 +19,7 @@ import redis
 from bench.delivery.apps.noop import ANSWERS, BROKER, QUEUES, WITH_EVENTS
 from console.embedded import Server
 from store import Ledger
-from workers.broker.scripts import HELD
+from workers.broker.redis.scripts import HELD
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0

@@ -15,7 +15,7 @@ from console.output import FAILED, count, leave, progress, say
 from purser.errors import Mistake
 from purser.strict_json import NotJson, read_json, write_json
 from store import DeadLetterFilter, DeadLetterState
-from workers.readers import Readers, what_to_do
+from workers.broker.queue_readers import QueueReaders, what_to_do
 
 
 @chosen_by_words
@@ -52,7 +52,7 @@ def import_(
     kept = known = 0
     problems: list[str] = []
     with context.ledger() as ledger:
-        readers = None if to_unread_queue else Readers.now(ledger)
+        readers = None if to_unread_queue else QueueReaders.now(ledger)
         for number, told in _lines(file, problems):
             queue = str(told.get("queue") or "")
             if readers is not None and queue and (unread := readers.problem(queue)):

@@ -13,8 +13,8 @@ from console.events import load
 from console.output import FAILED, AsJson, as_json, count, leave, nothing, say, text
 from purser.errors import Mistake
 from store import DeadLetter
-from workers import editing
-from workers.editing import Edited, EditEnding
+from workers.dead_letters import letter_edit
+from workers.dead_letters.letter_edit import EditResult, EditStatus
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a letter.", show_default=False)]
 
@@ -53,16 +53,16 @@ def edit(
         if dry_run and (approve or undo):
             raise Mistake("--dry-run tries an edit; this one can be seen with `purser dead show`")
         if approve:
-            done = editing.approve(fleet, id_, who=who, note=note, seen=letter.proposal)
+            done = letter_edit.approve(fleet, id_, who=who, note=note, seen=letter.proposal)
         elif undo:
-            done = editing.revert(fleet, id_, expects=len(letter.edits), who=who, note=note)
+            done = letter_edit.revert(fleet, id_, expects=len(letter.edits), who=who, note=note)
         else:
             body = _body(letter, _written(letter, file))
             if dry_run:
-                problems = editing.check(fleet, letter, body)
+                problems = letter_edit.check(fleet, letter, body)
                 _say_all(problems or ("it fits: it could be edited so",))
                 leave(FAILED if problems else 0)
-            done = editing.edit(fleet, id_, body, expects=len(letter.edits), who=who, note=note)
+            done = letter_edit.edit(fleet, id_, body, expects=len(letter.edits), who=who, note=note)
     _tell(id_, done, json=json)
 
 
@@ -72,7 +72,7 @@ def _written(letter: DeadLetter, file: Path | None) -> str:
         return load(file)
     if not sys.stdin.isatty():
         raise Mistake("no terminal here: name a file with the new values, --file FILE or --file -")
-    written = click.edit(editing.text_of(letter), extension=".json")
+    written = click.edit(letter_edit.text_of(letter), extension=".json")
     if written is None:
         nothing("nothing was saved, so nothing is changed")
     return written
@@ -80,18 +80,18 @@ def _written(letter: DeadLetter, file: Path | None) -> str:
 
 def _body(letter: DeadLetter, written: str) -> bytes:
     try:
-        return editing.body_with(letter, written)
+        return letter_edit.body_with(letter, written)
     except (ValueError, RecursionError) as error:
         raise Mistake(f"the new values are no JSON object: {error}") from None
 
 
-def _tell(id_: str, done: Edited, *, json: bool) -> None:
-    well = done.ending in (EditEnding.DONE, EditEnding.PROPOSED)
+def _tell(id_: str, done: EditResult, *, json: bool) -> None:
+    well = done.ending in (EditStatus.DONE, EditStatus.PROPOSED)
     if json:
         as_json({"id": id_, "ending": done.ending, "problems": done.problems, "stake": done.stake})
-    elif done.ending is EditEnding.DONE and done.letter is not None:
+    elif done.ending is EditStatus.DONE and done.letter is not None:
         text(f"{id_}: edited, {count(len(done.letter.edits), 'edit')} in all; `purser dead replay {id_}` sends it")
-    elif done.ending is EditEnding.PROPOSED:
+    elif done.ending is EditStatus.PROPOSED:
         text(f"{id_}: what is at stake is above the limit or unknown, so a second person must approve:")
         text(f"purser dead edit {id_} --approve --note ...")
     _say_all(done.problems)

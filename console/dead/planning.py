@@ -11,8 +11,8 @@ from console.dead.choosing import All, Ids, choose, chosen_by_words, one_way
 from console.output import AsJson, as_json, count, facts, money, plain, progress, say, table, text
 from purser.fates import FieldChange
 from store import DeadLetter, DeadLetterFilter
-from workers.plan import LetterPlan, PlannedChange, ReplayPlan
-from workers.plan import plan as make_plan
+from workers.dead_letters.replay_preview import LetterPreview, PlannedChange, ReplayPreview
+from workers.dead_letters.replay_preview import preview_replay as make_plan
 
 
 @chosen_by_words
@@ -41,7 +41,7 @@ def plan(
         say(f"{limit} of {count(len(chosen), 'letter')}: --limit plans more")
 
 
-def _print(told: ReplayPlan, letters: list[DeadLetter], clean: Redactor, *, fields: bool) -> None:
+def _print(told: ReplayPreview, letters: list[DeadLetter], clean: Redactor, *, fields: bool) -> None:
     columns = ("id", "task", "fate", "changes", "hours", "money", "why")
     table(columns, (_row(one, clean) for one in told.letters), right={"changes", "hours", "money"})
     if fields:
@@ -63,14 +63,14 @@ def _print(told: ReplayPlan, letters: list[DeadLetter], clean: Redactor, *, fiel
     )
 
 
-def _row(one: LetterPlan, clean: Redactor) -> tuple[Any, ...]:
+def _row(one: LetterPreview, clean: Redactor) -> tuple[Any, ...]:
     return (
         *(one.id, one.task, one.fate, len(one.changes), one.hours or None),
         *(", ".join(map(money, one.money)) or None, clean.text(one.why)),
     )
 
 
-def _facts(told: ReplayPlan, clean: Redactor) -> dict[str, Any]:
+def _facts(told: ReplayPreview, clean: Redactor) -> dict[str, Any]:
     return {
         "letters": [_letter(one, clean) for one in told.letters],
         "counts": {fate.value: number for fate, number in told.counts.items()},
@@ -81,7 +81,7 @@ def _facts(told: ReplayPlan, clean: Redactor) -> dict[str, Any]:
     }
 
 
-def _letter(one: LetterPlan, clean: Redactor) -> dict[str, Any]:
+def _letter(one: LetterPreview, clean: Redactor) -> dict[str, Any]:
     return {
         "id": one.id,
         "task": one.task,

@@ -24,10 +24,10 @@ from console.output import (
 )
 from purser.errors import Mistake
 from store import DeadLetterFilter, Ledger, Replay, ReplayState
-from workers import replays
-from workers.readers import Readers, what_to_do
-from workers.replay import Replayed, Status, is_message
-from workers.replay import replay as send_at_once
+from workers.broker.queue_readers import QueueReaders, what_to_do
+from workers.dead_letters import replay_runner
+from workers.dead_letters.replay_one import ReplayedLetter, ReplayStatus, is_message
+from workers.dead_letters.replay_one import replay as send_at_once
 
 group = typer.Typer(help="Replays of many letters: how far they are.", no_args_is_help=True)
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a replay.", show_default=False)]
@@ -73,7 +73,7 @@ def replay(
             _check_readers(fleet.ledger, chosen)
         confirm(f"Replay {count(len(chosen), 'letter')}?", unless=yes)
         what = " ".join(f"{name}={value}" for name, value in wanted.words().items()) or "all dead letters"
-        begun = replays.start(
+        begun = replay_runner.start(
             fleet,
             chosen,
             who=context.who(),
@@ -106,7 +106,7 @@ def _check_readable(ledger: Ledger, chosen: Sequence[str]) -> None:
 
 def _check_readers(ledger: Ledger, chosen: Sequence[str]) -> None:
     """End the command where no worker reads the queue of some letter, before anything is confirmed or sent."""
-    problem = Readers.now(ledger).problem_with(ledger, chosen)
+    problem = QueueReaders.now(ledger).problem_with(ledger, chosen)
     if problem:
         say(f"nothing was replayed: {problem}. {what_to_do(_ANYWAY)}")
         leave(FAILED)
@@ -141,15 +141,15 @@ def _end(ended: Replay, *, json: bool) -> None:
         leave(FAILED)
 
 
-def _tell(results: list[Replayed], *, json: bool) -> None:
+def _tell(results: list[ReplayedLetter], *, json: bool) -> None:
     if json:
         as_json(results)
     else:
         table(("id", "status", "task", "queue"), ((one.id, one.status, one.task, one.queue) for one in results))
-    well = [one for one in results if one.status in (Status.REPLAYED, Status.WOULD_REPLAY)]
-    if not well and all(one.status is Status.NOT_DEAD for one in results):
+    well = [one for one in results if one.status in (ReplayStatus.REPLAYED, ReplayStatus.WOULD_REPLAY)]
+    if not well and all(one.status is ReplayStatus.NOT_DEAD for one in results):
         nothing("none of these is a dead letter")
-    unread = {one.queue: one.why for one in results if one.status is Status.UNREAD}
+    unread = {one.queue: one.why for one in results if one.status is ReplayStatus.UNREAD}
     for why in unread.values():
         say(f"{why}. {what_to_do(_ANYWAY)}")
     if len(well) < len(results):

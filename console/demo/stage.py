@@ -40,9 +40,9 @@ from purser.cases import CaseKey, CaseMemory
 from purser.errors import Mistake, PurserError
 from store import ControlRun, DeadLetter, Ledger
 from tasks.house import catalogue
-from workers.app import build
-from workers.broker.scripts import HELD
-from workers.fleet import Fleet
+from workers.app import create_app
+from workers.broker.redis.scripts import HELD
+from workers.context import WorkerContext
 
 T = TypeVar("T")
 
@@ -74,8 +74,8 @@ class Stage:
         self.flower_port = free_port()
         self.flower_password = secrets.token_urlsafe(12)
         self.settings = Settings.load(need=("broker", "ledger", "odoo", "flower"), environ=self._environ())
-        self._app = build(self.settings)
-        self.fleet: Fleet = self._app.fleet
+        self._app = create_app(self.settings)
+        self.fleet: WorkerContext = self._app.fleet
         self._redis = redis.Redis.from_url(self.settings.broker)
         self._logs = home / "logs"
         self._logs.mkdir(mode=0o700)

@@ -22,7 +22,7 @@ from odoo_client.wire import Request
 from purser.cases import CaseKey, CaseMemory, CaseState, Mark
 from purser.errors import PurserError
 from store import ControlRun, DeadLetterState, RunStatus
-from workers.replay import Status, replay
+from workers.dead_letters.replay_one import ReplayStatus, replay
 
 EXTRA = 400
 """How many people join for the burst: four messages of a hundred changes each."""
@@ -340,7 +340,7 @@ def dead_letter(stage: Stage) -> Seen:
         "projects": last[1],
         "kick_off_activities": last[2],
     }
-    is_once = tries == [Status.REPLAYED, Status.NOT_DEAD] and nothing_yet == (0, 0, 0) and last == _WHOLE
+    is_once = tries == [ReplayStatus.REPLAYED, ReplayStatus.NOT_DEAD] and nothing_yet == (0, 0, 0) and last == _WHOLE
     is_told = len(letter.attempts) == 2 and letter.reason == "permanent failure"
     is_settled = now is not None and now.state is DeadLetterState.REPLAYED and not closed_blindly
     return Seen(bool(is_once and is_told and is_settled and blind), facts)

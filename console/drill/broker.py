@@ -24,7 +24,7 @@ from console.embedded import claim as claim_redis
 from console.rabbit import RabbitNode
 from console.rabbit import serving as serving_rabbit
 from console.supervisor import Command
-from workers.broker.envelope import read_envelope
+from workers.broker.kombu_envelope import read_envelope
 
 HEARTBEAT = 2
 """Seconds between signs of life that the RabbitMQ of the drill asks for: shorter than ours, and the shorter wish

@@ -26,7 +26,7 @@ from purser.errors import Permanent
 from purser.model import Ref
 from purser.reconcile import Step
 from tasks.automations.open_project import STEPS
-from workers.scan import dump_steps
+from workers.controls.run import dump_steps
 
 if TYPE_CHECKING:
     from console.drill.fault import Fault

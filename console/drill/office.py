@@ -19,7 +19,7 @@ from odoo_client.twin import Twin
 from odoo_client.twin.refusals import Wrong
 from odoo_client.wire import Request
 from purser.model import Period
-from workers.fleet import door
+from workers.context import connection_for
 
 LATENCY = 0.02
 """Seconds a request to the twin takes at most, on top of its work: as long as an idle Odoo needs, so that a process
@@ -215,7 +215,7 @@ def slowed(office: Office, seconds: float) -> Iterator[None]:
 def opened(told: Settings | None, rng: random.Random) -> Iterator[Office]:
     """Give the Odoo of these settings, or a twin of the drill's own."""
     if told is not None:
-        office = Office(door(told, Role.CHANGE))
+        office = Office(connection_for(told, Role.CHANGE))
         try:
             yield office
         finally:

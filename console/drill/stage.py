@@ -35,8 +35,8 @@ from purser.errors import PurserError
 from store import Ledger
 from store.timestamps import to_micros
 from tasks.house import catalogue
-from workers.app import build
-from workers.fleet import Fleet
+from workers.app import create_app
+from workers.context import WorkerContext
 
 LEASE = 4
 """Seconds until the messages of a dead worker come back."""
@@ -116,8 +116,8 @@ class Stage:
         port = urlsplit(self.broker.url).port or 0
         self.proxy = things.enter_context(Proxy(port, plan.rng)) if setup.proxied else None
         self.settings = Settings.load(need=("broker", "ledger", "odoo"), environ=self._environ(self.broker.url))
-        self._app: celery.Celery = build(self.settings)
-        self.fleet: Fleet = self._app.fleet
+        self._app: celery.Celery = create_app(self.settings)
+        self.fleet: WorkerContext = self._app.fleet
         self.supervisor = Supervisor(
             tuple(self._commands()),
             write=self._write,

@@ -14,7 +14,7 @@ from purser.cases import CaseMemory
 from purser.errors import Mistake
 from purser.model import Money, Severity
 from store import Ledger
-from workers.fleet import Fleet
+from workers.context import WorkerContext
 
 LIMIT = 50
 _FILTER = ("control", "owner", "severity", "subject")
@@ -136,7 +136,7 @@ class ListPage(PageHandler):
 
     tab = "cases"
 
-    def initialize(self, fleet: Fleet, executor: Executor, names: Names | None = None) -> None:
+    def initialize(self, fleet: WorkerContext, executor: Executor, names: Names | None = None) -> None:
         """Take who knows people's names, too."""
         super().initialize(fleet, executor)
         self.names = names or Names(fleet)

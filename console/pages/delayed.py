@@ -11,7 +11,7 @@ from console.pages import words
 from console.pages.handler import PageHandler
 from purser.errors import Mistake
 from store import DelayedMessage, DelayKind, Ledger, Page
-from workers.keeping import cancel
+from workers.dead_letters.capture import cancel
 
 LIMIT = 50
 _FILTER = ("task", "queue", "kind")

@@ -12,9 +12,9 @@ from purser.errors import Mistake
 from purser.strict_json import NotJson, read_json
 from store import DeadLetter, PatchOperation
 from store.dead_letters.edits import patch
-from workers import editing
-from workers.editing import Edited, EditEnding
-from workers.fleet import Fleet
+from workers.context import WorkerContext
+from workers.dead_letters import letter_edit
+from workers.dead_letters.letter_edit import EditResult, EditStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +29,22 @@ class Draft:
 
 def text_of(letter: DeadLetter, clean: Redactor) -> str:
     """Give what is edited: the values of the task as JSON, secrets masked; '' when there is nothing to edit."""
-    text = editing.text_of(letter)
+    text = letter_edit.text_of(letter)
     if not text:
         return ""
     return json.dumps(masked(json.loads(text), clean), indent=2, ensure_ascii=False)
 
 
-def draft_of(fleet: Fleet, letter: DeadLetter, text: str, clean: Redactor) -> Draft:
+def draft_of(fleet: WorkerContext, letter: DeadLetter, text: str, clean: Redactor) -> Draft:
     """Read what was typed, and say what is wrong with it and what it changes."""
     try:
-        values = unmasked(read_json(text, halves=True), json.loads(editing.text_of(letter)), clean)
-        body = editing.body_with(letter, json.dumps(values, ensure_ascii=False))
+        values = unmasked(read_json(text, halves=True), json.loads(letter_edit.text_of(letter)), clean)
+        body = letter_edit.body_with(letter, json.dumps(values, ensure_ascii=False))
     except NotJson as error:
         return Draft(text, b"", (f"this is not JSON: {error}",))
     except (ValueError, RecursionError) as error:
         return Draft(text, b"", (str(error),))
-    return Draft(text, body, editing.check(fleet, letter, body), patch(letter.body, body))
+    return Draft(text, body, letter_edit.check(fleet, letter, body), patch(letter.body, body))
 
 
 class EditPage(PageHandler):
@@ -79,7 +79,7 @@ class EditPage(PageHandler):
             self._show(letter, draft)
             return
         edited = await self.aside(
-            editing.edit,
+            letter_edit.edit,
             self.fleet,
             letter.id,
             draft.body,
@@ -87,34 +87,34 @@ class EditPage(PageHandler):
             who=self.person.name,
             note=self.note(),
         )
-        if edited.ending in (EditEnding.DONE, EditEnding.PROPOSED):
+        if edited.ending in (EditStatus.DONE, EditStatus.PROPOSED):
             self._answer(letter, edited)
         else:
             self._show(edited.letter or letter, Draft(text, draft.body, edited.problems, draft.patch))
 
-    async def _settled(self, letter: DeadLetter, act: str) -> Edited:
+    async def _settled(self, letter: DeadLetter, act: str) -> EditResult:
         who, note = self.person.name, self.note()
         if act == "revert":
             return await self.aside(
-                editing.revert, self.fleet, letter.id, expects=self._expects(), who=who, note=note
+                letter_edit.revert, self.fleet, letter.id, expects=self._expects(), who=who, note=note
             )
         seen = letter.proposal
         if seen is None or seen.at.isoformat() != self.word("seen"):
             raise Mistake("another edit waits here by now, or none: look again")
         if act == "approve":
-            return await self.aside(editing.approve, self.fleet, letter.id, who=who, note=note, seen=seen)
+            return await self.aside(letter_edit.approve, self.fleet, letter.id, who=who, note=note, seen=seen)
         if await self.aside(self.ledger.letters.withdraw, letter.id, who=who, note=note):
-            return Edited(ending=EditEnding.DONE, letter=letter, problems=("The proposal is withdrawn.",))
+            return EditResult(ending=EditStatus.DONE, letter=letter, problems=("The proposal is withdrawn.",))
         raise Mistake("no edit waits here any more")
 
-    def _answer(self, letter: DeadLetter, edited: Edited) -> None:
+    def _answer(self, letter: DeadLetter, edited: EditResult) -> None:
         there = words.link("/dead/letter", id=letter.id)
         match edited.ending:
-            case EditEnding.DONE if edited.problems:
+            case EditStatus.DONE if edited.problems:
                 self.go(there, edited.problems[0])
-            case EditEnding.DONE:
+            case EditStatus.DONE:
                 self.go(words.link("/dead/plan", id=letter.id), "Edited. So a replay would go now.")
-            case EditEnding.PROPOSED:
+            case EditStatus.PROPOSED:
                 self.go(there, "The edit waits for a second person: what is at stake is above the limit, or unknown.")
             case _:
                 raise Mistake("; ".join(edited.problems))

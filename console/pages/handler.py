@@ -18,7 +18,7 @@ from console.pages import words
 from purser.errors import Misconfigured, Mistake, PurserError, Transient
 from purser.strict_json import write_json
 from store import Ledger
-from workers.fleet import Fleet
+from workers.context import WorkerContext
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class PageHandler(BaseHandler):
     needs: ClassVar[Rank] = Rank.OPERATOR
     """What a POST takes."""
 
-    def initialize(self, fleet: Fleet, executor: Executor) -> None:
+    def initialize(self, fleet: WorkerContext, executor: Executor) -> None:
         """Take the parts every page works with."""
         self.fleet = fleet
         self.executor = executor

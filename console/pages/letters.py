@@ -12,7 +12,7 @@ from console.pages.handler import PageHandler
 from purser.errors import Mistake
 from purser.model import Ref
 from store import DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterState, Ledger, Page
-from workers.replay import is_message
+from workers.dead_letters.replay_one import is_message
 
 LIMIT = 50
 SIMILAR = 6

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
 
 from purser.errors import PurserError
-from workers.fleet import Fleet
+from workers.context import WorkerContext
 
 KNOWN_FOR = 3600.0
 AGAIN_AFTER = 60.0
@@ -20,7 +20,7 @@ _AT_ONCE = 500
 class Names:
     """The names of users, as far as Odoo told them within the last hour."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: WorkerContext) -> None:
         self._fleet = fleet
         self._lock = threading.Lock()
         self._known: dict[int, tuple[str, float]] = {}

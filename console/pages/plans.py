@@ -17,9 +17,9 @@ from purser.errors import Mistake
 from purser.fates import Fate
 from store import DeadLetter, DeadLetterFilter
 from store.replay.replay_store import MAX_RATE, MIN_RATE
-from workers.fleet import Fleet
-from workers.plan import ReplayPlan, plan
-from workers.readers import Readers
+from workers.broker.queue_readers import QueueReaders
+from workers.context import WorkerContext
+from workers.dead_letters.replay_preview import ReplayPreview, preview_replay
 
 MOST = 10_000
 """So many letters are planned at most; a replay may take more."""
@@ -41,7 +41,7 @@ class Job:
     begun: dt.datetime
     since: float
     planned: int = 0
-    result: "Future[ReplayPlan]" = field(default_factory=Future)
+    result: "Future[ReplayPreview]" = field(default_factory=Future)
 
     def is_older_than(self, seconds: float) -> bool:
         """Say whether it ended longer ago than this."""
@@ -51,7 +51,7 @@ class Job:
 class Planner:
     """Makes one plan after the other, so that Odoo is asked by one page at a time, and keeps the latest few."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: WorkerContext) -> None:
         self._fleet = fleet
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plans")
         self._jobs: dict[str, Job] = {}
@@ -70,12 +70,12 @@ class Planner:
         job.result = self._thread.submit(self._make, job, letters)
         return job
 
-    def _make(self, job: Job, letters: Callable[[], Iterator[DeadLetter]]) -> ReplayPlan:
+    def _make(self, job: Job, letters: Callable[[], Iterator[DeadLetter]]) -> ReplayPreview:
         def heard(planned: int) -> None:
             job.planned = planned
 
         try:
-            return plan(self._fleet, itertools.islice(letters(), MOST), progress=heard)
+            return preview_replay(self._fleet, itertools.islice(letters(), MOST), progress=heard)
         finally:
             job.since = time.monotonic()
 
@@ -83,7 +83,7 @@ class Planner:
 class PlanPage(LetterHandler):
     """What replaying a selection would do."""
 
-    def initialize(self, fleet: Fleet, executor: Executor, planner: Planner | None = None) -> None:
+    def initialize(self, fleet: WorkerContext, executor: Executor, planner: Planner | None = None) -> None:
         """Take who plans, too."""
         super().initialize(fleet, executor)
         self.planner = planner or Planner(fleet)
@@ -114,7 +114,7 @@ class PlanPage(LetterHandler):
         if total >= MOST and not ids:
             total = await self.aside(self.ledger.letters.count, wanted)
         letter_ids = [one.id for one in made.letters]
-        no_reader = await self.aside(lambda: Readers.now(self.ledger).problem_with(self.ledger, letter_ids))
+        no_reader = await self.aside(lambda: QueueReaders.now(self.ledger).problem_with(self.ledger, letter_ids))
         fate = self.word("fate")
         unreadable = made.counts.get(Fate.UNREADABLE, 0)
         reasons = Counter(one.why for one in made.letters if one.fate is Fate.UNREADABLE)
@@ -166,7 +166,7 @@ class PlanPage(LetterHandler):
             after = page.next
 
 
-def _patiently(job: Job) -> ReplayPlan | None:
+def _patiently(job: Job) -> ReplayPreview | None:
     try:
         return job.result.result(timeout=PATIENCE)
     except TimeoutError:

@@ -7,7 +7,7 @@ from console.pages import words
 from console.pages.handler import PageHandler
 from purser.errors import Mistake
 from store import Ledger, RefusalState
-from workers.refused import Told, find, retry, tell
+from workers.events.refusal_handling import RefusalDetails, find_refusal, record_refusal, retry
 
 LIMIT = 50
 
@@ -16,7 +16,7 @@ LIMIT = 50
 class View:
     """One look at the refusals."""
 
-    told: tuple[Told, ...]
+    told: tuple[RefusalDetails, ...]
     next: str | None
     open: int
 
@@ -24,7 +24,9 @@ class View:
 def look(ledger: Ledger, policies: Policies, state: RefusalState, after: str | None) -> View:
     """Read a page of refusals."""
     page = ledger.refusals.page(after=after, limit=LIMIT, state=state)
-    return View(tuple(tell(ledger, policies, one) for one in page.items), page.next, ledger.refusals.count())
+    return View(
+        tuple(record_refusal(ledger, policies, one) for one in page.items), page.next, ledger.refusals.count()
+    )
 
 
 class ListPage(PageHandler):
@@ -47,7 +49,7 @@ class EntryPage(PageHandler):
     async def get(self) -> None:
         """Show it with the change that was refused."""
         key = self.word("key")
-        told = await self.aside(find, self.ledger, self.fleet.policies, key)
+        told = await self.aside(find_refusal, self.ledger, self.fleet.policies, key)
         if told is None:
             raise Mistake(f"no refusal has the key {words.plain(key)}")
         change = words.pretty(self.clean.value(dict(told.entry.change)))

@@ -10,7 +10,7 @@ from console.pages.letters import LetterHandler
 from purser.errors import Mistake
 from store import DeadLetter, Ledger, Page, Replay, ReplayStage, ReplayState
 from store.replay.replay_store import MAX_RATE, MIN_RATE
-from workers import replays
+from workers.dead_letters import replay_runner
 
 LIMIT = 50
 FAILED = 50
@@ -83,7 +83,7 @@ class StartPage(LetterHandler):
         note, rate = self.note(), self._rate()
         ids, what = await self.selection()
         made = await self.aside(
-            replays.start,
+            replay_runner.start,
             self.fleet,
             ids,
             who=self.person.name,

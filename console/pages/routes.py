@@ -6,10 +6,10 @@ from typing import Any
 from tornado.web import StaticFileHandler, url
 
 from console.pages import carried, cases, delayed, edits, letters, menu, names, plans, queues, refusals, replays, runs
-from workers.fleet import Fleet
+from workers.context import WorkerContext
 
 
-def routes(fleet: Fleet, executor: Executor) -> list[Any]:
+def routes(fleet: WorkerContext, executor: Executor) -> list[Any]:
     """Give the routes to put before Flower's."""
     parts = {"fleet": fleet, "executor": executor}
     return [

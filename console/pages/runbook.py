@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from events.envelope import read_event
 from purser.errors import Permanent
 from store import DeadLetter
-from workers.letters import values_in
+from workers.dead_letters.letter_factory import values_in
 
 
 @dataclass(frozen=True, slots=True)

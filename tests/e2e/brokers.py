@@ -8,9 +8,9 @@ import redis
 from kombu.connection import Connection
 
 from config.queues import QUEUES, redis_lists
-from workers.broker import rabbit
-from workers.broker.envelope import read_envelope
-from workers.broker.scripts import HELD
+from workers.broker.kombu_envelope import read_envelope
+from workers.broker.rabbitmq import topology
+from workers.broker.redis.scripts import HELD
 
 
 class Broker(Protocol):
@@ -37,7 +37,7 @@ class Broker(Protocol):
 
 def broker_at(url: str) -> Broker:
     """Look at the broker of an address."""
-    return RabbitBroker(url) if rabbit.is_rabbitmq(url) else RedisBroker(url)
+    return RabbitBroker(url) if topology.is_rabbitmq(url) else RedisBroker(url)
 
 
 class RedisBroker:
@@ -82,12 +82,12 @@ class RabbitBroker:
 
     def depth(self, queue: str) -> int:
         with _connect(self.url) as connection:
-            return rabbit.depth(connection, queue) or 0
+            return topology.depth(connection, queue) or 0
 
     def push_raw(self, queue: str, raw: bytes) -> None:
         envelope, problem = read_envelope(raw)
         with _connect(self.url, transport_options={"confirm_publish": True}) as connection:
-            rabbit.declare(connection)
+            topology.declare(connection)
             if problem:
                 channel = connection.channel()
                 channel.basic_publish(channel.prepare_message(raw), exchange="", routing_key=queue)
@@ -109,7 +109,7 @@ class RabbitBroker:
 
     def is_quiet(self) -> bool:
         counts = self._counted("messages")
-        return not any(counts.get(queue, 0) for queue in (*QUEUES, rabbit.DEAD))
+        return not any(counts.get(queue, 0) for queue in (*QUEUES, topology.DEAD))
 
     def _counted(self, what: str) -> dict[str, int]:
         told = self.ctl("list_queues", "-p", self._vhost, "name", what, "--no-table-headers")

@@ -12,7 +12,7 @@ from store import Ledger
 from tests.e2e.running import RunningFleet, running, write_policies
 from tests.mutations import chosen_seed, mutated, originals
 from tests.waiting import wait_until
-from workers.broker.envelope import write_envelope
+from workers.broker.kombu_envelope import write_envelope
 
 APP = "tests.e2e.counting"
 """The app of the worker; its task counts the messages that were carried out."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from purser.changes import Ensure
 from purser.reconcile import Step
 from tests.e2e.running import RunningFleet
-from workers.scan import dump_steps
-from workers.task import MAX_DELIVERIES
+from workers.controls.run import dump_steps
+from workers.runtime.task import MAX_DELIVERIES
 
 if TYPE_CHECKING:
     from console.drill.tasks import Trouble

@@ -18,8 +18,8 @@ from store import Ledger
 from tasks.house import catalogue
 from tests.e2e.brokers import broker_at
 from tests.waiting import wait_until
-from workers.app import build
-from workers.fleet import Fleet
+from workers.app import create_app
+from workers.context import WorkerContext
 
 
 class RunningFleet:
@@ -29,8 +29,8 @@ class RunningFleet:
         self.environ = {**environ, "PURSER_LOG_FORMAT": "console", "PURSER_LOG_LEVEL": "info"}
         self.home = home
         self.settings = Settings.load(need={"broker", "ledger", "odoo"}, environ=self.environ)
-        self.app = build(self.settings)
-        self.fleet: Fleet = self.app.fleet
+        self.app = create_app(self.settings)
+        self.fleet: WorkerContext = self.app.fleet
         self.broker = broker_at(self.settings.broker)
         self._processes: list[subprocess.Popen[bytes]] = []
 

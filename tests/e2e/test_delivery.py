@@ -21,7 +21,7 @@ from tests.e2e.test_fleet import message, outcome, win, won
 from tests.houses import House, open_house
 from tests.odoo.seeding_people import Firm
 from tests.waiting import wait_until
-from workers.task import MAX_DELIVERIES
+from workers.runtime.task import MAX_DELIVERIES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 READ = "crm.lead/search_read"

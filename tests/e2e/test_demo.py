@@ -20,7 +20,7 @@ from odoo_client.twin import Twin
 from purser.cases import CaseKey
 from tasks.house import catalogue
 from tests.waiting import wait_until
-from workers.scan import judge
+from workers.controls.run import evaluate_control
 
 COMMAND = (sys.executable, "-c", "from console.cli import main; main()", "demo")
 
@@ -111,7 +111,7 @@ def test_the_firm_is_as_known_by_hand_on_any_day(now: dt.datetime) -> None:
         firm = firms.seed(twin, now)
         with connect(Door(url=twin.url, db=twin.db, login=firms.BOT, api_key=firm.bot_key)) as client:
             for control in firms.CONTROLS:
-                for one in judge(client, policies.control(control), as_of=now).findings:
+                for one in evaluate_control(client, policies.control(control), as_of=now).findings:
                     asked = one.owner or firm.users[firms.BILLING]  # nobody is named: whoever answers for it
                     found[CaseKey(control, one.subject, one.period)] = Known(
                         one.hours_at_risk, one.money_at_risk, asked

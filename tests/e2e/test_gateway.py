@@ -27,7 +27,7 @@ from events.signature import read_secret, sign
 from tests.e2e.gateways import ROOT, Gateway, listening
 from tests.e2e.running import RunningFleet, running
 from tests.waiting import wait_until
-from workers import react
+from workers.events import react
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

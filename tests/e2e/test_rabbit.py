@@ -22,9 +22,9 @@ from tests.houses import House, open_house
 from tests.odoo.seeding_people import Firm
 from tests.rabbits import own_node, vhost
 from tests.waiting import wait_until
-from workers.broker import rabbit
-from workers.replay import Status, replay
-from workers.task import MAX_DELIVERIES
+from workers.broker.rabbitmq import topology
+from workers.dead_letters.replay_one import ReplayStatus, replay
+from workers.runtime.task import MAX_DELIVERIES
 
 __all__ = ["own_node"]
 
@@ -143,7 +143,9 @@ def test_a_message_that_kills_its_process_ends_as_a_letter_and_takes_no_neighbou
     assert (letter.reason, letter.queue, letter.task) == ("too many deliveries", "events", "drill.apply")
     assert poison.begun == MAX_DELIVERIES
     assert worker.poll() is None
-    assert [one.status for one in replay(fleet.fleet, [letter.id], who="test", note="cured")] == [Status.REPLAYED]
+    assert [one.status for one in replay(fleet.fleet, [letter.id], who="test", note="cured")] == [
+        ReplayStatus.REPLAYED
+    ]
     wait_until(lambda: poison.begun > MAX_DELIVERIES, within=20, what="the replayed one")
     wait_until(fleet.quiet, within=20, what="empty queues")
     assert fleet.ledger.letters.count() == 0
@@ -200,15 +202,17 @@ def test_what_the_broker_gave_up_is_a_letter_and_can_be_replayed(firm: Firm, sta
     lead = win(firm)
     fleet = start()
     with fleet.app.connection_for_write() as connection:
-        rabbit.declare(connection)
+        topology.declare(connection)
     fleet.fleet.publish("purser.accept", {"event": won(lead)}, label="won", expiration=0.05)
-    wait_until(lambda: fleet.depth(rabbit.DEAD) == 1, what="the message to expire")
+    wait_until(lambda: fleet.depth(topology.DEAD) == 1, what="the message to expire")
     fleet.worker()
     wait_until(lambda: fleet.ledger.letters.count() == 1, within=20, what="the letter")
     (letter,) = fleet.ledger.letters.page().items
     assert (letter.reason, letter.queue, letter.task) == ("expired", "events", "purser.accept")
     assert not [name for name in letter.headers if name.startswith("x-")]
-    assert [one.status for one in replay(fleet.fleet, [letter.id], who="test", note="late")] == [Status.REPLAYED]
+    assert [one.status for one in replay(fleet.fleet, [letter.id], who="test", note="late")] == [
+        ReplayStatus.REPLAYED
+    ]
     wait_until(lambda: outcome(firm, lead) == (1, 1, 3), within=30, what="the project")
     wait_until(fleet.quiet, within=20, what="empty queues")
 
@@ -222,7 +226,7 @@ def test_a_ledger_that_is_away_loses_no_bytes_and_ends_no_worker(firm: Firm, sta
     raws = [b"no message at all", *AWKWARD]
     for raw in raws:
         fleet.push_raw("apply", raw)
-    fleet.push_raw(rabbit.DEAD, b"given up before")
+    fleet.push_raw(topology.DEAD, b"given up before")
     wait_until(lambda: fleet.log("w").count("goes back") > len(raws), within=40, what="a refusal to lose")
     wait_until(lambda: "letter not stored" in fleet.log("w"), within=20, what="the same of what was given up")
     with serving(home) as again:

@@ -20,8 +20,8 @@ from tests.e2e.test_fleet import outcome, win, won
 from tests.houses import House, open_house
 from tests.odoo.seeding_people import Firm
 from tests.waiting import wait_until
-from workers import react
-from workers.replays import start
+from workers.dead_letters.replay_runner import start
+from workers.events import react
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 MANY = 40

@@ -17,7 +17,7 @@ from tests.e2e.running import write_policies
 from tests.houses import House, open_house
 from tests.odoo.seeding_people import Firm
 from tests.waiting import wait_until
-from workers.setup import Site, admin_door
+from workers.provisioning import OdooSite, admin_connection
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -42,7 +42,7 @@ def port() -> int:
 def administrator(odoo_env: OdooEnv, port: int) -> Iterator[OdooClient]:
     """Give an administrator's client; whatever was set up with it is taken away again."""
     settings = Settings.load({"address"}, environ={"PURSER_ODOO_URL": odoo_env.url, "PURSER_ODOO_DB": odoo_env.db})
-    with connect(admin_door(settings, odoo_env.login, odoo_env.api_key)) as admin:
+    with connect(admin_connection(settings, odoo_env.login, odoo_env.api_key)) as admin:
         setup.remove(admin, setup.standing(admin))
         yield admin
         setup.remove(admin, setup.standing(admin))
@@ -69,7 +69,7 @@ def test_a_won_deal_has_its_project_whether_the_gateway_was_up_or_not(
     policies = write_policies(tmp_path / "p.yaml", every="every 1 hour", watches={WATCH: "every 2 seconds"})
     fleet = start_fleet(policies, **environ)
     rules = tuple(rule for rule in RULES if rule.name == WATCH)
-    site = Site(
+    site = OdooSite(
         admin=administrator, bots=(), rules=rules, gateway=f"http://127.0.0.1:{port}", tokens=fleet.ledger.hooks
     )
     site.carry_out()

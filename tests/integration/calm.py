@@ -10,8 +10,9 @@ from config.settings import Settings
 from purser.cases import Case, CaseKey, CaseState
 from store import Ledger
 from tasks.house import catalogue
-from workers import apply, react, scan
-from workers.fleet import Fleet
+from workers.context import WorkerContext
+from workers.controls import apply_changes, run
+from workers.events import react
 
 
 class Calm:
@@ -22,7 +23,7 @@ class Calm:
         declared = catalogue()
         self.lost: set[str] = set()
         """Kinds of changes whose chunks get lost on their way."""
-        self.fleet = Fleet(
+        self.fleet = WorkerContext(
             settings,
             declared,
             load_policies(declared, policies),
@@ -45,18 +46,18 @@ class Calm:
         *,
         release_hold: bool = False,
         unseen_companies: UnseenCompanies = UnseenCompanies.JUDGE,
-    ) -> scan.Run:
+    ) -> run.ControlRunReport:
         """Run a control now, with its changes carried out. Other tests leave companies that the bot is not in."""
         self.moment += dt.timedelta(seconds=1)
         policy = replace(self.fleet.policies.control(control), unseen_companies=unseen_companies)
         run_id = f"run-{self.moment.timestamp()}"
-        return scan.run_now(
+        return run.run_now(
             self.fleet, policy, slot=self.moment, run_id=run_id, trigger="test", release_hold=release_hold
         )
 
     def case(self, key: CaseKey) -> Case | None:
         """Give a case as it stands now."""
-        return scan.see_cases(self.fleet, key.control, self.moment).get(key)
+        return run.see_cases(self.fleet, key.control, self.moment).get(key)
 
     def state(self, key: CaseKey) -> CaseState | None:
         found = self.case(key)
@@ -68,8 +69,8 @@ class Calm:
                 if kwargs["steps"][0]["change"]["kind"] in self.lost:
                     return
                 slot = dt.datetime.fromisoformat(kwargs["slot"])
-                steps = scan.load_steps(kwargs["steps"])
-                apply.apply_steps(self.fleet, control=kwargs["control"], slot=slot, steps=steps)
+                steps = run.load_steps(kwargs["steps"])
+                apply_changes.apply_steps(self.fleet, control=kwargs["control"], slot=slot, steps=steps)
             case "purser.accept":
                 react.accept(self.fleet, kwargs["event"], holder=options["task_id"])
             case "purser.react":

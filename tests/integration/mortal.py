@@ -8,7 +8,7 @@ from config.settings import Role
 from odoo_client import OdooClient
 from odoo_client.json2 import Json2
 from odoo_client.wire import Request, Transport, Version
-from workers.fleet import Fleet, door
+from workers.context import WorkerContext, connection_for
 
 
 class Killed(BaseException):
@@ -56,9 +56,9 @@ class Mortal:
 class Cradle:
     """Lets one process after the other live in a fleet. Each knows nothing of those before it."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: WorkerContext) -> None:
         self._fleet = fleet
-        self._doors = {name: door(fleet.settings, role) for name, role in _BOTS.items()}
+        self._doors = {name: connection_for(fleet.settings, role) for name, role in _BOTS.items()}
         self._transports = {name: Json2(entrance) for name, entrance in self._doors.items()}
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from purser.catalogue import Catalogue
 from purser.errors import Transient
 from tests.integration.calm import Calm
 from tests.odoo.seeding_people import Firm
-from workers import react
+from workers.events import react
 
 SOURCE, EVENT = "test", "won-7"
 BOTH = ("open-project", "thank-seller")

@@ -26,8 +26,8 @@ from tests.integration.mortal import Cradle, Life
 from tests.integration.scenes import SCENES, Scene, Stage
 from tests.odoo.seeding_people import Firm
 from tests.odoo.seeding_sales import Seeder
-from workers import react
-from workers.plan import foresee
+from workers.dead_letters.replay_preview import predict
+from workers.events import react
 
 WAYS = ("/hooks/odoo", "/feed", "/console")
 NOT_IN_THE_TWIN = {"ready"}
@@ -66,7 +66,7 @@ class World:
     def fates(self, kind: str, scene: Scene) -> set[Fate]:
         """Say what would become of the changes now."""
         automation = self.fleet.catalogue.automation(SCENES[kind][0])
-        planned = foresee(self.fleet, react.decide(self.fleet, automation, scene.told[0]))
+        planned = predict(self.fleet, react.decide(self.fleet, automation, scene.told[0]))
         return {one.fate for one in planned if one.kind != "tell"}
 
     def _publish(self, task: str, kwargs: dict[str, Any], *, label: str, **options: Any) -> None:

@@ -17,8 +17,8 @@ from store import RunStatus
 from tests.houses import House
 from tests.integration.calm import Calm
 from tests.odoo.seeding_people import Firm
-from workers import scan
-from workers.fleet import home_of
+from workers.context import odoo_binding_of
+from workers.controls import run as scan
 
 CONTROL = "missing-timesheets"
 Open = Callable[[Path | None], Calm]
@@ -72,7 +72,7 @@ def desk(firm: Firm) -> Desk:
     return Desk(firm)
 
 
-def touched(run: scan.Run) -> set[CaseKey]:
+def touched(run: scan.ControlRunReport) -> set[CaseKey]:
     """Give the cases a run changes in Odoo; the database is shared, so others may be among them."""
     return {step.memory.key for step in run.plan.steps() if step.memory and step.change}
 
@@ -291,13 +291,13 @@ def test_a_ledger_refuses_to_remember_another_odoo(fleet: Calm, desk: Desk, calm
     other.fleet.settings = other.fleet.settings.model_copy(update={"odoo_db": "elsewhere"})
     with pytest.raises(Misconfigured, match="purser ledger adopt"):
         other.scan(CONTROL)
-    fleet.ledger.home.adopt(home_of(other.fleet.settings), who="test", note="the database was renamed")
+    fleet.ledger.home.adopt(odoo_binding_of(other.fleet.settings), who="test", note="the database was renamed")
     other.fleet.check_home()
     assert [entry.action for entry in fleet.ledger.audit.tail()] == ["ledger.adopt"]
 
 
 def test_a_chunk_older_than_the_last_reconciled_slot_is_dropped(fleet: Calm, desk: Desk) -> None:
-    from workers.apply import apply_steps
+    from workers.controls.apply_changes import apply_steps
 
     run = fleet.scan(CONTROL)
     fleet.ledger.slots.claim(CONTROL, fleet.moment, holder="x", lease=dt.timedelta(seconds=5))

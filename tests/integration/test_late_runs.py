@@ -11,7 +11,7 @@ from schedules.slots import latest_slot, stagger
 from store import DeadLetter, DeadLetterFilter, DeadLetterState, RunStatus
 from tests.integration.calm import Calm
 from tests.odoo.seeding_people import Firm
-from workers import scan
+from workers.controls import run as scan
 
 CONTROL = "stale-drafts"
 
@@ -27,7 +27,7 @@ def slot_of(fleet: Calm) -> dt.datetime:
     return latest_slot(every, fleet.moment, fleet.fleet.policies.timezone, stagger(CONTROL, every))
 
 
-def run(fleet: Calm, holder: str) -> scan.Run:
+def run(fleet: Calm, holder: str) -> scan.ControlRunReport:
     return scan.run_slot(fleet.fleet, CONTROL, holder=holder)
 
 

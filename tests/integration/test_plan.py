@@ -20,9 +20,9 @@ from store import DeadLetter
 from tests.integration.calm import Calm
 from tests.integration.test_control_loop import CONTROL, Desk
 from tests.odoo.seeding_people import Firm
-from workers.letters import letter
-from workers.plan import ReplayPlan, plan
-from workers.scan import dump_steps
+from workers.controls.run import dump_steps
+from workers.dead_letters.letter_factory import letter
+from workers.dead_letters.replay_preview import ReplayPreview, preview_replay
 
 Open = Callable[[Path | None], Calm]
 
@@ -75,9 +75,9 @@ def dead(fleet: Calm) -> Dead:
     return Dead(fleet)
 
 
-def planned(fleet: Calm) -> ReplayPlan:
+def planned(fleet: Calm) -> ReplayPreview:
     page = fleet.ledger.letters.page(limit=200)
-    return plan(fleet.fleet, page.items)
+    return preview_replay(fleet.fleet, page.items)
 
 
 def won(firm: Firm, desk: Desk) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from purser.model import Ref
 from store import RefusalRecord, RefusalState
 from tests.integration.calm import Calm
 from tests.odoo.seeding_people import Firm
-from workers.refused import Again, as_change, retry
+from workers.events.refusal_handling import RetryOutcome, as_change, retry
 
 NOW = dt.datetime.now(dt.UTC)
 
@@ -35,8 +35,8 @@ def customer(key: str, values: Values) -> Ensure:
 
 def test_what_odoo_takes_now_is_done_once_and_closed(fleet: Calm, firm: Firm) -> None:
     refused(fleet, "again/1", customer("again/1", {"name": "Again Ltd"}))
-    assert retry(fleet.fleet, "again/1", who="ada", note="right given").ending is Again.DONE
-    assert retry(fleet.fleet, "again/1", who="ada", note="right given").ending is Again.NOT_OPEN
+    assert retry(fleet.fleet, "again/1", who="ada", note="right given").ending is RetryOutcome.DONE
+    assert retry(fleet.fleet, "again/1", who="ada", note="right given").ending is RetryOutcome.NOT_OPEN
     assert len(firm.call("res.partner", "search_read", domain=[("name", "=", "Again Ltd")], fields=["id"])) == 1
     entry = fleet.fleet.ledger.refusals.get("again/1")
     assert entry is not None
@@ -48,7 +48,7 @@ def test_what_odoo_still_refuses_stays_open_with_its_newest_words(fleet: Calm) -
     gone = Update(ref=Ref("res.partner", 10**8), expect={"name": "x"}, values={"name": "y"})
     refused(fleet, f"update/{gone.ref}", gone)
     again = retry(fleet.fleet, f"update/{gone.ref}", who="ada", note="looked")
-    assert again.ending is Again.REFUSED
+    assert again.ending is RetryOutcome.REFUSED
     entry = fleet.fleet.ledger.refusals.get(f"update/{gone.ref}")
     assert entry is not None
     assert (entry.state, entry.count, entry.why) == (RefusalState.OPEN, 2, again.why)
@@ -58,12 +58,12 @@ def test_a_message_that_was_refused_as_a_whole_is_sent_again(fleet: Calm) -> Non
     sent = []
     fleet.fleet.publish = lambda task, kwargs, **options: sent.append((task, kwargs, options["task_id"]))
     refused(fleet, "m-1", as_change("purser.scan", {"control": "missing-timesheets"}))
-    assert retry(fleet.fleet, "m-1", who="ada", note="mended").ending is Again.SENT
+    assert retry(fleet.fleet, "m-1", who="ada", note="mended").ending is RetryOutcome.SENT
     assert fleet.fleet.ledger.refusals.count() == 0
     assert sent == [("purser.scan", {"control": "missing-timesheets"}, "m-1")]
 
 
 def test_what_an_older_release_refused_says_that_it_is_not_kept(fleet: Calm) -> None:
     refused(fleet, "old", {})
-    assert retry(fleet.fleet, "old", who="ada", note="looked").ending is Again.NOT_KEPT
+    assert retry(fleet.fleet, "old", who="ada", note="looked").ending is RetryOutcome.NOT_KEPT
     assert fleet.fleet.ledger.refusals.count() == 1

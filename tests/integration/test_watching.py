@@ -13,7 +13,8 @@ from tests.houses import House
 from tests.integration.calm import Calm
 from tests.odoo.seeding_people import Firm
 from tests.odoo.seeding_sales import Seeder
-from workers import feed, react, watching
+from workers.changes import detect, feed
+from workers.events import react
 
 Open = Callable[[Path | None], Calm]
 
@@ -155,7 +156,7 @@ def test_each_act_is_told_as_its_fact_by_feed_and_look_under_one_identity(calm: 
     line.sent.clear()
     for ref in desk.refs.values():
         seen = absence_of(desk, ref) if ref.model == "hr.leave" else ref
-        watching.look(fleet, seen.model, seen.id)
+        detect.detect(fleet, seen.model, seen.id)
     by_look = line.events(set(desk.refs.values()))
 
     wanted = sorted((TOLD[name], str(ref)) for name, ref in desk.refs.items())

@@ -21,8 +21,8 @@ from purser.errors import NotSetUp, PurserError, Transient
 from purser.fates import Fate
 from tests.conftest import OdooEnv
 from tests.odoo.seeding_sales import UNITS, Seeder
-from workers.checks import Level
-from workers.setup import Site
+from workers.doctor.checks import Level
+from workers.provisioning import OdooSite
 
 _NUMBERS = itertools.count(1)
 Enter = Callable[..., OdooClient]
@@ -314,7 +314,7 @@ def test_receipts_of_the_first_version_count_after_the_update(
     first = FIRST_VERSION.read_text(encoding="utf-8")
     assert receipts.EARLIER[receipts.digest(first)] == 1
     (action,) = [one.id for one in setup.standing(odoo) if one.name == setup.ACTION]
-    site = Site(admin=odoo, bots=(), rules=())
+    site = OdooSite(admin=odoo, bots=(), rules=())
     name = firm.read("ir.actions.server", action, "name")["name"]
     firm.write("ir.actions.server", action, code=first, name="Purser: receipt action, version 1")
 

@@ -11,8 +11,8 @@ from tests.odoo.seeding_sales import Seeder, Values
 from tests.odoo.test_setup import Gateway
 from tests.unit.odoo_client.canned import Canned
 from tests.waiting import wait_until
-from workers.checks import Level
-from workers.setup import Site
+from workers.doctor.checks import Level
+from workers.provisioning import OdooSite
 
 Flow = Callable[[Seeder], list[int]]
 _COMPARED = frozenset({"selection", "boolean", "float", "monetary"})
@@ -192,16 +192,18 @@ def _wait_until_told(gateway: Gateway, name: str, due: set[int]) -> None:
 
 
 @pytest.fixture
-def site(odoo: OdooClient) -> Iterator[Site]:
+def site(odoo: OdooClient) -> Iterator[OdooSite]:
     gateway = Gateway()
     setup.remove(odoo, setup.standing(odoo))
     with Canned(gateway.hear) as server:
-        yield Site(admin=odoo, bots=(), rules=RULES, gateway=server.url, tokens=gateway)
+        yield OdooSite(admin=odoo, bots=(), rules=RULES, gateway=server.url, tokens=gateway)
         setup.remove(odoo, setup.standing(odoo))
 
 
 @pytest.mark.timeout(400)
-def test_what_odoo_stores_is_the_same_with_and_without_our_rules(site: Site, odoo_env: OdooEnv, firm: Seeder) -> None:
+def test_what_odoo_stores_is_the_same_with_and_without_our_rules(
+    site: OdooSite, odoo_env: OdooEnv, firm: Seeder
+) -> None:
     without = {name: stored(firm, RULE_OF[name].model, flow(firm)) for name, flow in FLOWS.items()}
     site.carry_out()
     there = {one.name.removeprefix("rule_") for one in site.standing() if one.name.startswith("rule_")}
@@ -216,7 +218,7 @@ def test_what_odoo_stores_is_the_same_with_and_without_our_rules(site: Site, odo
     assert without["opportunities"][0]["won_status"] == "won"
 
 
-def test_a_rule_of_an_earlier_release_is_named_and_replaced(site: Site, firm: Seeder) -> None:
+def test_a_rule_of_an_earlier_release_is_named_and_replaced(site: OdooSite, firm: Seeder) -> None:
     site.carry_out()
     (rule,) = (one.id for one in site.standing() if one.name == "rule_opportunities")
     computed = firm.call(

@@ -18,8 +18,8 @@ from store import token_digest
 from tests.conftest import OdooEnv
 from tests.odoo.seeding_sales import Seeder
 from tests.unit.odoo_client.canned import Answer, Asked, Canned
-from workers.checks import Level
-from workers.setup import Site, companies_lacking
+from workers.doctor.checks import Level
+from workers.provisioning import OdooSite, missing_companies
 
 TRIED = ("opportunities", "milestones")
 """Each rule takes Odoo a moment to make; the others differ by name only."""
@@ -72,21 +72,21 @@ def listener(gateway: Gateway) -> Iterator[str]:
 
 
 @pytest.fixture
-def site(odoo: OdooClient, gateway: Gateway, listener: str, firm: Seeder) -> Iterator[Site]:
+def site(odoo: OdooClient, gateway: Gateway, listener: str, firm: Seeder) -> Iterator[OdooSite]:
     """Give an Odoo in which nothing is set up, and leave it so."""
     setup.remove(odoo, setup.standing(odoo))
     rules = tuple(rule for rule in RULES if rule.name in TRIED)
     bots = (Bot(login=f"purser-billing-{firm.tag}", roles=("billing",)),)
-    found = Site(admin=odoo, bots=bots, rules=rules, gateway=listener, tokens=gateway, key_days=30)
+    found = OdooSite(admin=odoo, bots=bots, rules=rules, gateway=listener, tokens=gateway, key_days=30)
     yield found
     found.remove(found.standing())
 
 
-def levels(site: Site, **options: bool) -> dict[str, Level]:
+def levels(site: OdooSite, **options: bool) -> dict[str, Level]:
     return {one.name: one.level for one in site.check(**options)}
 
 
-def named(site: Site, name: str) -> int:
+def named(site: OdooSite, name: str) -> int:
     (found,) = (one.id for one in site.standing() if one.name == name)
     return found
 
@@ -97,7 +97,7 @@ def counted(firm: Seeder) -> list[int]:
 
 
 def test_setting_up_makes_all_of_it_once_and_taking_it_away_takes_exactly_that(
-    site: Site, gateway: Gateway, firm: Seeder, odoo_env: OdooEnv, tmp_path: Path
+    site: OdooSite, gateway: Gateway, firm: Seeder, odoo_env: OdooEnv, tmp_path: Path
 ) -> None:
     before = counted(firm)
     assert {item.do for item in site.foresee()} == {Do.MAKE}
@@ -141,7 +141,7 @@ def test_setting_up_makes_all_of_it_once_and_taking_it_away_takes_exactly_that(
 
 
 def test_what_people_change_is_told_and_left_and_what_was_taken_is_made_again(
-    site: Site, gateway: Gateway, firm: Seeder
+    site: OdooSite, gateway: Gateway, firm: Seeder
 ) -> None:
     site.carry_out()
     firm.write("base.automation", named(site, "rule_milestones"), active=False)
@@ -174,7 +174,7 @@ def test_what_people_change_is_told_and_left_and_what_was_taken_is_made_again(
     assert set(levels(site).values()) == {Level.OK}
 
 
-def _in_the_group(site: Site) -> None:
+def _in_the_group(site: OdooSite) -> None:
     """Ask the action as a member of its group."""
     me = site.admin.whoami().uid
     vals = {"group_ids": [[4, named(site, setup.GROUP)]]}
@@ -183,7 +183,7 @@ def _in_the_group(site: Site) -> None:
 
 
 def test_a_bot_is_put_in_a_company_made_since_and_left_out_of_one_that_people_took_away(
-    site: Site, firm: Seeder
+    site: OdooSite, firm: Seeder
 ) -> None:
     site.carry_out()
     assert set(levels(site).values()) == {Level.OK}
@@ -198,7 +198,7 @@ def test_a_bot_is_put_in_a_company_made_since_and_left_out_of_one_that_people_to
 
     firm.write("res.users", user, company_ids=[[3, company]])
     left = [item for item in site.carry_out() if item.do is Do.CHANGED]
-    assert [f"({company})" in sentence for sentence in companies_lacking(left)] == [True]
+    assert [f"({company})" in sentence for sentence in missing_companies(left)] == [True]
     assert company not in firm.read("res.users", user, "company_ids")["company_ids"]
     firm.call("res.company", "write", ids=[company], vals={"active": False})
 
@@ -207,6 +207,6 @@ def test_who_is_no_administrator_sets_nothing_up(odoo_env: OdooEnv, firm: Seeder
     login, key = firm.bot("base.group_user")
     with connect(Door(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as plain:
         with pytest.raises(NotApplicable, match="no administrator"):
-            Site(admin=plain, bots=(), rules=()).carry_out()
+            OdooSite(admin=plain, bots=(), rules=()).carry_out()
         with pytest.raises(Denied):
             setup.standing(plain)

@@ -26,7 +26,7 @@ from purser import Ensure, Exempt, Kept, Ref, Scope, Watched
 from purser.catalogue import Catalogue
 from purser.testing import judge, snapshot
 from tasks.house import catalogue
-from workers.scan import Judged
+from workers.controls.run import ControlResult
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -275,7 +275,7 @@ def test_the_documented_report_of_a_run_has_the_shape_of_a_real_one() -> None:
         "ownerless-projects"
     )
     verdicts = tuple(ownerless_projects(snapshot(AS_OF, project())))
-    real = report(policy, Judged(control=ownerless_projects, as_of=AS_OF, verdicts=verdicts))
+    real = report(policy, ControlResult(control=ownerless_projects, as_of=AS_OF, verdicts=verdicts))
     (shown,) = (json.loads(block) for block in blocks(REFERENCE / "controls-run-json.md", "json"))
     finding, documented = real["findings"][0], shown["findings"][0]
     assert shown.keys() == real.keys()

@@ -1,8 +1,8 @@
 """The application of `stock`, on our transport. Nothing else differs."""
 
 from bench.delivery.apps.stock import app
-from workers.broker import redis_queue
+from workers.broker.redis import channel
 
-redis_queue.install(inbound=redis_queue.Inbound(), lease=15.0, heartbeat=3.0, shares_ledger=False)
+channel.install(inbound=channel.MessageSink(), lease=15.0, heartbeat=3.0, shares_ledger=False)
 
 __all__ = ["app"]

@@ -9,8 +9,8 @@ import kombu
 from kombu.transport import redis as kombu_redis
 
 from tests.contract.broker.house import LEASE
-from workers.broker import keeper as keepers
-from workers.broker import redis_queue
+from workers.broker.redis import channel as redis_queue
+from workers.broker.redis import leases as keepers
 
 HEARTBEAT = 0.1
 
@@ -18,7 +18,7 @@ KOMBU: Any = kombu
 """It ships no types."""
 
 
-class Kept(redis_queue.Inbound):
+class Kept(redis_queue.MessageSink):
     """Remembers what would be kept as letters. `away` lets it fail; `works_on` names tags still worked on."""
 
     def __init__(self) -> None:
@@ -44,7 +44,9 @@ class Kept(redis_queue.Inbound):
 
 
 @contextlib.contextmanager
-def reserving(inbound: redis_queue.Inbound, *, lease: float = LEASE, heartbeat: float = HEARTBEAT) -> Iterator[None]:
+def reserving(
+    inbound: redis_queue.MessageSink, *, lease: float = LEASE, heartbeat: float = HEARTBEAT
+) -> Iterator[None]:
     """Let the connections of this process reserve."""
     transports = (kombu_redis.Transport, kombu_redis.SentinelTransport)
     stock = [(one, one.Channel, one.connection_errors) for one in transports]

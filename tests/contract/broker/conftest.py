@@ -12,7 +12,7 @@ from kombu.transport import pyamqp
 from config.queues import QUEUES
 from console.rabbit import RabbitNode
 from tests.rabbits import own_node, rabbit_node
-from workers.broker import rabbit, rabbit_wire
+from workers.broker.rabbitmq import amqp_connection, topology
 
 __all__ = ["own_node", "rabbit_node"]
 
@@ -28,7 +28,7 @@ def wire() -> Iterator[None]:
     """Let connections be those of the fleet for one test."""
     transport: Any = pyamqp.Transport
     stock = transport.Connection, method_framing.Message
-    rabbit_wire.install()
+    amqp_connection.install()
     yield
     transport.Connection, method_framing.Message = stock
 
@@ -37,8 +37,8 @@ def wire() -> Iterator[None]:
 def node(wire: None, rabbit_node: RabbitNode) -> RabbitNode:
     """Give a node whose queues are there and empty."""
     with connect(rabbit_node.url) as connection:
-        rabbit.declare(connection)
-        for queue in (rabbit.DEAD, *QUEUES):
+        topology.declare(connection)
+        for queue in (topology.DEAD, *QUEUES):
             connection.channel().queue_purge(queue)
     return rabbit_node
 

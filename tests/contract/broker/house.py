@@ -7,8 +7,8 @@ from typing import Any
 
 import redis
 
-from workers.broker import scripts
-from workers.broker.keeper import Keeper
+from workers.broker.redis import scripts
+from workers.broker.redis.leases import LeaseManager
 
 LEASE = 60.0
 """Long enough that no lease ends by itself in a test; `frozen` ends one."""
@@ -58,7 +58,7 @@ class House:
         second, micros = self.client.time()
         now = second * 1000 + micros // 1000
         last = int(now - silent * 1000)
-        self.client.hset(scripts.PULSE, mapping={"last": last, "since": int(last - seconds * 1000)})
+        self.client.hset(scripts.NOTIFY, mapping={"last": last, "since": int(last - seconds * 1000)})
 
     def is_clean(self) -> bool:
         """Nobody has a lease and nothing is held."""
@@ -78,9 +78,9 @@ def delivery_of(record: bytes | None) -> int:
 
 
 @contextlib.contextmanager
-def keeping(client: redis.Redis) -> Iterator[Keeper]:
+def keeping(client: redis.Redis) -> Iterator[LeaseManager]:
     """Give a keeper that beats only when told to."""
-    keeper = Keeper(client, lease=LEASE, heartbeat=3600)
+    keeper = LeaseManager(client, lease=LEASE, heartbeat=3600)
     yield keeper
     keeper.stop()
 
@@ -88,7 +88,7 @@ def keeping(client: redis.Redis) -> Iterator[Keeper]:
 class Taker:
     """A consumer of one queue that counts its questions, as a channel does."""
 
-    def __init__(self, keeper: Keeper, *queues: str) -> None:
+    def __init__(self, keeper: LeaseManager, *queues: str) -> None:
         self.keeper = keeper
         self.queues = queues or ("q",)
         self.holder = keeper.enlist()

@@ -11,7 +11,7 @@ import redis
 from celery.worker import state
 from celery.worker.request import Request
 
-from workers.broker import redis_queue
+from workers.broker.redis import channel
 
 _begun: Any = weakref.WeakSet()
 
@@ -33,17 +33,17 @@ class CountedTask(celery.Task):  # type: ignore[misc]
     Request = CountedRequest
 
 
-class _Inbound(redis_queue.Inbound):
+class _Inbound(channel.MessageSink):
     def working(self, holder: str) -> Collection[str]:
         if state.should_stop is not None or state.should_terminate is not None:
             return ()
         known = [one() for one in list(_begun.data)]  # a copy in one go: other threads add to it
         tags = [str(one._message.delivery_tag) for one in known if one is not None and one.is_worked_on]
-        return redis_queue.working_numbers(holder, tags)
+        return channel.working_numbers(holder, tags)
 
 
 if not os.environ.get("SMALL_STOCK"):
-    redis_queue.install(
+    channel.install(
         inbound=_Inbound(),
         lease=float(os.environ.get("SMALL_LEASE", "2")),
         heartbeat=float(os.environ.get("SMALL_HEARTBEAT", "0.4")),

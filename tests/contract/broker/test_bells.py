@@ -13,7 +13,7 @@ from tests.contract.broker.channels import Kept, Reader, connect, plain, reservi
 from tests.contract.broker.house import House
 from tests.contract.broker.proxy import Proxy, standing_before
 from tests.waiting import wait_until
-from workers.broker.redis_queue import BREATH
+from workers.broker.redis.channel import IDLE_WAIT_SECONDS
 
 NAMES = ("q", "b", "c", "d")
 NEVER = 3600.0
@@ -232,7 +232,7 @@ def test_a_key_that_is_no_list_is_asked_once_in_a_breath(start: Start, house: Ho
 
     waiter.turn_until(lambda: waiter.questions >= before + 2, "two more questions")
 
-    assert time.monotonic() - began > BREATH
+    assert time.monotonic() - began > IDLE_WAIT_SECONDS
     house.client.delete("c")
     waiter.told("c")
 

@@ -9,9 +9,9 @@ import pytest
 import redis
 
 from tests.unit.workers.replaying import World
-from workers.callbacks import NOT_SENT
-from workers.endings import SetAside
-from workers.task import FleetTask
+from workers.runtime.callbacks import NOT_SENT
+from workers.runtime.control_flow import SendToDeadLetters
+from workers.runtime.task import FleetTask
 
 
 def signature(task: str, **options: Any) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def test_callbacks_are_published_to_queues_that_the_fleet_does_not_know(
 
 
 def test_a_failed_task_keeps_its_own_error_and_calls_its_errback(run: Callable[..., Any], redis_url: str) -> None:
-    with pytest.raises(SetAside, match="the true fault"):
+    with pytest.raises(SendToDeadLetters, match="the true fault"):
         run(ValueError("the true fault"), errbacks=[signature("website.failed", queue="website")])
     assert sent(redis_url, "website") == ["website.failed"]
 

@@ -20,11 +20,11 @@ from console.rabbit import RabbitNode
 from purser.errors import Misconfigured, Mistake, Permanent
 from tests.contract.broker.conftest import connect
 from tests.waiting import wait_until
-from workers.broker import rabbit, rabbit_wire
-from workers.broker.envelope import MOST_BYTES
-from workers.broker.rabbit_dead import DeadLetters
-from workers.broker.rabbit_wire import Unreadable
-from workers.broker.redis_queue import MOST_DELIVERIES
+from workers.broker.kombu_envelope import MOST_BYTES
+from workers.broker.rabbitmq import amqp_connection, topology
+from workers.broker.rabbitmq.amqp_connection import UnreadableAmqpMessage
+from workers.broker.rabbitmq.dead_letter_collector import DeadLetterCollector
+from workers.broker.redis.channel import MAX_DELIVERIES
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ class Taker:
         self.connection = connection
         self.messages: list[Any] = []
         self.problems: list[tuple[Any, BaseException]] = []
-        by_name = {queue.name: queue for queue in (rabbit.dead_queue(), *rabbit.work_queues())}
+        by_name = {queue.name: queue for queue in (topology.dead_queue(), *topology.work_queues())}
         make: Any = Consumer
         self._consumer = make(
             connection.channel(),
@@ -88,26 +88,26 @@ class Taker:
 
 
 def test_declaring_twice_is_declaring_once(untouched: Any) -> None:
-    rabbit.declare(untouched)
-    rabbit.declare(untouched)
-    assert [rabbit.depth(untouched, queue) for queue in (*QUEUES, rabbit.DEAD)] == [0] * 5
-    assert rabbit.unusable(untouched) == []
+    topology.declare(untouched)
+    topology.declare(untouched)
+    assert [topology.depth(untouched, queue) for queue in (*QUEUES, topology.DEAD)] == [0] * 5
+    assert topology.unusable(untouched) == []
 
 
 def test_a_queue_with_other_settings_is_named_with_what_to_do(untouched: Any) -> None:
     untouched.channel().queue_declare("apply", durable=True, auto_delete=False)
     with pytest.raises(Misconfigured, match="the queue apply is there with other settings") as told:
-        rabbit.declare(untouched)
+        topology.declare(untouched)
     assert "rabbitmqctl delete_queue apply" in str(told.value)
     assert "(x-dead-letter-exchange is none, and should be 'purser.dead')" in str(told.value)
 
 
 def test_looking_for_unusable_queues_makes_none(untouched: Any) -> None:
     untouched.channel().queue_declare("apply", durable=True, auto_delete=False)
-    (problem,) = rabbit.unusable(untouched)
+    (problem,) = topology.unusable(untouched)
     assert "the queue apply is there with other settings" in problem
-    assert rabbit.depth(untouched, "scans") is None
-    assert rabbit.depth(untouched, rabbit.DEAD) is None
+    assert topology.depth(untouched, "scans") is None
+    assert topology.depth(untouched, topology.DEAD) is None
 
 
 def test_a_task_limit_above_the_consumer_timeout_stops_the_start() -> None:
@@ -116,11 +116,11 @@ def test_a_task_limit_above_the_consumer_timeout_stops_the_start() -> None:
             broker_url=SecretUrl("amqp://localhost"), task_time_limit=limit, task_soft_time_limit=100, odoo_timeout=60
         )
 
-    assert rabbit.settings_for(settings(300))["broker_heartbeat"] == 15
+    assert topology.settings_for(settings(300))["broker_heartbeat"] == 15
     with pytest.raises(
         Mistake, match=r"PURSER_TASK_TIME_LIMIT \(450 s\) is too long.*PURSER_RABBITMQ_CONSUMER_TIMEOUT"
     ):
-        rabbit.settings_for(settings(450))
+        topology.settings_for(settings(450))
 
 
 # -------------------------------------------------------------------------------- publishing --
@@ -128,13 +128,13 @@ def test_a_task_limit_above_the_consumer_timeout_stops_the_start() -> None:
 
 def test_what_was_confirmed_is_there_after_the_node_was_killed(wire: None, own_node: RabbitNode) -> None:
     with connect(own_node.url) as connection:
-        rabbit.declare(connection)
+        topology.declare(connection)
         for _ in range(50):
             send(connection, "apply", delivery_mode=2)
     own_node.kill()
     own_node.start()
     with connect(own_node.url) as again:
-        wait_until(lambda: rabbit.depth(again, "apply") == 50, what="the queue to be read again")
+        wait_until(lambda: topology.depth(again, "apply") == 50, what="the queue to be read again")
 
 
 def test_a_message_for_a_queue_that_is_not_there_is_an_error_and_not_silence(untouched: Any) -> None:
@@ -143,26 +143,26 @@ def test_a_message_for_a_queue_that_is_not_there_is_an_error_and_not_silence(unt
 
 
 def test_a_queue_that_was_removed_is_made_again_by_the_next_message(untouched: Any) -> None:
-    rabbit.declare(untouched)
-    (queue,) = [queue for queue in rabbit.work_queues() if queue.name == "apply"]
+    topology.declare(untouched)
+    (queue,) = [queue for queue in topology.work_queues() if queue.name == "apply"]
     producer = untouched.Producer()
     told = {"routing_key": "apply", "declare": [queue], "retry": True, "retry_policy": {"max_retries": 2}}
     producer.publish("first", **told)
     with connect(untouched.as_uri(include_password=True)) as other:
         other.channel().queue_delete("apply")
     producer.publish("second", **told)
-    assert rabbit.depth(untouched, "apply") == 1
+    assert topology.depth(untouched, "apply") == 1
 
 
 def test_headers_larger_than_a_frame_are_refused_by_name_and_the_connection_stays(untouched: Any) -> None:
-    rabbit.declare(untouched)
+    topology.declare(untouched)
     channel = untouched.default_channel
     large = channel.prepare_message(b"{}", headers={"task": "x" * 200_000})
     with pytest.raises(Permanent, match=r"headers of the message take 200,.*frame_max"):
         channel.basic_publish(large, exchange="", routing_key="apply")
     largest = channel.prepare_message(b"{}", headers={"task": "x" * (untouched.connection.frame_max - 200)})
     channel.basic_publish(largest, exchange="", routing_key="apply")
-    assert rabbit.depth(untouched, "apply") == 1
+    assert topology.depth(untouched, "apply") == 1
 
 
 def test_a_full_queue_refuses_aloud(untouched: Any) -> None:
@@ -181,7 +181,7 @@ def test_a_broker_that_hangs_is_an_error_in_time(
     connection: Any, node: RabbitNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(connection, "apply")
-    monkeypatch.setattr(rabbit_wire, "PATIENCE", 1.0)
+    monkeypatch.setattr(amqp_connection, "TIMEOUT_SECONDS", 1.0)
     os.killpg(node.pid, signal.SIGSTOP)
     try:
         with pytest.raises(connection.recoverable_connection_errors, match="did not confirm within 1 s"):
@@ -231,7 +231,7 @@ def test_properties_nobody_can_read_end_nobody_and_the_body_is_kept(
         raw(node, "apply", b"kept as it is", **properties)
     taker = Taker(connection, "apply")
     message, problem = taker.take_problem()
-    assert isinstance(problem, Unreadable)
+    assert isinstance(problem, UnreadableAmqpMessage)
     assert message.body == b"kept as it is"
     assert list(message.headers) == ["unread-properties"]
     message.ack()
@@ -278,15 +278,15 @@ def test_what_goes_back_is_byte_for_byte_and_never_counts(connection: Any) -> No
     headers = {"task": "purser.scan", "id": "one", "compression": "application/x-gzip", "nothing": None, "n": [1, {}]}
     send(connection, "apply", body, headers=headers, correlation_id="one", priority=3)
     taker = Taker(connection, "apply")
-    for _ in range(2 * MOST_DELIVERIES):
+    for _ in range(2 * MAX_DELIVERIES):
         message = taker.take()
         message.requeue()
     message = taker.take()
     assert message.sent_body == body
     assert message.headers == headers
     assert (message.properties["correlation_id"], message.content_type) == ("one", "application/json")
-    assert rabbit.depth(connection, "apply") == 0
-    assert rabbit.depth(connection, rabbit.DEAD) == 0
+    assert topology.depth(connection, "apply") == 0
+    assert topology.depth(connection, topology.DEAD) == 0
 
 
 def test_what_goes_back_over_a_lost_connection_comes_again_by_itself(connection: Any, node: RabbitNode) -> None:
@@ -326,15 +326,15 @@ def book() -> Book:
 
 
 @pytest.fixture
-def collecting(connection: Any, node: RabbitNode, book: Book) -> Iterator[DeadLetters]:
-    dead = DeadLetters(lambda: connect(node.url), book.keep, breath=0.05)
+def collecting(connection: Any, node: RabbitNode, book: Book) -> Iterator[DeadLetterCollector]:
+    dead = DeadLetterCollector(lambda: connect(node.url), book.keep, breath=0.05)
     dead.start()
     yield dead
     dead.stop()
 
 
 def test_a_message_that_takes_its_worker_along_is_given_up_and_kept(
-    connection: Any, collecting: DeadLetters, book: Book
+    connection: Any, collecting: DeadLetterCollector, book: Book
 ) -> None:
     send(connection, "apply", b"poison", headers={"id": "p", "task": "purser.apply"})
     send(connection, "apply", b"neighbour", headers={"id": "n", "task": "purser.apply"})
@@ -366,7 +366,7 @@ def taker_has(taker: Taker) -> bool:
     return bool(taker.messages)
 
 
-def test_the_broker_says_why_it_gave_up(connection: Any, collecting: DeadLetters, book: Book) -> None:
+def test_the_broker_says_why_it_gave_up(connection: Any, collecting: DeadLetterCollector, book: Book) -> None:
     send(connection, "apply", headers={"id": "r"})
     Taker(connection, "apply").take().reject()
     wait_until(lambda: book.reasons() == ["rejected"], what="the rejected one")
@@ -377,25 +377,25 @@ def test_the_broker_says_why_it_gave_up(connection: Any, collecting: DeadLetters
 
 
 def test_while_the_ledger_is_away_the_dead_wait_in_order_and_none_is_lost(
-    connection: Any, collecting: DeadLetters, book: Book
+    connection: Any, collecting: DeadLetterCollector, book: Book
 ) -> None:
     book.away = True
     for number in range(5):
-        send(connection, rabbit.DEAD, str(number).encode())
-    wait_until(lambda: book.asked > 2 * MOST_DELIVERIES, what="many tries")
+        send(connection, topology.DEAD, str(number).encode())
+    wait_until(lambda: book.asked > 2 * MAX_DELIVERIES, what="many tries")
     assert book.letters == []
     book.away = False
     wait_until(lambda: len(book.letters) == 5, what="the letters")
     assert [letter["body"] for letter in book.letters] == [b"0", b"1", b"2", b"3", b"4"]
-    wait_until(lambda: rabbit.depth(connection, rabbit.DEAD) == 0, what="an empty queue")
+    wait_until(lambda: topology.depth(connection, topology.DEAD) == 0, what="an empty queue")
 
 
 def test_the_dead_are_collected_again_after_the_broker_was_away(wire: None, own_node: RabbitNode, book: Book) -> None:
     book.away = True
     with connect(own_node.url) as connection:
-        rabbit.declare(connection)
-        send(connection, rabbit.DEAD, b"before", delivery_mode=2)
-    dead = DeadLetters(lambda: connect(own_node.url), book.keep, breath=0.05)
+        topology.declare(connection)
+        send(connection, topology.DEAD, b"before", delivery_mode=2)
+    dead = DeadLetterCollector(lambda: connect(own_node.url), book.keep, breath=0.05)
     dead.start()
     wait_until(lambda: book.asked, what="a try")
     own_node.kill()
@@ -405,9 +405,9 @@ def test_the_dead_are_collected_again_after_the_broker_was_away(wire: None, own_
     dead.stop()
 
 
-def test_unreadable_dead_are_kept_too(collecting: DeadLetters, node: RabbitNode, book: Book) -> None:
-    raw(node, rabbit.DEAD, b"x", application_headers={"deep": nested(300)})
-    raw(node, rabbit.DEAD, b"", application_headers={"x-death": "nonsense", "x-first-death-queue": 7})
+def test_unreadable_dead_are_kept_too(collecting: DeadLetterCollector, node: RabbitNode, book: Book) -> None:
+    raw(node, topology.DEAD, b"x", application_headers={"deep": nested(300)})
+    raw(node, topology.DEAD, b"", application_headers={"x-death": "nonsense", "x-first-death-queue": 7})
     wait_until(lambda: len(book.letters) == 2, what="two letters")
     assert book.reasons() == ["unreadable", "rejected"]
     assert [letter["queue"] for letter in book.letters] == ["", ""]

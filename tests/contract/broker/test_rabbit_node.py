@@ -11,7 +11,7 @@ from purser.errors import Mistake
 from tests.contract.broker.conftest import connect
 from tests.rabbits import need_rabbitmq
 from tests.waiting import wait_until
-from workers.broker import rabbit
+from workers.broker.rabbitmq import topology
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def test_a_killed_node_comes_back_with_its_messages_and_a_stopped_one_leaves_not
     home = (tmp_path / "node").resolve()
     with serving(home) as node:
         with connect(node.url) as connection:
-            rabbit.declare(connection)
+            topology.declare(connection)
             connection.Producer().publish({"a": 1}, routing_key="apply")
         assert {"beam.smp", "epmd"} <= set(processes_of(home))
         url = node.url
@@ -46,7 +46,7 @@ def test_a_killed_node_comes_back_with_its_messages_and_a_stopped_one_leaves_not
         node.start()
         assert node.url == url
         with connect(node.url) as connection:
-            wait_until(lambda: rabbit.depth(connection, "apply") == 1, what="the queue to be read again")
+            wait_until(lambda: topology.depth(connection, "apply") == 1, what="the queue to be read again")
         assert "purser.dead" in node.ctl("list_queues", "name")
         with pytest.raises(Mistake, match="in use by another RabbitMQ node"), claim(home):
             pass

@@ -17,7 +17,7 @@ from tests.contract.broker.house import House
 from tests.contract.broker.servers import Server, free_port, own_server
 from tests.contract.guide import rights_in_the_guide
 from tests.waiting import wait_until
-from workers.broker.address import driver_url
+from workers.broker.driver_url import driver_url
 
 MASTER = "purser-master"
 

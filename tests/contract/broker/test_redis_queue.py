@@ -15,9 +15,9 @@ from tests.contract.broker.channels import KOMBU, Kept, Reader, connect, plain, 
 from tests.contract.broker.house import House
 from tests.contract.broker.proxy import Proxy, standing_before
 from tests.waiting import wait_until
-from workers.broker import scripts
-from workers.broker.keeper import LeaseLost
-from workers.broker.redis_queue import MOST_DELIVERIES, ReservingChannel
+from workers.broker.redis import scripts
+from workers.broker.redis.channel import MAX_DELIVERIES, ReliableRedisChannel
+from workers.broker.redis.leases import LeaseLost
 
 RECORD = rb"\d+:\d{13}:1:q"
 """How an answer begins that hands out a message of the queue `q`."""
@@ -413,7 +413,7 @@ def test_bytes_that_are_no_message_wait_while_the_ledger_is_away(connection: Any
 def test_a_message_that_came_back_too_often_becomes_a_letter(connection: Any, house: House, kept: Kept) -> None:
     send(connection, "poison")
     reader = Reader(connection, prefetch=1)
-    for count in range(MOST_DELIVERIES):
+    for count in range(MAX_DELIVERIES):
         reader.read(count + 1)
         reader.messages[-1].requeue()
 
@@ -739,4 +739,4 @@ def test_a_server_that_forgot_the_scripts_is_told_them_again(connection: Any, ho
 
 
 def test_the_channel_of_the_process_is_ours(connection: Any) -> None:
-    assert isinstance(connection.channel(), ReservingChannel)
+    assert isinstance(connection.channel(), ReliableRedisChannel)

@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from tests.contract.broker.house import LEASE, House, Taker, delivery_of, keeping
-from workers.broker import scripts
-from workers.broker.keeper import Keeper, LeaseLost
+from workers.broker.redis import scripts
+from workers.broker.redis.leases import LeaseLost, LeaseManager
 
 ODD = [b"", b"\x00\xff:\r\n1:2:3:q", b"q" * 70, "ümläut 🐎".encode(), b"17:1:1:1:x"]
 
@@ -31,13 +31,13 @@ def house(client: redis.Redis) -> House:
 
 
 @pytest.fixture
-def keeper(client: redis.Redis) -> Iterator[Keeper]:
+def keeper(client: redis.Redis) -> Iterator[LeaseManager]:
     with keeping(client) as made:
         yield made
 
 
 @pytest.fixture
-def taker(keeper: Keeper) -> Taker:
+def taker(keeper: LeaseManager) -> Taker:
     return Taker(keeper)
 
 
@@ -71,7 +71,7 @@ def test_messages_come_in_the_order_in_which_they_were_sent(house: House, taker:
     assert taker.take() is None
 
 
-def test_queues_are_looked_at_in_the_order_of_the_question(house: House, keeper: Keeper) -> None:
+def test_queues_are_looked_at_in_the_order_of_the_question(house: House, keeper: LeaseManager) -> None:
     taker = Taker(keeper, "urgent", "q")
     house.push(b"late", queue="q")
     house.push(b"now", queue="urgent")
@@ -79,7 +79,7 @@ def test_queues_are_looked_at_in_the_order_of_the_question(house: House, keeper:
     assert [taken[1] for taken in (taker.take(), taker.take()) if taken] == [b"now", b"late"]
 
 
-def test_a_key_that_is_no_list_does_not_stop_the_other_queues(house: House, keeper: Keeper) -> None:
+def test_a_key_that_is_no_list_does_not_stop_the_other_queues(house: House, keeper: LeaseManager) -> None:
     taker = Taker(keeper, "strange", "q")
     house.client.set("strange", "no list")
     house.push(b"one")
@@ -116,7 +116,7 @@ def test_what_goes_back_is_byte_for_byte_what_was_taken(house: House, taker: Tak
     assert house.held() == {}
 
 
-def test_a_queue_may_have_any_name(house: House, keeper: Keeper) -> None:
+def test_a_queue_may_have_any_name(house: House, keeper: LeaseManager) -> None:
     name = "9:ü:/ q"
     taker = Taker(keeper, name)
     house.push(b"one", queue=name)
@@ -216,9 +216,9 @@ def test_a_question_that_arrives_after_it_was_withdrawn_takes_nothing(house: Hou
 def test_what_was_withdrawn_is_forgotten_in_time(house: House, taker: Taker) -> None:
     taker.keeper.withdraw(taker.next_tag)
 
-    [key] = house.client.scan_iter(f"{scripts.WITHDRAWN}*")
+    [key] = house.client.scan_iter(f"{scripts.CANCELLED}*")
 
-    assert 0 < house.client.ttl(key) <= scripts.WITHDRAWN_KEPT
+    assert 0 < house.client.ttl(key) <= scripts.CANCELLED_KEPT
 
 
 # ------------------------------------------------------------------------------- retiring --
@@ -297,7 +297,7 @@ def test_what_is_done_but_not_told_yet_is_not_given_back(
     assert house.waiting() == []
 
 
-def test_leases_do_not_pile_up_over_many_reconnects(house: House, keeper: Keeper) -> None:
+def test_leases_do_not_pile_up_over_many_reconnects(house: House, keeper: LeaseManager) -> None:
     house.push(*(b"%d" % number for number in range(5)))
     for _ in range(50):
         taker = Taker(keeper)

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from hypothesis.stateful import run_state_machine_as_test as run
 
 from tests.contract.broker.house import LEASE, House, Taker
-from workers.broker.keeper import Keeper, LeaseLost
+from workers.broker.redis.leases import LeaseLost, LeaseManager
 
 QUEUES = ("urgent", "q")
 WHO = st.integers(min_value=0, max_value=2)
@@ -30,7 +30,7 @@ class Broker(RuleBasedStateMachine):
         self.names = itertools.count()
         self.sent: set[bytes] = set()
         self.acked: set[bytes] = set()
-        self.keepers = [Keeper(self.client, lease=LEASE, heartbeat=3600) for _ in range(3)]
+        self.keepers = [LeaseManager(self.client, lease=LEASE, heartbeat=3600) for _ in range(3)]
         self.takers = [Taker(keeper, *QUEUES) for keeper in self.keepers]
         self.has: list[dict[str, bytes]] = [{}, {}, {}]
         self.works_on: set[str] = set()

@@ -4,7 +4,7 @@ import redis
 from kombu.connection import Connection
 
 from config.queues import QUEUES, redis_lists
-from workers.checks import unread_lists
+from workers.doctor.checks import unread_lists
 
 
 def found_at(url: str) -> dict[str, int]:

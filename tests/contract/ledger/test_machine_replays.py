@@ -18,8 +18,8 @@ from hypothesis.stateful import (
 
 from store import DeadLetterState, LetterOutcome, Replay, ReplayStage, ReplayState
 from tests.unit.workers.replaying import LOCKED, World
-from workers.replay import PART_OF, part_of
-from workers.stages import quota_of
+from workers.dead_letters.replay_one import PART_OF, part_of
+from workers.dead_letters.replay_stages import stage_quota
 
 LETTERS = 25
 pick = st.integers(0, 99)
@@ -118,7 +118,7 @@ class Replaying(RuleBasedStateMachine):
         for id_ in self.replays:
             progress = self.world.ledger.replaying.look(id_)
             replay = progress.replay
-            assert progress.stage_sent <= quota_of(replay.stage, replay.total)
+            assert progress.stage_sent <= stage_quota(replay.stage, replay.total)
             if replay.stage is ReplayStage.CANARY and id_ not in self.resumed:
                 assert replay.sent <= 1
             if replay.stage is not ReplayStage.CANARY and replay.careful:

@@ -11,8 +11,8 @@ from odoo_client.twin import Twin
 from store.audit_log import AuditLog
 from tests.unit.console.conftest import Purser
 from tests.unit.console.test_events import WON
-from workers import react
-from workers.apply import Applied
+from workers.controls.apply_changes import ApplyResult
+from workers.events import react
 
 
 def test_automations_are_listed_with_the_fact_they_react_to(purser: Purser) -> None:
@@ -93,7 +93,7 @@ def test_where_nothing_would_change_it_says_why(purser: Purser, odoo: Twin) -> N
 
 
 def test_a_run_names_the_reason_of_each_refusal(purser: Purser, monkeypatch: pytest.MonkeyPatch, odoo: Twin) -> None:
-    applied = Applied(done=1, refused=1, reasons=(("opportunity/1/project", "the customer is archived"),))
+    applied = ApplyResult(done=1, refused=1, reasons=(("opportunity/1/project", "the customer is archived"),))
     monkeypatch.setattr(react, "react", lambda *_: applied)
     Path("won.json").write_text(json.dumps(WON))
     command = ("automations", "run", "open-project", "--event", "won.json")

@@ -14,15 +14,15 @@ from purser.model import Finding, Kept, Money, Period, Ref, Severity
 from store import ControlRun, Ledger, RunStatus
 from tasks.house import catalogue
 from tests.unit.console.conftest import Purser
-from workers.scan import Judged
+from workers.controls.run import ControlResult
 
 AS_OF = dt.datetime(2026, 11, 17, 6, tzinfo=dt.UTC)
 WEEK = Period(dt.date(2026, 11, 9), dt.date(2026, 11, 15))
 
 
-def judged(*verdicts: Finding | Kept, **more: str) -> Judged:
+def judged(*verdicts: Finding | Kept, **more: str) -> ControlResult:
     control = catalogue().control("missing-timesheets")
-    return Judged(control=control, as_of=AS_OF, verdicts=verdicts, rpc_calls=7, seconds=0.12345, **more)  # type: ignore[arg-type]
+    return ControlResult(control=control, as_of=AS_OF, verdicts=verdicts, rpc_calls=7, seconds=0.12345, **more)  # type: ignore[arg-type]
 
 
 def test_controls_are_listed_without_any_setting(purser: Purser) -> None:

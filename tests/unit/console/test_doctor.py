@@ -15,7 +15,7 @@ from purser.effects import Effects
 from store import FeedCursor, Ledger, RedisHealth
 from tasks.house import catalogue
 from tests.unit.console.conftest import Purser
-from workers.checks import Level, judge_count, judge_expiry, judge_feeds, judge_ledger, rights_needed
+from workers.doctor.checks import Level, check_count, check_expiry, check_feeds, check_ledger, rights_needed
 
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 WELL = RedisHealth(
@@ -67,7 +67,7 @@ def one_control(*reads: type[Row], effects: Effects = NOTHING) -> Catalogue:
 
 
 def levels(health: RedisHealth) -> dict[str, Level]:
-    return {check.name: check.level for check in judge_ledger(health)}
+    return {check.name: check.level for check in check_ledger(health)}
 
 
 def test_a_ledger_that_keeps_everything_is_in_order() -> None:
@@ -87,7 +87,7 @@ def test_a_ledger_that_keeps_everything_is_in_order() -> None:
     ],
 )
 def test_a_ledger_that_may_lose_something_is_told(change: dict[str, object], name: str, level: Level) -> None:
-    checks = {check.name: check for check in judge_ledger(dataclasses.replace(WELL, **change))}  # type: ignore[arg-type]
+    checks = {check.name: check for check in check_ledger(dataclasses.replace(WELL, **change))}  # type: ignore[arg-type]
     assert checks[name].level is level
     assert checks[name].what_to_do
 
@@ -98,11 +98,11 @@ def test_a_ledger_that_may_lose_something_is_told(change: dict[str, object], nam
 )
 def test_a_key_that_ends_within_two_weeks_is_told(days: list[int], level: Level) -> None:
     ends = [NOW + dt.timedelta(days=count) for count in days]
-    assert judge_expiry("key", ends, len(ends), NOW).level is level
+    assert check_expiry("key", ends, len(ends), NOW).level is level
 
 
 def test_which_of_several_keys_is_ours_is_not_pretended_to_be_known() -> None:
-    assert "of 3 keys" in judge_expiry("key", [NOW + dt.timedelta(days=1)], 3, NOW).found
+    assert "of 3 keys" in check_expiry("key", [NOW + dt.timedelta(days=1)], 3, NOW).found
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_which_of_several_keys_is_ours_is_not_pretended_to_be_known() -> None:
     ],
 )
 def test_seeing_less_than_another_bot_is_told(count: int, best: tuple[int, str] | None, level: Level) -> None:
-    assert judge_count("orders", count, best).level is level
+    assert check_count("orders", count, best).level is level
 
 
 def test_a_control_needs_to_read_what_it_reads() -> None:
@@ -192,11 +192,11 @@ def test_a_feed_that_falls_behind_is_told_and_what_is_not_applicable_is_not_wait
         done = now - dt.timedelta(minutes=minutes)
         return FeedCursor(name=f"feed/{name}", started=done, done=done, at=now, lacks=lacks)
 
-    (fine,) = judge_feeds(policies, [cursor("opportunities", 6), cursor("tickets", 999, "no model")], now)
+    (fine,) = check_feeds(policies, [cursor("opportunities", 6), cursor("tickets", 999, "no model")], now)
     assert (fine.level, fine.found) == (Level.OK, "in time, watches: 1")
-    (late,) = judge_feeds(policies, [cursor("opportunities", 6), cursor("leaves", 90)], now)
+    (late,) = check_feeds(policies, [cursor("opportunities", 6), cursor("leaves", 90)], now)
     assert (late.level, late.found) == (Level.WARN, "behind: leaves 90 min")
-    assert list(judge_feeds(policies, [], now)) == []
+    assert list(check_feeds(policies, [], now)) == []
 
 
 def test_a_subscription_that_cannot_be_signed_or_is_switched_off_is_told(operator: Purser, ledger: Ledger) -> None:

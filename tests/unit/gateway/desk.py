@@ -18,7 +18,7 @@ from gateway.limits import Pace
 from purser.errors import Transient
 from store import Ledger
 from tasks.house import catalogue
-from workers.fleet import Fleet
+from workers.context import WorkerContext
 
 NOW = dt.datetime(2026, 11, 22, 9, 30, tzinfo=dt.UTC)
 
@@ -78,7 +78,9 @@ class Desk:
         self.broker_takes = 10**9
         """How many messages more until the broker goes away."""
         self.redis = fakeredis.FakeServer()
-        self.fleet = Fleet(self.settings, HOUSE, POLICIES, self._publish, self._resend, now=lambda: self.moment)
+        self.fleet = WorkerContext(
+            self.settings, HOUSE, POLICIES, self._publish, self._resend, now=lambda: self.moment
+        )
         self.ledger = Ledger(fakeredis.FakeRedis(server=self.redis), now=lambda: self.moment)
         self.fleet.__dict__["ledger"] = self.ledger
         pace = Pace(self.settings.gateway_rate, steady=steady)

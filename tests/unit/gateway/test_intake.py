@@ -6,7 +6,7 @@ import pytest
 
 from events.envelope import read_event
 from tests.unit.gateway.desk import BATCH, CRM, OLD, PLAIN, SHOP, Desk, event, signed
-from workers.telling import ACCEPT, message_id
+from workers.events.publish import ACCEPT_TASK, message_id
 
 TRACE = f"00-{'4' * 32}-{'2' * 16}-01"
 
@@ -18,7 +18,7 @@ def test_an_event_is_answered_once_the_broker_has_it(desk: Desk) -> None:
     ((task, kwargs, label, options),) = desk.sent
     assert (task, label) == ("purser.accept", "opportunity.won.v1 deal-42")
     assert read_event(kwargs["event"]) == read_event(event())
-    assert (options["queue"], options["task_id"]) == ("events", message_id(ACCEPT, "/crm", "deal-42"))
+    assert (options["queue"], options["task_id"]) == ("events", message_id(ACCEPT_TASK, "/crm", "deal-42"))
 
 
 @pytest.mark.parametrize("kind", ["application/cloudevents+json", PLAIN, "application/json; charset=UTF-8"])
@@ -150,7 +150,11 @@ def test_while_the_broker_is_away_the_same_may_be_sent_again(desk: Desk) -> None
     assert desk.send(batch, content_type=BATCH).status_code == 202
 
     ids = [options["task_id"] for *_, options in desk.sent]
-    assert ids == [message_id(ACCEPT, "/crm", "a"), message_id(ACCEPT, "/crm", "a"), message_id(ACCEPT, "/crm", "b")]
+    assert ids == [
+        message_id(ACCEPT_TASK, "/crm", "a"),
+        message_id(ACCEPT_TASK, "/crm", "a"),
+        message_id(ACCEPT_TASK, "/crm", "b"),
+    ]
 
 
 def test_while_the_ledger_is_away_nothing_is_taken(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from odoo_client.setup import Bot, Do, Hook, Item, plan, wanted
 from odoo_client.setup.hooks import RULES, address, domain_fields, masked, token_in
 from odoo_client.setup.plan import Found, Known
 from odoo_client.setup.wanted import Companies, Dialect, Ids, Marked, Named, OfField, OfModel, Ours, Shipped, Wanted
-from workers.setup import companies_lacking
+from workers.provisioning import missing_companies
 
 TOKEN = "a" * 43
 URL = address("https://gw.example.com/", TOKEN)
@@ -282,7 +282,7 @@ def test_a_company_made_since_the_last_set_up_is_added() -> None:
 def test_a_company_that_people_took_away_is_named_and_left_unless_forced() -> None:
     left = in_companies([1], known={1, 2})
     assert (left.do, left.values) == (Do.CHANGED, {})
-    assert companies_lacking([left]) != []
+    assert missing_companies([left]) != []
     assert in_companies([1], known={1, 2}, force=True).values == {"company_ids": [[4, 2]]}
 
 

@@ -15,7 +15,7 @@ from purser.effects import Effects
 from purser.errors import Mistake
 from purser.testing import judge, snapshot
 from tasks.house import catalogue
-from workers.checks import rights_needed
+from workers.doctor.checks import rights_needed
 
 NOW = dt.datetime(2026, 11, 22, 7, tzinfo=dt.UTC)
 TASK, ORDER = Ref("project.task", 3), Ref("sale.order", 4)

@@ -14,7 +14,7 @@ from purser.cadence import Daily, Every, parse_cadence
 from purser.changes import Perform, check_key, dump_changes, load_changes
 from purser.errors import Throttled
 from purser.reconcile import Step
-from workers.scan import dump_steps, load_steps
+from workers.controls.run import dump_steps, load_steps
 
 REF = Ref("sale.order", 7)
 

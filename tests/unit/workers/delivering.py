@@ -14,8 +14,9 @@ from events.envelope import CloudEvent
 from purser.catalogue import Catalogue
 from store import DeliveryResult, Ledger, PauseCache
 from tests.receivers import SECRET
-from workers import outbound, react
-from workers.fleet import Fleet
+from workers.context import WorkerContext
+from workers.events import react
+from workers.outbound import deliver as outbound
 
 WANTS = "allow_private: true, events: [invoice.*, payment.missed.v1]"
 _CATALOGUE = Catalogue.of(())
@@ -42,7 +43,7 @@ class Desk:
         self.moment = start()
         self.queue: list[tuple[str, dict[str, Any], str]] = []
         policies = parse_policies(_CATALOGUE, f"version: 1\nsubscriptions:\n{subscriptions}", source="x")
-        self.fleet = Fleet(_SETTINGS, _CATALOGUE, policies, self._publish, lambda _: None, now=self.now)
+        self.fleet = WorkerContext(_SETTINGS, _CATALOGUE, policies, self._publish, lambda _: None, now=self.now)
         self.ledger = Ledger(_CLIENT, prefix=f"desk{next(_numbers)}", now=self.now)
         self.fleet.__dict__["ledger"] = self.ledger
         self.fleet.__dict__["pauses"] = PauseCache(self.ledger.pauses, max_age=0.0)

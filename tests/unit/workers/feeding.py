@@ -13,7 +13,7 @@ from purser.model import Ref
 from purser.reads import Row
 from store import Ledger
 from tasks.house import catalogue
-from workers.fleet import Fleet
+from workers.context import WorkerContext
 
 START = dt.datetime(2026, 11, 26, 8, tzinfo=dt.UTC)
 
@@ -111,7 +111,7 @@ def _meets(id_: int, one: Written, leaf: Any) -> bool:
     raise AssertionError(f"this office does not know {leaf}")
 
 
-def fleet_of(office: Office, ledger: Ledger, policy: str = "") -> Fleet:
+def fleet_of(office: Office, ledger: Ledger, policy: str = "") -> WorkerContext:
     """Give a fleet that reads this office and publishes to it."""
     environ = {
         "PURSER_ODOO_URL": "http://127.0.0.1:9",
@@ -121,7 +121,7 @@ def fleet_of(office: Office, ledger: Ledger, policy: str = "") -> Fleet:
     }
     declared = catalogue()
     policies = parse_policies(declared, policy, source="test") if policy else load_policies(declared)
-    fleet = Fleet(
+    fleet = WorkerContext(
         Settings.load(need={"odoo"}, environ=environ),
         declared,
         policies,

@@ -28,9 +28,9 @@ from store import (
     fingerprint,
 )
 from tasks.house import catalogue
-from workers.fleet import Fleet
-from workers.replay import part_of
-from workers.replays import advance, start
+from workers.context import WorkerContext
+from workers.dead_letters.replay_one import part_of
+from workers.dead_letters.replay_runner import advance, start
 
 START = dt.datetime(2026, 11, 16, 8, 0, tzinfo=dt.UTC)
 LOCKED = "sale.order 7 is locked"
@@ -64,7 +64,7 @@ class World:
         self.is_away = False
         self.dies: BaseException | None = None
         self.dies_before = False
-        self.fleet = Fleet(SETTINGS, CATALOGUE, POLICIES, _publish, self._resend, now=lambda: self.moment)
+        self.fleet = WorkerContext(SETTINGS, CATALOGUE, POLICIES, _publish, self._resend, now=lambda: self.moment)
         self.fleet.__dict__["ledger"] = self.ledger
         self.fleet.__dict__["pauses"] = PauseCache(self.ledger.pauses, max_age=0.0)
 

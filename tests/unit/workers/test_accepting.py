@@ -16,8 +16,8 @@ from purser import Snapshot, automation
 from purser.catalogue import Catalogue
 from purser.errors import Refusal
 from tests.unit.workers.replaying import CATALOGUE, World
-from workers.react import accept
-from workers.telling import queue_of, tell
+from workers.events.publish import publish_events, queue_of
+from workers.events.react import accept
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
@@ -60,7 +60,7 @@ WON, CHANGED = OpportunityWon(opportunity_id=7), CustomerChanged(customer_id=7)
 def test_master_data_flows_on_the_queue_of_the_bulk() -> None:
     desk = Desk()
     for fact in (WON, CHANGED):
-        tell(desk.fleet, [CloudEvent.model_validate(event(fact))])
+        publish_events(desk.fleet, [CloudEvent.model_validate(event(fact))])
         accept(desk.fleet, event(fact), holder="m1")
     assert [(task, options["queue"]) for task, options in desk.published] == [
         ("purser.accept", "events"),

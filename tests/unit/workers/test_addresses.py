@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from purser.errors import Transient
-from workers.addresses import checked, refused, resolve
+from workers.outbound.ssrf_guard import checked, refused, resolve
 
 OUTSIDE = ["8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
 OURS = {

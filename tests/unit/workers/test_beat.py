@@ -13,8 +13,8 @@ from purser.cadence import Cadence, parse_cadence
 from purser.errors import Transient
 from schedules.beat import BeatEntry, beat_entries
 from schedules.slots import latest_slot, slots_between, stagger
-from workers.beat import AGAIN, LONGEST_NAP, SlotSchedule, beat_schedule
-from workers.clock import FleetClock, utc_now
+from workers.runtime.beat_schedule import AGAIN, MAX_SLEEP_SECONDS, SlotSchedule, beat_schedule
+from workers.runtime.shared_clock import FleetClock, utc_now
 
 BERLIN = ZoneInfo("Europe/Berlin")
 TRUTH = dt.datetime(2026, 3, 28, 20, tzinfo=dt.UTC)  # the clocks change in the night
@@ -134,7 +134,7 @@ def test_beat_never_sleeps_past_the_next_slot_nor_longer_than_a_minute(text: str
         moment = TRUTH + dt.timedelta(seconds=second)
         schedule = SlotSchedule(cadence, BERLIN, dt.timedelta(0), lambda at=moment: at)  # type: ignore[misc]
         nap = schedule.is_due(moment)[1]
-        assert 0 < nap <= LONGEST_NAP
+        assert 0 < nap <= MAX_SLEEP_SECONDS
         naps[slots_between(cadence, moment, moment + dt.timedelta(seconds=nap), BERLIN) == 0] += 1
     assert set(naps) == {True}
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from tests.unit.workers.replaying import World
-from workers.calls import by_name, own_name
-from workers.drafts import Drafter
-from workers.editing import body_with, check, text_of
-from workers.letters import subjects_in
-from workers.messages import headers_of, values_of
-from workers.task_message import read_task_message
+from workers.broker.message import headers_of, values_of
+from workers.broker.task_message import read_task_message
+from workers.dead_letters.letter_edit import body_with, check, text_of
+from workers.dead_letters.letter_factory import subjects_in
+from workers.dead_letters.replay_intent import IntentReader
+from workers.messages import by_name, own_name
 
 EVENT: dict[str, Any] = {
     "specversion": "1.0",
@@ -67,7 +67,7 @@ def test_a_letter_by_place_is_about_its_record_and_is_planned_and_edited_by_name
         body=json.dumps([[wrong], {}, {}]).encode(),
     )
     assert subjects_in(letter) == ("helpdesk.ticket/4",)
-    assert "ticket_id" in Drafter(world.fleet).draft(letter).why
+    assert "ticket_id" in IntentReader(world.fleet).draft(letter).why
     assert json.loads(text_of(letter)) == {"event": wrong}
     mended = body_with(letter, json.dumps({"event": EVENT}))
     assert json.loads(mended)[:2] == [[], {"event": EVENT}]

@@ -8,7 +8,7 @@ import pytest
 from celery.worker.request import Request
 
 from store import Ledger
-from workers.request import FleetRequest
+from workers.runtime.request import FleetRequest
 
 
 def test_a_task_stopped_with_its_connection_does_not_count_as_begun(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ from purser import Ensure, Note, Perform, Ref
 from purser.changes import Change
 from purser.errors import NotSetUp, Refusal, Transient
 from tests.unit.workers.replaying import START, World
-from workers import react
-from workers.apply import carry_out
-from workers.fleet import Fleet
+from workers.context import WorkerContext
+from workers.controls.apply_changes import apply_changes
+from workers.events import react
 
 ORDER, MILESTONE = Ref("sale.order", 7), Ref("project.milestone", 8)
 BILL = Perform(operation="order.draft-invoice", on=ORDER, key="order/7/invoice")
@@ -51,14 +51,14 @@ def world() -> World:
     return World()
 
 
-def staffed(world: World, *, change: Bot, billing: Bot | None = None) -> Fleet:
+def staffed(world: World, *, change: Bot, billing: Bot | None = None) -> WorkerContext:
     world.fleet.__dict__.update(change=change, billing=billing or Bot())
     return world.fleet
 
 
 def test_what_touches_money_goes_to_the_billing_bot_and_the_order_is_kept(world: World) -> None:
     change, billing = Bot(), Bot()
-    outcomes = carry_out(staffed(world, change=change, billing=billing), [NOTE, REACH, BILL, NOTE])
+    outcomes = apply_changes(staffed(world, change=change, billing=billing), [NOTE, REACH, BILL, NOTE])
     assert [one.change for one in outcomes] == [NOTE, REACH, BILL, NOTE]
     assert change.given == [[NOTE, REACH], [NOTE]]
     assert billing.given == [[BILL]]
@@ -67,7 +67,7 @@ def test_what_touches_money_goes_to_the_billing_bot_and_the_order_is_kept(world:
 def test_a_note_of_what_another_bot_was_refused_is_not_written(world: World) -> None:
     change, billing = Bot(), Bot(lambda _: Status.REFUSED)
     promise = Note(on=ORDER, key="order/7/invoice/note", body="A draft was made", after=BILL.key)
-    outcomes = carry_out(staffed(world, change=change, billing=billing), [BILL, promise, NOTE])
+    outcomes = apply_changes(staffed(world, change=change, billing=billing), [BILL, promise, NOTE])
     assert [one.status for one in outcomes] == [Status.REFUSED, Status.CONFLICT, Status.DONE]
     assert change.given == [[NOTE]]
 
@@ -82,9 +82,9 @@ def test_a_billing_bot_of_its_own_is_another_user_and_none_is_the_one_that_write
     world.fleet.disconnect()
 
 
-def reacting(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, *changes: Change) -> Callable[[], Any]:
+def reacting(fleet: WorkerContext, monkeypatch: pytest.MonkeyPatch, *changes: Change) -> Callable[[], Any]:
     """Give what lets an automation react that decides for these changes."""
-    monkeypatch.setattr(react, "decide", lambda *_: react.Decision(changes))
+    monkeypatch.setattr(react, "decide", lambda *_: react.AutomationDecision(changes))
     event = CloudEvent.wrap(OpportunityWon(opportunity_id=1), source="/test", time=START)
     return lambda: react.react(fleet, "open-project", event.model_dump(mode="json", exclude_none=True))
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purser.errors import Transient
-from workers.clock import LEARN_EVERY, SLOW, FleetClock, utc_now
+from workers.runtime.shared_clock import LEARN_INTERVAL, SLOW, FleetClock, utc_now
 
 TRUTH = dt.datetime(2026, 3, 29, 1, 0, tzinfo=dt.UTC)
 
@@ -61,7 +61,7 @@ def test_it_asks_now_and_then_and_not_each_time() -> None:
     for _ in range(100):
         clock()
     assert world.asked == 1
-    world.passed = LEARN_EVERY
+    world.passed = LEARN_INTERVAL
     clock()
     assert world.asked == 2
 
@@ -86,9 +86,9 @@ def test_an_answer_that_was_long_on_its_way_does_not_put_a_good_clock_back() -> 
     world = World(0)
     clock = world.clock()
     clock()
-    world.passed, world.stopped = LEARN_EVERY, 60.0  # such as a process that was stopped while it asked
+    world.passed, world.stopped = LEARN_INTERVAL, 60.0  # such as a process that was stopped while it asked
     assert clock() == world.truth
-    world.passed, world.stopped = world.passed + LEARN_EVERY, 0.0
+    world.passed, world.stopped = world.passed + LEARN_INTERVAL, 0.0
     assert clock() == world.truth
 
 
@@ -120,7 +120,7 @@ def test_what_is_wrong_is_logged_once_until_it_has_passed() -> None:
         for away in (False, False, True, True, False, True):
             world.away = away
             clock()
-            world.passed += LEARN_EVERY
+            world.passed += LEARN_INTERVAL
     assert [line["event"].split()[0] for line in logs] == ["this", "the", "the"]
 
 

@@ -4,7 +4,7 @@ import pytest
 from kombu import connection
 
 from config.settings import Settings
-from workers.app import build
+from workers.app import create_app
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_no_other_driver_is_looked_for(url: str, driver: str | None, monkeypatch
 
     monkeypatch.setattr(connection, "supports_librabbitmq", imports)
     environ = {"PURSER_BROKER_URL": url, "PURSER_LEDGER_URL": "redis://127.0.0.1:6379/1"}
-    app = build(Settings.load(environ=environ))
+    app = create_app(Settings.load(environ=environ))
     made = app.connection_for_write()
     assert driver is None or made.transport_cls == driver
     assert made.hostname == "127.0.0.1"

@@ -26,13 +26,13 @@ from store import DeadLetter, DeadLetterFilter, DeadLetterState, Ledger
 from store.content_digest import body_digest
 from store.dead_letters.edits import patch
 from tasks.house import catalogue
-from workers import retention
-from workers.calls import PARAMETERS
-from workers.editing import Edited, EditEnding, approve, body_with, check, edit, revert, text_of
-from workers.fleet import Fleet
-from workers.letters import subjects_in, values_in
-from workers.scan import dump_steps
-from workers.stakes import Stake, stake_of
+from workers.context import WorkerContext
+from workers.controls.amounts_at_risk import AmountAtRisk, amount_at_risk
+from workers.controls.run import dump_steps
+from workers.dead_letters import retention
+from workers.dead_letters.letter_edit import EditResult, EditStatus, approve, body_with, check, edit, revert, text_of
+from workers.dead_letters.letter_factory import subjects_in, values_in
+from workers.messages import PARAMETERS
 
 NOW = dt.datetime(2026, 11, 16, 8, 0, tzinfo=dt.UTC)
 CATALOGUE = catalogue()
@@ -61,7 +61,7 @@ class Desk:
         policies = parse_policies(CATALOGUE, policy, source="policy")
         client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
         self.ledger = Ledger(client, prefix=f"desk{next(_numbers)}", now=lambda: self.moment)
-        self.fleet = Fleet(settings, CATALOGUE, policies, _publish, _resend, now=lambda: self.moment)
+        self.fleet = WorkerContext(settings, CATALOGUE, policies, _publish, _resend, now=lambda: self.moment)
         self.fleet.__dict__["ledger"] = self.ledger
 
     def keep(self, task: str, values: dict[str, Any], **given: Any) -> DeadLetter:
@@ -82,7 +82,7 @@ class Desk:
         self.ledger.letters.store(made)
         return made
 
-    def edit(self, letter: DeadLetter, values: dict[str, Any], **given: Any) -> Edited:
+    def edit(self, letter: DeadLetter, values: dict[str, Any], **given: Any) -> EditResult:
         told = {"expects": len(letter.edits), **ADA, **given}
         return edit(self.fleet, letter.id, body_with(letter, json.dumps(values)), **told)
 
@@ -143,7 +143,7 @@ def test_a_fit_edit_counts_at_once_and_the_letter_is_found_by_what_it_is_about_n
 
     done = alone.edit(letter, react(42))
 
-    assert (done.ending, done.problems) == (EditEnding.DONE, ())
+    assert (done.ending, done.problems) == (EditStatus.DONE, ())
     assert done.letter is not None
     assert done.letter.edits[0].patch[0].path == "/1/event/data/opportunity_id"
     assert json.loads(done.letter.body)[2] == {"callbacks": None}
@@ -170,7 +170,7 @@ def test_what_its_automation_could_not_read_is_not_kept(desk: Desk, values: dict
 
     done = desk.edit(letter, values)
 
-    assert done.ending is EditEnding.UNFIT
+    assert done.ending is EditStatus.UNFIT
     assert says in "\n".join(done.problems)
     assert "secret name" not in "\n".join(done.problems)
     kept = desk.ledger.letters.get("m1")
@@ -306,7 +306,7 @@ def test_who_may_not_changes_nothing(tmp_path: Path) -> None:
 
     done = desk.edit(letter, react())
 
-    assert done.ending is EditEnding.FORBIDDEN
+    assert done.ending is EditStatus.FORBIDDEN
     assert "PURSER_EDITABLE" in done.problems[0]
 
 
@@ -318,10 +318,10 @@ def test_who_has_not_seen_the_last_edit_or_comes_too_late_looks_again(alone: Des
     alone.ledger.letters.discard(["m1"], **ADA)
     later = alone.edit(dataclasses.replace(letter, state=DeadLetterState.DEAD), react(44), expects=1)
 
-    assert (late.ending, later.ending) == (EditEnding.MOVED, EditEnding.MOVED)
+    assert (late.ending, later.ending) == (EditStatus.MOVED, EditStatus.MOVED)
     assert "look again" in late.problems[0]
     assert "discarded, not dead" in later.problems[0]
-    assert edit(alone.fleet, "unknown", b"", expects=0, **ADA).ending is EditEnding.MOVED
+    assert edit(alone.fleet, "unknown", b"", expects=0, **ADA).ending is EditStatus.MOVED
 
 
 def test_an_edit_is_undone_though_what_was_received_does_not_fit(alone: Desk) -> None:
@@ -330,10 +330,10 @@ def test_an_edit_is_undone_though_what_was_received_does_not_fit(alone: Desk) ->
 
     done = revert(alone.fleet, "m1", expects=1, **ADA)
 
-    assert done.ending is EditEnding.DONE
+    assert done.ending is EditStatus.DONE
     assert done.letter is not None
     assert (done.letter.body, len(done.letter.edits)) == (letter.body, 2)
-    assert revert(alone.fleet, "m1", expects=1, **ADA).ending is EditEnding.MOVED
+    assert revert(alone.fleet, "m1", expects=1, **ADA).ending is EditStatus.MOVED
 
 
 # --------------------------------------------------------------------------------- at stake --
@@ -342,9 +342,9 @@ def test_an_edit_is_undone_though_what_was_received_does_not_fit(alone: Desk) ->
 def test_a_case_counts_once_however_many_steps_it_has(desk: Desk) -> None:
     letter = desk.keep("purser.apply", chunk(900))
 
-    assert stake_of(letter) == Stake(Decimal("1.5"), (Money(Decimal(900), "EUR"),))
-    assert stake_of(desk.keep("purser.apply", {"steps": "?"}, id="m2")) is None
-    assert stake_of(desk.keep("purser.react", react(), id="m3")) is None
+    assert amount_at_risk(letter) == AmountAtRisk(Decimal("1.5"), (Money(Decimal(900), "EUR"),))
+    assert amount_at_risk(desk.keep("purser.apply", {"steps": "?"}, id="m2")) is None
+    assert amount_at_risk(desk.keep("purser.react", react(), id="m3")) is None
 
 
 @pytest.mark.parametrize(("before", "after"), [(1001, 1), (1, 1001)])
@@ -354,26 +354,26 @@ def test_an_edit_above_the_limit_waits_for_a_second_person(desk: Desk, before: i
     done = desk.edit(letter, chunk(after))
 
     assert done.stake is not None
-    assert (done.ending, done.stake.money) == (EditEnding.PROPOSED, (Money(Decimal(1001), "EUR"),))
+    assert (done.ending, done.stake.money) == (EditStatus.PROPOSED, (Money(Decimal(1001), "EUR"),))
     assert done.letter is not None
     assert done.letter.body == letter.body
-    assert desk.edit(letter, chunk(2)).ending is EditEnding.MOVED
+    assert desk.edit(letter, chunk(2)).ending is EditStatus.MOVED
     own = approve(desk.fleet, "m1", who="ada", note="fine")
-    assert own.ending is EditEnding.FORBIDDEN
+    assert own.ending is EditStatus.FORBIDDEN
     assert "a second person" in own.problems[0]
     approved = approve(desk.fleet, "m1", who="bob", note="checked", seen=done.letter.proposal)
-    assert approved.ending is EditEnding.DONE
+    assert approved.ending is EditStatus.DONE
     assert approved.letter is not None
-    stake = stake_of(approved.letter)
+    stake = amount_at_risk(approved.letter)
     assert stake is not None
     assert stake.money == (Money(Decimal(after), "EUR"),)
-    assert approve(desk.fleet, "m1", who="bob", note="again").ending is EditEnding.MOVED
+    assert approve(desk.fleet, "m1", who="bob", note="again").ending is EditStatus.MOVED
 
 
 def test_an_edit_below_the_limit_takes_one_person(desk: Desk) -> None:
     letter = desk.keep("purser.apply", chunk(999))
 
-    assert desk.edit(letter, chunk(1000)).ending is EditEnding.DONE
+    assert desk.edit(letter, chunk(1000)).ending is EditStatus.DONE
 
 
 # -------------------------------------------------------------------------------- retention --
@@ -387,7 +387,7 @@ def test_letters_are_buried_when_the_policy_says_so(desk: Desk) -> None:
     desk.ledger.letters.discard(["new"], **ADA)
     desk.moment += dt.timedelta(days=29)
 
-    retention.tend(desk.fleet)
+    retention.apply_retention(desk.fleet)
 
     assert [desk.ledger.letters.get(name) is None for name in ("old", "new", "dead")] == [True, False, False]
     assert [grave.count for grave in desk.ledger.letters.graves()] == [1]
@@ -405,15 +405,15 @@ def test_an_edit_whose_stake_is_unknown_waits_for_a_second_person(
     desk: Desk, alone: Desk, task: str, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     waits = desk.edit(desk.keep(task, before), after)
-    assert (waits.ending, waits.stake) == (EditEnding.PROPOSED, None)
+    assert (waits.ending, waits.stake) == (EditStatus.PROPOSED, None)
     refused = approve(desk.fleet, "m1", who="ada", note="mine")
-    assert refused.ending is EditEnding.FORBIDDEN
-    assert approve(desk.fleet, "m1", who="bert", note="seen").ending is EditEnding.DONE
-    assert alone.edit(alone.keep(task, before), after).ending is EditEnding.DONE
+    assert refused.ending is EditStatus.FORBIDDEN
+    assert approve(desk.fleet, "m1", who="bert", note="seen").ending is EditStatus.DONE
+    assert alone.edit(alone.keep(task, before), after).ending is EditStatus.DONE
 
 
 def test_an_edit_of_a_step_without_a_case_waits_for_a_second_person(desk: Desk) -> None:
     steps = dump_steps([Step(Close(activity=1, feedback="x", key="case/1"), None)])
     letter = desk.keep("purser.apply", chunk(1, steps=steps))
-    assert stake_of(letter) is None
-    assert desk.edit(letter, chunk(2)).ending is EditEnding.PROPOSED
+    assert amount_at_risk(letter) is None
+    assert desk.edit(letter, chunk(2)).ending is EditStatus.PROPOSED

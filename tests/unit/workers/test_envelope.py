@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from workers.broker.envelope import MOST_BYTES, read_envelope, too_large_inside, write_envelope
+from workers.broker.kombu_envelope import MOST_BYTES, read_envelope, too_large_inside, write_envelope
 
 BOMB = bytes(MOST_BYTES + 1)
 

@@ -11,14 +11,14 @@ from kombu.asynchronous.hub import Hub
 from kombu.asynchronous.semaphore import LaxBoundedSemaphore
 from structlog.testing import capture_logs
 
-from workers import request as request_module
-from workers.broker.keeper import LeaseLost
-from workers.broker.redis_queue import Reserving
-from workers.callbacks import Callbacks
-from workers.consumer import FleetConsumer
-from workers.housekeeping import Seen
-from workers.loop_errors import LoopErrors
-from workers.request import FleetRequest
+from workers.broker.redis.channel import ReliableChannelMixin
+from workers.broker.redis.leases import LeaseLost
+from workers.process.consumer import FleetConsumer
+from workers.process.loop_errors import LoopErrorHandler
+from workers.runtime import request as request_module
+from workers.runtime.callbacks import TaskCallbacks
+from workers.runtime.maintenance import LoopActivity
+from workers.runtime.request import FleetRequest
 
 
 class Broken(Exception):
@@ -45,7 +45,7 @@ def turn(hub: Any) -> None:
 
 
 def test_a_callback_that_fails_is_logged_and_counted_and_the_others_run(hub: Any) -> None:
-    errors = LoopErrors()
+    errors = LoopErrorHandler()
     ran: list[str] = []
     errors.watch(hub, (ConnectionError,))
     errors.watch(hub, (ConnectionError,))  # a reconnect registers again
@@ -59,7 +59,7 @@ def test_a_callback_that_fails_is_logged_and_counted_and_the_others_run(hub: Any
 
 
 def test_a_lost_connection_is_raised_from_a_callback(hub: Any) -> None:
-    LoopErrors().watch(hub, (ConnectionError,))
+    LoopErrorHandler().watch(hub, (ConnectionError,))
 
     def lose() -> None:
         raise ConnectionError("gone")
@@ -72,7 +72,7 @@ def test_a_lost_connection_is_raised_from_a_callback(hub: Any) -> None:
 # ----------------------------------------------------------------------- taking from Redis --
 
 
-class Channel(Reserving):
+class Channel(ReliableChannelMixin):
     """A channel that is handed records, and a keeper that notes what goes back."""
 
     keeper: Any = None
@@ -93,11 +93,11 @@ RAW = (
 
 
 def test_a_message_at_which_the_code_behind_the_channel_fails_goes_back_counted() -> None:
-    channel, before = Channel(broken), Reserving.escaped
+    channel, before = Channel(broken), ReliableChannelMixin.escaped
     with capture_logs() as logged:
         assert channel._take(b"1:0:1:q" + RAW, "h/1") == "q"
     assert channel.back == [("h/1", True)], "after too many deliveries it is a letter"
-    assert Reserving.escaped == before + 1
+    assert ReliableChannelMixin.escaped == before + 1
     assert logged[0]["log_level"] == "error"
     assert channel._rest_until > 0
 
@@ -124,7 +124,7 @@ class World:
         self.aside: list[Any] = []
         self.consumer: Any = FleetConsumer.__new__(FleetConsumer)
         self.consumer.controller = SimpleNamespace(semaphore=self.semaphore)
-        self.consumer.pool, self.consumer.seen = None, Seen()
+        self.consumer.pool, self.consumer.seen = None, LoopActivity()
         self.consumer.connection_errors = (ConnectionError,)
         monkeypatch.setattr(FleetConsumer, "_set_aside", lambda _, message, *why: self.aside.append(message))
         monkeypatch.setattr(state, "task_ready", lambda _: None)
@@ -204,8 +204,8 @@ def test_what_has_found_its_place_already_is_not_given_back(ended: list[str]) ->
 
 def test_errbacks_of_a_killed_task_are_published_once_and_by_us(monkeypatch: pytest.MonkeyPatch) -> None:
     published: list[Any] = []
-    monkeypatch.setattr(Callbacks, "failed", lambda one, *_: published.append(one.error))
-    monkeypatch.setattr(request_module, "set_aside", lambda *_, **__: None)
+    monkeypatch.setattr(TaskCallbacks, "failed", lambda one, *_: published.append(one.error))
+    monkeypatch.setattr(request_module, "to_dead_letters", lambda *_, **__: None)
     left: list[Any] = []
     monkeypatch.setattr(Request, "on_failure", lambda one, *_, **__: left.append(one._context.errbacks))
     context = SimpleNamespace(callbacks=None, errbacks=[{"task": "x"}], chain=None, chord=None)

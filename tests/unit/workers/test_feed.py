@@ -16,11 +16,12 @@ from structlog.testing import capture_logs
 from purser.errors import Mistake, Permanent, Transient
 from store import Ledger
 from tests.unit.workers.feeding import START, Killed, Office, fleet_of
-from workers import backfill, feed, react, telling, watching
-from workers.checks import judge_feeds
-from workers.fleet import Fleet
-from workers.task import concerns
-from workers.watching import OVERLAP, REMEMBERED, feed_name
+from workers.changes import backfill, detect, feed
+from workers.changes.detect import OVERLAP, REMEMBERED, feed_name
+from workers.context import WorkerContext
+from workers.doctor.checks import check_feeds
+from workers.events import publish, react
+from workers.runtime.task import concerns
 
 MINUTE = dt.timedelta(minutes=1)
 DEALS = "opportunities"
@@ -39,7 +40,7 @@ def ledger(redis_url: str, office: Office) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def fleet(office: Office, ledger: Ledger) -> Fleet:
+def fleet(office: Office, ledger: Ledger) -> WorkerContext:
     return fleet_of(office, ledger)
 
 
@@ -53,7 +54,7 @@ def win(office: Office, id_: int, **more: Any) -> str:
     return f"opportunity.won.v1/crm.lead/{id_}/{office.moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def run(fleet: Fleet, office: Office, *, after: dt.timedelta = 5 * MINUTE, **sizes: int) -> feed.Fed:
+def run(fleet: WorkerContext, office: Office, *, after: dt.timedelta = 5 * MINUTE, **sizes: int) -> feed.FeedResult:
     """Let the next slot come, and run it to its end."""
     office.moment += after
     fed = feed.run_slot(fleet, DEALS, holder="a message", **sizes)
@@ -64,7 +65,7 @@ def run(fleet: Fleet, office: Office, *, after: dt.timedelta = 5 * MINUTE, **siz
     raise AssertionError(fed.reason)
 
 
-def test_winning_a_lead_is_told_once_with_its_source_and_moment(fleet: Fleet, office: Office) -> None:
+def test_winning_a_lead_is_told_once_with_its_source_and_moment(fleet: WorkerContext, office: Office) -> None:
     run(fleet, office)
     identity = win(office, 7)
     assert run(fleet, office).told == 1
@@ -72,12 +73,14 @@ def test_winning_a_lead_is_told_once_with_its_source_and_moment(fleet: Fleet, of
     event = kwargs["event"]
     assert (event["id"], event["source"], event["subject"]) == (identity, "/odoo/firm", "crm.lead/7")
     assert event["time"] == "2026-11-26T08:05:00Z"
-    assert task_id == telling.message_id(telling.ACCEPT, "/odoo/firm", identity)
+    assert task_id == publish.message_id(publish.ACCEPT_TASK, "/odoo/firm", identity)
     react.accept(fleet, event, holder=task_id)
     assert run(fleet, office).told == 0, "it was written to within the overlap, and is recognised"
 
 
-def test_a_first_run_begins_a_while_before_now_and_says_so(fleet: Fleet, office: Office, ledger: Ledger) -> None:
+def test_a_first_run_begins_a_while_before_now_and_says_so(
+    fleet: WorkerContext, office: Office, ledger: Ledger
+) -> None:
     win(office, 1)
     office.moment += dt.timedelta(hours=1)
     office.write(1, name="edited after the watching began, won before")
@@ -91,7 +94,7 @@ def test_a_first_run_begins_a_while_before_now_and_says_so(fleet: Fleet, office:
 
 
 def test_what_was_won_longer_ago_than_is_remembered_is_not_told_again(
-    fleet: Fleet, office: Office, redis_url: str
+    fleet: WorkerContext, office: Office, redis_url: str
 ) -> None:
     run(fleet, office)
     identity = win(office, 1)
@@ -107,7 +110,7 @@ def test_what_was_won_longer_ago_than_is_remembered_is_not_told_again(
     assert office.identities() == [identity]
 
 
-def test_a_write_that_came_to_sight_late_is_told(fleet: Fleet, office: Office) -> None:
+def test_a_write_that_came_to_sight_late_is_told(fleet: WorkerContext, office: Office) -> None:
     run(fleet, office)
     identity = win(office, 1, commits_in=12 * MINUTE)
     run(fleet, office)
@@ -117,7 +120,9 @@ def test_a_write_that_came_to_sight_late_is_told(fleet: Fleet, office: Office) -
     assert office.identities() == [identity]
 
 
-def test_pages_are_bounded_and_a_message_of_its_own_goes_on(fleet: Fleet, office: Office, ledger: Ledger) -> None:
+def test_pages_are_bounded_and_a_message_of_its_own_goes_on(
+    fleet: WorkerContext, office: Office, ledger: Ledger
+) -> None:
     run(fleet, office)
     wanted = [win(office, id_) for id_ in range(1, 8)]
     office.moment += 5 * MINUTE
@@ -133,7 +138,9 @@ def test_pages_are_bounded_and_a_message_of_its_own_goes_on(fleet: Fleet, office
     assert feed.run_slot(fleet, DEALS, holder="a third", page=2).reason == "done"
 
 
-def test_two_that_walk_at_once_do_not_set_each_other_back(fleet: Fleet, office: Office, ledger: Ledger) -> None:
+def test_two_that_walk_at_once_do_not_set_each_other_back(
+    fleet: WorkerContext, office: Office, ledger: Ledger
+) -> None:
     run(fleet, office)
     win(office, 1)
     office.moment += 5 * MINUTE
@@ -155,7 +162,9 @@ def test_two_that_walk_at_once_do_not_set_each_other_back(fleet: Fleet, office: 
     assert office.identities() == other.identities(), "the same message, by its id"
 
 
-def test_what_this_odoo_lacks_is_said_once_and_is_no_failure(fleet: Fleet, office: Office, ledger: Ledger) -> None:
+def test_what_this_odoo_lacks_is_said_once_and_is_no_failure(
+    fleet: WorkerContext, office: Office, ledger: Ledger
+) -> None:
     office.lacks = "ClosedLead: this database has no model crm.lead"
     with capture_logs() as logs:
         assert run(fleet, office).reason.startswith("not applicable: ClosedLead")
@@ -182,7 +191,7 @@ def test_what_this_odoo_lacks_is_said_once_and_is_no_failure(fleet: Fleet, offic
 
 
 def test_a_record_that_cannot_be_judged_is_a_message_of_its_own_and_holds_nobody_up(
-    fleet: Fleet, office: Office
+    fleet: WorkerContext, office: Office
 ) -> None:
     run(fleet, office)
     win(office, 1)
@@ -193,22 +202,22 @@ def test_a_record_that_cannot_be_judged_is_a_message_of_its_own_and_holds_nobody
     assert office.identities() == [identity]
     ((_, values, task_id),) = [one for one in office.sent if one[0] == "purser.look"]
     assert values == {"model": "crm.lead", "id": 1}
-    assert task_id == telling.message_id(telling.LOOK, "/odoo/firm", "crm.lead/1")
+    assert task_id == publish.message_id(publish.LOOK_TASK, "/odoo/firm", "crm.lead/1")
     with pytest.raises(Permanent, match=r"watch `opportunities` cannot judge crm.lead/1: active"):
-        watching.look(fleet, **values)
+        detect.detect(fleet, **values)
 
 
 def test_a_watch_that_is_switched_off_is_not_asked(office: Office, ledger: Ledger) -> None:
     fleet = fleet_of(office, ledger, "version: 1\nwatches:\n  opportunities: {enabled: false}\n")
     win(office, 1)
     assert "watches.opportunities.enabled" in feed.run_slot(fleet, DEALS, holder="x").reason
-    assert watching.look(fleet, "crm.lead", 1) == 0
+    assert detect.detect(fleet, "crm.lead", 1) == 0
     assert office.sent == []
     assert DEALS not in fleet.policies.feeds()
 
 
 def test_a_feed_that_fails_is_tried_until_its_next_slot_and_is_held_back_by_the_name_of_its_watch(
-    fleet: Fleet, office: Office
+    fleet: WorkerContext, office: Office
 ) -> None:
     left = fleet.seconds_left("purser.feed", {"watch": DEALS})
     assert left is not None
@@ -227,26 +236,26 @@ def test_a_feed_that_fails_is_tried_until_its_next_slot_and_is_held_back_by_the_
 # ---------------------------------------------------------------------------------- a look --
 
 
-def test_a_look_tells_what_the_feed_tells_under_the_same_identity(fleet: Fleet, office: Office) -> None:
+def test_a_look_tells_what_the_feed_tells_under_the_same_identity(fleet: WorkerContext, office: Office) -> None:
     run(fleet, office)
     identity = win(office, 7)
-    assert watching.look(fleet, "crm.lead", 7) == 1
+    assert detect.detect(fleet, "crm.lead", 7) == 1
     run(fleet, office)
     assert office.identities() == [identity, identity]
     first, second = (one for one in office.sent if one[0] == "purser.accept")
     assert first == second, "not accepted in between, it is the very same message"
     react.accept(fleet, first[1]["event"], holder="x")
-    assert watching.look(fleet, "crm.lead", 7) == 0
+    assert detect.detect(fleet, "crm.lead", 7) == 0
 
 
-def test_a_look_at_what_is_gone_or_history_tells_nothing(fleet: Fleet, office: Office) -> None:
+def test_a_look_at_what_is_gone_or_history_tells_nothing(fleet: WorkerContext, office: Office) -> None:
     win(office, 1)
     office.moment += dt.timedelta(days=3)
-    assert watching.look(fleet, "crm.lead", 1) == 0, "won before anybody watched"
-    assert watching.look(fleet, "crm.lead", 99) == 0
+    assert detect.detect(fleet, "crm.lead", 1) == 0, "won before anybody watched"
+    assert detect.detect(fleet, "crm.lead", 99) == 0
     office.lacks = "no rights"
     with capture_logs() as logs:
-        assert watching.look(fleet, "crm.lead", 1) == 0
+        assert detect.detect(fleet, "crm.lead", 1) == 0
     assert logs[0]["event"] == "not applicable"
 
 
@@ -254,9 +263,9 @@ def test_a_look_at_what_is_gone_or_history_tells_nothing(fleet: Fleet, office: O
     ("model", "id_", "said"),
     [("res.country", 1, "no watch looks at"), ("crm.lead", 0, "id"), ("crm.lead", "7", "id")],
 )
-def test_a_look_that_makes_no_sense_is_for_an_engineer(fleet: Fleet, model: str, id_: Any, said: str) -> None:
+def test_a_look_that_makes_no_sense_is_for_an_engineer(fleet: WorkerContext, model: str, id_: Any, said: str) -> None:
     with pytest.raises(Permanent, match=said):
-        watching.look(fleet, model, id_)
+        detect.detect(fleet, model, id_)
 
 
 # ------------------------------------------------------------------------------- by time --
@@ -280,7 +289,7 @@ def test_what_is_due_is_asked_for_as_a_whole_and_each_level_told_once(office: Of
 
 
 def test_a_backfill_tells_a_range_resumes_where_it_was_killed_and_ends_without_a_trace(
-    fleet: Fleet, office: Office, ledger: Ledger
+    fleet: WorkerContext, office: Office, ledger: Ledger
 ) -> None:
     wanted = []
     for day in range(10):
@@ -306,7 +315,7 @@ def test_a_backfill_tells_a_range_resumes_where_it_was_killed_and_ends_without_a
     assert ledger.cursors.all() == ()
 
 
-def test_a_backfill_that_makes_no_sense_says_so(fleet: Fleet) -> None:
+def test_a_backfill_that_makes_no_sense_says_so(fleet: WorkerContext) -> None:
     watch = fleet.policies.watch
     with pytest.raises(Mistake, match="asks for all that is due"):
         backfill.checked(watch("missed-payments"), since=START, until=None, now=START + MINUTE)
@@ -314,7 +323,7 @@ def test_a_backfill_that_makes_no_sense_says_so(fleet: Fleet) -> None:
         backfill.checked(watch(DEALS), since=START, until=None, now=START)
 
 
-def test_of_two_that_run_the_same_backfill_one_stops(fleet: Fleet, office: Office) -> None:
+def test_of_two_that_run_the_same_backfill_one_stops(fleet: WorkerContext, office: Office) -> None:
     for id_ in (1, 2, 3):
         win(office, id_)
     office.moment += MINUTE
@@ -381,7 +390,7 @@ def test_however_writes_are_cut_into_runs_with_kills_each_fact_is_told_and_accep
                 won.append(win(office, len(won) + 1, commits_in=late * MINUTE))
             office.moment += stretch.waits * MINUTE
             if stretch.is_looked_at:
-                watching.look(fleet, "crm.lead", max(1, len(won)))
+                detect.detect(fleet, "crm.lead", max(1, len(won)))
             office.steps_left = stretch.killed_at
             with contextlib.suppress(Killed):
                 feed.run_slot(fleet, DEALS, holder="a message", page=page, pages=pages)
@@ -404,7 +413,9 @@ HOUR = dt.timedelta(hours=1)
 
 
 @pytest.mark.parametrize("minutes", [14, 16, 45, 600])
-def test_a_fact_of_a_transaction_of_any_length_is_told_once(fleet: Fleet, office: Office, minutes: int) -> None:
+def test_a_fact_of_a_transaction_of_any_length_is_told_once(
+    fleet: WorkerContext, office: Office, minutes: int
+) -> None:
     run(fleet, office)
     closed = text(office.moment)
     office.write(
@@ -426,7 +437,9 @@ def test_an_overlap_of_the_policy_tells_a_long_transaction_in_time(office: Offic
     assert [one for one in office.identities() if "crm.lead/7" in one]
 
 
-def test_a_sweep_is_cut_into_messages_and_reads_each_page_once(fleet: Fleet, office: Office, ledger: Ledger) -> None:
+def test_a_sweep_is_cut_into_messages_and_reads_each_page_once(
+    fleet: WorkerContext, office: Office, ledger: Ledger
+) -> None:
     run(fleet, office)
     for number in range(1, 8):
         office.write(
@@ -448,14 +461,16 @@ def test_a_sweep_is_cut_into_messages_and_reads_each_page_once(fleet: Fleet, off
     assert office.pages == before + 1, "the next sweep comes a day later"
 
 
-def test_doctor_names_the_watches_whose_overlap_is_too_small(fleet: Fleet, office: Office, ledger: Ledger) -> None:
+def test_doctor_names_the_watches_whose_overlap_is_too_small(
+    fleet: WorkerContext, office: Office, ledger: Ledger
+) -> None:
     run(fleet, office)
     office.write(
         7, commits_in=2 * HOUR, type="opportunity", won_status="won", active=True, date_closed=text(office.moment)
     )
     run(fleet, office, after=HOUR)
     run(fleet, office, after=25 * HOUR)
-    found = list(judge_feeds(fleet.policies, ledger.cursors.all(), office.moment))
+    found = list(check_feeds(fleet.policies, ledger.cursors.all(), office.moment))
     (warned,) = (one for one in found if one.name == "change feed overlap")
     assert "opportunities 1" in warned.found
     assert "overlap_minutes" in warned.what_to_do

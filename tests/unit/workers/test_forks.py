@@ -15,7 +15,7 @@ from queue import LifoQueue
 
 import pytest
 
-from workers import forks
+from workers.process import fork_locks
 
 FORKS = 500
 SECONDS = 30.0
@@ -126,16 +126,16 @@ def busy_threads(locks: Locks) -> Iterator[None]:
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("busy_threads")
 def test_no_forked_process_hangs_however_busy_the_threads_are(locks: Locks, monkeypatch: pytest.MonkeyPatch) -> None:
-    forks.install()
-    found = forks.every_lock()
+    fork_locks.install()
+    found = fork_locks.every_lock()
     monkeypatch.setattr(
-        forks, "every_lock", lambda: found
+        fork_locks, "every_lock", lambda: found
     )  # the search is what takes long, and has a test of its own
     assert [n for n in range(FORKS) if not forked(locks.take_all)] == []
 
 
 def test_a_lock_held_by_another_thread_is_free_in_the_forked_process_and_stays_held_here(locks: Locks) -> None:
-    forks.install()
+    fork_locks.install()
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -154,13 +154,13 @@ def test_a_lock_held_by_another_thread_is_free_in_the_forked_process_and_stays_h
 
 
 def test_every_lock_of_libraries_and_of_ours_is_found(locks: Locks) -> None:
-    found = {id(one) for one in forks.every_lock()}
+    found = {id(one) for one in fork_locks.every_lock()}
     assert {id(locks.plain), id(locks.again), id(locks.queue.mutex)} <= found
     assert id(Computes.__dict__["value"].lock) in found or sys.version_info >= (3, 12)
 
 
 def test_the_thread_that_forks_is_alive_in_the_new_process() -> None:
-    forks.install()
+    fork_locks.install()
 
     def act() -> None:
         assert threading.current_thread().is_alive()

@@ -14,8 +14,8 @@ from purser.errors import Permanent, PurserError, Snooze, Transient
 from purser.gate import Verdict, Wait
 from store import CircuitState, LimiterPermit
 from tests.waiting import wait_until
-from workers.fleet import Fleet, door
-from workers.gate import SAID_EVERY, UNASKED, SharedGate
+from workers.context import WorkerContext, connection_for
+from workers.odoo_access.shared_limiter import SAID_EVERY, UNASKED, SharedLimiter
 
 
 class Kept:
@@ -64,13 +64,13 @@ def time() -> Time:
 
 
 @pytest.fixture
-def shared(kept: Kept, time: Time) -> SharedGate:
+def shared(kept: Kept, time: Time) -> SharedLimiter:
     structlog.reset_defaults()
     gate: Any = kept
-    return SharedGate(lambda: gate, monotonic=time)
+    return SharedLimiter(lambda: gate, monotonic=time)
 
 
-def test_what_the_ledger_says_counts(kept: Kept, shared: SharedGate) -> None:
+def test_what_the_ledger_says_counts(kept: Kept, shared: SharedLimiter) -> None:
     entered = shared.enter("k")
     assert not isinstance(entered, Wait)
     entered.leave(Verdict.THROTTLED, 1.5, 30)
@@ -81,7 +81,7 @@ def test_what_the_ledger_says_counts(kept: Kept, shared: SharedGate) -> None:
 
 
 @pytest.mark.parametrize("problem", [Transient("the ledger is away"), Permanent("a damaged key")])
-def test_a_gate_that_cannot_be_asked_is_passed(kept: Kept, shared: SharedGate, problem: PurserError) -> None:
+def test_a_gate_that_cannot_be_asked_is_passed(kept: Kept, shared: SharedLimiter, problem: PurserError) -> None:
     kept.problem = problem
     entered = shared.enter("k")
     assert not isinstance(entered, Wait)
@@ -89,7 +89,7 @@ def test_a_gate_that_cannot_be_asked_is_passed(kept: Kept, shared: SharedGate, p
     assert kept.left == []
 
 
-def test_a_ticket_that_cannot_be_handed_back_hurts_nobody(kept: Kept, shared: SharedGate) -> None:
+def test_a_ticket_that_cannot_be_handed_back_hurts_nobody(kept: Kept, shared: SharedLimiter) -> None:
     entered = shared.enter("k")
     assert not isinstance(entered, Wait)
     kept.problem = Transient("the ledger is away")
@@ -97,7 +97,7 @@ def test_a_ticket_that_cannot_be_handed_back_hurts_nobody(kept: Kept, shared: Sh
     assert kept.left == []
 
 
-def test_a_ledger_that_is_away_is_not_asked_for_each_call(kept: Kept, shared: SharedGate, time: Time) -> None:
+def test_a_ledger_that_is_away_is_not_asked_for_each_call(kept: Kept, shared: SharedLimiter, time: Time) -> None:
     kept.problem = Transient("the ledger is away")
     for _ in range(10):
         shared.enter("k")
@@ -109,7 +109,7 @@ def test_a_ledger_that_is_away_is_not_asked_for_each_call(kept: Kept, shared: Sh
     assert shared.enter("k") == kept.answer
 
 
-def test_it_is_said_once_a_minute(kept: Kept, shared: SharedGate, time: Time) -> None:
+def test_it_is_said_once_a_minute(kept: Kept, shared: SharedLimiter, time: Time) -> None:
     kept.problem = Transient("the ledger is away")
     with capture_logs() as said:
         while time.now < SAID_EVERY:
@@ -132,7 +132,7 @@ def nobody_there() -> Iterator[str]:
         yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
-def fleet_of(odoo: str, ledger: str | None) -> Fleet:
+def fleet_of(odoo: str, ledger: str | None) -> WorkerContext:
     given = {f"PURSER_ODOO_{name}": "x" for name in ("DB", "LOGIN", "API_KEY")}
     given |= {"PURSER_ODOO_URL": odoo, "PURSER_ODOO_API": "json2"}
     if ledger is not None:
@@ -141,7 +141,7 @@ def fleet_of(odoo: str, ledger: str | None) -> Fleet:
     def nothing(*_: Any, **__: Any) -> None:
         raise AssertionError("nothing is published here")
 
-    return Fleet.assemble(Settings.load(environ=given), nothing, nothing)
+    return WorkerContext.assemble(Settings.load(environ=given), nothing, nothing)
 
 
 def test_what_one_worker_meets_holds_all_of_them_back_and_not_the_doctor(redis_url: str, nobody_there: str) -> None:
@@ -155,7 +155,7 @@ def test_what_one_worker_meets_holds_all_of_them_back_and_not_the_doctor(redis_u
             client.search_count("res.partner", [])
         assert 0 < caught.value.after <= 5
     assert second.gate.state().breaker is CircuitState.OPEN
-    with connect(door(second.settings, Role.AUDIT)) as alone:
+    with connect(connection_for(second.settings, Role.AUDIT)) as alone:
         assert "cannot be reached" in alone.ping().problem
 
     for fleet in (first, second):
@@ -181,9 +181,9 @@ def test_a_disconnected_fleet_asks_through_a_ledger_of_its_own(redis_url: str, n
 
 
 def test_calls_under_way_are_renewed_and_those_that_ended_are_not(
-    shared: SharedGate, kept: Kept, monkeypatch: pytest.MonkeyPatch
+    shared: SharedLimiter, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.gate.RENEW_EVERY", 0.01)
+    monkeypatch.setattr("workers.odoo_access.shared_limiter.RENEW_EVERY", 0.01)
     kept.answer = LimiterPermit("one", "k")
     shared.enter("k")
     kept.answer = LimiterPermit("two", "k")

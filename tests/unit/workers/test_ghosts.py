@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from celery.worker import state
 
-from workers import housekeeping
-from workers.clock import utc_now
-from workers.housekeeping import Housekeeper, QueueWatch, Seen
+from workers.runtime import maintenance
+from workers.runtime.maintenance import LoopActivity, MaintenanceThread, QueueAgeTracker
+from workers.runtime.shared_clock import utc_now
 
 LIMIT = 60.0
 
@@ -43,22 +43,22 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
-    monkeypatch.setattr("workers.housekeeping.time.monotonic", lambda: made.now)
+    monkeypatch.setattr("workers.runtime.maintenance.time.monotonic", lambda: made.now)
     monkeypatch.setattr(state, "active_requests", made.running)
     return made
 
 
 @pytest.fixture
-def seen(world: World) -> Seen:
+def seen(world: World) -> LoopActivity:
     """Give a main loop that turns, and took something just now."""
-    return Seen(last_tick=world.now, last_consumed=world.now, has_loop=True)
+    return LoopActivity(last_tick=world.now, last_consumed=world.now, has_loop=True)
 
 
 Wait = Callable[[float], None]
 
 
 @pytest.fixture
-def wait(world: World, seen: Seen) -> Wait:
+def wait(world: World, seen: LoopActivity) -> Wait:
     """Let time pass while the main loop turns."""
 
     def pass_(seconds: float) -> None:
@@ -68,14 +68,14 @@ def wait(world: World, seen: Seen) -> Wait:
     return pass_
 
 
-def keeper(world: World, seen: Seen) -> Housekeeper:
-    return Housekeeper(
+def keeper(world: World, seen: LoopActivity) -> MaintenanceThread:
+    return MaintenanceThread(
         world.fleet,
         name="w@test",
         consumer=world.consumer,
         seen=seen,
         send=lambda entry: None,
-        watch=QueueWatch(world.depth),
+        watch=QueueAgeTracker(world.depth),
     )
 
 
@@ -83,7 +83,7 @@ def keeper(world: World, seen: Seen) -> Housekeeper:
 
 
 def test_what_waits_is_as_old_as_it_has_been_the_next_one(world: World) -> None:
-    watch = QueueWatch(world.depth)
+    watch = QueueAgeTracker(world.depth)
     world.waiting["apply"] = (3, b"first")
     assert watch.ages(["apply", "events"]) == {"apply": 0.0}
     world.now += 20
@@ -94,7 +94,7 @@ def test_what_waits_is_as_old_as_it_has_been_the_next_one(world: World) -> None:
 
 
 def test_a_queue_that_moves_is_young_however_long_it_is(world: World) -> None:
-    watch = QueueWatch(world.depth)
+    watch = QueueAgeTracker(world.depth)
     for number in range(5):
         world.waiting["apply"] = (100, b"%d" % number)
         world.now += 50
@@ -102,7 +102,7 @@ def test_a_queue_that_moves_is_young_however_long_it_is(world: World) -> None:
 
 
 def test_a_queue_that_was_empty_in_between_begins_anew(world: World) -> None:
-    watch = QueueWatch(world.depth)
+    watch = QueueAgeTracker(world.depth)
     world.waiting["apply"] = (1, None)
     watch.ages(["apply"])
     world.now += 30
@@ -114,7 +114,7 @@ def test_a_queue_that_was_empty_in_between_begins_anew(world: World) -> None:
 
 
 def test_where_the_broker_shows_no_mark_a_queue_is_as_old_as_it_has_not_been_empty(world: World) -> None:
-    watch = QueueWatch(world.depth)
+    watch = QueueAgeTracker(world.depth)
     for waiting, age in ((5, 0.0), (2, 30.0), (7, 60.0)):
         world.waiting["apply"] = (waiting, None)
         assert watch.ages(["apply"]) == {"apply": age}
@@ -124,7 +124,9 @@ def test_where_the_broker_shows_no_mark_a_queue_is_as_old_as_it_has_not_been_emp
 # -------------------------------------------------------------------------- the ghost --
 
 
-def test_a_worker_that_takes_nothing_while_messages_wait_is_a_ghost(world: World, seen: Seen, wait: Wait) -> None:
+def test_a_worker_that_takes_nothing_while_messages_wait_is_a_ghost(
+    world: World, seen: LoopActivity, wait: Wait
+) -> None:
     housekeeper = keeper(world, seen)
     world.waiting["events"] = (1, b"the one")
     housekeeper.report()
@@ -137,7 +139,7 @@ def test_a_worker_that_takes_nothing_while_messages_wait_is_a_ghost(world: World
     assert world.reported[-1].oldest == {"events": 61.0}
 
 
-def test_a_worker_that_took_something_lately_is_none(world: World, seen: Seen, wait: Wait) -> None:
+def test_a_worker_that_took_something_lately_is_none(world: World, seen: LoopActivity, wait: Wait) -> None:
     housekeeper = keeper(world, seen)
     world.waiting["events"] = (1, b"the one")
     housekeeper.report()
@@ -147,7 +149,7 @@ def test_a_worker_that_took_something_lately_is_none(world: World, seen: Seen, w
     assert housekeeper.is_ghost() == ""
 
 
-def test_a_worker_without_anything_to_take_is_none(world: World, seen: Seen, wait: Wait) -> None:
+def test_a_worker_without_anything_to_take_is_none(world: World, seen: LoopActivity, wait: Wait) -> None:
     housekeeper = keeper(world, seen)
     for _ in range(3):
         wait(LIMIT * 10)
@@ -156,7 +158,7 @@ def test_a_worker_without_anything_to_take_is_none(world: World, seen: Seen, wai
 
 
 def test_a_worker_that_was_idle_for_long_gets_its_time_when_something_comes(
-    world: World, seen: Seen, wait: Wait
+    world: World, seen: LoopActivity, wait: Wait
 ) -> None:
     housekeeper = keeper(world, seen)
     wait(LIMIT * 10)
@@ -168,7 +170,7 @@ def test_a_worker_that_was_idle_for_long_gets_its_time_when_something_comes(
     assert housekeeper.is_ghost() == "it has taken nothing for 661 s while messages wait for 61 s"
 
 
-def test_a_worker_whose_hands_are_full_is_none(world: World, seen: Seen, wait: Wait) -> None:
+def test_a_worker_whose_hands_are_full_is_none(world: World, seen: LoopActivity, wait: Wait) -> None:
     housekeeper = keeper(world, seen)
     world.waiting["events"] = (1, b"the one")
     world.running += ["long", "longer"]
@@ -180,7 +182,7 @@ def test_a_worker_whose_hands_are_full_is_none(world: World, seen: Seen, wait: W
     assert "taken nothing" in housekeeper.is_ghost()
 
 
-def test_a_worker_leaves_what_waits_on_a_paused_queue(world: World, seen: Seen, wait: Wait) -> None:
+def test_a_worker_leaves_what_waits_on_a_paused_queue(world: World, seen: LoopActivity, wait: Wait) -> None:
     world.paused = frozenset({"events"})
     housekeeper = keeper(world, seen)
     world.waiting["events"] = (1, b"the one")
@@ -192,7 +194,7 @@ def test_a_worker_leaves_what_waits_on_a_paused_queue(world: World, seen: Seen, 
 
 
 def test_a_main_loop_that_has_not_turned_is_a_ghost_and_one_that_is_not_there_is_none(
-    world: World, seen: Seen
+    world: World, seen: LoopActivity
 ) -> None:
     housekeeper = keeper(world, seen)
     world.now += LIMIT + 1
@@ -202,10 +204,10 @@ def test_a_main_loop_that_has_not_turned_is_a_ghost_and_one_that_is_not_there_is
 
 
 def test_a_ghost_starts_anew_and_one_that_stops_does_not(
-    world: World, seen: Seen, monkeypatch: pytest.MonkeyPatch
+    world: World, seen: LoopActivity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Any] = []
-    monkeypatch.setattr(housekeeping, "start_anew", started.append)
+    monkeypatch.setattr(maintenance, "restart_process", started.append)
     monkeypatch.setattr(state, "should_stop", 0)
     housekeeper = keeper(world, seen)
     world.now += LIMIT + 1
@@ -217,19 +219,19 @@ def test_a_ghost_starts_anew_and_one_that_stops_does_not(
 
 
 def test_a_worker_whose_broker_takes_no_writes_waits_and_has_its_whole_time_afterwards(
-    world: World, seen: Seen, wait: Wait, monkeypatch: pytest.MonkeyPatch
+    world: World, seen: LoopActivity, wait: Wait, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Any] = []
-    monkeypatch.setattr(housekeeping, "start_anew", started.append)
+    monkeypatch.setattr(maintenance, "restart_process", started.append)
     monkeypatch.setattr(state, "should_stop", None)
     takes_writes = False
-    one = Housekeeper(
+    one = MaintenanceThread(
         world.fleet,
         name="w@test",
         consumer=world.consumer,
         seen=seen,
         send=lambda entry: None,
-        watch=QueueWatch(world.depth),
+        watch=QueueAgeTracker(world.depth),
         settle=lambda: takes_writes,
     )
     world.waiting["events"] = (1, b"the one")
@@ -249,7 +251,7 @@ def test_a_worker_whose_broker_takes_no_writes_waits_and_has_its_whole_time_afte
 
 
 def test_no_error_of_a_chore_or_of_the_watch_ends_the_housekeeping(
-    world: World, seen: Seen, monkeypatch: pytest.MonkeyPatch
+    world: World, seen: LoopActivity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = keeper(world, seen)
     turns: list[str] = []
@@ -260,7 +262,7 @@ def test_no_error_of_a_chore_or_of_the_watch_ends_the_housekeeping(
             one._stop.set()
         raise AttributeError(what)
 
-    monkeypatch.setattr(housekeeping, "EVERY", 0.0)
+    monkeypatch.setattr(maintenance, "EVERY", 0.0)
     monkeypatch.setattr(one, "look", lambda: fail("look"))
     monkeypatch.setattr(one, "_watch_myself", lambda: fail("watch"))
     one._run()
@@ -269,7 +271,7 @@ def test_no_error_of_a_chore_or_of_the_watch_ends_the_housekeeping(
 
 
 def test_a_housekeeping_that_has_ended_begins_again_and_one_that_was_stopped_does_not(
-    world: World, seen: Seen, monkeypatch: pytest.MonkeyPatch
+    world: World, seen: LoopActivity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = keeper(world, seen)
     begun: list[int] = []

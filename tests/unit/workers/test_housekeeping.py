@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.workers.replaying import World
-from workers.housekeeping import Housekeeper, QueueWatch, Seen
+from workers.runtime.maintenance import LoopActivity, MaintenanceThread, QueueAgeTracker
 
 
 @pytest.fixture
@@ -13,10 +13,12 @@ def world() -> World:
     return World()
 
 
-def housekeeper(world: World, name: str) -> Housekeeper:
+def housekeeper(world: World, name: str) -> MaintenanceThread:
     consumer: Any = None
-    watch = QueueWatch(lambda queue: (0, None))
-    return Housekeeper(world.fleet, name=name, consumer=consumer, seen=Seen(), send=lambda entry: None, watch=watch)
+    watch = QueueAgeTracker(lambda queue: (0, None))
+    return MaintenanceThread(
+        world.fleet, name=name, consumer=consumer, seen=LoopActivity(), send=lambda entry: None, watch=watch
+    )
 
 
 def test_it_takes_every_replay_a_step_further(world: World) -> None:

@@ -10,8 +10,8 @@ from celery.worker import state
 from kombu.asynchronous.semaphore import LaxBoundedSemaphore
 from structlog.testing import capture_logs
 
-from workers import leaks
-from workers.leaks import LOOK_EVERY, Leaks
+from workers.process import leak_detection
+from workers.process.leak_detection import LOOK_EVERY, LeakDetector
 
 LEASE = 15.0
 
@@ -54,15 +54,15 @@ class World:
         self.held.pop(message.delivery_tag, None)
 
 
-Look = Callable[[float], Leaks]
+Look = Callable[[float], LeakDetector]
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
     monkeypatch.setattr(time, "monotonic", lambda: made.now)
-    monkeypatch.setattr(leaks, "requests_here", lambda: made.requests)
-    monkeypatch.setattr(leaks, "give_back", made.give_back)
+    monkeypatch.setattr(leak_detection, "requests_here", lambda: made.requests)
+    monkeypatch.setattr(leak_detection, "give_back", made.give_back)
     monkeypatch.setattr(state, "reserved_requests", made.requests)
     monkeypatch.setattr(state, "active_requests", made.running)
     monkeypatch.setattr(state, "task_ready", made.requests.remove)
@@ -72,9 +72,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 @pytest.fixture
 def look(world: World) -> Look:
     """Let time pass while the worker looks again and again."""
-    one = Leaks(world.consumer, lease=LEASE)
+    one = LeakDetector(world.consumer, lease=LEASE)
 
-    def pass_(seconds: float) -> Leaks:
+    def pass_(seconds: float) -> LeakDetector:
         for _ in range(int(seconds / LOOK_EVERY) + 1):
             world.now += LOOK_EVERY
             one.look()
@@ -148,4 +148,4 @@ def test_places_that_are_taken_are_not_freed(world: World, look: Look) -> None:
 def test_a_pool_without_places_to_count_is_left_alone(world: World) -> None:
     consumer = world.consumer
     consumer.controller.semaphore = None
-    Leaks(consumer, lease=LEASE).look()
+    LeakDetector(consumer, lease=LEASE).look()

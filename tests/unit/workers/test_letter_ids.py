@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.workers.test_task_message import NOW
-from workers.letters import UNREADABLE, letter
+from workers.dead_letters.letter_factory import UNREADABLE, letter
 
 SENT: dict[str, Any] = {
     "body": b"x",

@@ -16,12 +16,13 @@ from purser.fates import Fate
 from store import CircuitState, DeadLetter, DeadLetterFilter, DelayKind, DeliveryResult
 from tests.receivers import Receiver, answer, receiving
 from tests.unit.workers.delivering import WANTS, Desk, posted, start
-from workers import outbound, react
-from workers.drafts import Drafter
-from workers.keeping import cancel, park, somebody_has_it, store_letter
-from workers.reactions import Reaction, of_subscription
-from workers.resending import Again, Found, Way, find, send_kept
-from workers.task import concerns
+from workers.dead_letters.capture import cancel, mark_handled, schedule_retry, store_letter
+from workers.dead_letters.replay_intent import IntentReader
+from workers.events import react
+from workers.events.reaction import Reaction, of_subscription
+from workers.outbound import deliver
+from workers.outbound.resend import ResendableEvent, ResendSource, ResendStatus, find_kept, send_kept
+from workers.runtime.task import concerns
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def test_one_that_is_in_somebodys_hands_frees_the_line(desk: Desk, receiver: Rec
     first, second = posted(1), posted(2)
     for event in (first, second):
         desk.accept(event)
-    somebody_has_it(desk.ledger, {"subscription": "n8n", "event": first})
+    mark_handled(desk.ledger, {"subscription": "n8n", "event": first})
     assert desk.deliver(second) is DeliveryResult.DELIVERED
     assert desk.ledger.inbox.count() == 0
     assert desk.deliver(first) is DeliveryResult.DELIVERED, "replayed, it goes at once"
@@ -139,7 +140,7 @@ def test_a_receiver_that_wants_no_more_is_left_alone_until_a_person_says_otherwi
     receiver.give = answer(410)
     with pytest.raises(Refusal, match="`purser outbound enable n8n`"):
         desk.deliver(first)
-    somebody_has_it(desk.ledger, {"subscription": "n8n", "event": first})  # as the task does for a refusal
+    mark_handled(desk.ledger, {"subscription": "n8n", "event": first})  # as the task does for a refusal
 
     assert desk.deliver(second) is DeliveryResult.LEFT_OUT
     assert desk.accept(third) == ()
@@ -150,8 +151,8 @@ def test_a_receiver_that_wants_no_more_is_left_alone_until_a_person_says_otherwi
     receiver.give = answer(204)
     desk.ledger.outbound.enable("n8n", who="ada", note="it is back")
     subscription = desk.fleet.policies.subscription("n8n")
-    found = find(desk.fleet, subscription)
-    assert [(one.way, one.again) for one in found] == [(Way.LEFT_OUT, Again.SENDS)] * 2
+    found = find_kept(desk.fleet, subscription)
+    assert [(one.way, one.again) for one in found] == [(ResendSource.LEFT_OUT, ResendStatus.SENDS)] * 2
     desk.queue.clear()
     assert all(send_kept(desk.fleet, subscription, one) for one in found)
     for _, kwargs, _ in desk.queue:
@@ -176,7 +177,7 @@ def test_a_receiver_that_fails_over_and_over_is_left_alone_and_probed(desk: Desk
     desk.moment += dt.timedelta(seconds=11)
     receiver.give = answer(200)
     assert desk.deliver(events[5]) is DeliveryResult.DELIVERED
-    assert outbound.gate_of(desk.ledger, "n8n").state().breaker is CircuitState.CLOSED
+    assert deliver.gate_of(desk.ledger, "n8n").state().breaker is CircuitState.CLOSED
     assert desk.ledger.sendings.tally("n8n").failing_since is None
     assert desk.deliver(events[0], attempt=2) is DeliveryResult.DELIVERED
 
@@ -236,21 +237,21 @@ def test_what_has_arrived_is_sent_again_only_if_that_is_said(desk: Desk, receive
     event = posted()
     subscription = desk.fleet.policies.subscription("n8n")
     desk.accept(event)
-    assert find(desk.fleet, subscription, event_ids=[event["id"]])[0].again is Again.UNKNOWN
+    assert find_kept(desk.fleet, subscription, event_ids=[event["id"]])[0].again is ResendStatus.UNKNOWN
     receiver.give = answer(500)
     with pytest.raises(Transient):
         desk.deliver(event)
-    assert find(desk.fleet, subscription, event_ids=[event["id"]])[0].again is Again.UNDER_WAY
-    assert find(desk.fleet, subscription) == ()
+    assert find_kept(desk.fleet, subscription, event_ids=[event["id"]])[0].again is ResendStatus.UNDER_WAY
+    assert find_kept(desk.fleet, subscription) == ()
     receiver.give = answer(204)
     desk.deliver(event)
 
-    assert find(desk.fleet, subscription) == ()
-    (found,) = find(desk.fleet, subscription, delivered=True)
-    assert (found.event_id, found.way) == (event["id"], Way.DELIVERED)
-    assert find(desk.fleet, subscription, event_ids=[event["id"]]) == (found,)
+    assert find_kept(desk.fleet, subscription) == ()
+    (found,) = find_kept(desk.fleet, subscription, delivered=True)
+    assert (found.event_id, found.way) == (event["id"], ResendSource.DELIVERED)
+    assert find_kept(desk.fleet, subscription, event_ids=[event["id"]]) == (found,)
     desk.moment += dt.timedelta(hours=2)
-    assert find(desk.fleet, subscription, delivered=True, since=desk.moment - dt.timedelta(hours=1)) == ()
+    assert find_kept(desk.fleet, subscription, delivered=True, since=desk.moment - dt.timedelta(hours=1)) == ()
 
     assert send_kept(desk.fleet, subscription, found)
     assert desk.ledger.inbox.count() == 1, "the broker may lose this one, too"
@@ -260,7 +261,9 @@ def test_what_has_arrived_is_sent_again_only_if_that_is_said(desk: Desk, receive
 
 
 def test_what_is_no_longer_kept_is_said_so(desk: Desk) -> None:
-    assert not send_kept(desk.fleet, desk.fleet.policies.subscription("n8n"), Found(event_id="x", source="y"))
+    assert not send_kept(
+        desk.fleet, desk.fleet.policies.subscription("n8n"), ResendableEvent(event_id="x", source="y")
+    )
 
 
 def test_a_test_goes_past_queue_line_and_gate_and_is_written_down(desk: Desk, receiver: Receiver) -> None:
@@ -270,7 +273,7 @@ def test_a_test_goes_past_queue_line_and_gate_and_is_written_down(desk: Desk, re
             desk.deliver(posted(n))
     receiver.give = answer(200, b"hello")
     desk.moment += dt.timedelta(seconds=1)
-    ending, _, told = outbound.try_out(desk.fleet, desk.fleet.policies.subscription("n8n"))
+    ending, _, told = deliver.send_trial(desk.fleet, desk.fleet.policies.subscription("n8n"))
     assert (ending.sent, ending.status, told) == (DeliveryResult.DELIVERED, 200, "hello")
     assert receiver.events()[-1]["type"] == "purser.test.v1"
     assert desk.last() == (DeliveryResult.DELIVERED, 200, 0)
@@ -301,11 +304,11 @@ def test_a_message_that_waits_or_dies_says_so_to_those_behind_it(desk: Desk) -> 
     first, second = posted(1), posted(2)
     for event in (first, second):
         desk.accept(event)
-    park(desk.fleet, message(first), kind=DelayKind.RETRY, after=300, why="the receiver answered HTTP 500")
+    schedule_retry(desk.fleet, message(first), kind=DelayKind.RETRY, after=300, why="the receiver answered HTTP 500")
     with pytest.raises(Snooze) as held:
         desk.deliver(second)
     assert held.value.after == pytest.approx(300, abs=1)
-    park(desk.fleet, message(second), kind=DelayKind.SNOOZE, after=held.value.after, why=held.value.why)
+    schedule_retry(desk.fleet, message(second), kind=DelayKind.SNOOZE, after=held.value.after, why=held.value.why)
 
     store_letter(desk.fleet, message(first), reason="attempts spent", error="Transient", text="HTTP 500")
 
@@ -314,15 +317,15 @@ def test_a_message_that_waits_or_dies_says_so_to_those_behind_it(desk: Desk) -> 
     assert desk.deliver(second) is DeliveryResult.DELIVERED
     (letter,) = desk.ledger.letters.page(DeadLetterFilter(task="purser.deliver")).items
     assert letter.subjects == ("account.move/7",)
-    (found,) = find(desk.fleet, desk.fleet.policies.subscription("n8n"))
-    assert (found.way, found.letter, found.event_id) == (Way.LETTER, letter.id, first["id"])
+    (found,) = find_kept(desk.fleet, desk.fleet.policies.subscription("n8n"))
+    assert (found.way, found.letter, found.event_id) == (ResendSource.LETTER, letter.id, first["id"])
 
 
 def test_one_that_is_cancelled_frees_the_line(desk: Desk) -> None:
     first, second = posted(1), posted(2)
     for event in (first, second):
         desk.accept(event)
-    park(desk.fleet, message(first), kind=DelayKind.RETRY, after=300, why="x")
+    schedule_retry(desk.fleet, message(first), kind=DelayKind.RETRY, after=300, why="x")
     (waiting,) = desk.ledger.delayed.page().items
     assert cancel(desk.ledger, [waiting.id], who="ada", note="not wanted") == (waiting.id,)
     assert desk.deliver(second) is DeliveryResult.DELIVERED
@@ -343,7 +346,7 @@ def test_a_plan_says_where_a_letter_would_go(desk: Desk) -> None:
     body = json.dumps([[], values, {}]).encode()
     given = {"id": "m1", "task": "purser.deliver", "queue": "outbound", "body": body, "reason": "attempts spent"}
     letter = DeadLetter(headers={"id": "m1"}, fingerprint="f", first_at=start(), stored_at=start(), **given)  # type: ignore[arg-type]
-    drafter = Drafter(desk.fleet)
+    drafter = IntentReader(desk.fleet)
     assert (drafter.draft(letter).fate, "it is sent to `n8n` at http://127" in drafter.draft(letter).why) == (
         Fate.APPLY,
         True,

@@ -10,8 +10,8 @@ import pytest
 from purser.errors import Snooze
 from store.redis_store import RedisStore
 from tests.unit.workers.delivering import WANTS, Desk, posted
-from workers import react
-from workers.webhook import Answer
+from workers.events import react
+from workers.outbound.http import ReceiverResponse
 
 
 class Killed(BaseException):
@@ -42,11 +42,11 @@ class Run:
         self.desk = Desk(f"  n8n: {{to: 'http://127.0.0.1:1/', secret: n8n, {WANTS}}}\n")
         self.arrived: list[tuple[str, str]] = []
         self.events = [posted(1), posted(2, minute=1), posted(3, invoice=8, minute=2)]
-        patch.setattr("workers.outbound.post", self._post)
+        patch.setattr("workers.outbound.deliver.post", self._post)
 
-    def _post(self, _: Any, message_id: str, event: dict[str, Any], *__: Any, **___: Any) -> Answer:
+    def _post(self, _: Any, message_id: str, event: dict[str, Any], *__: Any, **___: Any) -> ReceiverResponse:
         self.arrived.append((event["data"]["number"], message_id))
-        return Answer(status=200, seconds=0.01)
+        return ReceiverResponse(status=200, seconds=0.01)
 
     def to_the_end(self) -> None:
         for event in self.events:

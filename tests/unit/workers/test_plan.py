@@ -20,10 +20,10 @@ from purser.model import Money, Ref, Severity
 from purser.reconcile import Step
 from store import DeadLetter, Ledger
 from tasks.house import catalogue
-from workers.fleet import Fleet
-from workers.letters import UNREADABLE, letter
-from workers.plan import AT_ONCE, LetterPlan, plan
-from workers.scan import dump_steps
+from workers.context import WorkerContext
+from workers.controls.run import dump_steps
+from workers.dead_letters.letter_factory import UNREADABLE, letter
+from workers.dead_letters.replay_preview import BATCH_SIZE, LetterPreview, preview_replay
 
 MOMENT = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
 CONTROL = "missing-timesheets"
@@ -40,7 +40,7 @@ def no_queue(*_: object, **__: object) -> None:
     raise AssertionError("a plan wrote to a queue")
 
 
-def fleet_at(url: str, key: str = "none") -> Fleet:
+def fleet_at(url: str, key: str = "none") -> WorkerContext:
     settings = Settings.load(
         need={"odoo"},
         environ={
@@ -52,7 +52,7 @@ def fleet_at(url: str, key: str = "none") -> Fleet:
         },
     )
     declared = catalogue()
-    fleet = Fleet(settings, declared, load_policies(declared), no_queue, no_queue, now=lambda: MOMENT)
+    fleet = WorkerContext(settings, declared, load_policies(declared), no_queue, no_queue, now=lambda: MOMENT)
     fleet.__dict__["ledger"] = Ledger(fakeredis.FakeRedis(server=fakeredis.FakeServer()), now=lambda: MOMENT)
     return fleet
 
@@ -64,14 +64,14 @@ def twin() -> Iterator[Twin]:
 
 
 @pytest.fixture
-def fleet(twin: Twin) -> Iterator[Fleet]:
+def fleet(twin: Twin) -> Iterator[WorkerContext]:
     made = fleet_at(twin.url, twin.admin_key)
     yield made
     made.disconnect()
 
 
 @pytest.fixture
-def away() -> Iterator[Fleet]:
+def away() -> Iterator[WorkerContext]:
     """Give a fleet whose Odoo nobody answers for."""
     made = fleet_at("http://127.0.0.1:9")
     yield made
@@ -99,8 +99,8 @@ def chunk(*steps: Step, slot: dt.datetime = MOMENT) -> DeadLetter:
     return dead("purser.apply", kwargs)
 
 
-def one(fleet: Fleet, of: DeadLetter) -> LetterPlan:
-    (found,) = plan(fleet, [of]).letters
+def one(fleet: WorkerContext, of: DeadLetter) -> LetterPreview:
+    (found,) = preview_replay(fleet, [of]).letters
     return found
 
 
@@ -130,14 +130,14 @@ def one(fleet: Fleet, of: DeadLetter) -> LetterPlan:
         (dead("purser.accept", {}), "not a CloudEvent"),
     ],
 )
-def test_what_no_task_of_this_release_can_read_is_called_so(away: Fleet, of: DeadLetter, words: str) -> None:
+def test_what_no_task_of_this_release_can_read_is_called_so(away: WorkerContext, of: DeadLetter, words: str) -> None:
     found = one(away, of)
     assert found.fate is Fate.UNREADABLE
     assert words in found.why
     assert found.changes == ()
 
 
-def test_a_feed_and_a_look_read_again_and_tell_what_is_true_by_then(away: Fleet) -> None:
+def test_a_feed_and_a_look_read_again_and_tell_what_is_true_by_then(away: WorkerContext) -> None:
     feed = one(away, dead("purser.feed", {"watch": "opportunities"}))
     look = one(away, dead("purser.look", {"model": "crm.lead", "id": 7}))
     assert (feed.fate, look.fate) == (Fate.APPLY, Fate.APPLY)
@@ -147,7 +147,7 @@ def test_a_feed_and_a_look_read_again_and_tell_what_is_true_by_then(away: Fleet)
     assert one(away, dead("purser.feed", {"watch": "gone"})).fate is Fate.UNKNOWN
 
 
-def test_arguments_by_place_are_read_as_by_name(away: Fleet) -> None:
+def test_arguments_by_place_are_read_as_by_name(away: WorkerContext) -> None:
     found = one(away, dead("purser.scan", body=json.dumps([[CONTROL], {}, {}]).encode()))
     assert found.fate is Fate.APPLY
 
@@ -155,21 +155,21 @@ def test_arguments_by_place_are_read_as_by_name(away: Fleet) -> None:
 # --------------------------------------------------------------------------------- cannot tell --
 
 
-def test_a_control_or_automation_that_is_gone_cannot_be_told(away: Fleet) -> None:
+def test_a_control_or_automation_that_is_gone_cannot_be_told(away: WorkerContext) -> None:
     scan, react = (
         dead("purser.scan", {"control": "gone"}),
         dead("purser.react", {"automation": "gone", "event": EVENT}),
     )
-    found = plan(away, [scan, react]).letters
+    found = preview_replay(away, [scan, react]).letters
     assert [one.fate for one in found] == [Fate.UNKNOWN, Fate.UNKNOWN]
     assert all("`gone` is unknown" in one.why for one in found)
 
 
-def test_an_odoo_that_is_away_is_asked_once_and_named_in_every_plan_that_needs_it(away: Fleet) -> None:
+def test_an_odoo_that_is_away_is_asked_once_and_named_in_every_plan_that_needs_it(away: WorkerContext) -> None:
     step = Step(Update(ref=Ref("res.partner", 1), expect={}, values={"name": "x"}), None)
     react = dead("purser.react", {"automation": "open-project", "event": EVENT})
     letters = [react, chunk(step), chunk(), dead("purser.nothing"), react]
-    found = plan(away, letters)
+    found = preview_replay(away, letters)
     fates = [Fate.UNKNOWN, Fate.UNKNOWN, Fate.DONE, Fate.UNREADABLE, Fate.UNKNOWN]
     assert [one.fate for one in found.letters] == fates
     assert "cannot be reached" in found.letters[0].why == found.letters[1].why == found.letters[4].why
@@ -177,26 +177,26 @@ def test_an_odoo_that_is_away_is_asked_once_and_named_in_every_plan_that_needs_i
 
 
 def test_an_automation_that_breaks_takes_no_other_letter_along(
-    fleet: Fleet, twin: Twin, monkeypatch: pytest.MonkeyPatch
+    fleet: WorkerContext, twin: Twin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise KeyError("a name that must not be told")
 
-    monkeypatch.setattr("workers.drafts.decide", broken)
+    monkeypatch.setattr("workers.dead_letters.replay_intent.decide", broken)
     react = dead("purser.react", {"automation": "open-project", "event": EVENT})
-    first, second = plan(fleet, [react, chunk()]).letters
+    first, second = preview_replay(fleet, [react, chunk()]).letters
     assert (first.fate, first.why) == (Fate.UNKNOWN, "not foreseen: KeyError")
     assert second.fate is Fate.DONE
 
 
-def test_a_ledger_of_another_odoo_plans_no_chunk(fleet: Fleet) -> None:
+def test_a_ledger_of_another_odoo_plans_no_chunk(fleet: WorkerContext) -> None:
     fleet.ledger.home.of("https://elsewhere (prod)")
     found = one(fleet, chunk(Step(Close(activity=1, feedback="x", key="x"), None)))
     assert found.fate is Fate.UNKNOWN
     assert "elsewhere" in found.why
 
 
-def test_a_plan_gives_a_ledger_no_home(fleet: Fleet) -> None:
+def test_a_plan_gives_a_ledger_no_home(fleet: WorkerContext) -> None:
     one(fleet, chunk())
     assert fleet.ledger.home.known() == ""
 
@@ -224,7 +224,7 @@ def asked(twin: Twin, *, user: int, amount: str, currency: str = "EUR") -> Step:
     return Step(change, memory)
 
 
-def test_only_what_would_be_applied_counts_each_currency_for_itself(fleet: Fleet, twin: Twin) -> None:
+def test_only_what_would_be_applied_counts_each_currency_for_itself(fleet: WorkerContext, twin: Twin) -> None:
     user = twin.seed("res.users", {"name": "Ada", "login": "ada"})
     steps = [
         asked(twin, user=user, amount=one, currency=in_) for one, in_ in (("5", "EUR"), ("7", "CHF"), ("9", "EUR"))
@@ -232,14 +232,14 @@ def test_only_what_would_be_applied_counts_each_currency_for_itself(fleet: Fleet
     done = asked(twin, user=user, amount="1000")
     assert done.change is not None
     fleet.change.apply([done.change])
-    found = plan(fleet, [chunk(*steps), chunk(done)])
+    found = preview_replay(fleet, [chunk(*steps), chunk(done)])
     assert (found.hours, found.money) == (Decimal(24), (Money(Decimal(7), "CHF"), Money(Decimal(14), "EUR")))
     assert found.people == {user: "Ada"}
     assert [one.notified for one in found.letters] == [(user,), ()]
     assert found.rpc_calls > 0
 
 
-def test_who_is_handed_an_activity_is_notified_and_who_keeps_it_is_not(fleet: Fleet, twin: Twin) -> None:
+def test_who_is_handed_an_activity_is_notified_and_who_keeps_it_is_not(fleet: WorkerContext, twin: Twin) -> None:
     first, second = (twin.seed("res.users", {"name": name, "login": name}) for name in ("ada", "bob"))
     step = asked(twin, user=first, amount="1")
     assert step.change is not None
@@ -256,7 +256,7 @@ def test_who_is_handed_an_activity_is_notified_and_who_keeps_it_is_not(fleet: Fl
 # ----------------------------------------------------------------------------------- the steps --
 
 
-def test_what_must_come_after_something_is_planned_only_where_that_is_there(fleet: Fleet, twin: Twin) -> None:
+def test_what_must_come_after_something_is_planned_only_where_that_is_there(fleet: WorkerContext, twin: Twin) -> None:
     user = twin.seed("res.users", {"name": "Ada", "login": "ada"})
     old = asked(twin, user=user, amount="1")
     assert old.change is not None
@@ -275,9 +275,9 @@ def test_what_must_come_after_something_is_planned_only_where_that_is_there(flee
     assert applied.fate is Fate.APPLY
 
 
-def test_progress_is_told_page_by_page(away: Fleet) -> None:
+def test_progress_is_told_page_by_page(away: WorkerContext) -> None:
     heard: list[int] = []
-    letters = [chunk() for _ in range(AT_ONCE)] + [chunk()]
-    assert len(plan(away, iter(letters), progress=heard.append).letters) == AT_ONCE + 1
-    assert heard == [AT_ONCE, AT_ONCE + 1]
-    assert plan(away, []).letters == ()
+    letters = [chunk() for _ in range(BATCH_SIZE)] + [chunk()]
+    assert len(preview_replay(away, iter(letters), progress=heard.append).letters) == BATCH_SIZE + 1
+    assert heard == [BATCH_SIZE, BATCH_SIZE + 1]
+    assert preview_replay(away, []).letters == ()

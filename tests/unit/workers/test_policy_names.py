@@ -16,8 +16,8 @@ from purser.changes import Update
 from purser.model import Ref
 from purser.names import names_in
 from tasks.house import catalogue
-from workers.policy_names import unknown_logins, unknown_names
-from workers.scan import judge
+from workers.controls.run import evaluate_control
+from workers.controls.unknown_names import unknown_logins, unknown_names
 
 POLICY = """
 version: 1
@@ -54,9 +54,9 @@ def test_a_run_says_which_names_of_its_policy_have_no_effect() -> None:
     with Twin() as twin:
         _make(twin)
         with connect(Door(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key)) as client:
-            told = judge(client, policies.control("missing-timesheets"), as_of=as_of)
+            told = evaluate_control(client, policies.control("missing-timesheets"), as_of=as_of)
             assert told.unknown_names == ("exempt_departments: Bored",)
-            assert judge(client, policies.control("unbilled-work"), as_of=as_of).unknown_names == ()
+            assert evaluate_control(client, policies.control("unbilled-work"), as_of=as_of).unknown_names == ()
 
 
 def test_a_login_of_somebody_who_may_not_be_asked_is_told() -> None:

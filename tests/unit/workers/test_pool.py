@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from celery.concurrency import asynpool
 
-from workers.pool import ProcessPool, ResultHandler, TaskPool
+from workers.process.pool import ProcessPool, ResultHandler, TaskPool
 
 
 class Process:

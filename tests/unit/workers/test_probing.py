@@ -11,9 +11,9 @@ from config.settings import Settings
 from purser.errors import Misconfigured
 from store import CircuitState, LimiterPermit, Verdict, Wait, fingerprint
 from tests.unit.odoo_client.canned import Answer, Asked, Canned
-from workers import probing
-from workers.alarm import alarm
-from workers.fleet import Fleet
+from workers.context import WorkerContext
+from workers.odoo_access import breaker_probe
+from workers.odoo_access.alarm import alarm
 
 NOT_LET_IN = Answer(
     401,
@@ -41,7 +41,7 @@ def odoo() -> Odoo:
 
 
 @pytest.fixture
-def fleet(redis_url: str, odoo: Odoo) -> Iterator[Fleet]:
+def fleet(redis_url: str, odoo: Odoo) -> Iterator[WorkerContext]:
     with Canned(odoo) as server:
         given = {
             "PURSER_ODOO_URL": server.url,
@@ -57,36 +57,36 @@ def fleet(redis_url: str, odoo: Odoo) -> Iterator[Fleet]:
         def nothing(*_: Any, **__: Any) -> None:
             raise AssertionError("nothing is published here")
 
-        made = Fleet.assemble(Settings.load(environ=given), nothing, nothing)
+        made = WorkerContext.assemble(Settings.load(environ=given), nothing, nothing)
         yield made
         made.disconnect()
 
 
-def open_breaker(fleet: Fleet) -> None:
+def open_breaker(fleet: WorkerContext) -> None:
     ticket = fleet.gate.enter("")
     assert isinstance(ticket, LimiterPermit)
     fleet.gate.leave(ticket, Verdict.REFUSED, 0.1)
 
 
-def test_a_closed_breaker_is_not_probed(fleet: Fleet, odoo: Odoo) -> None:
-    assert probing.probe_now(fleet) is None
+def test_a_closed_breaker_is_not_probed(fleet: WorkerContext, odoo: Odoo) -> None:
+    assert breaker_probe.probe_now(fleet) is None
     assert odoo.seen == []
 
 
-def test_a_probe_that_all_users_pass_closes_the_breaker(fleet: Fleet, odoo: Odoo) -> None:
+def test_a_probe_that_all_users_pass_closes_the_breaker(fleet: WorkerContext, odoo: Odoo) -> None:
     open_breaker(fleet)
-    assert probing.probe_now(fleet) == probing.Probed(works=True)
+    assert breaker_probe.probe_now(fleet) == breaker_probe.ProbeResult(works=True)
     assert sorted(set(odoo.seen)) == ["audit-key", "change-key"]
     assert fleet.gate.state().breaker is CircuitState.CLOSED
 
 
-def test_one_user_that_is_not_let_in_keeps_it_open_and_raises_one_alarm(fleet: Fleet, odoo: Odoo) -> None:
+def test_one_user_that_is_not_let_in_keeps_it_open_and_raises_one_alarm(fleet: WorkerContext, odoo: Odoo) -> None:
     open_breaker(fleet)
     odoo.keys.remove("change-key")
     with capture_logs() as logged:
         for _ in range(3):
-            found = probing.probe_now(fleet)
-            assert isinstance(found, probing.Probed)
+            found = breaker_probe.probe_now(fleet)
+            assert isinstance(found, breaker_probe.ProbeResult)
             assert not found.works
             assert "does not accept the API key" in found.why
     assert [one["event"] for one in logged if one["log_level"] == "error"] == [
@@ -97,15 +97,15 @@ def test_one_user_that_is_not_let_in_keeps_it_open_and_raises_one_alarm(fleet: F
     assert "does not accept the API key" in fleet.gate.state().why
 
 
-def test_while_another_process_probes_nobody_else_does(fleet: Fleet, odoo: Odoo) -> None:
+def test_while_another_process_probes_nobody_else_does(fleet: WorkerContext, odoo: Odoo) -> None:
     open_breaker(fleet)
     assert isinstance(fleet.gate.probe(at_once=True), LimiterPermit)
-    assert isinstance(probing.probe_now(fleet), Wait)
+    assert isinstance(breaker_probe.probe_now(fleet), Wait)
     assert odoo.seen == []
 
 
 def test_the_methods_that_meet_a_wrong_key_raise_one_alarm_together_and_a_new_one_after_it_was_right(
-    fleet: Fleet,
+    fleet: WorkerContext,
 ) -> None:
     def meet(method: str) -> None:
         alarm(fleet, Misconfigured(f"{method}: Odoo does not accept the API key"))
@@ -116,7 +116,7 @@ def test_the_methods_that_meet_a_wrong_key_raise_one_alarm_together_and_a_new_on
         meet("crm.lead.write on 4 and 2 more")
         assert len(logged) == 1
         open_breaker(fleet)
-        probing.probe_now(fleet)
+        breaker_probe.probe_now(fleet)
         logged.clear()
         meet("crm.lead.search_read")
     assert len([one for one in logged if one["log_level"] == "error"]) == 1

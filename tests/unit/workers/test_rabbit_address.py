@@ -10,8 +10,8 @@ from kombu.connection import Connection
 
 from config.settings import Settings
 from config.urls import heartbeat_of
-from workers.broker.address import driver_url
-from workers.broker.rabbit import tls_of
+from workers.broker.driver_url import driver_url
+from workers.broker.rabbitmq.topology import tls_of
 
 OWN = "amqps://u:p@rabbit.example.com/%2F?ssl_ca_certs=/ca.pem&ssl_cert_reqs=required"
 

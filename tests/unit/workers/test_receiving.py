@@ -16,7 +16,7 @@ from config.subscriptions import Subscription
 from events.signature import read_secret
 from tests.receivers import OLD_SECRET, SECRET
 from tests.waiting import wait_until
-from workers.webhook import post
+from workers.outbound.http import post
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "docs" / "examples"
 EVENT = {"specversion": "1.0", "id": "e", "source": "/x", "type": "invoice.posted.v1", "data": {"number": "Zürich/1"}}

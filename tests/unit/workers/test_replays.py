@@ -7,8 +7,8 @@ import pytest
 
 from store import CircuitState, DeadLetterState, LetterOutcome, LimiterPermit, ReplayStage, ReplayState, Verdict
 from tests.unit.workers.replaying import World
-from workers.replay import PART_OF, fresh_headers, part_of
-from workers.replays import LEASE
+from workers.dead_letters.replay_one import PART_OF, fresh_headers, part_of
+from workers.dead_letters.replay_runner import LEASE
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 import redis
 from redis import exceptions as fault
 
-from workers.broker.server_state import is_server_state
+from workers.broker.redis.server_state import is_server_state
 
 
 @pytest.mark.parametrize(

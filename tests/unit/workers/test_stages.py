@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from store import Replay, ReplayProgress, ReplayStage, ReplayState
 from tests.unit.workers.replaying import START
-from workers.stages import MOST_OUT, End, Enter, Send, Stop, Wait, next_move, quota_of
+from workers.dead_letters.replay_stages import (
+    MAX_IN_FLIGHT,
+    AdvanceStage,
+    FinishReplay,
+    Hold,
+    SendLetters,
+    StopReplay,
+    next_action,
+    stage_quota,
+)
 
 
 def progress(
@@ -57,57 +66,59 @@ def progress(
 
 
 def test_the_canary_is_one_letter_and_is_waited_for() -> None:
-    assert next_move(progress()) == Send(1)
-    assert next_move(progress(stage_sent=1, out=1, sent=1)) == Wait("canary under way")
-    assert next_move(progress(stage_sent=1, sent=1)) == Enter(ReplayStage.SAMPLE)
+    assert next_action(progress()) == SendLetters(1)
+    assert next_action(progress(stage_sent=1, out=1, sent=1)) == Hold("canary under way")
+    assert next_action(progress(stage_sent=1, sent=1)) == AdvanceStage(ReplayStage.SAMPLE)
 
 
 @pytest.mark.parametrize(("total", "few"), [(1, 1), (20, 1), (21, 2), (40, 2), (100, 5), (100_000, 5000)])
 def test_the_sample_is_five_in_a_hundred_and_at_least_one(total: int, few: int) -> None:
-    assert next_move(progress(stage=ReplayStage.SAMPLE, total=total)) == Send(few)
-    assert next_move(progress(stage=ReplayStage.SAMPLE, total=total, stage_sent=few, out=1)) == Wait(
+    assert next_action(progress(stage=ReplayStage.SAMPLE, total=total)) == SendLetters(few)
+    assert next_action(progress(stage=ReplayStage.SAMPLE, total=total, stage_sent=few, out=1)) == Hold(
         "sample under way"
     )
-    assert next_move(progress(stage=ReplayStage.SAMPLE, total=total, stage_sent=few)) == Enter(ReplayStage.REST)
+    assert next_action(progress(stage=ReplayStage.SAMPLE, total=total, stage_sent=few)) == AdvanceStage(
+        ReplayStage.REST
+    )
 
 
 def test_the_rest_is_sent_whatever_is_still_under_way_up_to_a_bound() -> None:
     rest = progress(stage=ReplayStage.REST, out=300, stage_sent=300, total=5000)
-    assert next_move(rest) == Send(5000)
-    full = progress(stage=ReplayStage.REST, out=MOST_OUT, stage_sent=1000, total=5000)
-    assert next_move(full) == Wait("1000 letters are under way")
+    assert next_action(rest) == SendLetters(5000)
+    full = progress(stage=ReplayStage.REST, out=MAX_IN_FLIGHT, stage_sent=1000, total=5000)
+    assert next_action(full) == Hold("1000 letters are under way")
 
 
 def test_it_ends_when_nothing_is_left_and_nothing_under_way() -> None:
-    assert next_move(progress(left=0, out=1, stage_sent=1)) == Wait("the last 1 letter is under way")
-    assert next_move(progress(left=0, stage_sent=1)) == End()
-    assert next_move(progress(left=0)) == End(), "all were skipped"
+    assert next_action(progress(left=0, out=1, stage_sent=1)) == Hold("the last 1 letter is under way")
+    assert next_action(progress(left=0, stage_sent=1)) == FinishReplay()
+    assert next_action(progress(left=0)) == FinishReplay(), "all were skipped"
 
 
 def test_a_canary_that_fails_stops_it_whatever_it_failed_of() -> None:
-    move = next_move(progress(stage_sent=1, sent=1, failed=1))
-    assert move == Stop("the canary failed again: letter m7. Mend the cause, then resume, or cancel")
+    move = next_action(progress(stage_sent=1, sent=1, failed=1))
+    assert move == StopReplay("the canary failed again: letter m7. Mend the cause, then resume, or cancel")
 
 
 def test_a_letter_that_comes_back_as_before_stops_it_in_any_stage() -> None:
     for stage in (ReplayStage.SAMPLE, ReplayStage.REST):
-        move = next_move(progress(stage=stage, sent=90, failed=1, returned="m9"))
-        assert move == Stop("letter m9 failed again as before. Mend the cause, then resume, or cancel")
+        move = next_action(progress(stage=stage, sent=90, failed=1, returned="m9"))
+        assert move == StopReplay("letter m9 failed again as before. Mend the cause, then resume, or cancel")
 
 
 @pytest.mark.parametrize(
     ("sent", "failed", "stops"), [(5, 3, False), (5, 4, True), (200, 10, False), (200, 11, True)]
 )
 def test_a_few_other_failures_are_let_pass_and_many_are_not(sent: int, failed: int, stops: bool) -> None:
-    move = next_move(progress(stage=ReplayStage.REST, sent=sent, failed=failed))
-    assert isinstance(move, Stop) is stops
-    if isinstance(move, Stop):
+    move = next_action(progress(stage=ReplayStage.REST, sent=sent, failed=failed))
+    assert isinstance(move, StopReplay) is stops
+    if isinstance(move, StopReplay):
         assert f"{failed} of {sent} letters" in move.why
 
 
 @pytest.mark.parametrize("state", [state for state in ReplayState if state is not ReplayState.RUNNING])
 def test_what_does_not_run_makes_no_move(state: ReplayState) -> None:
-    assert next_move(progress(state=state, failed=9, sent=9)) == Wait("because")
+    assert next_action(progress(state=state, failed=9, sent=9)) == Hold("because")
 
 
 @given(
@@ -122,13 +133,13 @@ def test_letters_go_out_only_within_the_stage_and_never_after_a_failed_canary(
     stage: ReplayStage, total: int, left: int, out: int, stage_sent: int, failed: int
 ) -> None:
     asked = progress(stage=stage, total=total, left=left, out=out, stage_sent=stage_sent, sent=total, failed=failed)
-    move = next_move(asked)
-    if isinstance(move, Send):
-        assert stage_sent < move.quota == quota_of(stage, total)
+    move = next_action(asked)
+    if isinstance(move, SendLetters):
+        assert stage_sent < move.quota == stage_quota(stage, total)
         assert left > 0
-        assert out < MOST_OUT
+        assert out < MAX_IN_FLIGHT
         assert not (failed and stage is ReplayStage.CANARY)
-    if isinstance(move, Enter | End):
+    if isinstance(move, AdvanceStage | FinishReplay):
         assert out == 0
     if stage is ReplayStage.SAMPLE:
-        assert quota_of(stage, total) == max(1, math.ceil(total / 20))
+        assert stage_quota(stage, total) == max(1, math.ceil(total / 20))

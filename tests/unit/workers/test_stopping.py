@@ -6,7 +6,7 @@ import signal
 import pytest
 from celery.worker import state
 
-from workers.stopping import GRACE, Stopping
+from workers.process.shutdown import GRACE, ShutdownController
 
 
 class Task:
@@ -29,7 +29,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(state, "reserved_requests", made.running)
     monkeypatch.setattr(state, "should_stop", None)
     monkeypatch.setattr(state, "should_terminate", None)
-    monkeypatch.setattr("workers.stopping.time.monotonic", lambda: made.now)
+    monkeypatch.setattr("workers.process.shutdown.time.monotonic", lambda: made.now)
     monkeypatch.setattr(os, "kill", lambda _, number: made.killed.append(number))
     return made
 
@@ -40,25 +40,25 @@ def ended_with() -> object:
 
 
 @pytest.fixture
-def stopping(world: World) -> Stopping:
+def stopping(world: World) -> ShutdownController:
     def cancel() -> None:
         world.cancelled += 1
 
-    return Stopping(cancel)
+    return ShutdownController(cancel)
 
 
-def test_nothing_happens_until_it_is_told(world: World, stopping: Stopping) -> None:
+def test_nothing_happens_until_it_is_told(world: World, stopping: ShutdownController) -> None:
     stopping.look()
     assert (world.cancelled, state.should_stop, stopping.is_told) == (0, None, False)
 
 
 def test_without_a_broker_it_ends_at_once(world: World) -> None:
-    stopping = Stopping(lambda: None, is_turning=lambda: False)
+    stopping = ShutdownController(lambda: None, is_turning=lambda: False)
     stopping._told()
     assert ended_with() == 0
 
 
-def test_it_takes_nothing_more_and_ends_when_its_tasks_have(world: World, stopping: Stopping) -> None:
+def test_it_takes_nothing_more_and_ends_when_its_tasks_have(world: World, stopping: ShutdownController) -> None:
     world.running.append(Task())
     stopping._told()
     for _ in range(3):
@@ -72,7 +72,7 @@ def test_it_takes_nothing_more_and_ends_when_its_tasks_have(world: World, stoppi
     assert world.killed == []
 
 
-def test_tasks_that_run_too_long_are_handed_back(world: World, stopping: Stopping) -> None:
+def test_tasks_that_run_too_long_are_handed_back(world: World, stopping: ShutdownController) -> None:
     world.running.append(Task())
     stopping._told()
     stopping.look()
@@ -81,7 +81,7 @@ def test_tasks_that_run_too_long_are_handed_back(world: World, stopping: Stoppin
     assert world.killed == [signal.SIGQUIT]
 
 
-def test_told_once_more_it_stops_at_once(world: World, stopping: Stopping) -> None:
+def test_told_once_more_it_stops_at_once(world: World, stopping: ShutdownController) -> None:
     stopping._told()
     stopping._told()
     assert world.killed == [signal.SIGQUIT]

@@ -11,8 +11,8 @@ from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.changes import Update
 from purser.model import Ref, Severity
 from purser.reconcile import Step
-from workers.letters import covers_of, subjects_of
-from workers.scan import dump_steps
+from workers.controls.run import dump_steps
+from workers.dead_letters.letter_factory import covers_of, subjects_of
 
 NOW = dt.datetime(2026, 11, 16, 8, 0, tzinfo=dt.UTC)
 MEMORY = CaseMemory(

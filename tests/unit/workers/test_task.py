@@ -11,10 +11,10 @@ from structlog.testing import capture_logs
 from purser.errors import NotSetUp, PurserError, Refusal, Snooze, Transient
 from store import DelayKind, LetterOutcome
 from tests.unit.workers.replaying import World
-from workers.endings import Later, SetAside
-from workers.refused import Again, retry
-from workers.replay import PART_OF
-from workers.task import FleetTask
+from workers.dead_letters.replay_one import PART_OF
+from workers.events.refusal_handling import RetryOutcome, retry
+from workers.runtime.control_flow import RetryLater, SendToDeadLetters
+from workers.runtime.task import FleetTask
 
 
 class Told:
@@ -87,7 +87,7 @@ def test_what_odoo_is_not_set_up_for_waits_in_the_list_and_can_be_sent_again(run
     assert (entry.id, "purser odoo setup" in entry.why) == ("m1", True)
     sent: list[str] = []
     world.fleet.publish = lambda task, kwargs, *, label, **options: sent.append(f"{task} {options['task_id']}")
-    assert retry(world.fleet, "m1", who="ada", note="set up").ending is Again.SENT
+    assert retry(world.fleet, "m1", who="ada", note="set up").ending is RetryOutcome.SENT
     assert sent == ["purser.test m1"]
     assert world.ledger.refusals.page().items == ()
 
@@ -99,14 +99,14 @@ def test_a_message_of_no_replay_tells_nobody(run: Run, told: Told) -> None:
 
 @pytest.mark.parametrize("end", [Snooze("paused: all", after=5), Transient("away")])
 def test_what_comes_back_later_has_not_ended(run: Run, told: Told, end: Exception) -> None:
-    with pytest.raises(Later):
+    with pytest.raises(RetryLater):
         run(end, **MARKED)
     assert told.calls == []
 
 
 def test_what_cannot_be_told_now_is_done_again(run: Run, told: Told) -> None:
     told.problem = Transient("the ledger is away")
-    with pytest.raises(Later) as later:
+    with pytest.raises(RetryLater) as later:
         run({"done": 3}, **MARKED)
     assert later.value.kind is DelayKind.RETRY
 
@@ -132,5 +132,5 @@ def test_a_scan_that_is_too_long_at_every_slot_is_reported_once_and_makes_no_let
     assert "PURSER_TASK_SOFT_TIME_LIMIT" in alarm["what_to_do"]
 
     task.push_request(id="s4", headers=MARKED, delivery_info={"routing_key": "scans"})
-    with pytest.raises(SetAside):
+    with pytest.raises(SendToDeadLetters):
         task(control="unbilled-work")

@@ -15,11 +15,11 @@ from celery.worker.request import Request
 from config.redact import Redactor
 from config.settings import Settings
 from store import DelayKind
-from workers import request as requests
-from workers.app import build
-from workers.endings import Later, SetAside
-from workers.request import FleetRequest
-from workers.task_events import BoundedDispatcher
+from workers.app import create_app
+from workers.runtime import request as requests
+from workers.runtime.celery_events import BoundedDispatcher
+from workers.runtime.control_flow import RetryLater, SendToDeadLetters
+from workers.runtime.request import FleetRequest
 
 WORDS = "mail to Anna Larsen, 0170 1234567, anna.larsen@client.com bounced, password=sk-live-4711"
 HIDDEN = ("Larsen", "0170", "client.com", "sk-live")
@@ -52,7 +52,8 @@ def _hides(events: list[tuple[str, dict[str, Any]]]) -> bool:
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError(WORDS), SetAside("permanent failure", "Permanent", WORDS), RuntimeError("<" + WORDS)]
+    "error",
+    [ValueError(WORDS), SendToDeadLetters("permanent failure", "Permanent", WORDS), RuntimeError("<" + WORDS)],
 )
 @pytest.mark.parametrize("event", ["task-failed", "task-retried"])
 def test_a_failure_is_told_by_its_name_and_place(
@@ -72,7 +73,7 @@ def test_a_message_that_waits_is_told_by_its_kind(
 ) -> None:
     monkeypatch.setattr(FleetRequest, "_keep", lambda self, keep: True)
     monkeypatch.setattr(requests, "task_ready", lambda request: None)
-    error = Later(kind, 5, f"Transient: {WORDS}")
+    error = RetryLater(kind, 5, f"Transient: {WORDS}")
     request_._later(error, str(_info(error).traceback))
     assert [fields["exception"] for _, fields in told] == [name]
     assert _hides(told)
@@ -100,7 +101,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 @pytest.fixture
 def app() -> Iterator[celery.Celery]:
     with celery.Celery(
-        "test", events="workers.task_events:FleetEvents", broker="memory://", set_as_current=False
+        "test", events="workers.runtime.celery_events:FleetEvents", broker="memory://", set_as_current=False
     ) as app:
         yield app
 
@@ -138,5 +139,5 @@ def test_nor_does_the_event_of_a_publisher(app: celery.Celery, sent: list[Any]) 
 
 
 def test_the_fleet_uses_this_dispatcher() -> None:
-    app = build(Settings.load(environ={"PURSER_BROKER_URL": "redis://127.0.0.1:1/0"}))
+    app = create_app(Settings.load(environ={"PURSER_BROKER_URL": "redis://127.0.0.1:1/0"}))
     assert issubclass(app.events.Dispatcher, BoundedDispatcher)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from workers.broker.envelope import read_envelope, value_problem
-from workers.letters import letter
-from workers.task_message import UnreadableMessage, read_task_message, replace_content
+from workers.broker.kombu_envelope import read_envelope, value_problem
+from workers.broker.task_message import UnreadableMessage, read_task_message, replace_content
+from workers.dead_letters.letter_factory import letter
 
 NOW = dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
 

@@ -20,9 +20,9 @@ from purser.errors import Mistake, Permanent, Refusal
 from purser.fates import Fate
 from store import DeadLetter, Ledger
 from tests.unit.workers.test_plan import dead
-from workers import react
-from workers.fleet import Fleet
-from workers.plan import foresee, plan
+from workers.context import WorkerContext
+from workers.dead_letters.replay_preview import predict, preview_replay
+from workers.events import react
 
 MOMENT = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
 EVENT = MilestoneApproved(milestone_id=7)
@@ -58,7 +58,9 @@ class House:
         declared = Catalogue.of([reaction])
         settings = Settings.load(need={"odoo"}, environ=environ)
         self.sent: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
-        self.fleet = Fleet(settings, declared, load_policies(declared), self._publish, lambda _: None, lambda: MOMENT)
+        self.fleet = WorkerContext(
+            settings, declared, load_policies(declared), self._publish, lambda _: None, lambda: MOMENT
+        )
         ledger = Ledger(fakeredis.FakeRedis(server=fakeredis.FakeServer()), now=lambda: MOMENT)
         self.fleet.__dict__["ledger"] = ledger
 
@@ -69,7 +71,7 @@ class House:
     def plan(self) -> Any:
         told = CloudEvent.wrap(EVENT, source="/x", time=MOMENT).model_dump(mode="json", exclude_none=True)
         letter: DeadLetter = dead("purser.react", {"automation": "follow", "event": told})
-        (found,) = plan(self.fleet, [letter]).letters
+        (found,) = preview_replay(self.fleet, [letter]).letters
         return found
 
     def _publish(self, task: str, kwargs: dict[str, Any], *, label: str, **options: Any) -> None:
@@ -118,7 +120,7 @@ def test_a_fact_that_is_not_declared_is_a_mistake_of_the_automation(open_house: 
 
 def test_a_preview_and_a_plan_say_what_would_be_told(open_house: Open) -> None:
     house = open_house(on_milestone(READY))
-    (shown,) = foresee(house.fleet, react.decide(house.fleet, house.fleet.catalogue.automation("follow"), EVENT))
+    (shown,) = predict(house.fleet, react.decide(house.fleet, house.fleet.catalogue.automation("follow"), EVENT))
     assert (shown.kind, shown.fate, shown.why) == ("tell", Fate.APPLY, "tells billing.ready.v1")
     assert [(field.field, field.then) for field in shown.fields] == [("order_id", 4), ("cause", "milestone/7")]
     planned = house.plan()

@@ -15,7 +15,9 @@ from store import Ledger
 from tasks.rows.askable import Askable
 from tasks.rows.billing import Invoice
 from tests.unit.workers.feeding import Office, fleet_of
-from workers import feed, react, scan
+from workers.changes import feed
+from workers.controls import run
+from workers.events import react
 
 EVENING = dt.datetime(2026, 11, 20, 22, 30, tzinfo=dt.UTC)
 """Still the 20th in London, and the 21st from Berlin eastwards."""
@@ -66,17 +68,17 @@ def test_scheduled_controls_are_given_the_firms_date(
 ) -> None:
     fleet, given = _fleet(zone, Office(moment=EVENING)), []
 
-    def judge(client: object, policy: object, *, as_of: dt.datetime, watched: object) -> scan.Judged:
+    def judge(client: object, policy: object, *, as_of: dt.datetime, watched: object) -> run.ControlResult:
         given.append(as_of)
-        return scan.Judged(
+        return run.ControlResult(
             control=fleet.catalogue.control("stale-drafts"), as_of=as_of, not_applicable="nothing here"
         )
 
-    monkeypatch.setattr(scan, "judge", judge)
-    monkeypatch.setattr(scan, "see_cases", lambda *_: {})
+    monkeypatch.setattr(run, "evaluate_control", judge)
+    monkeypatch.setattr(run, "see_cases", lambda *_: {})
     vars(fleet)["change"] = fleet.audit
     vars(fleet.audit)["calls"] = 0
-    scan.run_slot(fleet, "stale-drafts", holder="test")
+    run.run_slot(fleet, "stale-drafts", holder="test")
     assert [moment.date() for moment in given] == [today]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from store import DelayedMessage, DelayKind
 from tests.unit.workers.test_editing import NOW, Desk
-from workers.keeping import park
+from workers.dead_letters.capture import schedule_retry
 
 HEADERS = {"id": "m1", "task": "purser.scan", "kwargsrepr": "a control", "retries": 0}
 
@@ -41,7 +41,7 @@ def test_waiting_counts_from_the_first_parking() -> None:
     for hours in range(4):
         desk.moment = NOW + dt.timedelta(hours=hours)
         kind = DelayKind.RETRY if hours == 1 else DelayKind.SNOOZE
-        park(desk.fleet, message, kind=kind, after=60, why="breaker open")
+        schedule_retry(desk.fleet, message, kind=kind, after=60, why="breaker open")
         kept = desk.ledger.delayed.get("m1")
         assert kept is not None
         assert kept.parked_at == NOW
@@ -52,7 +52,7 @@ def test_waiting_counts_from_the_first_parking() -> None:
 def test_a_moment_that_a_client_wrote_and_is_none_is_not_believed() -> None:
     desk = Desk()
     for wrong in ("yesterday", 7, None, "2026-11-16T08:00:00"):
-        park(
+        schedule_retry(
             desk.fleet,
             _delivered({**HEADERS, "purser-waiting-since": wrong}),
             kind=DelayKind.SNOOZE,

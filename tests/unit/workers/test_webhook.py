@@ -17,8 +17,8 @@ from events.signature import read_secret
 from purser.errors import Transient, UnknownOutcome
 from store import DeliveryResult, Verdict
 from tests.receivers import OLD_SECRET, SECRET, Receiver, answer, receiving
-from workers.outbound import judged
-from workers.webhook import Answer, body_of, post, retry_after
+from workers.outbound.deliver import classify_response
+from workers.outbound.http import ReceiverResponse, body_of, post, retry_after
 
 NOW = dt.datetime(2026, 11, 16, 8, 0, tzinfo=dt.UTC)
 EVENT = {
@@ -41,7 +41,7 @@ def to(url: str, *, allow_private: bool = True) -> Subscription:
     return Subscription(name="n8n", to=url, events=("*",), secret="n8n", allow_private=allow_private)
 
 
-def send(url: str, *, allow_private: bool = True, **given: Any) -> Answer:
+def send(url: str, *, allow_private: bool = True, **given: Any) -> ReceiverResponse:
     now = given.pop("now", None) or dt.datetime.now(dt.UTC)
     return post(to(url, allow_private=allow_private), "m-1", EVENT, given.pop("keys", KEYS), now=now, **given)
 
@@ -96,7 +96,7 @@ def test_an_answer_counts_by_its_status(
     receiver: Receiver, given: Callable[..., None], sent: DeliveryResult, status: int, patience: float | None
 ) -> None:
     receiver.give = given
-    found = judged(send(receiver.url))
+    found = classify_response(send(receiver.url))
     assert (found.sent, found.status, found.retry_after) == (sent, status, patience)
     assert len(receiver.heard) == 1, "nobody is followed and nothing is repeated"
 
@@ -161,7 +161,7 @@ def test_who_gives_no_answer_may_have_the_event(
     receiver.give = lambda handler: behaves(handler, receiver)
     with pytest.raises(UnknownOutcome, match=why) as caught:
         send(receiver.url, deadline=0.3)
-    assert judged(caught.value).verdict is verdict
+    assert classify_response(caught.value).verdict is verdict
     assert "token" not in str(caught.value)
 
 
@@ -253,7 +253,7 @@ def test_tls_is_verified_against_the_name_and_not_the_number(certificate: Path) 
     trusted = ssl.create_default_context(cafile=str(certificate))
     with receiving(tls=tls) as receiver:
 
-        def ask(host: str, trusting: ssl.SSLContext | None) -> Answer:
+        def ask(host: str, trusting: ssl.SSLContext | None) -> ReceiverResponse:
             url = f"https://{host}:{receiver.port}/x"
             return send(url, resolve=lambda host, port: ["127.0.0.1"], trusted=trusting)
 

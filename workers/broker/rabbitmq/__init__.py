@@ -1,0 +1,1 @@
+"""The RabbitMQ transport: topology, connections and dead-letter queues."""

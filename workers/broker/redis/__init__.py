@@ -1,0 +1,1 @@
+"""The Redis transport: leases, blocking waits and their Lua scripts."""

@@ -1,0 +1,1 @@
+"""The change feed: reads Odoo incrementally and publishes events."""

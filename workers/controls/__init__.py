@@ -1,0 +1,1 @@
+"""Runs a control and applies the changes that follow."""

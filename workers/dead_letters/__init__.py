@@ -1,0 +1,1 @@
+"""Dead letters at work: capture, edit, preview, replay and retention."""

@@ -1,0 +1,1 @@
+"""Checks of a deployment: broker, store, Odoo, rights."""

@@ -1,0 +1,1 @@
+"""Accepts events, runs automations and handles refusals."""

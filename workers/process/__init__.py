@@ -1,0 +1,1 @@
+"""A worker process: consumer, process pool, locks across a fork, leak detection and shutdown."""
