@@ -6,8 +6,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 
-from odoo_client import Door, OdooClient, Status, connect
-from odoo_client.wire import Request
+from odoo_client import ChangeStatus, OdooClient, OdooConnection, connect
+from odoo_client.transport.request import Request
 from purser import Ensure, Ref, activity
 
 DEADLINE = dt.date(2026, 3, 9)
@@ -22,7 +22,7 @@ def main() -> None:
     options.add_argument("--api", default="json2", choices=["json2", "odoorpc"])
     options.add_argument("--batches", type=int, default=10)
     given = options.parse_args()
-    door = Door(url=given.url, db=given.db, login=given.login, api_key=given.key, api=given.api)
+    door = OdooConnection(url=given.url, db=given.db, login=given.login, api_key=given.key, api=given.api)
     with connect(door) as client:
         client.whoami()
         measure(client, given.batches)
@@ -64,7 +64,7 @@ def _todos(prefix: str, on: Ref, count: int) -> list[Ensure]:
 
 
 def _apply(client: OdooClient, changes: Iterable[Ensure]) -> None:
-    refused = [one.reason for one in client.apply(tuple(changes)) if one.status is not Status.DONE]
+    refused = [one.reason for one in client.apply(tuple(changes)) if one.status is not ChangeStatus.DONE]
     if refused:
         raise SystemExit(f"Odoo refused: {refused[0]}")
 

@@ -13,8 +13,8 @@ import uuid
 from typing import Any
 
 from config.policies import load_policies
-from odoo_client import Door, OdooClient, connect
-from odoo_client.wire import Request
+from odoo_client import OdooClient, OdooConnection, connect
+from odoo_client.transport.request import Request
 from purser.model import Period
 from tasks.house import catalogue
 from workers.controls.run import evaluate_control
@@ -33,7 +33,9 @@ def main() -> None:
         options.add_argument(f"--{name}", required=True)
     options.add_argument("--employees", type=int, default=10_000)
     given = options.parse_args()
-    door = Door(url=given.url, db=given.db, login=given.login, api_key=given.key, api="json2", read_timeout=300)
+    door = OdooConnection(
+        url=given.url, db=given.db, login=given.login, api_key=given.key, api="json2", read_timeout=300
+    )
     with connect(door) as client:
         employees = seed(client, given.employees)
         measure(client, employees)

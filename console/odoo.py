@@ -12,7 +12,7 @@ from config.settings import Settings
 from console import context
 from console.output import FOUND, AsJson, as_json, confirm, leave, nothing, say, table, text
 from odoo_client import connect
-from odoo_client.setup import Do, Item
+from odoo_client.provisioning import PlannedAction, PlannedRecord
 from purser.errors import Mistake
 from store import Ledger
 from tasks.house import catalogue
@@ -71,7 +71,7 @@ def setup_(
             for role in bot.roles if len(site.bots) > 1 else ("",):
                 name = f"PURSER_ODOO_{role.upper()}_" if role else "PURSER_ODOO_"
                 say(f"{name}LOGIN={bot.login}\n{name}API_KEY_FILE={path}")
-        _end_on_companies([item for item in done if item.do is Do.CHANGED], json=json)
+        _end_on_companies([item for item in done if item.do is PlannedAction.CHANGED], json=json)
 
 
 @group.command()
@@ -176,22 +176,22 @@ def _administrator(settings: Settings, login: str | None, key_file: Path | None)
     return login, str(typer.prompt(f"API key of {login}", hide_input=True, err=True))
 
 
-def _audit(book: Ledger | None, action: str, note: str, done: Sequence[Item]) -> None:
+def _audit(book: Ledger | None, action: str, note: str, done: Sequence[PlannedRecord]) -> None:
     if book is not None:
-        facts = {str(do): sum(item.do is do for item in done) for do in Do}
+        facts = {str(do): sum(item.do is do for item in done) for do in PlannedAction}
         book.audit.append(who=context.who(), action=action, what="odoo", note=note, facts=facts)
 
 
 _PAST = {
-    Do.MAKE: "made",
-    Do.MEND: "mended",
-    Do.KEEP: "kept",
-    Do.CHANGED: "changed by people: left",
-    Do.LACKS: "not here",
+    PlannedAction.MAKE: "made",
+    PlannedAction.MEND: "mended",
+    PlannedAction.KEEP: "kept",
+    PlannedAction.CHANGED: "changed by people: left",
+    PlannedAction.LACKS: "not here",
 }
 
 
-def _tell(items: Sequence[Item], *, json: bool, done: bool) -> None:
+def _tell(items: Sequence[PlannedRecord], *, json: bool, done: bool) -> None:
     if json:
         as_json([_told(item) for item in items])
         return
@@ -203,12 +203,12 @@ def _tell(items: Sequence[Item], *, json: bool, done: bool) -> None:
             rows.append((*head, *((one.field, one.now, one.then) if one else ("", item.wanted.lacks, ""))))
             head = ("", "", "")
     table(("", "what", "name", "field", "now", "wanted"), rows)
-    changed = sum(item.do is Do.CHANGED for item in items)
+    changed = sum(item.do is PlannedAction.CHANGED for item in items)
     if changed:
         say(f"{changed} changed by people and left so: --force undoes it")
 
 
-def _end_on_companies(items: Sequence[Item], *, json: bool) -> None:
+def _end_on_companies(items: Sequence[PlannedRecord], *, json: bool) -> None:
     """Say which companies the bots are not in, and end with 4 if there is one."""
     lacking = missing_companies(items)
     if not json:
@@ -218,7 +218,7 @@ def _end_on_companies(items: Sequence[Item], *, json: bool) -> None:
         leave(FOUND)
 
 
-def _told(item: Item) -> dict[str, Any]:
+def _told(item: PlannedRecord) -> dict[str, Any]:
     return {
         "do": item.do,
         "what": item.wanted.what,

@@ -1,37 +1,37 @@
 """The only door to Odoo."""
 
+from odoo_client.apply.bulk_load import BATCH_SIZE
+from odoo_client.apply.outcome import ChangeOutcome, ChangeStatus
+from odoo_client.apply.preconditions import failed_in, held_back
 from odoo_client.client import OdooClient, connect
-from odoo_client.door import Api, Door, FieldInfo, Me, Ping
-from odoo_client.gate import Gate, Pass
-from odoo_client.importing import BATCH
-from odoo_client.judging import failed_in, held_back
-from odoo_client.narrowing import NARROWINGS, Guarded, hidden_from, narrowed_in
-from odoo_client.outcome import Outcome, Status
-from odoo_client.preview import Preview, Previewer
-from odoo_client.reading import Sight
-from odoo_client.receipts import touches_money
+from odoo_client.connection import Api, ConnectionCheck, CurrentUser, FieldInfo, OdooConnection
+from odoo_client.preview.previewer import Preview, Previewer
+from odoo_client.read.snapshot import RecordPage
+from odoo_client.read.visibility import NARROWINGS, RestrictedModel, find_hiding_rules_in, hidden_from
+from odoo_client.server_action import touches_money
+from odoo_client.throttling import CallLimiter, CallPermit
 
 __all__ = [
-    "BATCH",
+    "BATCH_SIZE",
     "NARROWINGS",
     "Api",
-    "Door",
+    "CallLimiter",
+    "CallPermit",
+    "ChangeOutcome",
+    "ChangeStatus",
+    "ConnectionCheck",
+    "CurrentUser",
     "FieldInfo",
-    "Gate",
-    "Guarded",
-    "Me",
     "OdooClient",
-    "Outcome",
-    "Pass",
-    "Ping",
+    "OdooConnection",
     "Preview",
     "Previewer",
-    "Sight",
-    "Status",
+    "RecordPage",
+    "RestrictedModel",
     "connect",
     "failed_in",
+    "find_hiding_rules_in",
     "held_back",
     "hidden_from",
-    "narrowed_in",
     "touches_money",
 ]

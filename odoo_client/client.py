@@ -7,17 +7,18 @@ from dataclasses import replace
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
-from odoo_client import capabilities, reading, tracing
-from odoo_client.applying import Applier
-from odoo_client.door import Door, FieldInfo, Me, Ping
-from odoo_client.gate import Doorman, Gate, kind_of
-from odoo_client.importing import BATCH
-from odoo_client.json2 import Json2, ask_version, http_of
-from odoo_client.outcome import Outcome
-from odoo_client.preview import Preview, Previewer
-from odoo_client.reading import Sight
-from odoo_client.receipts import Receipts
-from odoo_client.wire import Request, Transport, Version
+from odoo_client.apply.applier import ChangeApplier
+from odoo_client.apply.bulk_load import BATCH_SIZE
+from odoo_client.apply.outcome import ChangeOutcome
+from odoo_client.connection import ConnectionCheck, CurrentUser, FieldInfo, OdooConnection
+from odoo_client.preview.previewer import Preview, Previewer
+from odoo_client.read import capabilities, lookup
+from odoo_client.read import snapshot as reading
+from odoo_client.read.snapshot import RecordPage
+from odoo_client.server_action import ServerActionRunner
+from odoo_client.throttling import CallLimiter, ThrottledSender, kind_of
+from odoo_client.transport.json2 import Json2, ask_version, http_of
+from odoo_client.transport.request import Request, Transport, Version
 from purser.changes import Call, Change, Close, Ensure, Note, Perform, Update
 from purser.model import Ref
 from purser.reads import Read, Row, Snapshot, Watched
@@ -28,7 +29,7 @@ _METHOD_CONTEXT = {"lang": "en_US"}
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def connect(door: Door, gate: Gate | None = None) -> "OdooClient":
+def connect(door: OdooConnection, gate: CallLimiter | None = None) -> "OdooClient":
     """Give a client of this door. It speaks to nobody before the first verb, and asks the gate before each call."""
     return OdooClient(door, gate=gate)
 
@@ -36,20 +37,22 @@ def connect(door: Door, gate: Gate | None = None) -> "OdooClient":
 class OdooClient:
     """The verbs of the door. Safe to share between threads."""
 
-    def __init__(self, door: Door, transport: Transport | None = None, *, gate: Gate | None = None) -> None:
+    def __init__(
+        self, door: OdooConnection, transport: Transport | None = None, *, gate: CallLimiter | None = None
+    ) -> None:
         self.door = door
         self.calls = 0
         """RPC calls sent so far, pages included, signing in aside."""
         self.pages = 0
         """How many of them were second or later pages."""
-        self.receipts = Receipts(self)
+        self.receipts = ServerActionRunner(self)
         """The receipt action, as this user finds it."""
         self._transport = transport
         self._version: Version | None = None
-        self._doorman = None if gate is None else Doorman(gate, timeout=door.read_timeout)
+        self._doorman = None if gate is None else ThrottledSender(gate, timeout=door.read_timeout)
         self._lock = threading.RLock()
         self._fields: dict[str, Mapping[str, FieldInfo] | None] = {}
-        self._me: Me | None = None
+        self._me: CurrentUser | None = None
         self._languages: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
@@ -129,9 +132,9 @@ class OdooClient:
         tunables: Mapping[str, Any] = _NOTHING,
         after: int = 0,
         limit: int = 500,
-    ) -> Sight:
+    ) -> RecordPage:
         """Read what a watch looks at: those that meet all conditions, from the first id after `after` on."""
-        return reading.look(self, row, conditions, as_of=as_of, tunables=tunables, after=after, limit=limit)
+        return reading.read_page(self, row, conditions, as_of=as_of, tunables=tunables, after=after, limit=limit)
 
     def count(
         self,
@@ -151,19 +154,19 @@ class OdooClient:
 
     def external_ids(self, model: str, ids: Sequence[int], *, module: str = "purser") -> dict[int, tuple[str, ...]]:
         """Give the business keys of records, archived ones too; a record without one is left out."""
-        return tracing.external_ids(self, model, ids, module)
+        return lookup.external_ids(self, model, ids, module)
 
     def gone(self, refs: Iterable[Ref]) -> frozenset[Ref]:
         """Give those that exist no longer, as opposed to those this user may not see."""
-        return tracing.gone(self, refs)
+        return lookup.deleted_ids(self, refs)
 
     def users(self, logins: Sequence[str]) -> dict[str, int]:
         """Give the ids of active users by login; an unknown login is left out."""
-        return tracing.users(self, logins)
+        return lookup.users(self, logins)
 
     def names(self, model: str, ids: Sequence[int]) -> dict[int, str]:
         """Give the display names of records, archived ones too; one this user may not see is left out."""
-        return tracing.names(self, model, ids)
+        return lookup.display_names(self, model, ids)
 
     def preview(self, changes: Sequence[Change]) -> tuple[Preview, ...]:
         """Say what `apply` would do now, change by change and in order, by reading only."""
@@ -177,46 +180,46 @@ class OdooClient:
 
     # ------------------------------------------------------------------------- writing --
 
-    def apply(self, changes: Sequence[Change], batch: int = BATCH) -> tuple[Outcome, ...]:
+    def apply(self, changes: Sequence[Change], batch: int = BATCH_SIZE) -> tuple[ChangeOutcome, ...]:
         """Carry changes out in order; one outcome each. What is transient raises, and all may be applied again.
 
         A call carries at most `batch` changes: fewer where the connection keeps breaking.
         """
-        return Applier(self, batch=batch).apply(changes)
+        return ChangeApplier(self, batch=batch).apply(changes)
 
-    def ensure(self, *changes: Ensure) -> tuple[Outcome, ...]:
+    def ensure(self, *changes: Ensure) -> tuple[ChangeOutcome, ...]:
         """See that records with these business keys exist, existing ones left as people have edited them."""
         return self.apply(changes)
 
-    def update(self, *changes: Update) -> tuple[Outcome, ...]:
+    def update(self, *changes: Update) -> tuple[ChangeOutcome, ...]:
         """Make records as wanted that are as expected."""
         return self.apply(changes)
 
-    def call(self, *changes: Call) -> tuple[Outcome, ...]:
+    def call(self, *changes: Call) -> tuple[ChangeOutcome, ...]:
         """Run business methods whose guard holds."""
         return self.apply(changes)
 
-    def perform(self, *changes: Perform) -> tuple[Outcome, ...]:
+    def perform(self, *changes: Perform) -> tuple[ChangeOutcome, ...]:
         """Carry out business operations together with their receipts."""
         return self.apply(changes)
 
-    def note(self, *changes: Note) -> tuple[Outcome, ...]:
+    def note(self, *changes: Note) -> tuple[ChangeOutcome, ...]:
         """See that internal notes stand on records."""
         return self.apply(changes)
 
-    def complete(self, *changes: Close) -> tuple[Outcome, ...]:
+    def complete(self, *changes: Close) -> tuple[ChangeOutcome, ...]:
         """Close open activities with their feedback."""
         return self.apply(changes)
 
     # -------------------------------------------------------------------- capabilities --
 
-    def whoami(self) -> Me:
+    def whoami(self) -> CurrentUser:
         """Say who Odoo takes us for; asked once."""
         if self._me is None:
             self._me = capabilities.whoami(self)
         return self._me
 
-    def ping(self) -> Ping:
+    def ping(self) -> ConnectionCheck:
         """Say how far one gets through the door. Raises nothing that has to do with Odoo."""
         return capabilities.ping(self)
 
@@ -245,7 +248,7 @@ class OdooClient:
         return capabilities.has_group(self, group)
 
 
-def _transport_for(door: Door) -> Transport:
+def _transport_for(door: OdooConnection) -> Transport:
     """Choose by setting; `auto` asks the server."""
     if door.api == "json2":
         return Json2(door)
@@ -254,6 +257,6 @@ def _transport_for(door: Door) -> Transport:
             version = ask_version(http)
         if version is not None and version >= (19, 0):
             return Json2(door, version)
-    from odoo_client.via_odoorpc import OdooRpc  # slow to import, and not needed where JSON-2 is spoken
+    from odoo_client.transport.odoorpc import OdooRpc  # slow to import, and not needed where JSON-2 is spoken
 
     return OdooRpc(door)

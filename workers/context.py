@@ -10,7 +10,7 @@ from config.logs import redactor_of
 from config.policies import Policies, load_policies
 from config.redact import Redactor
 from config.settings import Role, Settings
-from odoo_client import Door, OdooClient, connect
+from odoo_client import OdooClient, OdooConnection, connect
 from purser.catalogue import Catalogue
 from purser.errors import Misconfigured, Snooze
 from schedules.freeze import frozen_until
@@ -159,10 +159,10 @@ def odoo_binding_of(settings: Settings) -> str:
     return f"{settings.odoo_url} ({settings.odoo_db})"
 
 
-def connection_for(settings: Settings, role: Role) -> Door:
+def connection_for(settings: Settings, role: Role) -> OdooConnection:
     """Say where Odoo is and as whom to enter it. A role without a bot of its own falls back to the single one."""
     access = settings.odoo(role)
-    return Door(
+    return OdooConnection(
         url=access.url,
         db=access.db,
         login=access.login,

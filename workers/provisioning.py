@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import Protocol
 
 from config.settings import Role, Settings
-from odoo_client import Door, OdooClient, setup
-from odoo_client.setup import Bot, Difference, Do, Hook, Item, Rule, Standing
+from odoo_client import OdooClient, OdooConnection, provisioning
+from odoo_client.provisioning import (
+    AutomationRule,
+    BotUserSpec,
+    Difference,
+    InstalledRecord,
+    PlannedAction,
+    PlannedRecord,
+    WebhookTarget,
+)
 from purser.errors import Mistake, NotApplicable, PurserError, Refusal
 from store import token_digest
 from workers.doctor.checks import BotUser as Entered
@@ -51,8 +59,8 @@ class OdooSite:
     """One Odoo with an administrator in it, and what is to stand there."""
 
     admin: OdooClient
-    bots: tuple[Bot, ...]
-    rules: tuple[Rule, ...]
+    bots: tuple[BotUserSpec, ...]
+    rules: tuple[AutomationRule, ...]
     gateway: str | None = None
     tokens: TokenStore | None = None
     key_days: int = 365
@@ -61,24 +69,24 @@ class OdooSite:
 
     # ----------------------------------------------------------------------------- setting up --
 
-    def foresee(self, *, rotate: bool = False, force: bool = False) -> tuple[Item, ...]:
+    def foresee(self, *, rotate: bool = False, force: bool = False) -> tuple[PlannedRecord, ...]:
         """Say what setting up would do. Reads only."""
         wanted = self._wanted(rotate=rotate)
-        return setup.plan(wanted, setup.Finder(self.admin).known(wanted), force=force)
+        return provisioning.make_plan(wanted, provisioning.CurrentStateReader(self.admin).known(wanted), force=force)
 
-    def carry_out(self, *, rotate: bool = False, force: bool = False) -> tuple[Item, ...]:
+    def carry_out(self, *, rotate: bool = False, force: bool = False) -> tuple[PlannedRecord, ...]:
         """Set up; again, it changes nothing. The gateway knows a token before Odoo posts with it."""
         wanted = self._wanted(rotate=rotate)
-        known = setup.Finder(self.admin).known(wanted)
-        for item in setup.plan(wanted, known, force=force):
+        known = provisioning.CurrentStateReader(self.admin).known(wanted)
+        for item in provisioning.make_plan(wanted, known, force=force):
             self._admit(item)
-        return setup.carry_out(self.admin, wanted, force=force)
+        return provisioning.apply_plan(self.admin, wanted, force=force)
 
-    def _wanted(self, *, rotate: bool) -> tuple[setup.Wanted, ...]:
-        finder = setup.Finder(self.admin)
+    def _wanted(self, *, rotate: bool) -> tuple[provisioning.DesiredRecord, ...]:
+        finder = provisioning.CurrentStateReader(self.admin)
         dialect = finder.dialect(self.rules)
         hooks = self._hooks(finder.urls(), rotate=rotate)
-        return setup.wanted(
+        return provisioning.desired_records(
             dialect,
             bots=self.bots,
             key_days=self.key_days,
@@ -87,22 +95,27 @@ class OdooSite:
             timezone=self.timezone,
         )
 
-    def _hooks(self, urls: Mapping[str, str], *, rotate: bool) -> dict[str, Hook]:
+    def _hooks(self, urls: Mapping[str, str], *, rotate: bool) -> dict[str, WebhookTarget]:
         """Say where rules post to: with the token they have, or with a new one."""
         if self.gateway is None or self.tokens is None:
             return {}
         hooks = {}
         for rule in self.rules:
-            has = "" if rotate else setup.token_in(urls.get(rule.name, ""))
-            url = setup.address(self.gateway, has or secrets.token_urlsafe(32))
-            hooks[rule.name] = Hook(url=url, is_new=rotate or rule.name not in urls)
+            has = "" if rotate else provisioning.token_in(urls.get(rule.name, ""))
+            url = provisioning.address(self.gateway, has or secrets.token_urlsafe(32))
+            hooks[rule.name] = WebhookTarget(url=url, is_new=rotate or rule.name not in urls)
         return hooks
 
-    def _admit(self, item: Item) -> None:
+    def _admit(self, item: PlannedRecord) -> None:
         rule, hook = item.wanted.rule, item.wanted.values.get("webhook_url")
-        if rule is None or self.tokens is None or not isinstance(hook, Hook) or item.do is Do.CHANGED:
+        if (
+            rule is None
+            or self.tokens is None
+            or not isinstance(hook, WebhookTarget)
+            or item.do is PlannedAction.CHANGED
+        ):
             return
-        self.tokens.add(rule.name, token_digest(setup.token_in(hook.url)), [rule.model])
+        self.tokens.add(rule.name, token_digest(provisioning.token_in(hook.url)), [rule.model])
 
     def make_keys(self, folder: Path, logins: Iterable[str]) -> tuple[Path, ...]:
         """Make an API key for each of these bots, and keep it in a file of its own that only its owner may read."""
@@ -113,19 +126,19 @@ class OdooSite:
             if path.exists():
                 raise Mistake(f"{path} is there already: move it away, or name another folder with --keys")
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(setup.make_key(self.admin, login, days=self.key_days) + "\n")
+                file.write(provisioning.make_key(self.admin, login, days=self.key_days) + "\n")
             made.append(path)
         return tuple(made)
 
     # ----------------------------------------------------------------------------- taking away --
 
-    def standing(self) -> tuple[Standing, ...]:
+    def standing(self) -> tuple[InstalledRecord, ...]:
         """Give everything in Odoo that bears an external id of this set-up."""
-        return setup.standing(self.admin)
+        return provisioning.installed_records(self.admin)
 
-    def remove(self, standing: Sequence[Standing]) -> None:
+    def remove(self, standing: Sequence[InstalledRecord]) -> None:
         """Take it away, and let the gateway forget the rules."""
-        setup.remove(self.admin, standing)
+        provisioning.remove(self.admin, standing)
         if self.tokens is not None:
             for one in standing:
                 if one.name.startswith("hook_"):
@@ -144,7 +157,7 @@ class OdooSite:
 
     def _domains(self) -> Iterator[Check]:
         """Check that no rule of ours makes Odoo compute and store a field too early."""
-        for name, (model, fields) in setup.Finder(self.admin).unsafe_domains().items():
+        for name, (model, fields) in provisioning.CurrentStateReader(self.admin).unsafe_domains().items():
             found = f"its domain names computed fields of {model}: {', '.join(sorted(fields))}"
             advice = "Odoo stores wrong values of these fields for new records: run `purser odoo setup --force`"
             yield Check(f"domain of {name}", Level.FAIL, found, advice)
@@ -153,8 +166,8 @@ class OdooSite:
         if self.tokens is None:
             return
         live = {rule.rule: rule.digests for rule in self.tokens.rules()}
-        for name, url in setup.Finder(self.admin).urls().items():
-            if token_digest(setup.token_in(url)) not in live.get(name, ()):
+        for name, url in provisioning.CurrentStateReader(self.admin).urls().items():
+            if token_digest(provisioning.token_in(url)) not in live.get(name, ()):
                 found = "the gateway does not know the token that Odoo posts with"
                 yield Check(f"token of rule {name}", Level.FAIL, found, "run `purser odoo setup`, or with --rotate")
 
@@ -168,9 +181,9 @@ class OdooSite:
             if rule is not None:
                 yield self._tried(one, rule)
 
-    def _tried(self, hook: Standing, rule: Rule) -> Check:
+    def _tried(self, hook: InstalledRecord, rule: AutomationRule) -> Check:
         name, before = f"hook {rule.name}", self._heard(rule.name)
-        if not setup.try_hook(self.admin, hook, rule.model):
+        if not provisioning.try_hook(self.admin, hook, rule.model):
             return Check(name, Level.OK, f"not tried: there is no {rule.model} to tell of")
         after = self._heard(rule.name)
         if after is None or after == before:
@@ -183,19 +196,19 @@ class OdooSite:
         return getattr(found[0], "heard", None) if found else None
 
 
-def check_records(item: Item) -> Check:
+def check_records(item: PlannedRecord) -> Check:
     """Say what the state of one record means."""
     what, off = item.wanted.what, ", ".join(sorted({_told_of(one) for one in item.differences}))
     match item.do:
-        case Do.KEEP:
+        case PlannedAction.KEEP:
             return Check(what, Level.OK, "as set up")
-        case Do.LACKS:
+        case PlannedAction.LACKS:
             return Check(what, Level.OK, f"not here: {item.wanted.lacks}")
-        case Do.MAKE:
+        case PlannedAction.MAKE:
             return Check(what, Level.FAIL, "missing", "run `purser odoo setup`")
-        case Do.MEND:
+        case PlannedAction.MEND:
             return Check(what, Level.FAIL, f"out of date: {off}", "run `purser odoo setup`")
-        case Do.CHANGED:
+        case PlannedAction.CHANGED:
             matters = any(one.field in _MATTERS for one in item.differences)
             advice = "undo it in Odoo, or run `purser odoo setup --force`"
             return Check(what, Level.FAIL if matters else Level.WARN, f"changed by people: {off}", advice)
@@ -206,7 +219,7 @@ def _told_of(one: Difference) -> str:
     return one.now if one.field == "company_ids" else one.field
 
 
-def missing_companies(items: Iterable[Item]) -> list[str]:
+def missing_companies(items: Iterable[PlannedRecord]) -> list[str]:
     """Return a sentence for each bot that is not in all companies of the firm."""
     return [
         f"{item.wanted.what} is {one.now}: what happens there is not seen"
@@ -216,7 +229,7 @@ def missing_companies(items: Iterable[Item]) -> list[str]:
     ]
 
 
-def check_bots(settings: Settings, connect: Callable[[Door], OdooClient]) -> Iterator[Check]:
+def check_bots(settings: Settings, connect: Callable[[OdooConnection], OdooClient]) -> Iterator[Check]:
     """May each bot do what it is for, and nothing more? Asked as the bot itself."""
     for roles, access in _doors(settings).items():
         client = connect(access)
@@ -245,11 +258,11 @@ def _performs(bot: Entered) -> Check:
 # -------------------------------------------------------------------------------- the settings --
 
 
-def admin_connection(settings: Settings, login: str, key: str) -> Door:
+def admin_connection(settings: Settings, login: str, key: str) -> OdooConnection:
     """Say how an administrator enters."""
     if settings.odoo_url is None or settings.odoo_db is None:
         raise Mistake("PURSER_ODOO_URL and PURSER_ODOO_DB are missing: they say where Odoo is")
-    return Door(
+    return OdooConnection(
         url=settings.odoo_url,
         db=settings.odoo_db,
         login=login,
@@ -259,23 +272,23 @@ def admin_connection(settings: Settings, login: str, key: str) -> Door:
     )
 
 
-def bots_of(settings: Settings) -> tuple[Bot, ...]:
+def bots_of(settings: Settings) -> tuple[BotUserSpec, ...]:
     """Give the users that the settings name, each with its roles; where they name none, one for each role."""
     by_login: dict[str, list[str]] = {}
     for role in Role:
         login = getattr(settings, f"odoo_{role}_login") or settings.odoo_login or DEFAULT_LOGINS[role]
         by_login.setdefault(login, []).append(role)
-    return tuple(Bot(login=login, roles=tuple(roles)) for login, roles in by_login.items())
+    return tuple(BotUserSpec(login=login, roles=tuple(roles)) for login, roles in by_login.items())
 
 
-def rules_for(models: Iterable[str]) -> tuple[Rule, ...]:
+def rules_for(models: Iterable[str]) -> tuple[AutomationRule, ...]:
     """Give the rules for models that somebody watches: of others nobody would look at a record."""
     watched = frozenset(models)
-    return tuple(rule for rule in setup.RULES if rule.model in watched)
+    return tuple(rule for rule in provisioning.RULES if rule.model in watched)
 
 
-def _doors(settings: Settings) -> dict[tuple[Role, ...], Door]:
-    found: dict[str, tuple[list[Role], Door]] = {}
+def _doors(settings: Settings) -> dict[tuple[Role, ...], OdooConnection]:
+    found: dict[str, tuple[list[Role], OdooConnection]] = {}
     for role in Role:
         try:
             access = settings.odoo(role)

@@ -34,7 +34,7 @@ from console.embedded import Server, claim, free_port
 from console.output import say
 from console.supervisor import Backoff, Supervisor
 from console.up import Plan, commands
-from odoo_client import Door, OdooClient, connect
+from odoo_client import OdooClient, OdooConnection, connect
 from odoo_client.twin import Twin
 from purser.cases import CaseKey, CaseMemory
 from purser.errors import Mistake, PurserError
@@ -178,7 +178,7 @@ class Stage:
 
     def door(self, login: str, key: str) -> OdooClient:
         """Enter the twin over HTTP as one of the firm."""
-        return connect(Door(url=self.twin.url, db=self.twin.db, login=login, api_key=key))
+        return connect(OdooConnection(url=self.twin.url, db=self.twin.db, login=login, api_key=key))
 
     def push(self, queue: str, raw: bytes) -> None:
         """Put bytes on a queue as anybody with a Redis client could."""

@@ -18,7 +18,7 @@ from typing import Any
 from console.demo import firm as firms
 from console.demo.firm import Known
 from console.demo.stage import Fell, Stage
-from odoo_client.wire import Request
+from odoo_client.transport.request import Request
 from purser.cases import CaseKey, CaseMemory, CaseState, Mark
 from purser.errors import PurserError
 from store import ControlRun, DeadLetterState, RunStatus

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from config.settings import Role, Settings
-from odoo_client import Door, OdooClient, connect
+from odoo_client import OdooClient, OdooConnection, connect
+from odoo_client.transport.request import Request
 from odoo_client.twin import Twin
 from odoo_client.twin.refusals import Wrong
-from odoo_client.wire import Request
 from purser.model import Period
 from workers.context import connection_for
 
@@ -83,7 +83,7 @@ class TroubledTwin(Twin):
 class Office:
     """One Odoo: seeds what the load is about, and counts what came of it."""
 
-    def __init__(self, access: Door, twin: TroubledTwin | None = None) -> None:
+    def __init__(self, access: OdooConnection, twin: TroubledTwin | None = None) -> None:
         self.access = access
         self.twin = twin
         self.client: OdooClient = connect(access)
@@ -225,7 +225,7 @@ def opened(told: Settings | None, rng: random.Random) -> Iterator[Office]:
     key = secrets.token_hex(20)
     twin.add_user(BOT, key, BOT_GROUPS, name="Drill")
     with twin:
-        office = Office(Door(url=twin.url, db=twin.db, login=BOT, api_key=key), twin)
+        office = Office(OdooConnection(url=twin.url, db=twin.db, login=BOT, api_key=key), twin)
         try:
             yield office
         finally:

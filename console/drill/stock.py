@@ -11,7 +11,7 @@ import celery
 
 from config.settings import Role, Settings
 from odoo_client import connect
-from odoo_client.wire import Request
+from odoo_client.transport.request import Request
 from workers.context import connection_for
 
 TIMEOUT = 4

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from odoo_client.judging import READERS_POST
+from odoo_client.apply.preconditions import READERS_POST
 from odoo_client.twin import rights
 from odoo_client.twin.refusals import NotAllowed, Unknown, gone
 from odoo_client.twin.store import Row

@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from odoo_client.receipts import OPERATIONS, VERSION, action_text, digest
+from odoo_client.server_action import OPERATIONS, VERSION, action_text, digest
 from odoo_client.twin import writing
 from odoo_client.twin.refusals import NotAllowed, Unknown
 from odoo_client.twin.store import Row

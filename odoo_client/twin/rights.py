@@ -4,7 +4,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from odoo_client.judging import READERS_POST
+from odoo_client.apply.preconditions import READERS_POST
 from odoo_client.twin import domain as domains
 from odoo_client.twin.refusals import NotAllowed
 from odoo_client.twin.schema import Field

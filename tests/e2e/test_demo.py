@@ -15,7 +15,7 @@ import pytest
 from config.policies import HOUSE_VIEW, parse_policies
 from console.demo import firm as firms
 from console.demo.firm import Known
-from odoo_client import Door, connect
+from odoo_client import OdooConnection, connect
 from odoo_client.twin import Twin
 from purser.cases import CaseKey
 from tasks.house import catalogue
@@ -109,7 +109,7 @@ def test_the_firm_is_as_known_by_hand_on_any_day(now: dt.datetime) -> None:
     found: dict[CaseKey, Known] = {}
     with Twin(clock=lambda: now) as twin:
         firm = firms.seed(twin, now)
-        with connect(Door(url=twin.url, db=twin.db, login=firms.BOT, api_key=firm.bot_key)) as client:
+        with connect(OdooConnection(url=twin.url, db=twin.db, login=firms.BOT, api_key=firm.bot_key)) as client:
             for control in firms.CONTROLS:
                 for one in evaluate_control(client, policies.control(control), as_of=now).findings:
                     asked = one.owner or firm.users[firms.BILLING]  # nobody is named: whoever answers for it

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings
-from odoo_client import OdooClient, connect, setup
-from odoo_client.setup import RULES
+from odoo_client import OdooClient, connect, provisioning
+from odoo_client.provisioning import RULES
 from tests.conftest import OdooEnv
 from tests.e2e.conftest import Start
 from tests.e2e.gateways import listening
@@ -43,9 +43,9 @@ def administrator(odoo_env: OdooEnv, port: int) -> Iterator[OdooClient]:
     """Give an administrator's client; whatever was set up with it is taken away again."""
     settings = Settings.load({"address"}, environ={"PURSER_ODOO_URL": odoo_env.url, "PURSER_ODOO_DB": odoo_env.db})
     with connect(admin_connection(settings, odoo_env.login, odoo_env.api_key)) as admin:
-        setup.remove(admin, setup.standing(admin))
+        provisioning.remove(admin, provisioning.installed_records(admin))
         yield admin
-        setup.remove(admin, setup.standing(admin))
+        provisioning.remove(admin, provisioning.installed_records(admin))
 
 
 def projects_of(firm: Firm, name: str) -> int:
@@ -81,7 +81,7 @@ def test_a_won_deal_has_its_project_whether_the_gateway_was_up_or_not(
         (rule,) = fleet.ledger.hooks.rules()
         assert rule.heard is not None
         assert gateway.stop() == 0
-        assert not any(setup.token_in(line) for line in gateway.log.read_text().split('"')), (
+        assert not any(provisioning.token_in(line) for line in gateway.log.read_text().split('"')), (
             "a token stands in the log"
         )
 

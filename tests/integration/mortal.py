@@ -6,8 +6,8 @@ from typing import Any
 
 from config.settings import Role
 from odoo_client import OdooClient
-from odoo_client.json2 import Json2
-from odoo_client.wire import Request, Transport, Version
+from odoo_client.transport.json2 import Json2
+from odoo_client.transport.request import Request, Transport, Version
 from workers.context import WorkerContext, connection_for
 
 

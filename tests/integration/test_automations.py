@@ -14,9 +14,9 @@ import yaml
 from config.settings import Settings
 from events.envelope import CloudEvent
 from events.fact import Fact
-from odoo_client import Door, connect, setup
-from odoo_client.faults import Denied
-from odoo_client.wire import Request
+from odoo_client import OdooConnection, connect, provisioning
+from odoo_client.error_mapping import AccessDenied
+from odoo_client.transport.request import Request
 from purser.errors import Refusal
 from purser.fates import Fate
 from tests.conftest import OdooEnv, RedisServer
@@ -102,7 +102,7 @@ def _world(house: House, redis_url: str, folder: Path) -> Iterator[World]:
         seeder = Seeder(house.env)
         stack.callback(seeder.close)
         login, key = house.bot(firm)
-        biller, its_key = house.bot(firm) if house.twin is not None else seeder.bot(*setup.GROUPS["billing"])
+        biller, its_key = house.bot(firm) if house.twin is not None else seeder.bot(*provisioning.GROUPS["billing"])
         environ = {
             "PURSER_BROKER_URL": redis_url,
             "PURSER_ODOO_URL": house.env.url,
@@ -143,10 +143,12 @@ def _policies(stage: Stage, folder: Path) -> Path | None:
 def _set_up(house: House, **bots: str) -> None:
     """Do as `purser odoo setup` does."""
     env = house.env
-    with connect(Door(url=env.url, db=env.db, login=env.login, api_key=env.api_key)) as admin:
-        dialect = setup.Finder(admin).dialect(())
-        there = tuple(setup.Bot(login=login, roles=(role,)) for role, login in bots.items())
-        setup.carry_out(admin, setup.wanted(dialect, bots=there, key_days=365, hooks={}, rules=()))
+    with connect(OdooConnection(url=env.url, db=env.db, login=env.login, api_key=env.api_key)) as admin:
+        dialect = provisioning.CurrentStateReader(admin).dialect(())
+        there = tuple(provisioning.BotUserSpec(login=login, roles=(role,)) for role, login in bots.items())
+        provisioning.apply_plan(
+            admin, provisioning.desired_records(dialect, bots=there, key_days=365, hooks={}, rules=())
+        )
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SCENES if kind not in NOT_IN_THE_TWIN])
@@ -238,6 +240,6 @@ def test_a_milestone_that_is_approved_elsewhere_ends_as_one_draft_that_no_bot_ca
         with pytest.raises(Refusal):
             bot.send(Request(model="account.move", method="action_post", ids=(invoice,)))
         values = {"vals": {"state": "posted"}}
-        with pytest.raises(Denied):
+        with pytest.raises(AccessDenied):
             bot.send(Request(model="account.move", method="write", ids=(invoice,), arguments=values))
     assert world.stage.seeder.read("account.move", invoice, "state")["state"] == "draft"

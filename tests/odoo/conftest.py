@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from odoo_client import Door, OdooClient, connect
+from odoo_client import OdooClient, OdooConnection, connect
 from tests.conftest import OdooEnv
 from tests.odoo.seeding_people import Firm
 from tests.odoo.seeding_sales import Seeder
@@ -13,7 +13,7 @@ from tests.odoo.seeding_sales import Seeder
 @pytest.fixture
 def odoo(odoo_env: OdooEnv) -> Iterator[OdooClient]:
     """Open the door as administrator."""
-    door = Door(url=odoo_env.url, db=odoo_env.db, login=odoo_env.login, api_key=odoo_env.api_key)
+    door = OdooConnection(url=odoo_env.url, db=odoo_env.db, login=odoo_env.login, api_key=odoo_env.api_key)
     with connect(door) as client:
         yield client
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from odoo_client import Door, OdooClient, connect
+from odoo_client import OdooClient, OdooConnection, connect
 from purser import Exempt, Finding, Kept, Money, Period, Ref, Severity, Verdict, Watched
 from purser.errors import NotApplicable
 from tasks.controls.missing_timesheets import missing_timesheets
@@ -82,7 +82,7 @@ def watch(employee: int, week: Period) -> Watched:
 @pytest.fixture(scope="module")
 def scene(odoo_env: OdooEnv) -> Iterator[Scene]:
     """Seed the firm once and look at it once."""
-    door = Door(url=odoo_env.url, db=odoo_env.db, login=odoo_env.login, api_key=odoo_env.api_key)
+    door = OdooConnection(url=odoo_env.url, db=odoo_env.db, login=odoo_env.login, api_key=odoo_env.api_key)
     with Firm(odoo_env) as firm, connect(door) as client:
         employees: dict[str, int] = {}
         users: dict[str, int] = {}
@@ -332,7 +332,7 @@ APPROVER = "hr_timesheet.group_hr_timesheet_approver"
 def as_bot(scene: Scene, odoo_env: OdooEnv, *groups: str, watched: tuple[Watched, ...] = ()) -> Judged:
     """See this firm's people with the eyes of a bot that has only these groups."""
     login, key = scene.firm.bot(*groups)
-    with connect(Door(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as client:
+    with connect(OdooConnection(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as client:
         judged = scan(client, as_of=AS_OF, watched=watched)
     ours = set(scene.employees.values())
     return {key: verdict for key, verdict in judged.items() if key[0] in ours}

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from odoo_client import Door, OdooClient, Outcome, Status, connect, receipts, setup
-from odoo_client.faults import Denied
-from odoo_client.receipts import VERSION, Task
-from odoo_client.wire import Request
+from odoo_client import ChangeOutcome, ChangeStatus, OdooClient, OdooConnection, connect, provisioning, server_action
+from odoo_client.error_mapping import AccessDenied
+from odoo_client.server_action import VERSION, OperationRequest
+from odoo_client.transport.request import Request
 from purser import Link, Perform, Ref, Update
 from purser.errors import NotSetUp, PurserError, Transient
 from purser.fates import Fate
@@ -32,14 +32,16 @@ Enter = Callable[..., OdooClient]
 def enter(odoo_env: OdooEnv) -> Iterator[Enter]:
     """Set up the receipt action, and make users of the group that may run it."""
     office = Seeder(odoo_env)
-    door = Door(url=odoo_env.url, db=odoo_env.db, login=odoo_env.login, api_key=odoo_env.api_key)
+    door = OdooConnection(url=odoo_env.url, db=odoo_env.db, login=odoo_env.login, api_key=odoo_env.api_key)
     with ExitStack() as stack:
         admin = stack.enter_context(connect(door))
-        dialect = setup.Finder(admin).dialect(())
-        setup.carry_out(admin, setup.wanted(dialect, bots=(), key_days=365, hooks={}, rules=()))
+        dialect = provisioning.CurrentStateReader(admin).dialect(())
+        provisioning.apply_plan(
+            admin, provisioning.desired_records(dialect, bots=(), key_days=365, hooks={}, rules=())
+        )
 
         def one(*groups: str) -> OdooClient:
-            login, key = office.bot("base.group_user", f"{setup.MODULE}.{setup.GROUP}", *groups)
+            login, key = office.bot("base.group_user", f"{provisioning.MODULE}.{provisioning.GROUP}", *groups)
             return stack.enter_context(connect(dataclasses.replace(door, login=login, api_key=key)))
 
         yield one
@@ -56,7 +58,7 @@ def draft(order: int, *, named: str = "", **arguments: Any) -> Perform:
     return Perform(operation="order.draft-invoice", on=Ref("sale.order", order), key=key, arguments=arguments)
 
 
-def one(outcomes: tuple[Outcome, ...]) -> Outcome:
+def one(outcomes: tuple[ChangeOutcome, ...]) -> ChangeOutcome:
     (outcome,) = outcomes
     return outcome
 
@@ -77,28 +79,28 @@ def test_a_draft_is_made_once_and_the_bot_that_makes_it_cannot_post(billing: Odo
     order = delivered(firm)
     change = draft(order)
     first = one(billing.perform(change))
-    assert first.status is Status.DONE, first.reason
+    assert first.status is ChangeStatus.DONE, first.reason
     assert first.ref is not None
     move = firm.read("account.move", first.ref.id, "state", "move_type", "amount_untaxed")
     assert (move["state"], move["move_type"], move["amount_untaxed"]) == ("draft", "out_invoice", 400.0)
 
     again = one(billing.perform(change))
-    assert (again.status, again.ref) == (Status.ALREADY, first.ref)
+    assert (again.status, again.ref) == (ChangeStatus.ALREADY, first.ref)
     other = one(billing.perform(draft(order)))
-    assert (other.status, "has a draft invoice already" in other.reason) == (Status.REFUSED, True)
+    assert (other.status, "has a draft invoice already" in other.reason) == (ChangeStatus.REFUSED, True)
     assert invoices(firm, order) == [first.ref.id]
 
-    with pytest.raises(Denied):
+    with pytest.raises(AccessDenied):
         billing.send(Request(model="account.move", method="action_post", ids=(first.ref.id,)))
     values = {"vals": {"state": "posted"}}
-    with pytest.raises(Denied):
+    with pytest.raises(AccessDenied):
         billing.send(Request(model="account.move", method="write", ids=(first.ref.id,), arguments=values))
     assert firm.read("account.move", first.ref.id, "state")["state"] == "draft"
 
     firm.post(first.ref.id)
     nothing = one(billing.perform(draft(order)))
-    assert (nothing.status, "nothing to invoice" in nothing.reason) == (Status.REFUSED, True)
-    assert one(billing.perform(change)).status is Status.ALREADY
+    assert (nothing.status, "nothing to invoice" in nothing.reason) == (ChangeStatus.REFUSED, True)
+    assert one(billing.perform(change)).status is ChangeStatus.ALREADY
 
 
 def test_only_time_until_the_given_day_is_billed(billing: OdooClient, firm: Seeder) -> None:
@@ -107,7 +109,7 @@ def test_only_time_until_the_given_day_is_billed(billing: OdooClient, firm: Seed
     firm.log(line, "2026-10-02", 8)
     firm.log(line, "2026-11-02", 4)
     outcome = one(billing.perform(draft(order, until=dt.date(2026, 10, 31))))
-    assert outcome.status is Status.DONE, outcome.reason
+    assert outcome.status is ChangeStatus.DONE, outcome.reason
     assert outcome.ref is not None
     assert firm.read("account.move", outcome.ref.id, "amount_untaxed")["amount_untaxed"] == 800.0
 
@@ -135,15 +137,15 @@ def test_a_draft_above_what_is_due_is_rolled_back_and_says_so(billing: OdooClien
     credited(firm, billed, quantity=11)
     before = invoices(firm, order)
     outcome = one(billing.perform(draft(order, until=dt.date(2026, 10, 31), at_most=Decimal(4600))))
-    assert outcome.status is Status.REFUSED
+    assert outcome.status is ChangeStatus.REFUSED
     assert "would hold 2500.00 USD" in outcome.reason
     assert "where 1600.00 is due" in outcome.reason
     assert invoices(firm, order) == before
 
     late = one(billing.perform(draft(order, at_most=Decimal(1600))))
-    assert (late.status, "4600.00 is due now" in late.reason) == (Status.CONFLICT, True)
+    assert (late.status, "4600.00 is due now" in late.reason) == (ChangeStatus.CONFLICT, True)
     outcome = one(billing.perform(draft(order, at_most=Decimal(4600))))
-    assert outcome.status is Status.DONE, outcome.reason
+    assert outcome.status is ChangeStatus.DONE, outcome.reason
     assert outcome.ref is not None
     assert firm.read("account.move", outcome.ref.id, "amount_untaxed")["amount_untaxed"] == 4600.0
 
@@ -170,9 +172,9 @@ def test_a_receipt_of_an_invoice_that_was_undone_does_not_say_done(
         assert (state["payment_state"], state["state"]) == ("not_paid", "posted")
     assert [one.fate for one in billing.preview([change])] == [Fate.APPLY]
     second = one(billing.perform(change))
-    assert second.status is Status.DONE, second.reason
+    assert second.status is ChangeStatus.DONE, second.reason
     assert second.ref != first.ref
-    assert one(billing.perform(change)).status is Status.ALREADY
+    assert one(billing.perform(change)).status is ChangeStatus.ALREADY
 
 
 def test_what_a_run_with_a_last_day_left_is_billed_without_one(billing: OdooClient, firm: Seeder) -> None:
@@ -203,7 +205,7 @@ def test_orders_that_cannot_be_billed_are_refused_beside_one_that_can(billing: O
     quotation = firm.quotation({"product_id": firm.product("delivery", "manual", unit=UNITS), "product_uom_qty": 1})
     fresh, due = delivered(firm, units=0), delivered(firm)
     outcomes = billing.perform(draft(quotation), draft(due), draft(fresh))
-    assert [one.status for one in outcomes] == [Status.REFUSED, Status.DONE, Status.REFUSED]
+    assert [one.status for one in outcomes] == [ChangeStatus.REFUSED, ChangeStatus.DONE, ChangeStatus.REFUSED]
     assert "is not a confirmed order" in outcomes[0].reason
     assert len(invoices(firm, due)) == 1
 
@@ -212,7 +214,7 @@ def test_two_who_bill_an_order_at_one_moment_make_one_draft(
     billing: OdooClient, odoo_env: OdooEnv, firm: Seeder
 ) -> None:
     order = delivered(firm)
-    change, start, found = draft(order), threading.Barrier(3), list[Outcome]()
+    change, start, found = draft(order), threading.Barrier(3), list[ChangeOutcome]()
 
     def work() -> None:
         with connect(dataclasses.replace(billing.door)) as client:
@@ -230,25 +232,29 @@ def test_two_who_bill_an_order_at_one_moment_make_one_draft(
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(outcome.status for outcome in found) == [Status.ALREADY, Status.ALREADY, Status.DONE]
+    assert sorted(outcome.status for outcome in found) == [
+        ChangeStatus.ALREADY,
+        ChangeStatus.ALREADY,
+        ChangeStatus.DONE,
+    ]
     assert len(invoices(firm, order)) == 1
 
 
 def test_a_right_that_the_bot_lacks_is_a_refusal(enter: Enter, firm: Seeder) -> None:
     plain = enter("sales_team.group_sale_salesman")  # own documents only
     outcome = one(plain.perform(draft(delivered(firm))))
-    assert outcome.status is Status.REFUSED
+    assert outcome.status is ChangeStatus.REFUSED
     assert outcome.reason
 
 
 def test_the_action_does_nothing_beyond_its_list(billing: OdooClient, odoo: OdooClient, firm: Seeder) -> None:
     order = delivered(firm)
     strange = one(billing.perform(draft(order, named=f"case/{order}/x")))
-    assert (strange.status, "its keys begin with order/" in strange.reason) == (Status.REFUSED, True)
+    assert (strange.status, "its keys begin with order/" in strange.reason) == (ChangeStatus.REFUSED, True)
     more = one(billing.perform(draft(order, force=True)))
-    assert (more.status, "does not take force" in more.reason) == (Status.REFUSED, True)
+    assert (more.status, "does not take force" in more.reason) == (ChangeStatus.REFUSED, True)
 
-    (action,) = [one.id for one in setup.standing(odoo) if one.name == setup.ACTION]
+    (action,) = [one.id for one in provisioning.installed_records(odoo) if one.name == provisioning.ACTION]
     change = {"key": f"order/{order}/x", "operation": "order.confirm", "id": order, "arguments": {}}
 
     def run(client: OdooClient, **context: Any) -> Any:
@@ -262,7 +268,7 @@ def test_the_action_does_nothing_beyond_its_list(billing: OdooClient, odoo: Odoo
 
     login, key = firm.bot("base.group_user", "sales_team.group_sale_salesman_all_leads")
     with connect(dataclasses.replace(billing.door, login=login, api_key=key)) as stranger:
-        with pytest.raises(Denied):
+        with pytest.raises(AccessDenied):
             run(stranger, purser_version=VERSION, purser_changes=[])
         values = {"vals": {"code": "raise UserError('mine')"}}
         with pytest.raises(PurserError):
@@ -293,7 +299,7 @@ def test_roles_of_a_template_are_filled_and_its_order_line_is_linked(enter: Ente
             )
         )
     )
-    assert outcome.status is Status.DONE, outcome.reason
+    assert outcome.status is ChangeStatus.DONE, outcome.reason
     assert outcome.ref is not None
     project = firm.read("project.project", outcome.ref.id, "sale_line_id", "date_start", "date", "partner_id")
     assert (project["sale_line_id"], project["date_start"], project["date"]) == (line.id, "2026-03-02", "2026-06-30")
@@ -312,8 +318,8 @@ def test_receipts_of_the_first_version_count_after_the_update(
 ) -> None:
     """An update of a database that an earlier release set up keeps what was done, and works at once."""
     first = FIRST_VERSION.read_text(encoding="utf-8")
-    assert receipts.EARLIER[receipts.digest(first)] == 1
-    (action,) = [one.id for one in setup.standing(odoo) if one.name == setup.ACTION]
+    assert server_action.EARLIER[server_action.digest(first)] == 1
+    (action,) = [one.id for one in provisioning.installed_records(odoo) if one.name == provisioning.ACTION]
     site = OdooSite(admin=odoo, bots=(), rules=())
     name = firm.read("ir.actions.server", action, "name")["name"]
     firm.write("ir.actions.server", action, code=first, name="Purser: receipt action, version 1")
@@ -338,7 +344,7 @@ def test_receipts_of_the_first_version_count_after_the_update(
     assert firm.read("ir.actions.server", action, "name")["name"] == name
     firm.call("account.move", "button_cancel", ids=[made[undone]])
     outcomes = billing.perform(*changes.values())
-    assert [one.status for one in outcomes] == [Status.ALREADY, Status.DONE, Status.DONE]
+    assert [one.status for one in outcomes] == [ChangeStatus.ALREADY, ChangeStatus.DONE, ChangeStatus.DONE]
     assert outcomes[0].ref == Ref("account.move", made[stands])
     assert [len(invoices(firm, order)) for order in changes] == [1, 2, 1]
 
@@ -346,7 +352,7 @@ def test_receipts_of_the_first_version_count_after_the_update(
 def test_what_is_asked_and_what_stands_in_odoo_speak_alike(billing: OdooClient) -> None:
     assert billing.receipts.check() == VERSION
     with pytest.raises(PurserError):
-        billing.receipts.perform([Task(key="order/1/x", operation="order.confirm", id=1)])
+        billing.receipts.perform([OperationRequest(key="order/1/x", operation="order.confirm", id=1)])
 
 
 def test_days_that_odoo_fills_in_are_those_of_the_bot_s_time_zone(enter: Enter, firm: Seeder) -> None:
@@ -361,10 +367,10 @@ def test_days_that_odoo_fills_in_are_those_of_the_bot_s_time_zone(enter: Enter, 
         change = Update(
             ref=Ref("project.milestone", written), expect={"is_reached": False}, values={"is_reached": True}
         )
-        assert one(manager.apply([change])).status is Status.DONE
+        assert one(manager.apply([change])).status is ChangeStatus.DONE
         key = f"milestone/{performed}/reached"
         reach = Perform(operation="milestone.reach", on=Ref("project.milestone", performed), key=key)
-        assert one(manager.perform(reach)).status is Status.DONE
+        assert one(manager.perform(reach)).status is ChangeStatus.DONE
         own = {firm.read("project.milestone", ref, "reached_date")["reached_date"] for ref in (written, performed)}
         (days[zone],) = own
     assert days["Etc/GMT+12"] < days["Pacific/Kiritimati"]

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from odoo_client import OdooClient, setup
-from odoo_client.setup import RULES
+from odoo_client import OdooClient, provisioning
+from odoo_client.provisioning import RULES
 from tests.conftest import OdooEnv
 from tests.odoo.seeding_sales import Seeder, Values
 from tests.odoo.test_setup import Gateway
@@ -194,10 +194,10 @@ def _wait_until_told(gateway: Gateway, name: str, due: set[int]) -> None:
 @pytest.fixture
 def site(odoo: OdooClient) -> Iterator[OdooSite]:
     gateway = Gateway()
-    setup.remove(odoo, setup.standing(odoo))
+    provisioning.remove(odoo, provisioning.installed_records(odoo))
     with Canned(gateway.hear) as server:
         yield OdooSite(admin=odoo, bots=(), rules=RULES, gateway=server.url, tokens=gateway)
-        setup.remove(odoo, setup.standing(odoo))
+        provisioning.remove(odoo, provisioning.installed_records(odoo))
 
 
 @pytest.mark.timeout(400)

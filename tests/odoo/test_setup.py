@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from odoo_client import Door, OdooClient, connect, setup
-from odoo_client.faults import Denied
-from odoo_client.setup import RULES, Bot, Do
-from odoo_client.wire import Request
+from odoo_client import OdooClient, OdooConnection, connect, provisioning
+from odoo_client.error_mapping import AccessDenied
+from odoo_client.provisioning import RULES, BotUserSpec, PlannedAction
+from odoo_client.transport.request import Request
 from purser.errors import NotApplicable
 from store import token_digest
 from tests.conftest import OdooEnv
@@ -50,7 +50,7 @@ class Gateway:
         return len(self.kept.pop(rule, Rule("", ())).digests)
 
     def hear(self, asked: Asked) -> Answer:
-        token = setup.token_in(asked.path)
+        token = provisioning.token_in(asked.path)
         for rule in self.kept.values():
             if token_digest(token) in rule.digests:
                 body = json.loads(asked.body)
@@ -74,9 +74,9 @@ def listener(gateway: Gateway) -> Iterator[str]:
 @pytest.fixture
 def site(odoo: OdooClient, gateway: Gateway, listener: str, firm: Seeder) -> Iterator[OdooSite]:
     """Give an Odoo in which nothing is set up, and leave it so."""
-    setup.remove(odoo, setup.standing(odoo))
+    provisioning.remove(odoo, provisioning.installed_records(odoo))
     rules = tuple(rule for rule in RULES if rule.name in TRIED)
-    bots = (Bot(login=f"purser-billing-{firm.tag}", roles=("billing",)),)
+    bots = (BotUserSpec(login=f"purser-billing-{firm.tag}", roles=("billing",)),)
     found = OdooSite(admin=odoo, bots=bots, rules=rules, gateway=listener, tokens=gateway, key_days=30)
     yield found
     found.remove(found.standing())
@@ -100,13 +100,13 @@ def test_setting_up_makes_all_of_it_once_and_taking_it_away_takes_exactly_that(
     site: OdooSite, gateway: Gateway, firm: Seeder, odoo_env: OdooEnv, tmp_path: Path
 ) -> None:
     before = counted(firm)
-    assert {item.do for item in site.foresee()} == {Do.MAKE}
+    assert {item.do for item in site.foresee()} == {PlannedAction.MAKE}
     assert (site.standing(), gateway.kept) == ((), {})
 
     made = site.carry_out()
-    assert {item.do for item in made} == {Do.MAKE}
+    assert {item.do for item in made} == {PlannedAction.MAKE}
     assert {one.name for one in site.standing()} == {item.wanted.name for item in made}
-    assert {item.do for item in site.carry_out()} == {Do.KEEP}
+    assert {item.do for item in site.carry_out()} == {PlannedAction.KEEP}
     assert set(levels(site).values()) == {Level.OK}
 
     lead = firm.create("crm.lead", name=f"Deal {firm.tag}", type="opportunity")
@@ -125,7 +125,9 @@ def test_setting_up_makes_all_of_it_once_and_taking_it_away_takes_exactly_that(
 
     (path,) = site.make_keys(tmp_path / "keys", [site.bots[0].login])
     assert path.stat().st_mode & 0o777 == 0o600
-    door = Door(url=odoo_env.url, db=odoo_env.db, login=site.bots[0].login, api_key=path.read_text().strip())
+    door = OdooConnection(
+        url=odoo_env.url, db=odoo_env.db, login=site.bots[0].login, api_key=path.read_text().strip()
+    )
     with connect(door) as bot:
         assert bot.receipts.lacking() == ""
         assert bot.may("sale.order", "write")
@@ -145,39 +147,45 @@ def test_what_people_change_is_told_and_left_and_what_was_taken_is_made_again(
 ) -> None:
     site.carry_out()
     firm.write("base.automation", named(site, "rule_milestones"), active=False)
-    firm.write("ir.actions.server", named(site, setup.ACTION), code="action = {}")
+    firm.write("ir.actions.server", named(site, provisioning.ACTION), code="action = {}")
     firm.call("ir.actions.server", "unlink", ids=[named(site, "hook_opportunities")])
-    found = {item.wanted.name: item.do for item in site.foresee() if item.do is not Do.KEEP}
-    expected = {"rule_milestones": Do.CHANGED, setup.ACTION: Do.CHANGED, "hook_opportunities": Do.MAKE}
+    found = {item.wanted.name: item.do for item in site.foresee() if item.do is not PlannedAction.KEEP}
+    expected = {
+        "rule_milestones": PlannedAction.CHANGED,
+        provisioning.ACTION: PlannedAction.CHANGED,
+        "hook_opportunities": PlannedAction.MAKE,
+    }
     assert found == expected
     assert list(levels(site).values()).count(Level.FAIL) == 3
 
     site.carry_out()
-    assert {item.do for item in site.foresee()} == {Do.KEEP, Do.CHANGED}
-    assert firm.read("ir.actions.server", named(site, setup.ACTION), "code")["code"] == "action = {}"
+    assert {item.do for item in site.foresee()} == {PlannedAction.KEEP, PlannedAction.CHANGED}
+    assert firm.read("ir.actions.server", named(site, provisioning.ACTION), "code")["code"] == "action = {}"
     with pytest.raises(NotApplicable, match="--force"):
         _in_the_group(site)
     site.carry_out(force=True)
-    assert {item.do for item in site.foresee()} == {Do.KEEP}
+    assert {item.do for item in site.foresee()} == {PlannedAction.KEEP}
 
-    before = setup.Finder(site.admin).urls()
+    before = provisioning.CurrentStateReader(site.admin).urls()
     site.carry_out(rotate=True)
-    after = setup.Finder(site.admin).urls()
+    after = provisioning.CurrentStateReader(site.admin).urls()
     assert all(before[name] != after[name] for name in TRIED)
-    digests = [hashlib.sha256(setup.token_in(urls["milestones"]).encode()).hexdigest() for urls in (after, before)]
+    digests = [
+        hashlib.sha256(provisioning.token_in(urls["milestones"]).encode()).hexdigest() for urls in (after, before)
+    ]
     assert list(gateway.kept["milestones"].digests) == digests
     assert set(levels(site, hook=True).values()) == {Level.OK}
 
     gateway.kept.clear()  # a ledger that forgot
     assert list(levels(site).values()).count(Level.FAIL) == 2
-    assert {item.do for item in site.carry_out()} == {Do.KEEP}
+    assert {item.do for item in site.carry_out()} == {PlannedAction.KEEP}
     assert set(levels(site).values()) == {Level.OK}
 
 
 def _in_the_group(site: OdooSite) -> None:
     """Ask the action as a member of its group."""
     me = site.admin.whoami().uid
-    vals = {"group_ids": [[4, named(site, setup.GROUP)]]}
+    vals = {"group_ids": [[4, named(site, provisioning.GROUP)]]}
     site.admin.send(Request(model="res.users", method="write", ids=(me,), arguments={"vals": vals}))
     site.admin.receipts.check()
 
@@ -197,7 +205,7 @@ def test_a_bot_is_put_in_a_company_made_since_and_left_out_of_one_that_people_to
     assert set(levels(site).values()) == {Level.OK}
 
     firm.write("res.users", user, company_ids=[[3, company]])
-    left = [item for item in site.carry_out() if item.do is Do.CHANGED]
+    left = [item for item in site.carry_out() if item.do is PlannedAction.CHANGED]
     assert [f"({company})" in sentence for sentence in missing_companies(left)] == [True]
     assert company not in firm.read("res.users", user, "company_ids")["company_ids"]
     firm.call("res.company", "write", ids=[company], vals={"active": False})
@@ -205,8 +213,8 @@ def test_a_bot_is_put_in_a_company_made_since_and_left_out_of_one_that_people_to
 
 def test_who_is_no_administrator_sets_nothing_up(odoo_env: OdooEnv, firm: Seeder) -> None:
     login, key = firm.bot("base.group_user")
-    with connect(Door(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as plain:
+    with connect(OdooConnection(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as plain:
         with pytest.raises(NotApplicable, match="no administrator"):
             OdooSite(admin=plain, bots=(), rules=()).carry_out()
-        with pytest.raises(Denied):
-            setup.standing(plain)
+        with pytest.raises(AccessDenied):
+            provisioning.installed_records(plain)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from odoo_client import Door, OdooClient, connect
+from odoo_client import OdooClient, OdooConnection, connect
 from purser import Exempt, Finding, Kept, Money, Ref, Severity, Verdict, Watched
 from tasks.controls.stale_drafts import stale_drafts
 from tests.conftest import OdooEnv
@@ -243,7 +243,7 @@ def test_a_bot_without_purchases_and_expenses_still_gets_the_rest(odoo_env: Odoo
     purchase = Ref("purchase.order", firm.purchase(11))
     login, key = firm.bot("base.group_user", "sales_team.group_sale_salesman_all_leads")
 
-    with connect(Door(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as bot:
+    with connect(OdooConnection(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as bot:
         assert finding(bot, firm, move, 8).asks == {"salesperson": firm.salesperson}
         assert verdict(bot, firm, expense, 400, watched=True) is None
         assert verdict(bot, firm, purchase, 400, watched=True) is None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from odoo_client import Door, OdooClient, connect
+from odoo_client import OdooClient, OdooConnection, connect
 from purser import Exempt, Finding, Kept, Money, Ref, Verdict, Watched
 from purser.errors import NotApplicable
 from tasks.controls.unbilled_work import unbilled_work
@@ -268,7 +268,7 @@ def test_a_bot_that_is_no_administrator_finds_the_same(odoo_env: OdooEnv, odoo: 
     firm.log(firm.lines(order)[0], "2026-10-02", 16)
     login, key = firm.bot(*BOT)
 
-    with connect(Door(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as bot:
+    with connect(OdooConnection(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as bot:
         assert finding(bot, firm, order) == finding(odoo, firm, order)
 
 
@@ -277,7 +277,7 @@ def test_a_bot_that_may_not_read_time_still_finds_the_money(odoo_env: OdooEnv, f
     firm.log(firm.lines(order)[0], "2026-10-02", 16)
     login, key = firm.bot("base.group_user", "sales_team.group_sale_salesman_all_leads")
 
-    with connect(Door(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as bot:
+    with connect(OdooConnection(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as bot:
         assert worth(finding(bot, firm, order)) == (16, 2400, firm.today())
 
 
@@ -286,7 +286,7 @@ def test_an_order_whose_lines_are_hidden_is_not_judged(odoo_env: OdooEnv, firm: 
     order = firm.order({"product_id": product, "product_uom_qty": 4, "price_unit": 1000})
     login, key = firm.bot("base.group_user", "project.group_project_manager", "account.group_account_readonly")
 
-    with connect(Door(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as narrowed:
+    with connect(OdooConnection(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as narrowed:
         cases = [Watched(Ref("sale.order", order), None)]
         seen = narrowed.snapshot(unbilled_work.reads, as_of=dt.datetime(2027, 6, 1, tzinfo=dt.UTC), watched=cases)
 
@@ -298,7 +298,7 @@ def test_not_being_allowed_to_read_orders_is_no_empty_answer(odoo_env: OdooEnv, 
     login, key = firm.bot("base.group_user")
 
     with (
-        connect(Door(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as bot,
+        connect(OdooConnection(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as bot,
         pytest.raises(NotApplicable),
     ):
         bot.snapshot(unbilled_work.reads, as_of=dt.datetime(2027, 1, 1, tzinfo=dt.UTC))

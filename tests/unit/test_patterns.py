@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from events.envelope import read_event
-from odoo_client.faults import brief
+from odoo_client.error_mapping import first_line
 from purser.errors import PurserError
 from purser.words import did_you_mean
 from store.dead_letters.fingerprint import fingerprint
@@ -23,7 +23,7 @@ def _read_event(text: str) -> None:
 READERS: dict[str, Callable[[str], object]] = {
     "fingerprint": lambda text: fingerprint(error=text[:100], message=text, task=text[:100]),
     "nearest name": lambda text: did_you_mean(text, catalogue().controls),
-    "first line of a fault": brief,
+    "first line of a fault": first_line,
     "event": _read_event,
 }
 

@@ -14,7 +14,7 @@ import structlog
 from config.policies import OVERLAP_MINUTES, WatchPolicy
 from events.envelope import CloudEvent
 from events.fact import Fact, odoo_source
-from odoo_client import Sight
+from odoo_client import RecordPage
 from purser.errors import NotApplicable, Permanent
 from purser.model import Ref
 from store.queueing.seen_events import RETENTION
@@ -98,7 +98,7 @@ def read_page_of(
     now: dt.datetime,
     limit: int,
     after: int = 0,
-) -> Sight:
+) -> RecordPage:
     """Read a page of a watched model."""
     return fleet.audit.look(
         policy.watch.row,
@@ -111,7 +111,7 @@ def read_page_of(
 
 
 def decide_events(
-    fleet: WorkerContext, policy: WatchPolicy, sight: Sight, *, now: dt.datetime, span: TimeWindow
+    fleet: WorkerContext, policy: WatchPolicy, sight: RecordPage, *, now: dt.datetime, span: TimeWindow
 ) -> DetectedEvents:
     """Say what records amount to, history left out. One that cannot be judged takes no other along."""
     events: dict[str, CloudEvent] = {}

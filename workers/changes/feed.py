@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from config.policies import WatchPolicy
-from odoo_client import Sight
+from odoo_client import RecordPage
 from purser.errors import NotApplicable
 from purser.watch import By
 from store import ClaimResult, FeedCursor
@@ -178,7 +178,7 @@ def conditions(policy: WatchPolicy, at: FeedCursor) -> list[object]:
     return [] if policy.watch.by is By.TIME else [("write_date", ">=", at.since)]
 
 
-def moved(at: FeedCursor, sight: Sight, *, told: int, now: dt.datetime) -> FeedCursor:
+def moved(at: FeedCursor, sight: RecordPage, *, told: int, now: dt.datetime) -> FeedCursor:
     """Give the cursor behind a page; the last page ends the walk."""
     further = replace(at, at=now, looked=at.looked + len(sight.rows), told=at.told + told, lacks="")
     if sight.has_more:

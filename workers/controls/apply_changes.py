@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from odoo_client import BATCH, Outcome, Status, failed_in, held_back, touches_money
+from odoo_client import BATCH_SIZE, ChangeOutcome, ChangeStatus, failed_in, held_back, touches_money
 from purser.cases import CaseMemory
 from purser.changes import Change, Ensure, change_key, dump_changes
 from purser.reconcile import Step
@@ -49,7 +49,7 @@ def apply_steps(
     return settle(fleet, f"control {control}", [outcome for _, outcome in done])
 
 
-_THERE = (Status.DONE, Status.ALREADY)
+_THERE = (ChangeStatus.DONE, ChangeStatus.ALREADY)
 
 
 def _superseded(fleet: WorkerContext, control: str, slot: dt.datetime) -> bool:
@@ -60,18 +60,20 @@ def _superseded(fleet: WorkerContext, control: str, slot: dt.datetime) -> bool:
     return True
 
 
-def _carry_out(fleet: WorkerContext, steps: Sequence[Step], batch: int) -> list[tuple[Step, Outcome]]:
+def _carry_out(fleet: WorkerContext, steps: Sequence[Step], batch: int) -> list[tuple[Step, ChangeOutcome]]:
     changing = [step for step in steps if step.change is not None]
     outcomes = apply_changes(fleet, [step.change for step in changing if step.change is not None], batch)
     return list(zip(changing, outcomes, strict=True))
 
 
-def apply_changes(fleet: WorkerContext, changes: Sequence[Change], batch: int = BATCH) -> tuple[Outcome, ...]:
+def apply_changes(
+    fleet: WorkerContext, changes: Sequence[Change], batch: int = BATCH_SIZE
+) -> tuple[ChangeOutcome, ...]:
     """Carry changes out in order, each as the bot that has the rights for it; one outcome each.
 
     A note that tells of a change that another bot was to make is not written where that one failed.
     """
-    done: list[Outcome] = []
+    done: list[ChangeOutcome] = []
     for is_billing, run in itertools.groupby(changes, touches_money):
         bot = fleet.billing if is_billing else fleet.change
         failed, every = failed_in(done), list(run)
@@ -82,7 +84,7 @@ def apply_changes(fleet: WorkerContext, changes: Sequence[Change], batch: int = 
     return tuple(done)
 
 
-def _learnt(step: Step, outcome: Outcome) -> CaseMemory | None:
+def _learnt(step: Step, outcome: ChangeOutcome) -> CaseMemory | None:
     if step.memory is None or outcome.status not in _THERE:
         return None
     if isinstance(step.change, Ensure) and outcome.ref is not None:
@@ -90,10 +92,10 @@ def _learnt(step: Step, outcome: Outcome) -> CaseMemory | None:
     return step.memory
 
 
-def settle(fleet: WorkerContext, task: str, outcomes: Sequence[Outcome]) -> ApplyResult:
+def settle(fleet: WorkerContext, task: str, outcomes: Sequence[ChangeOutcome]) -> ApplyResult:
     """Count outcomes, and put every refusal where a person finds it."""
     for outcome in outcomes:
-        if outcome.status is Status.REFUSED:
+        if outcome.status is ChangeStatus.REFUSED:
             key = change_key(outcome.change)
             now = fleet.now()
             fleet.ledger.refusals.add(
@@ -108,17 +110,17 @@ def settle(fleet: WorkerContext, task: str, outcomes: Sequence[Outcome]) -> Appl
                 )
             )
             log.warning("change refused", task=task, key=key)  # why is in the list: Odoo's words may name people
-        elif outcome.status is Status.CONFLICT:
+        elif outcome.status is ChangeStatus.CONFLICT:
             log.info("change in conflict", task=task, key=change_key(outcome.change))
     count = [outcome.status for outcome in outcomes].count
     return ApplyResult(
-        done=count(Status.DONE),
-        already=count(Status.ALREADY),
-        refused=count(Status.REFUSED),
-        conflicts=count(Status.CONFLICT),
+        done=count(ChangeStatus.DONE),
+        already=count(ChangeStatus.ALREADY),
+        refused=count(ChangeStatus.REFUSED),
+        conflicts=count(ChangeStatus.CONFLICT),
         reasons=tuple(
             (change_key(one.change), one.reason)
             for one in outcomes
-            if one.status in (Status.REFUSED, Status.CONFLICT)
+            if one.status in (ChangeStatus.REFUSED, ChangeStatus.CONFLICT)
         ),
     )

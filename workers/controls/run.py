@@ -19,7 +19,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from pydantic import TypeAdapter
 
 from config.policies import ControlPolicy, UnseenCompanies
-from odoo_client import OdooClient, hidden_from, narrowed_in
+from odoo_client import OdooClient, find_hiding_rules_in, hidden_from
 from purser.cadence import Cadence, Every
 from purser.cases import ENDED, AskSeen, Case, CaseKey, merge
 from purser.changes import Call, Change, Close, Ensure, Note, Perform, Update
@@ -105,7 +105,7 @@ def evaluate_control(
     lacking: tuple[str, ...] = ()
     try:
         snapshot = client.snapshot(policy.control.reads, as_of=as_of, tunables=policy.tunables, watched=watched)
-        reason = narrowed_in(client, snapshot)  # absence is no proof: neither of a leak nor of its end
+        reason = find_hiding_rules_in(client, snapshot)  # absence is no proof: neither of a leak nor of its end
         verdicts = () if reason else tuple(_declared(policy.control, policy.control(snapshot, **policy.tunables)))
         hidden = hidden_from(client, [read for read in policy.control.reads if snapshot.rows(read)])
         lacking = tuple(f"{one.what}: {one.effect}" for one in hidden)

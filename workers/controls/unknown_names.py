@@ -6,8 +6,8 @@ from typing import Any
 
 from config.policies import Policies
 from odoo_client import OdooClient
-from odoo_client.faults import Denied, NoSuchModel
-from odoo_client.wire import Request
+from odoo_client.error_mapping import AccessDenied, UnknownModel
+from odoo_client.transport.request import Request
 from purser.declare import Tunable
 from purser.names import NameOf, names_in
 
@@ -90,8 +90,8 @@ def _known(client: OdooClient, mark: NameOf, names: list[str]) -> set[str] | Non
                 )
                 try:
                     found |= {str(row[field]).casefold() for row in client.send(request)}
-                except NoSuchModel:
+                except UnknownModel:
                     continue
-                except Denied:
+                except AccessDenied:
                     return None
     return found

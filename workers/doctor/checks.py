@@ -16,8 +16,8 @@ from config.policies import Policies
 from config.queues import QUEUES, redis_lists
 from config.settings import Role, Settings
 from config.urls import mask_url
-from odoo_client import NARROWINGS, Guarded, Me, OdooClient, connect, hidden_from
-from odoo_client.wire import Request
+from odoo_client import NARROWINGS, CurrentUser, OdooClient, RestrictedModel, connect, hidden_from
+from odoo_client.transport.request import Request
 from purser.cadence import Cadence, Every
 from purser.catalogue import Catalogue
 from purser.effects import Effects
@@ -299,7 +299,7 @@ class BotUser:
     roles: tuple[Role, ...]
     login: str
     client: OdooClient
-    me: Me
+    me: CurrentUser
 
     def __str__(self) -> str:
         return f"{self.login} ({', '.join(self.roles)})"
@@ -597,7 +597,7 @@ def timezones(bots: Iterable[BotUser], firm: str) -> Iterator[Check]:
 
 def hidden_fields(bot: BotUser, declared: Catalogue, policies: Policies | None) -> Iterator[Check]:
     """Does the reading bot see the fields that reads leave out without an error where a user may not see them?"""
-    hidden: dict[Guarded, set[str]] = {}
+    hidden: dict[RestrictedModel, set[str]] = {}
     for name, reads, _ in _enabled(declared, policies):
         for guarded in hidden_from(bot.client, reads):
             hidden.setdefault(guarded, set()).add(name)

@@ -11,7 +11,7 @@ import structlog
 from config.logs import bound
 from events.envelope import CloudEvent, read_event
 from events.fact import Fact
-from odoo_client import Outcome, Status
+from odoo_client import ChangeOutcome, ChangeStatus
 from purser.changes import KINDS, Change, Note, change_key
 from purser.declare import Automation
 from purser.errors import Permanent, Refusal, Transient
@@ -143,21 +143,21 @@ def react(fleet: WorkerContext, name: str, raw: Mapping[str, Any]) -> ApplyResul
     envelope, fact = read_event(raw)
     if type(fact) not in automation.facts:
         raise Permanent(f"automation `{name}` reacts to {automation.types}, not to {envelope.type}")
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: tuple[ChangeOutcome, ...] = ()
     for _ in range(TRIES_ON_CONFLICT):
         decision = decide(fleet, automation, fact)
         outcomes = apply_changes(fleet, decision.changes)
-        if all(outcome.status is not Status.CONFLICT for outcome in outcomes):
+        if all(outcome.status is not ChangeStatus.CONFLICT for outcome in outcomes):
             applied = settle(fleet, f"automation {name}", outcomes)
             for news in decision.facts if not applied.refused else ():
                 tell(fleet, news)
             fleet.ledger.inbox.done(envelope.source, envelope.id, name)
             return applied
-        in_conflict = [outcome.change for outcome in outcomes if outcome.status is Status.CONFLICT]
+        in_conflict = [outcome.change for outcome in outcomes if outcome.status is ChangeStatus.CONFLICT]
         if all(isinstance(change, Note) and change.after for change in in_conflict):
             break  # notes that hang on what was refused: deciding again helps neither
     for outcome in outcomes:
-        if outcome.status is Status.REFUSED:
+        if outcome.status is ChangeStatus.REFUSED:
             raise Refusal(f"{change_key(outcome.change)}: {outcome.reason}")
-    conflict = next(outcome for outcome in outcomes if outcome.status is Status.CONFLICT)
+    conflict = next(outcome for outcome in outcomes if outcome.status is ChangeStatus.CONFLICT)
     raise Transient(f"automation `{name}`: still in conflict after {TRIES_ON_CONFLICT} tries: {conflict.reason}")

@@ -9,7 +9,7 @@ import structlog
 from pydantic import ValidationError
 
 from config.policies import Policies
-from odoo_client import Status
+from odoo_client import ChangeStatus
 from purser.cases import CaseKey, CaseMemory
 from purser.changes import load_changes
 from purser.model import Ref
@@ -129,8 +129,8 @@ def _reapplied(fleet: WorkerContext, entry: RefusalRecord) -> RetriedRefusal:
     settle(fleet, entry.task, outcomes)  # one that is refused again stands there with Odoo's newest words
     outcome = outcomes[0]
     match outcome.status:
-        case Status.REFUSED:
+        case ChangeStatus.REFUSED:
             return RetriedRefusal(entry.id, RetryOutcome.REFUSED, outcome.reason)
-        case Status.CONFLICT:
+        case ChangeStatus.CONFLICT:
             return RetriedRefusal(entry.id, RetryOutcome.CONFLICT, outcome.reason)
     return RetriedRefusal(entry.id, RetryOutcome.DONE)

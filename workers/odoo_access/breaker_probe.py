@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import structlog
 
 from config.settings import Role, Settings
-from odoo_client import Door, connect
-from odoo_client.gate import verdict_of
-from odoo_client.wire import Request
+from odoo_client import OdooConnection, connect
+from odoo_client.throttling import verdict_of
+from odoo_client.transport.request import Request
 from purser.errors import Misconfigured, Mistake, PurserError, Throttled
 from store import LimiterPermit, OdooLimiter, Verdict, Wait
 from workers.context import WorkerContext, connection_for
@@ -62,15 +62,15 @@ def run_probe(fleet: WorkerContext, ticket: LimiterPermit) -> ProbeResult:
     return ProbeResult(works=True)
 
 
-def _ask(gate: OdooLimiter, ticket: LimiterPermit, one: Door) -> None:
+def _ask(gate: OdooLimiter, ticket: LimiterPermit, one: OdooConnection) -> None:
     gate.renew([ticket])
     with connect(replace(one, read_timeout=min(one.read_timeout, TIMEOUT_SECONDS))) as client:
         client.send(_QUESTION)
 
 
-def connections(settings: Settings) -> list[Door]:
+def connections(settings: Settings) -> list[OdooConnection]:
     """Return how our users enter Odoo, each once."""
-    found: list[Door] = []
+    found: list[OdooConnection] = []
     for role in Role:
         try:
             one = connection_for(settings, role)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from odoo_client import Pass
+from odoo_client import CallPermit
 from purser.errors import PurserError
 from store import LimiterPermit, OdooLimiter, Verdict, Wait
 
@@ -34,7 +34,7 @@ class SharedLimiter:
         self._under_way: dict[str, LimiterPermit] = {}
         self._thread: threading.Thread | None = None
 
-    def enter(self, kind: str) -> Pass | Wait:
+    def enter(self, kind: str) -> CallPermit | Wait:
         """Ask to make a call."""
         if self._monotonic() < self._ask_again:
             return _UncountedPermit()

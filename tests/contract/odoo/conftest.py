@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from odoo_client import Api, Door, OdooClient, connect
+from odoo_client import Api, OdooClient, OdooConnection, connect
 from odoo_client.twin import Twin
 from tests.contract.odoo.proxy import Proxy
 from tests.contract.odoo.seeding import Seeder
@@ -17,8 +17,8 @@ from tests.contract.odoo.seeding import Seeder
 class OdooServer:
     """One server under contract: an administrator's door, and that of a plain internal user."""
 
-    admin: Door
-    limited: Door
+    admin: OdooConnection
+    limited: OdooConnection
 
 
 Open = Callable[..., OdooClient]
@@ -30,7 +30,7 @@ def _real(request: pytest.FixtureRequest) -> OdooServer:
         pytest.skip(
             "the contract needs a plain internal user: set PURSER_TEST_ODOO_LIMITED_LOGIN and _LIMITED_API_KEY"
         )
-    admin = Door(url=env.url, db=env.db, login=env.login, api_key=env.api_key)
+    admin = OdooConnection(url=env.url, db=env.db, login=env.login, api_key=env.api_key)
     return OdooServer(admin, dataclasses.replace(admin, login=env.limited_login, api_key=env.limited_api_key))
 
 
@@ -38,7 +38,7 @@ def _twin(request: pytest.FixtureRequest) -> OdooServer:
     twin = Twin()
     request.addfinalizer(twin.stop)
     twin.add_user("limited", "a key of its own", ["base.group_user"])
-    admin = Door(url=twin.start(), db=twin.db, login="admin", api_key=twin.admin_key)
+    admin = OdooConnection(url=twin.start(), db=twin.db, login="admin", api_key=twin.admin_key)
     return OdooServer(admin, dataclasses.replace(admin, login="limited", api_key="a key of its own"))
 
 
@@ -63,7 +63,7 @@ def opened(api: Api) -> Iterator[Open]:
     """Open doors over this transport, with changes to them, and close them in the end."""
     with ExitStack() as stack:
 
-        def open_(door: Door, **changes: Any) -> OdooClient:
+        def open_(door: OdooConnection, **changes: Any) -> OdooClient:
             return stack.enter_context(connect(dataclasses.replace(door, **{"api": api, **changes})))
 
         yield open_

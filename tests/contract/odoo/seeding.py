@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from odoo_client import OdooClient
-from odoo_client.wire import Request
+from odoo_client.transport.request import Request
 from purser import Ref
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from odoo_client import Door, OdooClient, Outcome, Status, connect
+from odoo_client import ChangeOutcome, ChangeStatus, OdooClient, OdooConnection, connect
 from purser import Call, Close, Ensure, Key, Link, Note, Ref, Update, XmlId, activity
 from purser.changes import Change
 from purser.errors import Permanent, Transient
@@ -22,13 +22,13 @@ def todo(key: str, on: Ref | Key, user_id: int | None = None, summary: str = "Lo
     return activity(key=key, on=on, summary=summary, note="<p>why</p>", user_id=user_id, deadline=DEADLINE)
 
 
-def made(outcome: Outcome) -> Ref:
-    assert outcome.status is Status.DONE, outcome.reason
+def made(outcome: ChangeOutcome) -> Ref:
+    assert outcome.status is ChangeStatus.DONE, outcome.reason
     assert outcome.ref is not None
     return outcome.ref
 
 
-def statuses(outcomes: tuple[Outcome, ...]) -> list[Status]:
+def statuses(outcomes: tuple[ChangeOutcome, ...]) -> list[ChangeStatus]:
     return [outcome.status for outcome in outcomes]
 
 
@@ -107,7 +107,7 @@ def test_a_hundred_activities_cost_one_call(client: OdooClient, seed: Seeder) ->
     before = client.calls
     outcomes = client.apply([todo(seed.key(f"many{n}"), task, me if n % 2 else None) for n in range(100)])
     assert client.calls - before == 1
-    assert set(statuses(outcomes)) == {Status.DONE}
+    assert set(statuses(outcomes)) == {ChangeStatus.DONE}
     found = seed.activities_on(task)
     assert len(found) == 100
     assert sorted({row["user_id"] for row in found}) == [False, me]
@@ -137,8 +137,8 @@ def test_a_failing_row_is_refused_and_its_99_neighbours_land(client: OdooClient,
     seed.unlink(lost)
     changes = [todo(seed.key(f"near{n}"), lost if n == 57 else task) for n in range(100)]
     outcomes = client.apply(changes)
-    assert [n for n, one in enumerate(outcomes) if one.status is not Status.DONE] == [57]
-    assert outcomes[57].status is Status.REFUSED
+    assert [n for n, one in enumerate(outcomes) if one.status is not ChangeStatus.DONE] == [57]
+    assert outcomes[57].status is ChangeStatus.REFUSED
     assert outcomes[57].reason
     assert outcomes[57].ref is None
     assert len(seed.activities_on(task)) == 99
@@ -153,7 +153,13 @@ def test_the_first_and_the_last_row_may_fail_too(client: OdooClient, seed: Seede
             for n in range(5)
         ]
     )
-    assert statuses(outcomes) == [Status.REFUSED, Status.DONE, Status.REFUSED, Status.DONE, Status.REFUSED]
+    assert statuses(outcomes) == [
+        ChangeStatus.REFUSED,
+        ChangeStatus.DONE,
+        ChangeStatus.REFUSED,
+        ChangeStatus.DONE,
+        ChangeStatus.REFUSED,
+    ]
 
 
 def test_a_row_under_a_good_one_lands_though_a_bad_one_stands_between(client: OdooClient, seed: Seeder) -> None:
@@ -172,7 +178,7 @@ def test_a_row_under_a_good_one_lands_though_a_bad_one_stands_between(client: Od
             )
         ]
     )
-    assert statuses(outcomes) == [Status.DONE, Status.REFUSED, Status.DONE]
+    assert statuses(outcomes) == [ChangeStatus.DONE, ChangeStatus.REFUSED, ChangeStatus.DONE]
     assert seed.read(made(outcomes[2]), "parent_id")["parent_id"] == made(outcomes[0]).id
 
 
@@ -181,7 +187,7 @@ def test_a_row_linked_to_what_is_not_there_is_refused(client: OdooClient, seed: 
     (outcome,) = client.ensure(
         Ensure(model="project.task", key=seed.key("orphan"), values={"name": "Orphan", "project_id": nowhere})
     )
-    assert outcome.status is Status.REFUSED
+    assert outcome.status is ChangeStatus.REFUSED
     assert "99999999" in outcome.reason
 
 
@@ -238,7 +244,7 @@ def test_a_key_nobody_has_ensured_is_a_conflict_and_takes_no_neighbour_along(
             ),
         ]
     )
-    assert statuses(outcomes) == [Status.DONE, Status.CONFLICT, Status.DONE, Status.CONFLICT]
+    assert statuses(outcomes) == [ChangeStatus.DONE, ChangeStatus.CONFLICT, ChangeStatus.DONE, ChangeStatus.CONFLICT]
     assert nobody in outcomes[1].reason
 
 
@@ -256,7 +262,7 @@ def test_shipped_records_are_named_by_external_id(client: OdooClient, seed: Seed
 def test_what_a_user_may_not_create_is_refused_without_an_error(limited: OdooClient, seed: Seeder) -> None:
     task = seed.task(seed.project(private=True))
     outcomes = limited.apply([todo(seed.key(f"denied{n}"), task) for n in range(3)])
-    assert statuses(outcomes) == [Status.REFUSED] * 3
+    assert statuses(outcomes) == [ChangeStatus.REFUSED] * 3
     assert all("Traceback" not in one.reason and len(one.reason) <= 300 for one in outcomes)
     assert seed.activities_on(task) == []
 
@@ -278,11 +284,11 @@ def test_of_two_at_the_same_time_the_loser_gets_the_winners_records(
 
 
 def _together(
-    door: Door, api: str, count: int, work: Callable[[OdooClient], tuple[Outcome, ...]]
-) -> list[tuple[Outcome, ...]]:
+    door: OdooConnection, api: str, count: int, work: Callable[[OdooClient], tuple[ChangeOutcome, ...]]
+) -> list[tuple[ChangeOutcome, ...]]:
     """Do the same work in several threads that start at one moment; who is told to try again does."""
     gate = threading.Barrier(count)
-    results: list[tuple[Outcome, ...]] = []
+    results: list[tuple[ChangeOutcome, ...]] = []
 
     def one() -> None:
         with connect(dataclasses.replace(door, api=api)) as client:  # type: ignore[arg-type]
@@ -323,7 +329,7 @@ def test_notes_on_many_records_cost_one_call(client: OdooClient, seed: Seeder) -
     project = seed.project()
     notes = [Note(on=seed.task(project), key=seed.key(f"note{n}"), body="Seen") for n in range(5)]
     before = client.calls
-    assert set(statuses(client.note(*notes))) == {Status.DONE}
+    assert set(statuses(client.note(*notes))) == {ChangeStatus.DONE}
     assert client.calls - before == 1
 
 
@@ -333,7 +339,7 @@ def test_a_note_on_a_deleted_record_is_refused_and_its_neighbour_lands(client: O
     outcomes = client.note(
         Note(on=lost, key=seed.key("lost"), body="Hello?"), Note(on=task, key=seed.key("there"), body="Hello")
     )
-    assert statuses(outcomes) == [Status.REFUSED, Status.DONE]
+    assert statuses(outcomes) == [ChangeStatus.REFUSED, ChangeStatus.DONE]
 
 
 # ------------------------------------------------------------------------------- close --
@@ -343,9 +349,9 @@ def test_closing_twice_posts_once(client: OdooClient, seed: Seeder) -> None:
     task = seed.task()
     ref = made(client.ensure(todo(seed.key("close"), task))[0])
     close = Close(activity=ref.id, feedback="The hours are there now <ok>", key="close")
-    assert statuses(client.complete(close)) == [Status.DONE]
+    assert statuses(client.complete(close)) == [ChangeStatus.DONE]
     posted = len(seed.notes_on(task))
-    assert statuses(client.complete(close)) == [Status.ALREADY]
+    assert statuses(client.complete(close)) == [ChangeStatus.ALREADY]
     assert len(seed.notes_on(task)) == posted
     assert seed.read(ref, "active", "feedback") == {
         "id": ref.id,
@@ -364,7 +370,7 @@ def test_many_are_closed_with_one_read_and_one_call_for_each_feedback(client: Od
     before = client.calls
     outcomes = client.complete(*closes, closes[0])
     assert client.calls - before == 3
-    assert statuses(outcomes) == [Status.DONE] * 4 + [Status.ALREADY] * 3
+    assert statuses(outcomes) == [ChangeStatus.DONE] * 4 + [ChangeStatus.ALREADY] * 3
     assert seed.read(done, "feedback")["feedback"] == "by hand"
 
 
@@ -373,7 +379,7 @@ def test_an_activity_this_user_may_not_see_is_refused_not_taken_for_done(
 ) -> None:
     hidden = made(client.ensure(todo(seed.key("hidden"), seed.task(seed.project(private=True))))[0])
     (outcome,) = limited.complete(Close(activity=hidden.id, feedback="?", key="hidden"))
-    assert outcome.status is Status.REFUSED
+    assert outcome.status is ChangeStatus.REFUSED
     assert seed.read(hidden, "active")["active"] is True
 
 
@@ -396,8 +402,8 @@ def test_an_update_happens_once(client: OdooClient, seed: Seeder) -> None:
         expect={"allocated_hours": Decimal("1.50"), "parent_id": None},
         values={"allocated_hours": Decimal("2.25"), "name": "Renamed"},
     )
-    assert statuses(client.update(change)) == [Status.DONE]
-    assert statuses(client.update(change)) == [Status.ALREADY]
+    assert statuses(client.update(change)) == [ChangeStatus.DONE]
+    assert statuses(client.update(change)) == [ChangeStatus.ALREADY]
     assert seed.read(task, "name", "allocated_hours") == {"id": task.id, "name": "Renamed", "allocated_hours": 2.25}
 
 
@@ -405,7 +411,7 @@ def test_what_is_neither_as_expected_nor_as_wanted_is_a_conflict_and_stays(clien
     task = seed.task(allocated_hours=9)
     change = Update(ref=task, expect={"allocated_hours": Decimal(1)}, values={"allocated_hours": Decimal(2)})
     (outcome,) = client.update(change)
-    assert outcome.status is Status.CONFLICT
+    assert outcome.status is ChangeStatus.CONFLICT
     assert "allocated_hours" in outcome.reason
     assert seed.read(task, "allocated_hours")["allocated_hours"] == 9
 
@@ -418,7 +424,7 @@ def test_equal_updates_share_a_write(client: OdooClient, seed: Seeder) -> None:
         for n, task in enumerate(tasks)
     ]
     before = client.calls
-    assert set(statuses(client.update(*changes))) == {Status.DONE}
+    assert set(statuses(client.update(*changes))) == {ChangeStatus.DONE}
     assert client.calls - before == 3
     assert [seed.read(task, "allocated_hours")["allocated_hours"] for task in tasks] == [6, 5, 5, 5]
 
@@ -426,7 +432,7 @@ def test_equal_updates_share_a_write(client: OdooClient, seed: Seeder) -> None:
 def test_a_record_may_be_updated_twice_in_one_list(client: OdooClient, seed: Seeder) -> None:
     task = seed.task(allocated_hours=1)
     steps = [Update(ref=task, expect={"allocated_hours": n}, values={"allocated_hours": n + 1}) for n in (1, 2)]
-    assert statuses(client.update(*steps)) == [Status.DONE, Status.DONE]
+    assert statuses(client.update(*steps)) == [ChangeStatus.DONE, ChangeStatus.DONE]
 
 
 def test_references_are_compared_by_what_they_point_at(client: OdooClient, seed: Seeder) -> None:
@@ -436,8 +442,8 @@ def test_references_are_compared_by_what_they_point_at(client: OdooClient, seed:
     change = Update(
         ref=task, expect={"project_id": Link(project)}, values={"project_id": Key("project.project", key)}
     )
-    assert statuses(client.update(change)) == [Status.DONE]
-    assert statuses(client.update(change)) == [Status.ALREADY]
+    assert statuses(client.update(change)) == [ChangeStatus.DONE]
+    assert statuses(client.update(change)) == [ChangeStatus.ALREADY]
     assert seed.read(task, "project_id")["project_id"] == target.id
 
 
@@ -448,7 +454,7 @@ def test_updates_of_missing_and_hidden_records_are_refused_with_different_reason
     seed.unlink(lost)
     changes = [Update(ref=ref, expect={"name": "a"}, values={"name": "b"}) for ref in (hidden, lost)]
     outcomes = limited.update(*changes)
-    assert statuses(outcomes) == [Status.REFUSED, Status.REFUSED]
+    assert statuses(outcomes) == [ChangeStatus.REFUSED, ChangeStatus.REFUSED]
     assert "not see" in outcomes[0].reason
     assert "not exist" in outcomes[1].reason
 
@@ -460,7 +466,7 @@ def test_a_write_odoo_refuses_takes_no_neighbour_along(client: OdooClient, seed:
         Update(ref=ref, expect={"parent_id": None}, values={"parent_id": Link(parent)}) for ref in (child, other)
     ]
     outcomes = client.update(*changes)
-    assert statuses(outcomes) == [Status.REFUSED, Status.DONE]
+    assert statuses(outcomes) == [ChangeStatus.REFUSED, ChangeStatus.DONE]
 
 
 # -------------------------------------------------------------------------------- call --
@@ -469,15 +475,15 @@ def test_a_write_odoo_refuses_takes_no_neighbour_along(client: OdooClient, seed:
 def test_a_method_runs_once_while_its_guard_holds(client: OdooClient, seed: Seeder) -> None:
     partner = seed.partner()
     change = Call(ref=partner, method="action_archive", guard={"active": True})
-    assert statuses(client.call(change)) == [Status.DONE]
-    assert statuses(client.call(change)) == [Status.ALREADY]
+    assert statuses(client.call(change)) == [ChangeStatus.DONE]
+    assert statuses(client.call(change)) == [ChangeStatus.ALREADY]
     assert seed.read(partner, "active")["active"] is False
 
 
 def test_a_method_that_leaves_its_guard_true_is_a_conflict(client: OdooClient, seed: Seeder) -> None:
     partner = seed.partner()
     (outcome,) = client.call(Call(ref=partner, method="action_unarchive", guard={"active": True}))
-    assert outcome.status is Status.CONFLICT
+    assert outcome.status is ChangeStatus.CONFLICT
     assert "active" in outcome.reason
 
 
@@ -485,7 +491,7 @@ def test_a_call_on_a_deleted_record_is_refused(client: OdooClient, seed: Seeder)
     partner = seed.partner()
     seed.unlink(partner)
     (outcome,) = client.call(Call(ref=partner, method="action_archive", guard={"active": True}))
-    assert outcome.status is Status.REFUSED
+    assert outcome.status is ChangeStatus.REFUSED
 
 
 # ------------------------------------------------------------------------------- apply --
@@ -503,7 +509,7 @@ def test_outcomes_come_in_the_order_of_the_changes(client: OdooClient, seed: See
     ]
     first = client.apply(changes)
     assert [one.change for one in first] == changes
-    assert set(statuses(first)) == {Status.DONE}
+    assert set(statuses(first)) == {ChangeStatus.DONE}
     again = client.apply(changes)
     assert [one.ref for one in again] == [one.ref for one in first]
     assert client.apply([]) == ()

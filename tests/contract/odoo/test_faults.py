@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from odoo_client import OdooClient, Status
-from odoo_client.wire import Request
+from odoo_client import ChangeStatus, OdooClient
+from odoo_client.transport.request import Request
 from purser import Ensure, Note, Update
 from purser.errors import Misconfigured, Permanent, Refusal, Throttled, Transient, UnknownOutcome
 from tests.contract.odoo.conftest import OdooServer, Open
@@ -119,7 +119,7 @@ def test_a_write_whose_answer_is_lost_has_an_unknown_outcome_and_repeating_it_ad
         client.ensure(todo(key, task))
     assert len(seed.activities_on(task)) == 1
     (outcome,) = client.ensure(todo(key, task))
-    assert outcome.status is Status.DONE
+    assert outcome.status is ChangeStatus.DONE
     assert len(seed.activities_on(task)) == 1
 
 
@@ -135,7 +135,7 @@ def test_a_write_that_takes_too_long_has_an_unknown_outcome(
     proxy.at("write", proxy.afterwards(Silence.HANG))
     with pytest.raises(UnknownOutcome):
         impatient.update(change)
-    assert [one.status for one in client.update(change)] == [Status.ALREADY]
+    assert [one.status for one in client.update(change)] == [ChangeStatus.ALREADY]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_a_record_deleted_between_look_and_write_is_refused(
     doomed, other = seed.partner(comment="a"), seed.partner(comment="a")
     proxy.at("write", proxy.between(lambda: seed.unlink(doomed)))
     outcomes = client.update(*(Update(ref=ref, expect={"ref": None}, values={"ref": "R"}) for ref in (doomed, other)))
-    assert [one.status for one in outcomes] == [Status.REFUSED, Status.DONE]
+    assert [one.status for one in outcomes] == [ChangeStatus.REFUSED, ChangeStatus.DONE]
     assert seed.read(other, "ref")["ref"] == "R"
 
 
@@ -251,7 +251,7 @@ def test_a_key_is_asked_for_its_record_before_a_refusal_is_believed(
         client.ensure(ensured)
     proxy.at("load", lambda asked: rejected_row(asked, prose))
     (outcome,) = client.ensure(ensured)
-    assert outcome.status in {Status.ALREADY, Status.DONE}
+    assert outcome.status in {ChangeStatus.ALREADY, ChangeStatus.DONE}
     assert outcome.ref is not None
     assert client.external_ids("res.partner", [outcome.ref.id]) == {outcome.ref.id: (ensured.key,)}
 
@@ -265,8 +265,8 @@ def test_a_row_refused_for_another_transaction_is_tried_again_where_its_record_i
     with pytest.raises(Transient, match="another transaction"):
         client.ensure(ensured)
     proxy.at("load", lambda asked: rejected_row(asked, "A contact needs a name"))
-    assert [one.status for one in client.ensure(ensured)] == [Status.REFUSED]
-    assert [one.status for one in client.ensure(ensured)] == [Status.DONE]
+    assert [one.status for one in client.ensure(ensured)] == [ChangeStatus.REFUSED]
+    assert [one.status for one in client.ensure(ensured)] == [ChangeStatus.DONE]
 
 
 def rejected_row(asked: Asked, prose: str) -> Answer:

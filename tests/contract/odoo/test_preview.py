@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from odoo_client import Door, OdooClient, Preview, Status, connect
-from odoo_client.wire import Request
+from odoo_client import ChangeStatus, OdooClient, OdooConnection, Preview, connect
+from odoo_client.transport.request import Request
 from purser import Call, Close, Ensure, Key, Link, Note, Ref, Update, XmlId, activity
 from purser.changes import Change
 from purser.fates import Fate, FieldChange
@@ -41,25 +41,27 @@ def fates(previews: tuple[Preview, ...]) -> list[Fate]:
     return [one.fate for one in previews]
 
 
-def as_applied(preview: Preview) -> set[Status]:
+def as_applied(preview: Preview) -> set[ChangeStatus]:
     """Give the outcomes that bear a preview out: an ensured record that was there already counts as done too."""
     match preview.fate:
         case Fate.APPLY:
-            return {Status.DONE}
+            return {ChangeStatus.DONE}
         case Fate.DONE:
-            return {Status.ALREADY} | ({Status.DONE} if isinstance(preview.change, (Ensure, Note)) else set())
+            return {ChangeStatus.ALREADY} | (
+                {ChangeStatus.DONE} if isinstance(preview.change, (Ensure, Note)) else set()
+            )
         case Fate.CONFLICT:
-            return {Status.CONFLICT}
+            return {ChangeStatus.CONFLICT}
         case Fate.REFUSED:
-            return {Status.REFUSED}
+            return {ChangeStatus.REFUSED}
         case _:
-            return {Status.DONE, Status.REFUSED}
+            return {ChangeStatus.DONE, ChangeStatus.REFUSED}
 
 
 class Watching(OdooClient):
     """A client that remembers what it sent."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: OdooConnection) -> None:
         super().__init__(door)
         self.sent: list[Request] = []
 
@@ -109,7 +111,7 @@ def test_a_preview_sends_only_reads_and_leaves_everything_as_it_was(watching: Wa
     assert {request.method for request in watching.sent} <= READS
     assert [seed.call(model, "search_count", domain=[]) for model in counted] == before
     assert seed.read(task, "write_date", "allocated_hours") == stamp
-    assert {one.status for one in watching.apply(changes)} == {Status.DONE}
+    assert {one.status for one in watching.apply(changes)} == {ChangeStatus.DONE}
 
 
 # ------------------------------------------------------------------- it says what would change --
@@ -344,7 +346,7 @@ def test_of_two_closes_of_one_activity_the_second_finds_it_closed(
 ) -> None:
     changes = Stage(seed, client, project).changes([("close", 0), ("close", 0)])
     assert fates(client.preview(changes)) == [Fate.APPLY, Fate.DONE]
-    assert [one.status for one in client.apply(changes)] == [Status.DONE, Status.ALREADY]
+    assert [one.status for one in client.apply(changes)] == [ChangeStatus.DONE, ChangeStatus.ALREADY]
 
 
 def test_an_ensured_record_that_is_there_is_done_although_its_values_would_be_refused(
@@ -352,13 +354,21 @@ def test_an_ensured_record_that_is_there_is_done_although_its_values_would_be_re
 ) -> None:
     changes = Stage(seed, client, project).changes([("partner", 0), ("stray", 0, 0), ("stray", 0, 1)])
     assert fates(client.preview(changes)) == [Fate.APPLY, Fate.DONE, Fate.DONE]
-    assert [one.status for one in client.apply(changes)] == [Status.DONE, Status.ALREADY, Status.ALREADY]
+    assert [one.status for one in client.apply(changes)] == [
+        ChangeStatus.DONE,
+        ChangeStatus.ALREADY,
+        ChangeStatus.ALREADY,
+    ]
 
 
 def test_a_refused_note_is_not_done_by_a_later_one_of_its_key(client: OdooClient, seed: Seeder, project: Ref) -> None:
     changes = Stage(seed, client, project).changes([("note", 0, 2), ("note", 0, 0), ("note", 0, 2)])
     assert fates(client.preview(changes)) == [Fate.REFUSED, Fate.APPLY, Fate.DONE]
-    assert [one.status for one in client.apply(changes)] == [Status.REFUSED, Status.DONE, Status.DONE]
+    assert [one.status for one in client.apply(changes)] == [
+        ChangeStatus.REFUSED,
+        ChangeStatus.DONE,
+        ChangeStatus.DONE,
+    ]
 
 
 def test_a_preview_of_nothing_asks_nothing(odoo_server: OdooServer) -> None:

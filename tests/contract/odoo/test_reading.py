@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from odoo_client import OdooClient, reading
-from odoo_client.wire import Request, Version
+from odoo_client import OdooClient
+from odoo_client.read import snapshot as reading
+from odoo_client.transport.request import Request, Version
 from purser import IF_KNOWN, Ensure, Group, GroupDate, GroupId, Moment, Named, Ref, Row, Scope, by, total
 from purser.errors import NotApplicable, Permanent
 from tests.contract.odoo.seeding import Seeder

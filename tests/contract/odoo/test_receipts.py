@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from odoo_client import OdooClient, Outcome, Status, connect, setup
-from odoo_client.wire import Request
+from odoo_client import ChangeOutcome, ChangeStatus, OdooClient, connect, provisioning
+from odoo_client.transport.request import Request
 from purser import Ensure, Key, Link, Note, Perform, Ref, activity
 from purser.changes import Change
 from purser.errors import NotApplicable, UnknownOutcome
@@ -31,9 +31,11 @@ def key(prefix: str) -> str:
 def set_up(odoo_server: OdooServer) -> Iterator[None]:
     """Set up the receipt action, and let the administrator run it: the plain user may not."""
     with connect(odoo_server.admin) as admin:
-        dialect = setup.Finder(admin).dialect(())
-        setup.carry_out(admin, setup.wanted(dialect, bots=(), key_days=365, hooks={}, rules=()))
-        group = next(one for one in setup.standing(admin) if one.name == setup.GROUP)
+        dialect = provisioning.CurrentStateReader(admin).dialect(())
+        provisioning.apply_plan(
+            admin, provisioning.desired_records(dialect, bots=(), key_days=365, hooks={}, rules=())
+        )
+        group = next(one for one in provisioning.installed_records(admin) if one.name == provisioning.GROUP)
         me = admin.whoami().uid
         vals = {"group_ids": [[4, group.id]]}
         admin.send(Request(model="res.users", method="write", ids=(me,), arguments={"vals": vals}))
@@ -64,8 +66,8 @@ def milestone(seed: Seeder, **values: object) -> Ref:
     return seed.create("project.milestone", name="Go live", project_id=seed.project().id, **values)
 
 
-def made(outcome: Outcome) -> Ref:
-    assert outcome.status in {Status.DONE, Status.ALREADY}, outcome.reason
+def made(outcome: ChangeOutcome) -> Ref:
+    assert outcome.status in {ChangeStatus.DONE, ChangeStatus.ALREADY}, outcome.reason
     assert outcome.ref is not None
     return outcome.ref
 
@@ -83,23 +85,23 @@ def tasks_of(seed: Seeder, project: Ref) -> list[tuple[str, float, bool, bool]]:
 def test_a_milestone_is_reached_once_and_its_key_names_it(client: OdooClient, seed: Seeder) -> None:
     ref = milestone(seed)
     change = reach(ref)
-    assert [one.status for one in client.perform(change)] == [Status.DONE]
+    assert [one.status for one in client.perform(change)] == [ChangeStatus.DONE]
     row = seed.read(ref, "is_reached", "reached_date")
     assert (row["is_reached"], bool(row["reached_date"])) == (True, True)
     seed.write(ref, is_reached=False)  # a person takes it back
     assert [one.fate for one in client.preview([change])] == [Fate.REFUSED]
     (again,) = client.perform(change)
-    assert (again.status, "somebody has taken it back" in again.reason) == (Status.REFUSED, True)
+    assert (again.status, "somebody has taken it back" in again.reason) == (ChangeStatus.REFUSED, True)
     assert seed.read(ref, "is_reached")["is_reached"] is False
-    assert [one.status for one in client.perform(reach(ref))] == [Status.DONE]
+    assert [one.status for one in client.perform(reach(ref))] == [ChangeStatus.DONE]
 
 
 def test_a_milestone_that_a_person_reached_gets_its_receipt(client: OdooClient, seed: Seeder) -> None:
     ref = milestone(seed, is_reached=True)
     change = reach(ref)
-    assert [(one.status, one.ref) for one in client.perform(change)] == [(Status.ALREADY, ref)]
+    assert [(one.status, one.ref) for one in client.perform(change)] == [(ChangeStatus.ALREADY, ref)]
     seed.write(ref, is_reached=False)
-    assert [one.status for one in client.perform(change)] == [Status.REFUSED]
+    assert [one.status for one in client.perform(change)] == [ChangeStatus.REFUSED]
 
 
 def test_several_go_in_one_call_and_one_that_is_refused_takes_none_along(client: OdooClient, seed: Seeder) -> None:
@@ -110,7 +112,7 @@ def test_several_go_in_one_call_and_one_that_is_refused_takes_none_along(client:
     before = client.calls
     outcomes = client.perform(reach(good[0]), reach(gone), reach(good[1]))
     assert client.calls - before == 1
-    assert [one.status for one in outcomes] == [Status.DONE, Status.REFUSED, Status.DONE]
+    assert [one.status for one in outcomes] == [ChangeStatus.DONE, ChangeStatus.REFUSED, ChangeStatus.DONE]
     assert "does not exist any more" in outcomes[1].reason
 
 
@@ -138,7 +140,7 @@ def test_a_project_comes_from_its_template_once_with_tasks_and_milestones(
     found = seed.find("project.milestone", [["project_id", "=", project.id]], "name", "is_reached", "deadline")
     assert [(one["name"], one["is_reached"], one["deadline"]) for one in found] == [("Accepted", False, False)]
     (again,) = client.perform(change)
-    assert (again.status, again.ref) == (Status.ALREADY, project)
+    assert (again.status, again.ref) == (ChangeStatus.ALREADY, project)
     assert tasks_of(seed, project) == tasks
     assert tasks_of(seed, template) == tasks
 
@@ -151,7 +153,7 @@ def test_a_project_in_the_archive_is_told_and_a_deleted_one_is_made_again(
     seed.write(project, active=False)
     assert [one.fate for one in client.preview([change])] == [Fate.REFUSED]
     (archived,) = client.perform(change)
-    assert (archived.status, "is archived" in archived.reason) == (Status.REFUSED, True)
+    assert (archived.status, "is archived" in archived.reason) == (ChangeStatus.REFUSED, True)
     seed.unlink(project)
     assert [one.fate for one in client.preview([change])] == [Fate.APPLY]
     assert made(client.perform(change)[0]) != project
@@ -170,7 +172,7 @@ def test_a_note_tells_of_an_operation_only_where_it_was_carried_out(client: Odoo
     ]
     fates = [Fate.REFUSED, Fate.CONFLICT, Fate.APPLY, Fate.APPLY]
     assert [one.fate for one in client.preview(changes)] == fates
-    statuses = [Status.REFUSED, Status.CONFLICT, Status.DONE, Status.DONE]
+    statuses = [ChangeStatus.REFUSED, ChangeStatus.CONFLICT, ChangeStatus.DONE, ChangeStatus.DONE]
     assert [one.status for one in client.apply(changes)] == statuses
     assert len(seed.notes_on(task)) == 1
 
@@ -190,7 +192,7 @@ def test_its_key_names_the_project_in_what_follows(client: OdooClient, seed: See
         ),
     ]
     first = client.apply(changes)
-    assert [one.status for one in first] == [Status.DONE] * 3
+    assert [one.status for one in first] == [ChangeStatus.DONE] * 3
     assert len(seed.activities_on(made(first[1]))) == 1
     assert seed.read(made(first[1]), "partner_id")["partner_id"] == made(first[0]).id
     assert [one.ref for one in client.apply(changes)] == [one.ref for one in first]
@@ -202,7 +204,7 @@ def test_a_project_that_an_ensure_made_before_is_not_made_twice(
     named = key("opportunity")
     (old,) = client.ensure(Ensure(model="project.project", key=named, values={"name": seed.name("Old")}))
     (outcome,) = client.perform(from_template(template, named))
-    assert (outcome.status, outcome.ref) == (Status.ALREADY, old.ref)
+    assert (outcome.status, outcome.ref) == (ChangeStatus.ALREADY, old.ref)
 
 
 def test_what_makes_no_sense_is_refused_with_its_reason(client: OdooClient, seed: Seeder, template: Ref) -> None:
@@ -213,14 +215,14 @@ def test_what_makes_no_sense_is_refused_with_its_reason(client: OdooClient, seed
         from_template(template, date_start=dt.date(2026, 1, 1)),
         from_template(template, taken),
     )
-    assert [one.status for one in outcomes] == [Status.REFUSED] * 3
+    assert [one.status for one in outcomes] == [ChangeStatus.REFUSED] * 3
     reasons = ("is no template", "both date_start and date", "names a record of res.partner")
     assert [said in one.reason for said, one in zip(reasons, outcomes, strict=True)] == [True] * 3
 
 
 def test_a_name_that_nobody_made_yet_is_a_conflict(client: OdooClient, template: Ref) -> None:
     (outcome,) = client.perform(from_template(template, partner_id=Key("res.partner", key("opportunity"))))
-    assert outcome.status is Status.CONFLICT
+    assert outcome.status is ChangeStatus.CONFLICT
 
 
 def test_of_a_lost_answer_the_action_is_asked_again(
@@ -232,7 +234,7 @@ def test_of_a_lost_answer_the_action_is_asked_again(
     with pytest.raises(UnknownOutcome):
         client.perform(change)
     (outcome,) = client.perform(change)
-    assert outcome.status is Status.ALREADY
+    assert outcome.status is ChangeStatus.ALREADY
     assert [one["id"] for one in seed.find("project.project", [["name", "=", change.arguments["name"]]], "name")] == [
         made(outcome).id
     ]
@@ -272,8 +274,8 @@ def test_a_preview_tells_what_performing_then_does(
     assert [one.fate for one in foreseen] == fates
     assert foreseen[2].fields[0].then == "Engagement"
     assert seed.read(ref, "is_reached")["is_reached"] is False
-    ended = {Fate.APPLY: {Status.DONE}, Fate.DONE: {Status.ALREADY}, Fate.REFUSED: {Status.REFUSED}}
-    ended[Fate.CONFLICT] = {Status.CONFLICT}
+    ended = {Fate.APPLY: {ChangeStatus.DONE}, Fate.DONE: {ChangeStatus.ALREADY}, Fate.REFUSED: {ChangeStatus.REFUSED}}
+    ended[Fate.CONFLICT] = {ChangeStatus.CONFLICT}
     outcomes = client.apply(changes)
     assert [one.status in ended[fate] for one, fate in zip(outcomes, fates, strict=True)] == [True] * 6
     assert [one.fate for one in client.preview(changes[:3])] == [Fate.DONE, Fate.REFUSED, Fate.DONE]

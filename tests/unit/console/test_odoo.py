@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from odoo_client.receipts import VERSION
-from odoo_client.setup import GROUP, MODULE
+from odoo_client.provisioning import GROUP, MODULE
+from odoo_client.server_action import VERSION
 from odoo_client.twin import Twin
 from tests.unit.console.conftest import Purser
 

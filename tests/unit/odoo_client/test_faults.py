@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from odoo_client import Door, connect, faults
-from odoo_client.faults import Contention, Denied, Missing, NoSuchModel, NoSuchName
-from odoo_client.wire import Request
+from odoo_client import OdooConnection, connect, error_mapping
+from odoo_client.error_mapping import AccessDenied, Missing, SerializationConflict, UnknownModel, UnknownXmlId
+from odoo_client.transport.request import Request
 from purser.errors import (
     Misconfigured,
     Permanent,
@@ -31,27 +31,32 @@ SECRET = "a-key-that-must-not-show"
 
 # name, message, JSON-2 status, class
 NAMED: list[tuple[str, str, int, type[PurserError]]] = [
-    ("odoo.exceptions.AccessError", "You are not allowed to access 'Record Rule' (ir.rule) records.", 403, Denied),
+    (
+        "odoo.exceptions.AccessError",
+        "You are not allowed to access 'Record Rule' (ir.rule) records.",
+        403,
+        AccessDenied,
+    ),
     ("odoo.exceptions.UserError", "You cannot do this on a posted entry.", 422, Refusal),
     ("odoo.exceptions.ValidationError", "Recursion Detected.", 422, Refusal),
     ("odoo.exceptions.RedirectWarning", "Configure a journal first.", 422, Refusal),
     ("odoo.exceptions.MissingError", "Record does not exist or has been deleted.", 404, Missing),
-    ("odoo.exceptions.LockError", "Cannot lock the record.", 409, Contention),
+    ("odoo.exceptions.LockError", "Cannot lock the record.", 409, SerializationConflict),
     ("odoo.exceptions.AccessDenied", "Access Denied", 403, Misconfigured),
     ("werkzeug.exceptions.Unauthorized", "Invalid apikey", 401, Misconfigured),
-    ("werkzeug.exceptions.NotFound", "the model 'res.partner' does not exist", 404, NoSuchModel),
-    ("odoo.exceptions.UserError", "Object res.partner doesn't exist", 422, NoSuchModel),
+    ("werkzeug.exceptions.NotFound", "the model 'res.partner' does not exist", 404, UnknownModel),
+    ("odoo.exceptions.UserError", "Object res.partner doesn't exist", 422, UnknownModel),
     ("werkzeug.exceptions.NotFound", "The method 'res.partner.nope' does not exist", 404, Permanent),
     ("werkzeug.exceptions.UnprocessableEntity", "missing a required argument: 'vals'", 422, Permanent),
     ("werkzeug.exceptions.BadRequest", "could not parse the body as json", 400, Permanent),
     ("builtins.ValueError", "Invalid field 'nope' on 'res.partner'", 500, Permanent),
-    ("builtins.ValueError", "External ID not found in the system: purser.x", 500, NoSuchName),
+    ("builtins.ValueError", "External ID not found in the system: purser.x", 500, UnknownXmlId),
     ("builtins.AttributeError", "The method 'res.partner.nope' does not exist", 500, Permanent),
     ("builtins.TypeError", "unsupported operand", 500, Permanent),
     ("psycopg2.errors.InvalidTextRepresentation", "invalid input syntax for type integer", 500, Permanent),
-    ("psycopg2.errors.SerializationFailure", "could not serialize access", 500, Contention),
-    ("psycopg2.errors.LockNotAvailable", "could not obtain lock on row", 500, Contention),
-    ("psycopg2.errors.DeadlockDetected", "deadlock detected", 500, Contention),
+    ("psycopg2.errors.SerializationFailure", "could not serialize access", 500, SerializationConflict),
+    ("psycopg2.errors.LockNotAvailable", "could not obtain lock on row", 500, SerializationConflict),
+    ("psycopg2.errors.DeadlockDetected", "deadlock detected", 500, SerializationConflict),
     ("psycopg2.InterfaceError", "connection already closed", 500, UnknownOutcome),
     ("psycopg2.OperationalError", 'database "nope" does not exist', 500, Misconfigured),
     ("psycopg2.OperationalError", "connection to server on socket failed: No such file", 500, Transient),
@@ -108,7 +113,7 @@ def refused_by_jsonrpc(asked: Asked, body: dict[str, Any]) -> Answer:
 def fault(url: str, api: Any, request: Request, **door: Any) -> PurserError:
     """Send a request that must fail, and give the error."""
     with (
-        connect(Door(url=url, db="db", login="bot", api_key=SECRET, api=api, **door)) as client,
+        connect(OdooConnection(url=url, db="db", login="bot", api_key=SECRET, api=api, **door)) as client,
         pytest.raises(PurserError) as caught,
     ):
         client.send(request)
@@ -140,16 +145,16 @@ def test_a_fault_with_a_name_is_sorted_by_it_over_both_transports(
 
 
 def test_an_unknown_server_exception_needs_an_engineer() -> None:
-    assert type(faults.from_exception("odoo.addons.x.SomeError", "oops", WRITE)) is Permanent
+    assert type(error_mapping.from_exception("odoo.addons.x.SomeError", "oops", WRITE)) is Permanent
 
 
 def test_a_connection_the_server_lost_leaves_no_doubt_about_a_read() -> None:
-    error = faults.from_exception("psycopg2.InterfaceError", "connection already closed", READ)
+    error = error_mapping.from_exception("psycopg2.InterfaceError", "connection already closed", READ)
     assert type(error) is Transient
 
 
 def test_only_the_first_line_of_a_technical_fault_is_kept_and_at_most_300_characters() -> None:
-    error = faults.from_exception("builtins.ValueError", "x" * 999 + "\nDETAIL: Key (email)=(a@b.c)", WRITE)
+    error = error_mapping.from_exception("builtins.ValueError", "x" * 999 + "\nDETAIL: Key (email)=(a@b.c)", WRITE)
     assert "DETAIL" not in str(error)
     assert len(str(error)) < 400
 
@@ -193,7 +198,7 @@ def test_a_page_of_something_in_between_is_sorted_by_status(
     ids=str,
 )
 def test_only_odoos_own_error_object_speaks_for_odoo(status: int, body: object) -> None:
-    assert type(faults.from_answer(status, {}, body, READ)) is Transient
+    assert type(error_mapping.from_answer(status, {}, body, READ)) is Transient
 
 
 @pytest.mark.parametrize("api", ["json2", "odoorpc"])
@@ -231,12 +236,12 @@ def test_a_version_page_of_something_in_between_is_transient(canned: Canned) -> 
 
 
 def test_json_without_odoos_words_counts_as_a_page() -> None:
-    assert type(faults.from_answer(502, {}, {"error": "bad gateway"}, READ)) is Transient
-    assert type(faults.from_answer(502, {}, ["odd"], WRITE)) is UnknownOutcome
+    assert type(error_mapping.from_answer(502, {}, {"error": "bad gateway"}, READ)) is Transient
+    assert type(error_mapping.from_answer(502, {}, ["odd"], WRITE)) is UnknownOutcome
 
 
 def test_a_404_without_odoos_words_names_both_causes() -> None:
-    text = str(faults.from_answer(404, {}, None, READ))
+    text = str(error_mapping.from_answer(404, {}, None, READ))
     assert "PostgreSQL" in text
     assert "database name" in text
 
@@ -270,12 +275,12 @@ def test_a_certificate_nobody_signed_is_a_misconfiguration() -> None:
     wrong = ssl.SSLCertVerificationError(1, "self-signed certificate")
     outer = httpx.ConnectError("ssl")
     outer.__cause__ = wrong
-    assert type(faults.from_httpx(outer, WRITE)) is Misconfigured
-    assert type(faults.from_urllib(urllib.error.URLError(wrong), WRITE)) is Misconfigured
+    assert type(error_mapping.from_httpx(outer, WRITE)) is Misconfigured
+    assert type(error_mapping.from_urllib(urllib.error.URLError(wrong), WRITE)) is Misconfigured
 
 
 def test_a_login_odoorpc_gives_up_on_is_a_misconfiguration() -> None:
-    assert type(faults.from_odoorpc(None, "Wrong login ID or password", READ)) is Misconfigured
+    assert type(error_mapping.from_odoorpc(None, "Wrong login ID or password", READ)) is Misconfigured
 
 
 # ---------------------------------------------------------------------------- retry-after --
@@ -292,13 +297,13 @@ NOW = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
         ("Mon, 02 Mar 2026 12:00:30 GMT", 30.0),
         ("Mon, 02 Mar 2026 11:00:00 GMT", 0.0),
         ("Mon, 02 Mar 2026 13:00:30 +0100", 30.0),
-        ("", faults.PATIENCE),
-        ("soon", faults.PATIENCE),
-        ("-5", faults.PATIENCE),
+        ("", error_mapping.PATIENCE),
+        ("soon", error_mapping.PATIENCE),
+        ("-5", error_mapping.PATIENCE),
     ],
 )
 def test_retry_after_is_read_in_seconds_or_as_a_date(text: str, seconds: float) -> None:
-    assert faults.retry_after(text, now=NOW) == seconds
+    assert error_mapping.retry_after(text, now=NOW) == seconds
 
 
 @pytest.mark.parametrize(
@@ -310,8 +315,8 @@ def test_retry_after_is_read_in_seconds_or_as_a_date(text: str, seconds: float) 
     ],
 )
 def test_a_message_of_load_that_hides_a_lost_race_is_recognised(text: str) -> None:
-    assert faults.is_lost_race(text)
-    assert not faults.is_lost_race("Contacts require a name")
+    assert error_mapping.is_lost_race(text)
+    assert not error_mapping.is_lost_race("Contacts require a name")
 
 
 def test_a_missing_value_is_no_lost_race() -> None:
@@ -319,5 +324,5 @@ def test_a_missing_value_is_no_lost_race() -> None:
         "Missing required value for the field 'Title' (name). Model: 'Task' (project.task) - create/update: a "
         "mandatory field is not set - delete: another model requires the record being deleted, you can archive it"
     )
-    assert not faults.may_be_lost_race(text)
-    assert faults.may_be_lost_race("Another model is using the record you are trying to delete.")
+    assert not error_mapping.may_be_lost_race(text)
+    assert error_mapping.may_be_lost_race("Another model is using the record you are trying to delete.")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odoo_client import Door, OdooClient
-from odoo_client.faults import Contention, Denied
-from odoo_client.gate import Doorman, kind_of, verdict_of, verdict_on
-from odoo_client.wire import Request, Version
+from odoo_client import OdooClient, OdooConnection
+from odoo_client.error_mapping import AccessDenied, SerializationConflict
+from odoo_client.throttling import ThrottledSender, kind_of, verdict_of, verdict_on
+from odoo_client.transport.request import Request, Version
 from purser.changes import Ensure, Note, Update
 from purser.errors import (
     Conflict,
@@ -65,8 +65,8 @@ class Time:
         self.now += seconds
 
 
-def doorman(gate: Book, time: Time, seed: int = 1) -> Doorman:
-    return Doorman(gate, timeout=60, monotonic=time, sleep=time.sleep, rng=random.Random(seed))
+def doorman(gate: Book, time: Time, seed: int = 1) -> ThrottledSender:
+    return ThrottledSender(gate, timeout=60, monotonic=time, sleep=time.sleep, rng=random.Random(seed))
 
 
 def test_a_call_enters_once_and_leaves_with_its_time() -> None:
@@ -120,10 +120,10 @@ def test_a_gate_that_shuts_while_one_waits_sends_one_back() -> None:
         (Transient("x"), Verdict.FAILED),
         (UnknownOutcome("x"), Verdict.FAILED),
         (Misconfigured("x"), Verdict.REFUSED),
-        (Contention("x"), Verdict.CONTENDED),
+        (SerializationConflict("x"), Verdict.CONTENDED),
         (Throttled("x", retry_after=4), Verdict.THROTTLED),
         (Refusal("x"), Verdict.ANSWERED),
-        (Denied("x"), Verdict.ANSWERED),
+        (AccessDenied("x"), Verdict.ANSWERED),
         (Permanent("x"), Verdict.ANSWERED),
         (Conflict("x"), Verdict.ANSWERED),
         (TypeError("x"), Verdict.ABANDONED),
@@ -203,7 +203,7 @@ class Wire:
         """Nothing is open."""
 
 
-DOOR = Door(url="http://127.0.0.1:9", db="db", login="bot", api_key="key", api="json2")
+DOOR = OdooConnection(url="http://127.0.0.1:9", db="db", login="bot", api_key="key", api="json2")
 
 
 @pytest.fixture
@@ -248,7 +248,7 @@ def silent() -> Iterator[Canned]:
 @pytest.mark.parametrize("api", ["json2", "odoorpc", "auto"])
 def test_an_odoo_that_drops_the_line_is_told_to_the_gate_by_every_transport(silent: Canned, api: Any) -> None:
     gate = Book()
-    door = Door(url=silent.url, db="db", login="bot", api_key="key", api=api)
+    door = OdooConnection(url=silent.url, db="db", login="bot", api_key="key", api=api)
     with OdooClient(door, gate=gate) as client, pytest.raises(Transient):
         client.search_count("a.b", [])
     assert [verdict for verdict, *_ in gate.left] == [Verdict.FAILED]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odoo_client.faults import Denied
-from odoo_client.importing import Batch, Loaded, Rejected, load
-from odoo_client.wire import Request
+from odoo_client.apply.bulk_load import LoadBatch, Loaded, Rejected, bulk_load
+from odoo_client.error_mapping import AccessDenied
+from odoo_client.transport.request import Request
 from purser.errors import Refusal, Transient
 
 RACE = "could not serialize access due to concurrent update"
@@ -65,16 +65,16 @@ def _error(text: str, row: int) -> Mapping[str, Any]:
     return {"type": "error", "message": text, "rows": {"from": row, "to": row}, "record": row}
 
 
-def batch(*kinds: str, parents: Mapping[int, int] | None = None) -> Batch:
+def batch(*kinds: str, parents: Mapping[int, int] | None = None) -> LoadBatch:
     above = parents or {}
     rows = [[f"purser.{n}", kind, f"purser.{above[n]}" if n in above else ""] for n, kind in enumerate(kinds)]
-    return Batch(model="x", columns=("id", "name", "parent_id/id"), rows=rows)
+    return LoadBatch(model="x", columns=("id", "name", "parent_id/id"), rows=rows)
 
 
 @given(kinds=st.lists(st.sampled_from(["good", "good", "good", "bad"]), max_size=230), names_rows=st.booleans())
 def test_exactly_the_bad_rows_are_refused(kinds: list[str], names_rows: bool) -> None:
     table = Table(names_rows=names_rows)
-    results = load(table, batch(*kinds))
+    results = bulk_load(table, batch(*kinds))
     assert ["good" if isinstance(one, Loaded) else "bad" for one in results] == kinds
     assert [one.id for one in results if isinstance(one, Loaded)] == [
         table.records[f"purser.{n}"] for n, kind in enumerate(kinds) if kind == "good"
@@ -84,7 +84,7 @@ def test_exactly_the_bad_rows_are_refused(kinds: list[str], names_rows: bool) ->
 @given(kinds=st.lists(st.sampled_from(["good", "bad"]), max_size=40))
 def test_loading_twice_equals_loading_once(kinds: list[str]) -> None:
     table = Table()
-    assert load(table, batch(*kinds)) == load(table, batch(*kinds))
+    assert bulk_load(table, batch(*kinds)) == bulk_load(table, batch(*kinds))
 
 
 @given(data=st.data(), kinds=st.lists(st.sampled_from(["good", "good", "bad"]), min_size=2, max_size=40))
@@ -95,47 +95,47 @@ def test_a_row_under_a_refused_one_is_refused_and_no_other(data: st.DataObject, 
     for child in sorted(parents):
         if expected[parents[child]] == "bad":
             expected[child] = "bad"
-    results = load(Table(), batch(*kinds, parents=parents))
+    results = bulk_load(Table(), batch(*kinds, parents=parents))
     assert ["good" if isinstance(one, Loaded) else "bad" for one in results] == expected
 
 
 def test_a_row_is_refused_with_its_own_reason() -> None:
-    results = load(Table(), batch("good", "bad", "good", "bad"))
+    results = bulk_load(Table(), batch("good", "bad", "good", "bad"))
     assert [one.reason for one in results if isinstance(one, Rejected)] == ["row purser.1", "row purser.3"]
 
 
 def test_good_rows_cost_one_call_per_hundred() -> None:
     table = Table()
-    load(table, batch(*["good"] * 250))
+    bulk_load(table, batch(*["good"] * 250))
     assert table.calls == 3
 
 
 def test_one_bad_row_among_a_hundred_costs_one_more_call() -> None:
     table = Table()
-    load(table, batch("bad", *["good"] * 99))
+    bulk_load(table, batch("bad", *["good"] * 99))
     assert table.calls == 2
 
 
 def test_the_loser_of_a_race_repeats_once_and_lands() -> None:
     table = Table(races=1)
-    assert load(table, batch("good", "good")) == [Loaded(1), Loaded(2)]
+    assert bulk_load(table, batch("good", "good")) == [Loaded(1), Loaded(2)]
     assert table.calls == 2
 
 
 def test_who_loses_twice_is_told_to_try_again_later() -> None:
     table = Table(races=2)
     with pytest.raises(Transient):
-        load(table, batch("good", "good"))
+        bulk_load(table, batch("good", "good"))
     assert table.records == {}
 
 
 def test_a_right_missing_on_the_model_refuses_all_rows_with_one_call() -> None:
-    table = Table(raises=Denied)
-    results = load(table, batch(*["bad"] * 50))
+    table = Table(raises=AccessDenied)
+    results = bulk_load(table, batch(*["bad"] * 50))
     assert all(isinstance(one, Rejected) for one in results)
     assert table.calls == 1
 
 
 def test_a_refusal_of_the_whole_call_is_narrowed_down_to_its_row() -> None:
-    results = load(Table(raises=Refusal), batch("good", "good", "bad", "good"))
+    results = bulk_load(Table(raises=Refusal), batch("good", "good", "bad", "good"))
     assert [isinstance(one, Loaded) for one in results] == [True, True, False, True]

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from odoo_client import FieldInfo, Sight
-from odoo_client.faults import Denied
-from odoo_client.reading import PAGE, count, look, pages, read, read_all
-from odoo_client.wire import Request, Version
+from odoo_client import FieldInfo, RecordPage
+from odoo_client.error_mapping import AccessDenied
+from odoo_client.read.snapshot import PAGE, count, pages, read, read_all, read_page
+from odoo_client.transport.request import Request, Version
 from purser import IF_KNOWN, Group, GroupDate, GroupId, Moment, Ref, Row, Scope, Snapshot, by, total
 from purser.errors import NotApplicable, Permanent, Transient
 
@@ -185,9 +185,9 @@ class Watched(Row, model="x.thing", active_test=False):
         return None if scope.tunables.get("none") else [*scope.look, ("done", "!=", False)]
 
 
-def sight(server: Server, *, limit: int = 2, after: int = 0, **tunables: Any) -> Sight:
+def sight(server: Server, *, limit: int = 2, after: int = 0, **tunables: Any) -> RecordPage:
     since = [("write_date", ">=", AS_OF)]
-    return look(server, Watched, since, as_of=AS_OF, tunables=tunables, after=after, limit=limit)
+    return read_page(server, Watched, since, as_of=AS_OF, tunables=tunables, after=after, limit=limit)
 
 
 def test_looking_reads_one_page_from_an_id_on_and_says_whether_more_may_come() -> None:
@@ -203,7 +203,7 @@ def test_looking_reads_one_page_from_an_id_on_and_says_whether_more_may_come() -
         "id",
     )
     assert dict(asked.context) == {"active_test": False}
-    assert sight(server, after=9) == Sight()
+    assert sight(server, after=9) == RecordPage()
 
 
 def test_looking_leaves_out_a_record_that_does_not_fit_and_names_it() -> None:
@@ -218,12 +218,12 @@ def test_looking_at_what_this_database_lacks_asks_it_nothing() -> None:
     with pytest.raises(NotApplicable, match=r"x.thing has no field done here"):
         sight(server)
     assert server.asked == []
-    assert sight(server, none=True) == Sight()
+    assert sight(server, none=True) == RecordPage()
 
 
 def test_looking_without_the_right_is_not_applicable() -> None:
     with pytest.raises(NotApplicable, match=r"may not read x.thing"):
-        sight(Server([Denied("no")], known=("id", "name", "done")))
+        sight(Server([AccessDenied("no")], known=("id", "name", "done")))
 
 
 def test_before_odoo_15_bare_ids_are_made_here() -> None:

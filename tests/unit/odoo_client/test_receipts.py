@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from odoo_client import Status
-from odoo_client.faults import Contention, Denied, Missing, NoSuchName
-from odoo_client.receipts import OPERATIONS, VERSION, Receipts, Task, action_text
-from odoo_client.receipts.performing import GROUP, marked
-from odoo_client.wire import Request
+from odoo_client import ChangeStatus
+from odoo_client.error_mapping import AccessDenied, Missing, SerializationConflict, UnknownXmlId
+from odoo_client.server_action import OPERATIONS, VERSION, OperationRequest, ServerActionRunner, action_text
+from odoo_client.server_action.action_runner import GROUP, with_marker
+from odoo_client.transport.request import Request
 from purser import Ref
 from purser.errors import NotSetUp, Permanent, Refusal, UnknownOutcome
 
-REACH = Task(key="milestone/7/reached", operation="milestone.reach", id=7)
+REACH = OperationRequest(key="milestone/7/reached", operation="milestone.reach", id=7)
 
 
 class Odoo:
@@ -38,14 +38,14 @@ class Odoo:
                     return ["res.groups", 3]
                 return ["project.milestone", self.receipt.get(name, 0)] if name in self.receipt else _unknown()
             case "res.groups":
-                return [{"id": 3, "comment": marked(self.action) if self.action else False}]
+                return [{"id": 3, "comment": with_marker(self.action) if self.action else False}]
             case "ir.actions.server" if request.ids == (self.action,):
                 return {"infos": self.run(list(request.context["purser_changes"]))}
         raise Missing("gone")
 
 
 def _unknown() -> Any:
-    raise NoSuchName("no such name")
+    raise UnknownXmlId("no such name")
 
 
 def done(changes: Sequence[dict[str, Any]]) -> Any:
@@ -53,20 +53,22 @@ def done(changes: Sequence[dict[str, Any]]) -> Any:
     return {"version": VERSION, "results": results}
 
 
-def tasks(count: int) -> list[Task]:
-    return [Task(key=f"milestone/{n}/reached", operation="milestone.reach", id=n) for n in range(1, count + 1)]
+def tasks(count: int) -> list[OperationRequest]:
+    return [
+        OperationRequest(key=f"milestone/{n}/reached", operation="milestone.reach", id=n) for n in range(1, count + 1)
+    ]
 
 
 def test_operations_are_asked_together_and_answered_in_order() -> None:
     odoo = Odoo(done)
-    found = Receipts(odoo).perform(tasks(3))
+    found = ServerActionRunner(odoo).perform(tasks(3))
     assert [one.ref for one in found] == [Ref("project.milestone", n) for n in (1, 2, 3)]
     assert [request.method for request in odoo.sent].count("run") == 1
 
 
 def test_the_action_is_looked_for_once() -> None:
     odoo = Odoo(done)
-    receipts = Receipts(odoo)
+    receipts = ServerActionRunner(odoo)
     receipts.perform([REACH])
     before = len(odoo.sent)
     receipts.perform([REACH])
@@ -79,8 +81,14 @@ def test_one_that_is_refused_takes_no_neighbour_along() -> None:
             raise Refusal("the milestone is locked")
         return done(changes)
 
-    found = Receipts(Odoo(run)).perform(tasks(5))
-    assert [one.status for one in found] == [Status.DONE, Status.DONE, Status.REFUSED, Status.DONE, Status.DONE]
+    found = ServerActionRunner(Odoo(run)).perform(tasks(5))
+    assert [one.status for one in found] == [
+        ChangeStatus.DONE,
+        ChangeStatus.DONE,
+        ChangeStatus.REFUSED,
+        ChangeStatus.DONE,
+        ChangeStatus.DONE,
+    ]
     assert found[2].reason == "the milestone is locked"
 
 
@@ -88,8 +96,8 @@ def test_a_refusal_that_another_transaction_may_have_caused_is_tried_again_where
     def run(_: list[dict[str, Any]]) -> Any:
         raise Refusal("Another model is using the record you are trying to delete.")
 
-    with pytest.raises(Contention):
-        Receipts(Odoo(run)).perform([REACH])
+    with pytest.raises(SerializationConflict):
+        ServerActionRunner(Odoo(run)).perform([REACH])
 
 
 def test_who_lost_a_race_finds_the_receipt_of_the_winner() -> None:
@@ -98,8 +106,8 @@ def test_who_lost_a_race_finds_the_receipt_of_the_winner() -> None:
 
     odoo = Odoo(run)
     odoo.receipt["purser.milestone/7/reached"] = 7
-    (found,) = Receipts(odoo).perform([REACH])
-    assert (found.status, found.ref) == (Status.ALREADY, Ref("project.milestone", 7))
+    (found,) = ServerActionRunner(odoo).perform([REACH])
+    assert (found.status, found.ref) == (ChangeStatus.ALREADY, Ref("project.milestone", 7))
 
 
 def test_an_unknown_outcome_rises_for_it_is_asked_again() -> None:
@@ -107,57 +115,59 @@ def test_an_unknown_outcome_rises_for_it_is_asked_again() -> None:
         raise UnknownOutcome("the answer was lost")
 
     with pytest.raises(UnknownOutcome):
-        Receipts(Odoo(run)).perform([REACH])
+        ServerActionRunner(Odoo(run)).perform([REACH])
 
 
 def test_without_the_action_it_says_what_to_do_and_finds_it_once_it_is_there() -> None:
     odoo = Odoo(done, action=0)
-    receipts = Receipts(odoo)
+    receipts = ServerActionRunner(odoo)
     with pytest.raises(NotSetUp, match="purser odoo setup"):
         receipts.perform([REACH])
     assert "no receipt action" in receipts.lacking()
     odoo.action = 5
     assert receipts.lacking() == ""
-    assert receipts.perform([REACH])[0].status is Status.DONE
+    assert receipts.perform([REACH])[0].status is ChangeStatus.DONE
 
 
 def test_a_bot_outside_the_group_is_told_so() -> None:
     odoo = Odoo(done)
     odoo.member = False
-    assert "not in the group" in Receipts(odoo).lacking()
+    assert "not in the group" in ServerActionRunner(odoo).lacking()
 
 
 def test_an_action_made_anew_is_found_again() -> None:
     odoo = Odoo(done)
-    receipts = Receipts(odoo)
+    receipts = ServerActionRunner(odoo)
     receipts.perform([REACH])
     odoo.action = 9
-    assert receipts.perform([REACH])[0].status is Status.DONE
+    assert receipts.perform([REACH])[0].status is ChangeStatus.DONE
 
 
 def test_a_right_that_a_method_lacks_is_a_refusal_and_not_a_matter_of_set_up() -> None:
     def run(_: list[dict[str, Any]]) -> Any:
-        raise Denied("not allowed to modify 'Project Milestone'")
+        raise AccessDenied("not allowed to modify 'Project Milestone'")
 
-    (found,) = Receipts(Odoo(run)).perform([REACH])
-    assert (found.status, "Milestone" in found.reason) == (Status.REFUSED, True)
+    (found,) = ServerActionRunner(Odoo(run)).perform([REACH])
+    assert (found.status, "Milestone" in found.reason) == (ChangeStatus.REFUSED, True)
 
 
 @pytest.mark.parametrize("infos", [{"version": VERSION + 1, "results": []}, False, {"anything": 1}])
 def test_another_version_or_something_else_is_not_applicable(infos: Any) -> None:
     with pytest.raises(NotSetUp, match="purser odoo setup"):
-        Receipts(Odoo(lambda _: infos)).perform([REACH])
+        ServerActionRunner(Odoo(lambda _: infos)).perform([REACH])
 
 
 def test_answers_for_other_changes_are_not_believed() -> None:
     answer = {"version": VERSION, "results": [["milestone/8/reached", "done", "project.milestone", 8, ""]]}
     with pytest.raises(Permanent, match="other changes"):
-        Receipts(Odoo(lambda _: answer)).perform([REACH])
+        ServerActionRunner(Odoo(lambda _: answer)).perform([REACH])
 
 
 def test_an_operation_that_there_is_not_is_an_engineers_matter() -> None:
     with pytest.raises(Permanent, match=r"Did you mean `milestone\.reach`"):
-        Receipts(Odoo(done)).perform([Task(key="milestone/7/x", operation="milestone.reached", id=7)])
+        ServerActionRunner(Odoo(done)).perform(
+            [OperationRequest(key="milestone/7/x", operation="milestone.reached", id=7)]
+        )
 
 
 # ------------------------------------------------------------------------------ the text --

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from odoo_client.values import Unresolved, all_same, column_of, columns_of, json_of, text_of
-from odoo_client.wire import Request, plain, version_of
+from odoo_client.apply.field_values import UnresolvedReference, all_same, column_of, columns_of, json_of, text_of
+from odoo_client.transport.request import Request, plain, version_of
 from purser import Key, Link, Ref, XmlId
 from purser.changes import Value
 
@@ -57,7 +57,7 @@ def test_json_values_are_what_write_takes() -> None:
 
 
 def test_a_name_without_a_record_is_unresolved() -> None:
-    with pytest.raises(Unresolved, match="a/b"):
+    with pytest.raises(UnresolvedReference, match="a/b"):
         json_of({"x": Key("project.task", "a/b")}, lambda _: None)
 
 

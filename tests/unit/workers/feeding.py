@@ -7,7 +7,7 @@ from typing import Any
 
 from config.policies import load_policies, parse_policies
 from config.settings import Settings
-from odoo_client import Sight
+from odoo_client import RecordPage
 from purser.errors import NotApplicable
 from purser.model import Ref
 from purser.reads import Row
@@ -69,7 +69,7 @@ class Office:
         tunables: Any = None,
         after: int = 0,
         limit: int = 500,
-    ) -> Sight:
+    ) -> RecordPage:
         """Answer as the door to Odoo does."""
         self.step()
         if self.lacks:
@@ -84,7 +84,7 @@ class Office:
             for id_, one in sorted(seen.items())
             if one is not None and id_ > after and all(_meets(id_, one, leaf) for leaf in conditions)
         ][:limit]
-        return Sight(
+        return RecordPage(
             rows=tuple(row.model_validate(values) for id_, values in found if id_ not in self.unfit),
             unfit={Ref(row.model, id_): "active: no bool" for id_, _ in found if id_ in self.unfit},
             last=found[-1][0] if found else 0,

@@ -10,7 +10,7 @@ import fakeredis
 import pytest
 
 from config.policies import load_policies
-from odoo_client.gate import Doorman
+from odoo_client.throttling import ThrottledSender
 from purser.errors import Misconfigured, PurserError, Transient
 from purser.gate import Wait
 from purser.retry import DeadLetter, Overtaken, Retry, Snoozed, decide
@@ -64,7 +64,7 @@ class Simulated:
             self.gate.leave(ticket, refused if self.now < self.ends else Verdict.ANSWERED, 0.1)
 
     def run(self, messages: int, *, until: dt.datetime) -> "Simulated":
-        doorman = Doorman(self, timeout=60)
+        doorman = ThrottledSender(self, timeout=60)
         due = [(START + n * PROBED_EVERY, n, 1) for n in range(messages)]
         probes = START
         while due and due[0][0] < until:

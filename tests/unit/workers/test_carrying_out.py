@@ -8,7 +8,7 @@ import pytest
 from config.settings import Settings
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
-from odoo_client import Outcome, Status
+from odoo_client import ChangeOutcome, ChangeStatus
 from purser import Ensure, Note, Perform, Ref
 from purser.changes import Change
 from purser.errors import NotSetUp, Refusal, Transient
@@ -28,19 +28,21 @@ TASK = Ensure(model="project.task", key="opportunity/1/task", values={"name": "T
 class Bot:
     """Carries changes out as it is told to."""
 
-    def __init__(self, answer: Callable[[Change], Status | Exception] = lambda _: Status.DONE) -> None:
+    def __init__(self, answer: Callable[[Change], ChangeStatus | Exception] = lambda _: ChangeStatus.DONE) -> None:
         self.answer = answer
         self.given: list[list[Change]] = []
 
-    def apply(self, changes: Sequence[Change], batch: int = 100) -> tuple[Outcome, ...]:
+    def apply(self, changes: Sequence[Change], batch: int = 100) -> tuple[ChangeOutcome, ...]:
         self.given.append(list(changes))
         return tuple(self._outcome(one) for one in changes)
 
-    def _outcome(self, change: Change) -> Outcome:
+    def _outcome(self, change: Change) -> ChangeOutcome:
         answer = self.answer(change)
         if isinstance(answer, Exception):
             raise answer
-        return Outcome(change, answer, reason="the template is gone" if answer is Status.REFUSED else "not there")
+        return ChangeOutcome(
+            change, answer, reason="the template is gone" if answer is ChangeStatus.REFUSED else "not there"
+        )
 
     def close(self) -> None:
         pass
@@ -65,10 +67,10 @@ def test_what_touches_money_goes_to_the_billing_bot_and_the_order_is_kept(world:
 
 
 def test_a_note_of_what_another_bot_was_refused_is_not_written(world: World) -> None:
-    change, billing = Bot(), Bot(lambda _: Status.REFUSED)
+    change, billing = Bot(), Bot(lambda _: ChangeStatus.REFUSED)
     promise = Note(on=ORDER, key="order/7/invoice/note", body="A draft was made", after=BILL.key)
     outcomes = apply_changes(staffed(world, change=change, billing=billing), [BILL, promise, NOTE])
-    assert [one.status for one in outcomes] == [Status.REFUSED, Status.CONFLICT, Status.DONE]
+    assert [one.status for one in outcomes] == [ChangeStatus.REFUSED, ChangeStatus.CONFLICT, ChangeStatus.DONE]
     assert change.given == [[NOTE]]
 
 
@@ -92,13 +94,13 @@ def reacting(fleet: WorkerContext, monkeypatch: pytest.MonkeyPatch, *changes: Ch
 def test_a_conflict_that_hangs_on_a_refusal_is_for_people_not_for_another_try(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bot = Bot(lambda one: Status.REFUSED if one is PROJECT else Status.CONFLICT)
+    bot = Bot(lambda one: ChangeStatus.REFUSED if one is PROJECT else ChangeStatus.CONFLICT)
     with pytest.raises(Refusal, match="opportunity/1/project: the template is gone"):
         reacting(staffed(world, change=bot), monkeypatch, PROJECT, TASK)()
 
 
 def test_a_conflict_alone_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    bot = Bot(lambda _: Status.CONFLICT)
+    bot = Bot(lambda _: ChangeStatus.CONFLICT)
     with pytest.raises(Transient, match="still in conflict"):
         reacting(staffed(world, change=bot), monkeypatch, TASK)()
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from config.policies import parse_policies
 from console.cli import app
 from odoo_client import connect
-from odoo_client.door import Door
+from odoo_client.connection import OdooConnection
 from odoo_client.twin import Twin
 from purser.changes import Update
 from purser.model import Ref
@@ -42,7 +42,7 @@ def test_names_that_are_nowhere_are_told_with_their_place(known: bool) -> None:
     with Twin() as twin:
         if known:
             _make(twin)
-        with connect(Door(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key)) as client:
+        with connect(OdooConnection(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key)) as client:
             found = {(where.rpartition(".")[2], name) for where, _, name in unknown_names(client, policies)}
     always = {("exempt_departments", "Bored")}
     assert found == always if known else found > always
@@ -53,7 +53,7 @@ def test_a_run_says_which_names_of_its_policy_have_no_effect() -> None:
     as_of = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
     with Twin() as twin:
         _make(twin)
-        with connect(Door(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key)) as client:
+        with connect(OdooConnection(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key)) as client:
             told = evaluate_control(client, policies.control("missing-timesheets"), as_of=as_of)
             assert told.unknown_names == ("exempt_departments: Bored",)
             assert evaluate_control(client, policies.control("unbilled-work"), as_of=as_of).unknown_names == ()
@@ -65,7 +65,7 @@ def test_a_login_of_somebody_who_may_not_be_asked_is_told() -> None:
     with Twin() as twin:
         for login in ("gone", "mara"):
             twin.add_user(login, f"key of {login}", ["base.group_user"])
-        with connect(Door(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key)) as client:
+        with connect(OdooConnection(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key)) as client:
             assert list(unknown_names(client, policies)) == []
             gone = client.users(["gone"])["gone"]
             client.apply([Update(ref=Ref("res.users", gone), expect={"active": True}, values={"active": False})])

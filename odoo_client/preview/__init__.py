@@ -1,0 +1,1 @@
+"""Predicts what applying a change would do, by reading only."""

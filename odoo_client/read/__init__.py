@@ -1,0 +1,1 @@
+"""Reads from Odoo: snapshots, capabilities, visibility and lookups."""

@@ -1,0 +1,1 @@
+"""Calls to Odoo over JSON-2 or OdooRPC."""
