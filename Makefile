@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ARGS   ?=
-PACKAGES := $(wildcard purser events tasks schedules odoo_client store config workers gateway console bench)
+PACKAGES := $(wildcard purser events tasks schedules odoo_client store config workers gateway console devtools bench)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

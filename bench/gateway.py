@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from console.embedded import serving
+from devtools.local.redis_server import serving
 from events.signature import read_secret, sign
 from store import Ledger
 

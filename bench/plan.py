@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from config.policies import load_policies
 from config.settings import Settings
-from odoo_client.twin import Twin
+from devtools.fake_odoo import FakeOdoo
 from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.changes import activity
 from purser.model import Money, Ref, Severity
@@ -38,11 +38,11 @@ def main() -> None:
     options.add_argument("--letters", type=int, default=10_000)
     options.add_argument("--ledger", required=True, help="a Redis that nobody needs")
     given = options.parse_args()
-    with Twin() as twin:
+    with FakeOdoo() as twin:
         measure(twin, given.ledger, given.letters)
 
 
-def measure(twin: Twin, ledger: str, count: int) -> None:
+def measure(twin: FakeOdoo, ledger: str, count: int) -> None:
     """Plan all at once, then some one by one."""
     fleet = fleet_of(twin, ledger)
     letters = dead(twin, fleet, count)
@@ -68,7 +68,7 @@ def tell(found: ReplayPreview) -> None:
     print(f"{told}; {len(found.people)} people, {found.hours} hours, {money}")
 
 
-def fleet_of(twin: Twin, ledger: str) -> WorkerContext:
+def fleet_of(twin: FakeOdoo, ledger: str) -> WorkerContext:
     """Give a fleet whose bot has the documented rights."""
     twin.add_user("bot", "bench", GROUPS)
     settings = Settings.load(
@@ -90,7 +90,7 @@ def nobody(*_: object, **__: object) -> None:
     raise SystemExit("a plan wrote to a queue")
 
 
-def dead(twin: Twin, fleet: WorkerContext, count: int) -> list[DeadLetter]:
+def dead(twin: FakeOdoo, fleet: WorkerContext, count: int) -> list[DeadLetter]:
     """Give letters about as many employees; half of what they ask for is there."""
     people = [twin.seed("res.users", {"name": f"U{n}", "login": f"u{n}"}) for n in range(20)]
     employees = [twin.seed("hr.employee", {"name": f"E{n}"}) for n in range(count)]

@@ -98,10 +98,10 @@ _GROUPS = {
 
 
 _LOCAL_COMMANDS = {
-    "demo": "console.demo.command",
-    "drill": "console.drill.command",
-    "storm": "console.drill.storm.command",
-    "up": "console.up",
+    "demo": "devtools.demo.command",
+    "drill": "devtools.chaos.command",
+    "storm": "devtools.chaos.storm.command",
+    "up": "devtools.local.up",
 }
 """Commands that start a fleet on this machine, and the module of each. They are not deployed with the fleet."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from odoo_client.twin import Twin
+from devtools.fake_odoo import FakeOdoo
 from tests.conftest import OdooEnv
 from tests.e2e.bot import GROUPS, make_bot
 from tests.odoo.seeding_people import Firm
@@ -20,14 +20,14 @@ class House:
 
     env: OdooEnv
     bot: Callable[[Firm], tuple[str, str]]
-    twin: Twin | None = None
+    twin: FakeOdoo | None = None
 
 
 def open_house(request: pytest.FixtureRequest, kind: str = "") -> House:
     """Give the Odoo of this kind, or that a fixture's parameter names."""
     if (kind or request.param) == "real":
         return House(request.getfixturevalue("odoo_env"), make_bot)
-    twin = Twin()
+    twin = FakeOdoo()
     twin.start()
     request.addfinalizer(twin.stop)
 

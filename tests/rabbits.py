@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from console.rabbit import RabbitNode, find_rabbitmq, serving
+from devtools.local.rabbitmq_node import RabbitNode, find_rabbitmq, serving
 from purser.errors import Mistake
 
 

@@ -17,7 +17,7 @@ from bench.delivery import measures
 from bench.delivery.figures import Group, Report
 from bench.delivery.measures import FULL, QUICK, Sizes
 from bench.delivery.running import Floor
-from console.embedded import serving
+from devtools.local.redis_server import serving
 
 MEASURES: Mapping[str, Callable[[Floor, Sizes], Group]] = MappingProxyType(
     {

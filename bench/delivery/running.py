@@ -17,7 +17,7 @@ import celery
 import redis
 
 from bench.delivery.apps.noop import ANSWERS, BROKER, QUEUES, WITH_EVENTS
-from console.embedded import Server
+from devtools.local.redis_server import Server
 from store import Ledger
 from workers.broker.redis.scripts import HELD
 

@@ -10,9 +10,9 @@ import pytest
 import redis
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from console.demo import firm as firms
-from console.demo.firm import Firm
-from odoo_client.twin import Twin
+from devtools.demo import sample_company as firms
+from devtools.demo.sample_company import SampleCompany
+from devtools.fake_odoo import FakeOdoo
 from store import Ledger
 from tests.browser.seeds import seed
 from tests.browser.stage import Flower, flower, write_people
@@ -44,20 +44,20 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def twin() -> Iterator[Twin]:
-    with Twin() as made:
+def twin() -> Iterator[FakeOdoo]:
+    with FakeOdoo() as made:
         yield made
 
 
 @pytest.fixture(scope="package")
-def firm(twin: Twin) -> Firm:
+def firm(twin: FakeOdoo) -> SampleCompany:
     """Give the firm of the demo, in the twin."""
     return firms.seed(twin, dt.datetime.now(dt.UTC))
 
 
 @pytest.fixture(scope="package")
 def environ(
-    redis_server: RedisServer, twin: Twin, firm: Firm, tmp_path_factory: pytest.TempPathFactory
+    redis_server: RedisServer, twin: FakeOdoo, firm: SampleCompany, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
     """Give the settings of the fleet whose Flower this is."""
     return {

@@ -6,8 +6,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from console.demo.firm import Firm
-from odoo_client.twin import Twin
+from devtools.demo.sample_company import SampleCompany
+from devtools.fake_odoo import FakeOdoo
 from purser.changes import Note, dump_changes
 from purser.model import Ref
 from store import DeadLetterFilter, DeadLetterState, Ledger, RefusalRecord, ReplayState
@@ -37,7 +37,7 @@ def begin(page: Page, note: str, rate: str = "20") -> None:
     page.get_by_role("button", name=re.compile("^Replay ")).click()
 
 
-def test_a_plan_shows_what_would_change_field_by_field(ledger: Ledger, firm: Firm, enter: Enter) -> None:
+def test_a_plan_shows_what_would_change_field_by_field(ledger: Ledger, firm: SampleCompany, enter: Enter) -> None:
     won(ledger, "w-plan", firm.leads[1])
     ledger.letters.store(letter("bytes-2", ledger.now(), task="", body=b"\xff", reason="unreadable"))
     page = enter("vera")
@@ -60,7 +60,7 @@ def test_a_plan_shows_what_would_change_field_by_field(ledger: Ledger, firm: Fir
 
 
 def test_a_group_is_planned_tried_and_replayed(
-    ledger: Ledger, firm: Firm, twin: Twin, fleet: RunningFleet, enter: Enter
+    ledger: Ledger, firm: SampleCompany, twin: FakeOdoo, fleet: RunningFleet, enter: Enter
 ) -> None:
     for n in range(25):
         won(ledger, f"w-{n}", firm.leads[0])
@@ -82,7 +82,7 @@ def test_a_group_is_planned_tried_and_replayed(
 
 
 def test_a_canary_that_fails_again_stops_the_replay(
-    ledger: Ledger, firm: Firm, fleet: RunningFleet, enter: Enter
+    ledger: Ledger, firm: SampleCompany, fleet: RunningFleet, enter: Enter
 ) -> None:
     for n in range(8):
         won(ledger, f"bad-{n}", "seven", error="Permanent", message="event: opportunity_id")
@@ -101,7 +101,7 @@ def test_a_canary_that_fails_again_stops_the_replay(
     expect(page.locator("[data-state]")).to_have_text("cancelled")
 
 
-def test_a_replay_is_paused_resumed_and_cancelled(ledger: Ledger, firm: Firm, enter: Enter) -> None:
+def test_a_replay_is_paused_resumed_and_cancelled(ledger: Ledger, firm: SampleCompany, enter: Enter) -> None:
     for n in range(3):
         won(ledger, f"w-{n}", firm.leads[0])
     page = enter("otto")
@@ -124,7 +124,7 @@ def test_a_replay_is_paused_resumed_and_cancelled(ledger: Ledger, firm: Firm, en
 
 
 def test_a_payload_is_mended_checked_and_replayed_and_its_secret_stays(
-    ledger: Ledger, firm: Firm, enter: Enter
+    ledger: Ledger, firm: SampleCompany, enter: Enter
 ) -> None:
     won(ledger, "bad-1", "seven")
     broken = ledger.letters.get("bad-1")
@@ -170,7 +170,9 @@ def test_an_operator_is_offered_no_edit(ledger: Ledger, enter: Enter) -> None:
     expect(page.locator("main")).to_contain_text("otto is an operator: editing takes an editor")
 
 
-def test_two_people_who_edit_at_once_do_not_overwrite_each_other(ledger: Ledger, firm: Firm, enter: Enter) -> None:
+def test_two_people_who_edit_at_once_do_not_overwrite_each_other(
+    ledger: Ledger, firm: SampleCompany, enter: Enter
+) -> None:
     won(ledger, "bad-1", "seven")
     first, second = enter("anna"), enter("emil")
     for page in (first, second):
@@ -187,7 +189,9 @@ def test_two_people_who_edit_at_once_do_not_overwrite_each_other(ledger: Ledger,
     assert [edit.who for edit in mended.edits] == ["anna"]
 
 
-def test_a_proposed_edit_counts_once_a_second_person_approves_it(ledger: Ledger, firm: Firm, enter: Enter) -> None:
+def test_a_proposed_edit_counts_once_a_second_person_approves_it(
+    ledger: Ledger, firm: SampleCompany, enter: Enter
+) -> None:
     won(ledger, "bad-1", "seven")
     was = ledger.letters.get("bad-1")
     assert was is not None
@@ -211,7 +215,7 @@ def test_a_proposed_edit_counts_once_a_second_person_approves_it(ledger: Ledger,
 
 
 def test_a_refusal_is_tried_again_after_its_cause_is_mended(
-    ledger: Ledger, firm: Firm, twin: Twin, enter: Enter
+    ledger: Ledger, firm: SampleCompany, twin: FakeOdoo, enter: Enter
 ) -> None:
     note = Note(on=Ref("crm.lead", firm.leads[1]), key=f"opportunity/{firm.leads[1]}/told", body="as agreed")
     now = ledger.now()
@@ -251,7 +255,7 @@ def test_an_export_is_complete_and_audited(seeded: Ledger, enter: Enter) -> None
 
 @pytest.mark.slow
 def test_a_new_failure_is_seen_while_a_replay_goes_on(
-    ledger: Ledger, fleet: RunningFleet, firm: Firm, enter: Enter
+    ledger: Ledger, fleet: RunningFleet, firm: SampleCompany, enter: Enter
 ) -> None:
     won(ledger, "good-1", firm.leads[0])
     page = enter("otto")

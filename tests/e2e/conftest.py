@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from console.rabbit import RabbitNode, serving
+from devtools.local.rabbitmq_node import RabbitNode, serving
 from tests.e2e.running import RunningFleet, running
 from tests.houses import House, firm, house
 from tests.odoo.seeding_people import Firm

@@ -11,9 +11,9 @@ from workers.controls.run import dump_steps
 from workers.runtime.task import MAX_DELIVERIES
 
 if TYPE_CHECKING:
-    from console.drill.tasks import Trouble
+    from devtools.chaos.faulty_tasks import Trouble
 
-APP = "console.drill.tasks"
+APP = "devtools.chaos.faulty_tasks"
 CURED = "Made by a message that was poison"
 
 

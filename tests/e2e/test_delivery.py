@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from console.embedded import serving
-from odoo_client.twin import Twin
+from devtools.fake_odoo import FakeOdoo
+from devtools.local.redis_server import serving
 from store import Ledger
 from tests.e2e.conftest import Start
 from tests.e2e.poison import APP as POISONED
@@ -35,7 +35,7 @@ def house(request: pytest.FixtureRequest) -> House:
 
 
 @pytest.fixture
-def twin(house: House) -> Twin:
+def twin(house: House) -> FakeOdoo:
     assert house.twin is not None
     return house.twin
 
@@ -51,7 +51,7 @@ def tell(fleet: RunningFleet, lead: int) -> None:
 
 
 def test_a_task_longer_than_the_lease_is_begun_once(
-    firm: Firm, twin: Twin, start_fleet: Start, policies: Path
+    firm: Firm, twin: FakeOdoo, start_fleet: Start, policies: Path
 ) -> None:
     lead = win(firm)
     fleet = start_fleet(policies)
@@ -65,7 +65,7 @@ def test_a_task_longer_than_the_lease_is_begun_once(
 
 
 def test_a_worker_that_dies_in_a_long_task_hands_it_on(
-    firm: Firm, twin: Twin, start_fleet: Start, policies: Path
+    firm: Firm, twin: FakeOdoo, start_fleet: Start, policies: Path
 ) -> None:
     lead = win(firm)
     fleet = start_fleet(policies)
@@ -89,11 +89,11 @@ def told_more(firm: Firm, fleet: RunningFleet) -> list[int]:
     return leads
 
 
-def is_asked(twin: Twin, times: int) -> bool:
+def is_asked(twin: FakeOdoo, times: int) -> bool:
     return twin.requests[READ] >= times
 
 
-def kill_whole_workers(firm: Firm, twin: Twin, fleet: RunningFleet, home: Path) -> None:
+def kill_whole_workers(firm: Firm, twin: FakeOdoo, fleet: RunningFleet, home: Path) -> None:
     """Kill each worker that has begun the poison, while neighbours run in it and wait; none of them goes along.
 
     Each time one neighbour ends beside the poison, and the next one dies in the middle of its work.
@@ -126,13 +126,13 @@ def kill_whole_workers(firm: Firm, twin: Twin, fleet: RunningFleet, home: Path) 
 @pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_message_that_kills_whole_workers_ends_as_a_letter_and_takes_no_neighbour(
-    firm: Firm, twin: Twin, start_fleet: Start, policies: Path, tmp_path: Path
+    firm: Firm, twin: FakeOdoo, start_fleet: Start, policies: Path, tmp_path: Path
 ) -> None:
     kill_whole_workers(firm, twin, start_fleet(policies, PURSER_LEASE="2"), tmp_path)
 
 
 def test_an_odoo_that_does_not_answer_in_time_is_asked_again(
-    firm: Firm, twin: Twin, start_fleet: Start, policies: Path
+    firm: Firm, twin: FakeOdoo, start_fleet: Start, policies: Path
 ) -> None:
     lead = win(firm)
     fleet = start_fleet(policies, PURSER_ODOO_TIMEOUT="1.5")
@@ -146,7 +146,7 @@ def test_an_odoo_that_does_not_answer_in_time_is_asked_again(
 
 
 def test_an_answer_lost_after_the_commit_doubles_nothing(
-    firm: Firm, twin: Twin, start_fleet: Start, policies: Path
+    firm: Firm, twin: FakeOdoo, start_fleet: Start, policies: Path
 ) -> None:
     lead = win(firm)
     fleet = start_fleet(policies)
@@ -164,7 +164,7 @@ def test_an_answer_lost_after_the_commit_doubles_nothing(
 
 
 def test_what_a_retry_shows_is_the_label_and_not_the_values(
-    firm: Firm, twin: Twin, start_fleet: Start, policies: Path
+    firm: Firm, twin: FakeOdoo, start_fleet: Start, policies: Path
 ) -> None:
     lead = win(firm)
     fleet = start_fleet(policies)
@@ -178,7 +178,7 @@ def test_what_a_retry_shows_is_the_label_and_not_the_values(
 
 
 def test_what_is_being_worked_on_shows_its_label_to_whoever_asks(
-    firm: Firm, twin: Twin, start_fleet: Start, policies: Path
+    firm: Firm, twin: FakeOdoo, start_fleet: Start, policies: Path
 ) -> None:
     lead = win(firm)
     fleet = start_fleet(policies)
@@ -222,7 +222,7 @@ def own(
 
 
 def test_a_broker_that_restarts_under_a_running_task_ends_no_worker_and_loses_nothing(
-    own: Own, twin: Twin, firm: Firm, broker: Path
+    own: Own, twin: FakeOdoo, firm: Firm, broker: Path
 ) -> None:
     fleet, server = own
     lead, second = win(firm), win(firm)

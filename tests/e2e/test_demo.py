@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from config.policies import HOUSE_VIEW, parse_policies
-from console.demo import firm as firms
-from console.demo.firm import Known
+from devtools.demo import sample_company as firms
+from devtools.demo.sample_company import ExpectedFinding
+from devtools.fake_odoo import FakeOdoo
 from odoo_client import OdooConnection, connect
-from odoo_client.twin import Twin
 from purser.cases import CaseKey
 from tasks.house import catalogue
 from tests.waiting import wait_until
@@ -106,14 +106,14 @@ DAYS = [
 @pytest.mark.parametrize("now", DAYS, ids=lambda now: f"{now:%a %Y-%m-%d %H:%M}")
 def test_the_firm_is_as_known_by_hand_on_any_day(now: dt.datetime) -> None:
     policies = parse_policies(catalogue(), POLICY, source=HOUSE_VIEW.name)
-    found: dict[CaseKey, Known] = {}
-    with Twin(clock=lambda: now) as twin:
+    found: dict[CaseKey, ExpectedFinding] = {}
+    with FakeOdoo(clock=lambda: now) as twin:
         firm = firms.seed(twin, now)
         with connect(OdooConnection(url=twin.url, db=twin.db, login=firms.BOT, api_key=firm.bot_key)) as client:
             for control in firms.CONTROLS:
                 for one in evaluate_control(client, policies.control(control), as_of=now).findings:
                     asked = one.owner or firm.users[firms.BILLING]  # nobody is named: whoever answers for it
-                    found[CaseKey(control, one.subject, one.period)] = Known(
+                    found[CaseKey(control, one.subject, one.period)] = ExpectedFinding(
                         one.hours_at_risk, one.money_at_risk, asked
                     )
     assert found == firm.known

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from console.drill.faults import FAULTS
+from devtools.chaos.faults import FAULTS
 from tests.waiting import wait_until
 
 COMMAND = (sys.executable, "-c", "from console.cli import main; main()", "drill")

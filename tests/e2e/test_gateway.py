@@ -22,7 +22,7 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from console.embedded import serving
+from devtools.local.redis_server import serving
 from events.signature import read_secret, sign
 from tests.e2e.gateways import ROOT, Gateway, listening
 from tests.e2e.running import RunningFleet, running

@@ -16,7 +16,7 @@ from amqp.exceptions import PreconditionFailed
 from kombu.connection import Connection
 from kombu.entity import Queue
 
-from console.rabbit import RabbitNode
+from devtools.local.rabbitmq_node import RabbitNode
 from tests.conftest import service_is_missing
 from tests.e2e.running import RunningFleet, running
 from tests.rabbits import vhost

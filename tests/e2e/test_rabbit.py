@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from console.embedded import serving
-from console.rabbit import RabbitNode
-from odoo_client.twin import Twin
+from devtools.fake_odoo import FakeOdoo
+from devtools.local.rabbitmq_node import RabbitNode
+from devtools.local.redis_server import serving
 from purser.errors import Transient
 from store import Ledger
 from store.fleet.worker_heartbeats import NAME_TAKEN
@@ -39,7 +39,7 @@ def house(request: pytest.FixtureRequest) -> House:
 
 
 @pytest.fixture
-def twin(house: House) -> Twin:
+def twin(house: House) -> FakeOdoo:
     assert house.twin is not None
     return house.twin
 
@@ -126,7 +126,7 @@ def test_a_worker_killed_in_the_middle_of_hundreds_of_changes_leaves_each_once(f
 
 
 def test_a_message_that_kills_its_process_ends_as_a_letter_and_takes_no_neighbour(
-    firm: Firm, twin: Twin, start: Start, tmp_path: Path
+    firm: Firm, twin: FakeOdoo, start: Start, tmp_path: Path
 ) -> None:
     neighbours = [win(firm) for _ in range(8)]
     fleet = start()
@@ -154,13 +154,13 @@ def test_a_message_that_kills_its_process_ends_as_a_letter_and_takes_no_neighbou
 
 @pytest.mark.long
 def test_a_message_that_kills_whole_workers_ends_as_a_letter_and_takes_no_neighbour(
-    firm: Firm, twin: Twin, start: Start, tmp_path: Path
+    firm: Firm, twin: FakeOdoo, start: Start, tmp_path: Path
 ) -> None:
     kill_whole_workers(firm, twin, start(), tmp_path)
 
 
 def test_a_task_longer_than_the_heartbeat_is_begun_once(
-    firm: Firm, twin: Twin, start: Start, rabbit_node: RabbitNode
+    firm: Firm, twin: FakeOdoo, start: Start, rabbit_node: RabbitNode
 ) -> None:
     lead = win(firm)
     fleet = start(heartbeat=2)  # who is silent for six seconds is dead to the broker
@@ -177,7 +177,7 @@ def test_a_task_longer_than_the_heartbeat_is_begun_once(
 
 
 def test_a_broker_killed_under_a_running_task_loses_and_doubles_nothing(
-    firm: Firm, twin: Twin, start: Start, own_node: RabbitNode
+    firm: Firm, twin: FakeOdoo, start: Start, own_node: RabbitNode
 ) -> None:
     lead, second = win(firm), win(firm)
     fleet = start(node=own_node)
@@ -238,7 +238,7 @@ def test_a_ledger_that_is_away_loses_no_bytes_and_ends_no_worker(firm: Firm, sta
         book.close()
 
 
-def test_a_stopped_worker_hands_back_at_once_what_it_has_not_begun(firm: Firm, twin: Twin, start: Start) -> None:
+def test_a_stopped_worker_hands_back_at_once_what_it_has_not_begun(firm: Firm, twin: FakeOdoo, start: Start) -> None:
     long, short = [win(firm) for _ in range(2)], [win(firm) for _ in range(4)]
     fleet = start()
     first = fleet.worker("a")
@@ -261,7 +261,7 @@ def test_a_stopped_worker_hands_back_at_once_what_it_has_not_begun(firm: Firm, t
 def test_a_task_that_hears_no_soft_limit_is_killed_once_and_is_one_letter(start: Start, tmp_path: Path) -> None:
     limits = {"PURSER_ODOO_TIMEOUT": "0.5", "PURSER_TASK_SOFT_TIME_LIMIT": "1", "PURSER_TASK_TIME_LIMIT": "2"}
     fleet = start(**limits)
-    worker = fleet.worker(app="console.drill.tasks")
+    worker = fleet.worker(app="devtools.chaos.faulty_tasks")
     begun = tmp_path / "begun"
     endless = {"trouble": "too long", "times": 10, "counter": str(begun)}
     fleet.app.send_task("drill.apply", kwargs=endless, queue="apply")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from odoo_client.twin import Twin
-from odoo_client.twin.refusals import Wrong
+from devtools.fake_odoo import FakeOdoo
+from devtools.fake_odoo.odoo_errors import BadRequest
 from store import Replay, ReplayStage, ReplayState
 from tests.conftest import RedisServer
 from tests.e2e.conftest import Start
@@ -33,7 +33,7 @@ def house(request: pytest.FixtureRequest) -> House:
 
 
 @pytest.fixture
-def twin(house: House) -> Twin:
+def twin(house: House) -> FakeOdoo:
     assert house.twin is not None
     return house.twin
 
@@ -49,7 +49,7 @@ def fleet(
 
 
 @pytest.fixture
-def leads(fleet: RunningFleet, firm: Firm, twin: Twin) -> list[int]:
+def leads(fleet: RunningFleet, firm: Firm, twin: FakeOdoo) -> list[int]:
     """Have forty won deals fail, all of one fault: Odoo does not know a field that is read."""
     made = [win(firm) for _ in range(MANY)]
     spoil(twin)
@@ -62,8 +62,8 @@ def leads(fleet: RunningFleet, firm: Firm, twin: Twin) -> list[int]:
     return made
 
 
-def spoil(twin: Twin) -> None:
-    error = Wrong("Invalid field 'crm.lead.won_reason'", "builtins.ValueError")
+def spoil(twin: FakeOdoo) -> None:
+    error = BadRequest("Invalid field 'crm.lead.won_reason'", "builtins.ValueError")
     twin.faults.refuse(error, times=1000, only="crm.lead/search_read")
 
 
@@ -165,7 +165,7 @@ def test_a_worker_that_stops_for_a_deploy_hands_it_on_at_once(
 
 
 def test_a_replay_whose_canary_fails_stops_by_itself_and_goes_on_when_it_is_really_mended(
-    fleet: RunningFleet, firm: Firm, twin: Twin, leads: list[int]
+    fleet: RunningFleet, firm: Firm, twin: FakeOdoo, leads: list[int]
 ) -> None:
     spoil(twin)
     fleet.worker()

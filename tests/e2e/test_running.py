@@ -28,9 +28,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from config.settings import Settings
-from console.embedded import claim, find_server, free_port, serving
 from console.processes import SOFT_SHUTDOWN
-from console.up import GRACE, ROLES, default_home
+from devtools.local.redis_server import claim, find_server, free_port, serving
+from devtools.local.up import GRACE, ROLES, default_home
 from tests.conftest import RedisServer
 from tests.waiting import wait_until
 

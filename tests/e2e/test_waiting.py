@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from console.rabbit import RabbitNode
-from odoo_client.twin import Twin
+from devtools.fake_odoo import FakeOdoo
+from devtools.local.rabbitmq_node import RabbitNode
 from store import DelayKind
 from tests.conftest import RedisServer
 from tests.e2e.brokers import RabbitBroker
@@ -34,7 +34,7 @@ def house(request: pytest.FixtureRequest) -> House:
 
 
 @pytest.fixture
-def twin(house: House) -> Twin:
+def twin(house: House) -> FakeOdoo:
     assert house.twin is not None
     return house.twin
 
@@ -86,7 +86,7 @@ def test_a_countdown_waits_in_the_ledger_and_outlives_its_worker(fleet: RunningF
 
 
 @wherever_the_ledger_is
-def test_a_failed_try_waits_in_the_ledger_with_its_history(fleet: RunningFleet, firm: Firm, twin: Twin) -> None:
+def test_a_failed_try_waits_in_the_ledger_with_its_history(fleet: RunningFleet, firm: Firm, twin: FakeOdoo) -> None:
     lead = win(firm)
     twin.faults.answer(503, times=2, only=READ)
     fleet.worker()

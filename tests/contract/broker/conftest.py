@@ -10,7 +10,7 @@ from kombu.connection import Connection
 from kombu.transport import pyamqp
 
 from config.queues import QUEUES
-from console.rabbit import RabbitNode
+from devtools.local.rabbitmq_node import RabbitNode
 from tests.rabbits import own_node, rabbit_node
 from workers.broker.rabbitmq import amqp_connection, topology
 

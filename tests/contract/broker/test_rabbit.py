@@ -16,7 +16,7 @@ from kombu.messaging import Consumer
 
 from config.queues import QUEUES
 from config.settings import SecretUrl, Settings
-from console.rabbit import RabbitNode
+from devtools.local.rabbitmq_node import RabbitNode
 from purser.errors import Misconfigured, Mistake, Permanent
 from tests.contract.broker.conftest import connect
 from tests.waiting import wait_until

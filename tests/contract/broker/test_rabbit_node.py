@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from console import rabbit as rabbit_node_module
-from console.rabbit import claim, serving
+from devtools.local import rabbitmq_node as rabbit_node_module
+from devtools.local.rabbitmq_node import claim, serving
 from purser.errors import Mistake
 from tests.contract.broker.conftest import connect
 from tests.rabbits import need_rabbitmq

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from devtools.fake_odoo import FakeOdoo
 from odoo_client import Api, OdooClient, OdooConnection, connect
-from odoo_client.twin import Twin
 from tests.contract.odoo.proxy import Proxy
 from tests.contract.odoo.seeding import Seeder
 
@@ -35,7 +35,7 @@ def _real(request: pytest.FixtureRequest) -> OdooServer:
 
 
 def _twin(request: pytest.FixtureRequest) -> OdooServer:
-    twin = Twin()
+    twin = FakeOdoo()
     request.addfinalizer(twin.stop)
     twin.add_user("limited", "a key of its own", ["base.group_user"])
     admin = OdooConnection(url=twin.start(), db=twin.db, login="admin", api_key=twin.admin_key)

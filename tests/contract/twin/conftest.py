@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
-from odoo_client.twin import Twin
+from devtools.fake_odoo import FakeOdoo
 from tests.conftest import OdooEnv
 
 
@@ -102,7 +102,7 @@ def fresh(word: str) -> str:
 class TwinSide:
     """The twin."""
 
-    def __init__(self, twin: Twin) -> None:
+    def __init__(self, twin: FakeOdoo) -> None:
         self.twin = twin
         self.admin = Caller(twin.url, twin.db, twin.admin_key, "admin")
 
@@ -138,7 +138,7 @@ class OdooSide:
 
 @pytest.fixture(scope="session")
 def twin_side() -> Iterator[TwinSide]:
-    with Twin() as twin:
+    with FakeOdoo() as twin:
         yield TwinSide(twin)
 
 

@@ -10,8 +10,8 @@ import tasks.automations
 import tasks.controls
 import tasks.rows
 import tasks.watches
-from odoo_client.twin.domain import leaves
-from odoo_client.twin.schema import Field, Model, load_schema
+from devtools.fake_odoo.domain import leaves
+from devtools.fake_odoo.schema import Field, Model, load_schema
 from purser.reads import Group, Read, Row
 
 SCHEMA = load_schema()

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from odoo_client.twin import Twin
+from devtools.fake_odoo import FakeOdoo
 from tests.contract.twin.conftest import Caller
 from tests.waiting import wait_until
 
@@ -17,13 +17,13 @@ NOW = dt.datetime(2026, 3, 2, 9, 30, tzinfo=dt.UTC)
 
 
 @pytest.fixture
-def twin() -> Iterator[Twin]:
-    with Twin(clock=lambda: NOW) as twin:
+def twin() -> Iterator[FakeOdoo]:
+    with FakeOdoo(clock=lambda: NOW) as twin:
         yield twin
 
 
 @pytest.fixture
-def admin(twin: Twin) -> Caller:
+def admin(twin: FakeOdoo) -> Caller:
     return Caller(twin.url, twin.db, twin.admin_key, "admin")
 
 
@@ -52,11 +52,11 @@ def test_what_it_does_not_know_is_said_with_501(admin: Caller) -> None:
     assert all("the twin does not know" in answer.message for answer in asked)
 
 
-def test_it_answers_on_loopback_only(twin: Twin) -> None:
+def test_it_answers_on_loopback_only(twin: FakeOdoo) -> None:
     assert twin.url.startswith("http://127.0.0.1:")
 
 
-def test_the_version_is_told_without_a_key(twin: Twin) -> None:
+def test_the_version_is_told_without_a_key(twin: FakeOdoo) -> None:
     told = [httpx.get(f"{twin.url}{path}").json() for path in ("/web/version", "/json/version")]
     assert told[0] == told[1] == {"version_info": [19, 0, 0, "final", 0, ""], "version": "19.0"}
 
@@ -64,7 +64,7 @@ def test_the_version_is_told_without_a_key(twin: Twin) -> None:
 # --------------------------------------------------------------------------------- bytes --
 
 
-def test_a_request_without_a_key_or_a_database_is_refused_as_odoo_refuses_it(twin: Twin, admin: Caller) -> None:
+def test_a_request_without_a_key_or_a_database_is_refused_as_odoo_refuses_it(twin: FakeOdoo, admin: Caller) -> None:
     url, headers = f"{twin.url}/json/2/res.partner/search", {"X-Odoo-Database": twin.db}
     signed = {**headers, "Authorization": f"bearer {admin.key}"}
     as_json = {"Content-Type": "application/json"}
@@ -77,14 +77,14 @@ def test_a_request_without_a_key_or_a_database_is_refused_as_odoo_refuses_it(twi
 # --------------------------------------------------------------------------- transactions --
 
 
-def test_a_call_that_fails_leaves_nothing_behind(twin: Twin, admin: Caller) -> None:
+def test_a_call_that_fails_leaves_nothing_behind(twin: FakeOdoo, admin: Caller) -> None:
     before = len(twin.rows("res.partner"))
     answer = admin.ask("res.partner", "create", vals_list=[{"name": "good"}, {"name": "bad", "type": "zzz"}])
     assert answer.status == 500
     assert len(twin.rows("res.partner")) == before
 
 
-def test_a_failed_unlink_brings_everything_back(twin: Twin, admin: Caller) -> None:
+def test_a_failed_unlink_brings_everything_back(twin: FakeOdoo, admin: Caller) -> None:
     project = admin.make("project.project", name="p")
     task = admin.make("project.task", name="t", project_id=project)
     admin.get("project.task", "load", fields=["id", "name"], data=[["purser.kept", "k"]])
@@ -95,7 +95,7 @@ def test_a_failed_unlink_brings_everything_back(twin: Twin, admin: Caller) -> No
     assert twin.rows("ir.model.data", [["module", "=", "purser"]]) == kept
 
 
-def test_many_callers_at_once_lose_and_double_nothing(twin: Twin, admin: Caller) -> None:
+def test_many_callers_at_once_lose_and_double_nothing(twin: FakeOdoo, admin: Caller) -> None:
     def load(number: int) -> Any:
         rows = [[f"purser.same/{n}", f"task {n}"] for n in range(20)]
         mine = [[f"purser.own/{number}", "own"]]
@@ -111,7 +111,7 @@ def test_many_callers_at_once_lose_and_double_nothing(twin: Twin, admin: Caller)
 # --------------------------------------------------------------------------------- seeding --
 
 
-def test_a_seed_keeps_its_dates_and_computed_values_and_rpc_does_not(twin: Twin, admin: Caller) -> None:
+def test_a_seed_keeps_its_dates_and_computed_values_and_rpc_does_not(twin: FakeOdoo, admin: Caller) -> None:
     old = "2025-01-01 00:00:00"
     partner = twin.seed("res.partner", {"name": "Client"})
     order = twin.seed(
@@ -135,12 +135,12 @@ def test_the_clock_decides_what_is_today(admin: Caller) -> None:
     )
 
 
-def test_an_unknown_group_is_named(twin: Twin) -> None:
+def test_an_unknown_group_is_named(twin: FakeOdoo) -> None:
     with pytest.raises(ValueError, match=r"hr\.group_nobody"):
         twin.add_user("x", "key", ["hr.group_nobody"])
 
 
-def test_a_user_that_is_archived_is_a_stranger(twin: Twin) -> None:
+def test_a_user_that_is_archived_is_a_stranger(twin: FakeOdoo) -> None:
     uid = twin.add_user("bot", "bot-key", ["base.group_user"])
     bot = Caller(twin.url, twin.db, "bot-key", "bot")
     assert bot.get("res.users", "context_get")["uid"] == uid
@@ -151,7 +151,7 @@ def test_a_user_that_is_archived_is_a_stranger(twin: Twin) -> None:
 # ---------------------------------------------------------------------------------- faults --
 
 
-def test_the_next_requests_are_refused_like_by_a_proxy_and_then_all_is_well(twin: Twin, admin: Caller) -> None:
+def test_the_next_requests_are_refused_like_by_a_proxy_and_then_all_is_well(twin: FakeOdoo, admin: Caller) -> None:
     twin.faults.answer(503, times=2, retry_after="7")
     answers = [admin.ask("res.partner", "create", vals_list=[{"name": "x"}]) for _ in range(3)]
     assert [answer.status for answer in answers] == [503, 503, 200]
@@ -159,7 +159,7 @@ def test_the_next_requests_are_refused_like_by_a_proxy_and_then_all_is_well(twin
     assert twin.requests["res.partner/create"] == 3
 
 
-def test_an_answer_lost_after_the_commit_leaves_the_effect(twin: Twin, admin: Caller) -> None:
+def test_an_answer_lost_after_the_commit_leaves_the_effect(twin: FakeOdoo, admin: Caller) -> None:
     twin.faults.answer(502, after_commit=True, only="res.partner/create")
     assert admin.ask("res.users", "context_get").status == 200
     assert admin.ask("res.partner", "create", vals_list=[{"name": "kept"}]).status == 502
@@ -167,14 +167,14 @@ def test_an_answer_lost_after_the_commit_leaves_the_effect(twin: Twin, admin: Ca
 
 
 @pytest.mark.parametrize("after_commit", [False, True])
-def test_a_dropped_connection_gives_no_answer(twin: Twin, admin: Caller, *, after_commit: bool) -> None:
+def test_a_dropped_connection_gives_no_answer(twin: FakeOdoo, admin: Caller, *, after_commit: bool) -> None:
     twin.faults.drop(after_commit=after_commit)
     with pytest.raises(httpx.RemoteProtocolError):
         admin.ask("res.partner", "create", vals_list=[{"name": "dropped"}])
     assert len(twin.rows("res.partner", [["name", "=", "dropped"]])) == int(after_commit)
 
 
-def test_a_delayed_answer_comes_too_late_but_the_work_is_done(twin: Twin, admin: Caller) -> None:
+def test_a_delayed_answer_comes_too_late_but_the_work_is_done(twin: FakeOdoo, admin: Caller) -> None:
     twin.faults.delay(30.0, after_commit=True)
     headers = {"Authorization": f"bearer {admin.key}", "X-Odoo-Database": twin.db}
     body = {"vals_list": [{"name": "late"}]}
@@ -187,7 +187,7 @@ def test_a_delayed_answer_comes_too_late_but_the_work_is_done(twin: Twin, admin:
 
 
 @pytest.mark.slow
-def test_a_firm_of_ten_thousand_is_searched_and_summed_within_seconds(twin: Twin, admin: Caller) -> None:
+def test_a_firm_of_ten_thousand_is_searched_and_summed_within_seconds(twin: FakeOdoo, admin: Caller) -> None:
     project = twin.seed("project.project", {"name": "p"})
     people = [twin.seed("hr.employee", {"name": f"e{n}"}) for n in range(10_000)]
     for number in range(40_000):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from odoo_client.twin import Twin
+from devtools.fake_odoo import FakeOdoo
 from store.audit_log import AuditLog
 from tests.unit.console.conftest import Purser
 from tests.unit.console.test_events import WON
@@ -38,17 +38,17 @@ def test_a_dry_run_asks_for_odoo_and_no_queue(purser: Purser) -> None:
 
 
 @pytest.fixture
-def odoo() -> Iterator[Twin]:
-    with Twin() as twin:
+def odoo() -> Iterator[FakeOdoo]:
+    with FakeOdoo() as twin:
         yield twin
 
 
-def _won(twin: Twin) -> dict[str, Any]:
+def _won(twin: FakeOdoo) -> dict[str, Any]:
     lead = twin.seed("crm.lead", {"name": "Deal", "partner_name": "Ada & Co", "won_status": "won"})
     return {**WON, "data": {"opportunity_id": lead}}
 
 
-def _settings(twin: Twin) -> dict[str, str]:
+def _settings(twin: FakeOdoo) -> dict[str, str]:
     return {
         "PURSER_ODOO_URL": twin.url,
         "PURSER_ODOO_DB": twin.db,
@@ -57,7 +57,7 @@ def _settings(twin: Twin) -> dict[str, str]:
     }
 
 
-def test_a_dry_run_shows_each_field_now_and_then_and_writes_nothing(purser: Purser, odoo: Twin) -> None:
+def test_a_dry_run_shows_each_field_now_and_then_and_writes_nothing(purser: Purser, odoo: FakeOdoo) -> None:
     Path("won.json").write_text(json.dumps(_won(odoo)))
     command = ("automations", "run", "open-project", "--event", "won.json", "--dry-run")
     before = {model: len(odoo.rows(model)) for model in ("res.partner", "project.project", "mail.activity")}
@@ -71,7 +71,7 @@ def test_a_dry_run_shows_each_field_now_and_then_and_writes_nothing(purser: Purs
     assert before == {model: len(odoo.rows(model)) for model in before}
 
 
-def test_a_dry_run_shows_what_would_be_refused_and_why(purser: Purser, odoo: Twin) -> None:
+def test_a_dry_run_shows_what_would_be_refused_and_why(purser: Purser, odoo: FakeOdoo) -> None:
     lead = odoo.seed("crm.lead", {"name": "Deal", "won_status": "won"})
     Path("won.json").write_text(json.dumps({**WON, "data": {"opportunity_id": lead}}))
     command = ("automations", "run", "open-project", "--event", "won.json", "--dry-run")
@@ -81,7 +81,7 @@ def test_a_dry_run_shows_what_would_be_refused_and_why(purser: Purser, odoo: Twi
     assert "it has no customer" in purser(*command, **_settings(odoo)).stderr
 
 
-def test_where_nothing_would_change_it_says_why(purser: Purser, odoo: Twin) -> None:
+def test_where_nothing_would_change_it_says_why(purser: Purser, odoo: FakeOdoo) -> None:
     lead = odoo.seed("crm.lead", {"name": "Deal", "won_status": "pending"})
     Path("won.json").write_text(json.dumps({**WON, "data": {"opportunity_id": lead}}))
     said = purser("automations", "run", "open-project", "--event", "won.json", "--dry-run", **_settings(odoo)).stderr
@@ -92,7 +92,9 @@ def test_where_nothing_would_change_it_says_why(purser: Purser, odoo: Twin) -> N
     assert "It read crm.lead, " in said
 
 
-def test_a_run_names_the_reason_of_each_refusal(purser: Purser, monkeypatch: pytest.MonkeyPatch, odoo: Twin) -> None:
+def test_a_run_names_the_reason_of_each_refusal(
+    purser: Purser, monkeypatch: pytest.MonkeyPatch, odoo: FakeOdoo
+) -> None:
     applied = ApplyResult(done=1, refused=1, reasons=(("opportunity/1/project", "the customer is archived"),))
     monkeypatch.setattr(react, "react", lambda *_: applied)
     Path("won.json").write_text(json.dumps(WON))

@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from odoo_client.twin import Twin
+from devtools.fake_odoo import FakeOdoo
 from store import CircuitState, Ledger, LimiterPermit, OdooLimiter, Verdict
 from tests.unit.console.conftest import Purser
 
 
 @pytest.fixture
-def odoo() -> Iterator[Twin]:
-    with Twin() as twin:
+def odoo() -> Iterator[FakeOdoo]:
+    with FakeOdoo() as twin:
         yield twin
 
 
 @pytest.fixture
-def of_odoo(operator: Purser, odoo: Twin, redis_url: str) -> Purser:
+def of_odoo(operator: Purser, odoo: FakeOdoo, redis_url: str) -> Purser:
     """Give the command of a fleet whose Odoo is the twin."""
 
     def run(*args: str, stdin: str = "", **environ: str) -> Any:
@@ -49,7 +49,7 @@ def gate(of_odoo: Purser, ledger: Ledger) -> OdooLimiter:
     return gate
 
 
-def test_a_closed_breaker_is_shown_and_not_tried(of_odoo: Purser, odoo: Twin) -> None:
+def test_a_closed_breaker_is_shown_and_not_tried(of_odoo: Purser, odoo: FakeOdoo) -> None:
     shown = of_odoo("breaker", "show", "--json")
     assert (shown.exit_code, _told(shown)["breaker"]) == (0, "closed")
     odoo.faults.drop(times=100)
@@ -67,7 +67,7 @@ def test_an_open_breaker_is_shown_with_its_reason(of_odoo: Purser, gate: OdooLim
     assert "the key is refused" in of_odoo("breaker", "show").stdout
 
 
-def test_a_try_closes_the_breaker_only_when_odoo_works(of_odoo: Purser, gate: OdooLimiter, odoo: Twin) -> None:
+def test_a_try_closes_the_breaker_only_when_odoo_works(of_odoo: Purser, gate: OdooLimiter, odoo: FakeOdoo) -> None:
     odoo.faults.answer(503, times=10)
     failed = of_odoo("breaker", "try", "--json")
     told = _told(failed)

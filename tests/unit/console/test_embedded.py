@@ -12,7 +12,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from console.embedded import claim, find_server, free_port, serving
+from devtools.local.redis_server import claim, find_server, free_port, serving
 from purser.errors import Mistake
 
 

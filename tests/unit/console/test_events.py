@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import redis
 
+from devtools.fake_odoo import FakeOdoo
 from events.contract import asyncapi, schema_of
 from events.envelope import read_event
 from events.fact import known_facts
 from events.opportunity import OpportunityWon
-from odoo_client.twin import Twin
 from store import FeedCursor, Ledger
 from tests.unit.console.conftest import Purser
 
@@ -203,7 +203,7 @@ def test_a_backfill_that_makes_no_sense_is_a_wrong_use(operator: Purser, args: l
 
 
 def test_a_backfill_tells_what_happened_in_a_range(operator: Purser, redis_url: str) -> None:
-    with Twin() as twin:
+    with FakeOdoo() as twin:
         for day in range(1, 6):
             moment = f"2026-03-0{day} 10:00:00"
             lead = {"name": "Deal", "type": "opportunity", "won_status": "won", "date_closed": moment}

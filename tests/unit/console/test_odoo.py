@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from devtools.fake_odoo import FakeOdoo
 from odoo_client.provisioning import GROUP, MODULE
 from odoo_client.server_action import VERSION
-from odoo_client.twin import Twin
 from tests.unit.console.conftest import Purser
 
 PLACE = {"PURSER_ODOO_URL": "http://127.0.0.1:9", "PURSER_ODOO_DB": "firm"}
@@ -35,7 +35,7 @@ def test_rules_need_a_ledger_where_the_gateway_finds_their_tokens(purser: Purser
 
 
 def test_what_would_be_made_is_told_and_a_note_is_asked_for_before_it_is(purser: Purser) -> None:
-    with Twin() as twin:
+    with FakeOdoo() as twin:
         told = {
             "PURSER_ODOO_URL": twin.url,
             "PURSER_ODOO_DB": twin.db,

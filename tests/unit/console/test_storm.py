@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from console.drill.fault import Against
-from console.drill.proxy import Proxy
-from console.drill.skewed import read_offset, write_offset
-from console.drill.stage import Exit
-from console.drill.storm.faults import FAULTS
-from console.drill.storm.result import StormRound, facts
-from console.drill.storm.schedule import draw
+from devtools.chaos.environment import ProcessExit
+from devtools.chaos.fault import Against
+from devtools.chaos.fault_proxy import FaultProxy
+from devtools.chaos.skewed_clock import read_offset, write_offset
+from devtools.chaos.storm.result import StormRound, facts
+from devtools.chaos.storm.schedule import draw_schedule
+from devtools.chaos.storm.storm_faults import FAULTS
 
 GOOD = StormRound(
     seed=1,
@@ -35,7 +35,9 @@ GOOD = StormRound(
 
 
 def test_a_schedule_is_the_same_for_the_same_seed() -> None:
-    first, again, other = (draw(FAULTS, 200, against="redis", own_ledger=False, seed=seed) for seed in (7, 7, 8))
+    first, again, other = (
+        draw_schedule(FAULTS, 200, against="redis", own_ledger=False, seed=seed) for seed in (7, 7, 8)
+    )
     assert first == again
     assert first != other
 
@@ -49,7 +51,9 @@ def test_a_schedule_is_the_same_for_the_same_seed() -> None:
     ],
 )
 def test_a_schedule_holds_only_faults_that_can_strike(against: Against, own_ledger: bool, never: set[str]) -> None:
-    drawn = {entry.fault.name for entry in draw(FAULTS, 3000, against=against, own_ledger=own_ledger, seed=3)}
+    drawn = {
+        entry.fault.name for entry in draw_schedule(FAULTS, 3000, against=against, own_ledger=own_ledger, seed=3)
+    }
     assert drawn == {one.name for one in FAULTS if against in one.brokers and (own_ledger or one.target != "ledger")}
     assert not drawn & never
 
@@ -57,7 +61,7 @@ def test_a_schedule_holds_only_faults_that_can_strike(against: Against, own_ledg
 def test_a_fault_of_a_worker_occupies_that_worker_and_any_other_its_server() -> None:
     resources = {
         (entry.fault.target, entry.worker): entry.resource
-        for entry in draw(FAULTS, 500, against="redis", own_ledger=True, seed=4)
+        for entry in draw_schedule(FAULTS, 500, against="redis", own_ledger=True, seed=4)
     }
     assert resources["worker", "a"] == "worker a"
     assert resources["worker", "b"] == "worker b"
@@ -69,7 +73,7 @@ def test_a_fault_of_a_worker_occupies_that_worker_and_any_other_its_server() -> 
     [
         replace(GOOD, lost=("m1",)),
         replace(GOOD, doubled=("m1",)),
-        replace(GOOD, exits=(Exit("a", 4711, 1),)),
+        replace(GOOD, exits=(ProcessExit("a", 4711, 1),)),
         replace(GOOD, problem="not at rest"),
         replace(GOOD, dead=Counter({"permanent failure: purser.apply": 1})),
     ],
@@ -100,7 +104,7 @@ def server() -> Iterator[socket.socket]:
         yield listener
 
 
-def _pair(server: socket.socket, proxy: Proxy) -> tuple[socket.socket, socket.socket]:
+def _pair(server: socket.socket, proxy: FaultProxy) -> tuple[socket.socket, socket.socket]:
     client = socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
     accepted, _ = server.accept()
     accepted.settimeout(5)
@@ -108,7 +112,7 @@ def _pair(server: socket.socket, proxy: Proxy) -> tuple[socket.socket, socket.so
 
 
 def test_a_half_closed_connection_ends_for_one_of_its_readers(server: socket.socket) -> None:
-    with Proxy(server.getsockname()[1], random.Random(1)) as proxy:
+    with FaultProxy(server.getsockname()[1], random.Random(1)) as proxy:
         client, accepted = _pair(server, proxy)
         with client, accepted:
             client.sendall(b"before")
@@ -128,7 +132,7 @@ def test_a_half_closed_connection_ends_for_one_of_its_readers(server: socket.soc
 
 
 def test_a_silent_proxy_forwards_what_was_sent_when_it_speaks_again(server: socket.socket) -> None:
-    with Proxy(server.getsockname()[1], random.Random(1)) as proxy:
+    with FaultProxy(server.getsockname()[1], random.Random(1)) as proxy:
         client, accepted = _pair(server, proxy)
         with client, accepted:
             with proxy.silent():
@@ -160,7 +164,7 @@ def test_the_wrong_clock_is_what_a_program_sees(tmp_path: Path) -> None:
         "import time, datetime\nprint(time.time(), datetime.datetime.now().timestamp())\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "console.drill.skewed", f"@{file}", "--", "tells"],
+        [sys.executable, "-m", "devtools.chaos.skewed_clock", f"@{file}", "--", "tells"],
         env={"PYTHONPATH": f"{tmp_path}:{Path(__file__).resolve().parents[3]}"},
         capture_output=True,
         text=True,

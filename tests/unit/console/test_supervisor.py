@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from console import guard
-from console.supervisor import Backoff, Command, StartFailed, Supervisor, stopped_by_signals
+from devtools.local import orphan_reaper
+from devtools.local.supervisor import Backoff, ProcessSpec, StartFailed, Supervisor, stopped_by_signals
 from tests.waiting import wait_until
 
 SOON = Backoff(first=0.05, cap=0.2)
@@ -72,9 +72,9 @@ def lines() -> Lines:
     return Lines()
 
 
-def python(code: str, tmp_path: Path, *, name: str = "one", stage: int = 1, **given: object) -> Command:
+def python(code: str, tmp_path: Path, *, name: str = "one", stage: int = 1, **given: object) -> ProcessSpec:
     env = {"PATH": os.environ["PATH"]}
-    return Command(name=name, argv=(sys.executable, "-c", code), env=env, cwd=tmp_path, stage=stage, **given)  # type: ignore[arg-type]
+    return ProcessSpec(name=name, argv=(sys.executable, "-c", code), env=env, cwd=tmp_path, stage=stage, **given)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager
@@ -202,7 +202,7 @@ def test_what_a_killed_process_had_started_is_gone_before_the_next_one_starts(tm
 
 
 def test_a_start_that_fails_half_way_leaves_nothing_behind(tmp_path: Path, lines: Lines) -> None:
-    missing = Command(name="two", argv=("/no/such/program",), env={}, cwd=tmp_path, stage=2)
+    missing = ProcessSpec(name="two", argv=("/no/such/program",), env={}, cwd=tmp_path, stage=2)
     supervisor = Supervisor([python(WITH_CHILD, tmp_path, ready=lambda: bool(lines.of("one"))), missing], write=lines)
     with pytest.raises(StartFailed, match="two cannot start: /no/such/program: No such file or directory"):
         supervisor.run()
@@ -254,8 +254,8 @@ def test_a_reader_that_went_away_stops_it(tmp_path: Path) -> None:
 SUPERVISES = """
 import sys
 from pathlib import Path
-from console.supervisor import Command, Supervisor
-child = Command(name="one", argv=(sys.executable, "-c", sys.argv[1]), env={}, cwd=Path.cwd())
+from devtools.local.supervisor import ProcessSpec, Supervisor
+child = ProcessSpec(name="one", argv=(sys.executable, "-c", sys.argv[1]), env={}, cwd=Path.cwd())
 Supervisor([child], write=lambda name, line: print(line, flush=True), grace=0.2).run()
 """
 
@@ -278,9 +278,9 @@ def test_a_supervisor_that_is_killed_leaves_nobody_behind(code: str) -> None:
 
 
 def test_the_guard_forgets_who_has_ended() -> None:
-    assert guard.read(["+ 10 0\n", "+ 11 1\n", "- 10\n", "nonsense\n"]) == {11: 1}
+    assert orphan_reaper.read(["+ 10 0\n", "+ 11 1\n", "- 10\n", "nonsense\n"]) == {11: 1}
 
 
 def test_secrets_of_the_environment_do_not_print(tmp_path: Path) -> None:
-    command = Command(name="one", argv=("x",), env={"PURSER_ODOO_API_KEY": "s3cret"}, cwd=tmp_path)
+    command = ProcessSpec(name="one", argv=("x",), env={"PURSER_ODOO_API_KEY": "s3cret"}, cwd=tmp_path)
     assert "s3cret" not in repr(command)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings
-from console.embedded import claim
-from console.supervisor import Command
-from console.up import ROLES, Lines, commands, make_plan
+from devtools.local.redis_server import claim
+from devtools.local.supervisor import ProcessSpec
+from devtools.local.up import ROLES, Lines, commands, make_plan
 
 ODOO = {
     "PURSER_ODOO_URL": "https://odoo.example.com",
@@ -21,7 +21,7 @@ FLEET = [name for name in ROLES if name != "gateway"]
 BROKER = {"PURSER_BROKER_URL": "redis://:s3cret@redis.example.com/2"}
 
 
-def planned(home: Path, environ: dict[str, str], *, concurrency: int = 2) -> dict[str, Command]:
+def planned(home: Path, environ: dict[str, str], *, concurrency: int = 2) -> dict[str, ProcessSpec]:
     plan = make_plan(Settings.load(environ=environ), home=home, server=None, flower_port=None)
     return {command.name: command for command in commands(plan, concurrency, environ)}
 

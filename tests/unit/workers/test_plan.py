@@ -12,7 +12,7 @@ import pytest
 
 from config.policies import load_policies
 from config.settings import Settings
-from odoo_client.twin import Twin
+from devtools.fake_odoo import FakeOdoo
 from purser.cases import CaseKey, CaseMemory, CaseState
 from purser.changes import Close, Ensure, Key, Link, Update, Values, activity
 from purser.fates import Fate, FieldChange
@@ -58,13 +58,13 @@ def fleet_at(url: str, key: str = "none") -> WorkerContext:
 
 
 @pytest.fixture
-def twin() -> Iterator[Twin]:
-    with Twin() as made:
+def twin() -> Iterator[FakeOdoo]:
+    with FakeOdoo() as made:
         yield made
 
 
 @pytest.fixture
-def fleet(twin: Twin) -> Iterator[WorkerContext]:
+def fleet(twin: FakeOdoo) -> Iterator[WorkerContext]:
     made = fleet_at(twin.url, twin.admin_key)
     yield made
     made.disconnect()
@@ -177,7 +177,7 @@ def test_an_odoo_that_is_away_is_asked_once_and_named_in_every_plan_that_needs_i
 
 
 def test_an_automation_that_breaks_takes_no_other_letter_along(
-    fleet: WorkerContext, twin: Twin, monkeypatch: pytest.MonkeyPatch
+    fleet: WorkerContext, twin: FakeOdoo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise KeyError("a name that must not be told")
@@ -204,7 +204,7 @@ def test_a_plan_gives_a_ledger_no_home(fleet: WorkerContext) -> None:
 # ---------------------------------------------------------------------------------------- sums --
 
 
-def asked(twin: Twin, *, user: int, amount: str, currency: str = "EUR") -> Step:
+def asked(twin: FakeOdoo, *, user: int, amount: str, currency: str = "EUR") -> Step:
     partner = twin.seed("res.partner", {"name": "Somebody"})
     key = CaseKey(CONTROL, Ref("res.partner", partner))
     change = activity(
@@ -224,7 +224,7 @@ def asked(twin: Twin, *, user: int, amount: str, currency: str = "EUR") -> Step:
     return Step(change, memory)
 
 
-def test_only_what_would_be_applied_counts_each_currency_for_itself(fleet: WorkerContext, twin: Twin) -> None:
+def test_only_what_would_be_applied_counts_each_currency_for_itself(fleet: WorkerContext, twin: FakeOdoo) -> None:
     user = twin.seed("res.users", {"name": "Ada", "login": "ada"})
     steps = [
         asked(twin, user=user, amount=one, currency=in_) for one, in_ in (("5", "EUR"), ("7", "CHF"), ("9", "EUR"))
@@ -239,7 +239,7 @@ def test_only_what_would_be_applied_counts_each_currency_for_itself(fleet: Worke
     assert found.rpc_calls > 0
 
 
-def test_who_is_handed_an_activity_is_notified_and_who_keeps_it_is_not(fleet: WorkerContext, twin: Twin) -> None:
+def test_who_is_handed_an_activity_is_notified_and_who_keeps_it_is_not(fleet: WorkerContext, twin: FakeOdoo) -> None:
     first, second = (twin.seed("res.users", {"name": name, "login": name}) for name in ("ada", "bob"))
     step = asked(twin, user=first, amount="1")
     assert step.change is not None
@@ -256,7 +256,9 @@ def test_who_is_handed_an_activity_is_notified_and_who_keeps_it_is_not(fleet: Wo
 # ----------------------------------------------------------------------------------- the steps --
 
 
-def test_what_must_come_after_something_is_planned_only_where_that_is_there(fleet: WorkerContext, twin: Twin) -> None:
+def test_what_must_come_after_something_is_planned_only_where_that_is_there(
+    fleet: WorkerContext, twin: FakeOdoo
+) -> None:
     user = twin.seed("res.users", {"name": "Ada", "login": "ada"})
     old = asked(twin, user=user, amount="1")
     assert old.change is not None

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from config.policies import parse_policies
 from console.cli import app
+from devtools.fake_odoo import FakeOdoo
 from odoo_client import connect
 from odoo_client.connection import OdooConnection
-from odoo_client.twin import Twin
 from purser.changes import Update
 from purser.model import Ref
 from purser.names import names_in
@@ -39,7 +39,7 @@ def test_every_name_of_a_value_is_found() -> None:
 @pytest.mark.parametrize("known", [False, True])
 def test_names_that_are_nowhere_are_told_with_their_place(known: bool) -> None:
     policies = parse_policies(catalogue(), POLICY, source="test")
-    with Twin() as twin:
+    with FakeOdoo() as twin:
         if known:
             _make(twin)
         with connect(OdooConnection(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key)) as client:
@@ -51,7 +51,7 @@ def test_names_that_are_nowhere_are_told_with_their_place(known: bool) -> None:
 def test_a_run_says_which_names_of_its_policy_have_no_effect() -> None:
     policies = parse_policies(catalogue(), POLICY, source="test")
     as_of = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
-    with Twin() as twin:
+    with FakeOdoo() as twin:
         _make(twin)
         with connect(OdooConnection(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key)) as client:
             told = evaluate_control(client, policies.control("missing-timesheets"), as_of=as_of)
@@ -62,7 +62,7 @@ def test_a_run_says_which_names_of_its_policy_have_no_effect() -> None:
 def test_a_login_of_somebody_who_may_not_be_asked_is_told() -> None:
     text = "version: 1\nautomations: {draft-invoice: {tunables: {reviewer: gone}}}\nroles: {pmo: [gone, mara]}\n"
     policies = parse_policies(catalogue(), text, source="test")
-    with Twin() as twin:
+    with FakeOdoo() as twin:
         for login in ("gone", "mara"):
             twin.add_user(login, f"key of {login}", ["base.group_user"])
         with connect(OdooConnection(url=twin.url, db=twin.db, login="admin", api_key=twin.admin_key)) as client:
@@ -77,7 +77,7 @@ def test_the_check_of_a_policy_asks_odoo_about_names(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     Path("firm.yaml").write_text(POLICY)
     command = ["policies", "check", "--file", "firm.yaml"]
-    with Twin() as twin:
+    with FakeOdoo() as twin:
         _make(twin)
         own = {"URL": twin.url, "DB": twin.db, "LOGIN": "admin", "API_KEY": twin.admin_key}
         environ = {f"PURSER_ODOO_{name}": value for name, value in own.items()}

@@ -10,11 +10,11 @@ import pytest
 
 from config.policies import load_policies
 from config.settings import Settings
+from devtools.fake_odoo import FakeOdoo
 from events.billing import BillingReady, InvoicePosted
 from events.envelope import CloudEvent
 from events.fact import Fact
 from events.project import MilestoneApproved
-from odoo_client.twin import Twin
 from purser import Automation, Catalogue, Change, Note, Ref, Snapshot, automation
 from purser.errors import Mistake, Permanent, Refusal
 from purser.fates import Fate
@@ -40,15 +40,15 @@ def on_milestone(*yielded: Any, tells: tuple[type[Fact], ...] = (BillingReady,))
 
 
 @pytest.fixture
-def twin() -> Iterator[Twin]:
-    with Twin() as made:
+def twin() -> Iterator[FakeOdoo]:
+    with FakeOdoo() as made:
         yield made
 
 
 class House:
     """A fleet with one automation, and what it puts on its queue."""
 
-    def __init__(self, twin: Twin, reaction: Automation) -> None:
+    def __init__(self, twin: FakeOdoo, reaction: Automation) -> None:
         environ = {
             "PURSER_ODOO_URL": twin.url,
             "PURSER_ODOO_DB": twin.db,
@@ -82,7 +82,7 @@ Open = Callable[[Automation], House]
 
 
 @pytest.fixture
-def open_house(twin: Twin) -> Iterator[Open]:
+def open_house(twin: FakeOdoo) -> Iterator[Open]:
     with ExitStack() as stack:
 
         def open_(reaction: Automation) -> House:
@@ -94,7 +94,7 @@ def open_house(twin: Twin) -> Iterator[Open]:
 
 
 def test_a_fact_that_follows_is_told_after_the_changes_and_again_as_the_same_message(
-    twin: Twin, open_house: Open
+    twin: FakeOdoo, open_house: Open
 ) -> None:
     house = open_house(on_milestone(READY, Note(on=PARTNER, key="a/note", body="x")))
     house.react()

@@ -1,5 +1,0 @@
-"""A firm in the twin, a real fleet beside it, and a story whose every claim is looked at."""
-
-from console.demo.command import demo
-
-__all__ = ["demo"]

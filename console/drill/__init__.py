@@ -1,5 +1,0 @@
-"""The drill: a fleet of real processes works while things break, and what it left behind is counted."""
-
-from console.drill.command import drill
-
-__all__ = ["drill"]

@@ -1,5 +1,0 @@
-"""The storm: hundreds of faults in an order drawn by lot, several at once, while work flows all the time."""
-
-from console.drill.storm.command import storm
-
-__all__ = ["storm"]

@@ -1,0 +1,1 @@
+"""Tools that are not deployed with the fleet: test double, demo, fault drill, local servers."""

@@ -1,0 +1,1 @@
+"""Servers and processes of a fleet on one machine."""
