@@ -83,7 +83,7 @@ def flower(url: str) -> Iterator[tuple[str, int]]:
         log = Path(home) / "flower.log"
         others = {name: value for name, value in os.environ.items() if not name.startswith("PURSER_")}
         told = {"PURSER_BROKER_URL": url, "PURSER_FLOWER_PASSWORD": PASSWORD, "PURSER_ENVIRONMENT": "bench"}
-        command = (sys.executable, "-c", "from console.cli import main; main()", "flower", "--port", "0")
+        command = (sys.executable, "-c", "from console.cli.main import main; main()", "flower", "--port", "0")
         with log.open("wb") as out:
             process = subprocess.Popen(
                 command,

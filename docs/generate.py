@@ -16,8 +16,8 @@ import typer
 
 from config.policies import PATIENCE
 from config.settings import Settings
-from console.cli import app
-from console.kinds import kind
+from console.cli.main import app
+from console.cli.type_names import type_name
 from events.contract import asyncapi, envelope_schema, example_of, schema_of
 from events.fact import Fact, known_facts
 from events.objects import OBJECTS, BusinessObject
@@ -86,7 +86,7 @@ def settings() -> Iterator[str]:
         del field
         mark = " †" if f"{name}_FILE" in files else ""
         rows.append(
-            (f"`{name}`{mark}", _default(info.default), kind(info.annotation, info.metadata), info.description)
+            (f"`{name}`{mark}", _default(info.default), type_name(info.annotation, info.metadata), info.description)
         )
     yield from _table(("variable", "default", "value", "meaning"), rows)
     yield from ("", _MORE_ON_SETTINGS)
@@ -161,7 +161,7 @@ def _tunables(declared: Control | Automation | Watch) -> Iterator[str]:
 
 
 def _value_of(tunable: Tunable) -> str:
-    return kind(tunable.type)
+    return type_name(tunable.type)
 
 
 # ---------------------------------------------------------------------------------- events --
@@ -210,7 +210,7 @@ def events() -> Iterator[str]:
                 (
                     f"`{field}`",
                     "yes" if info.is_required() else "no",
-                    kind(info.annotation, info.metadata),
+                    type_name(info.annotation, info.metadata),
                     info.description,
                 )
                 for field, info in fact.model_fields.items()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from config.policies import Policies
-from console.pages import words
-from console.pages.handler import PageHandler
-from console.pages.names import Names
+from console.pages.base_handler import BasePageHandler
+from console.pages.presentation import formatting
+from console.pages.presentation.user_names import UserNameCache
 from purser.cases import CaseMemory
 from purser.errors import Mistake
 from purser.model import Money, Severity
@@ -23,7 +23,7 @@ _BADNESS = {one: place for place, one in enumerate(Severity)}
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class CaseTotals:
     """What the open cases of one control (or of all) come to."""
 
     control: str
@@ -34,7 +34,7 @@ class Sum:
     money: tuple[Money, ...]
 
     @classmethod
-    def of(cls, control: str, title: str, cases: Sequence[CaseMemory]) -> "Sum":
+    def of(cls, control: str, title: str, cases: Sequence[CaseMemory]) -> "CaseTotals":
         """Add up."""
         return cls(
             control,
@@ -42,16 +42,16 @@ class Sum:
             len(cases),
             min((case.opened_on for case in cases), default=None),
             sum((case.hours for case in cases), Decimal(0)),
-            words.total(case.money for case in cases if case.money is not None),
+            formatting.total(case.money for case in cases if case.money is not None),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class CasesView:
     """One look at the open cases."""
 
-    whole: Sum
-    sums: tuple[Sum, ...]
+    whole: CaseTotals
+    sums: tuple[CaseTotals, ...]
     owners: tuple[tuple[int | None, int], ...]
     """Who is asked how often, the most first."""
     matching: int
@@ -60,16 +60,16 @@ class View:
     more: bool
 
 
-def look(ledger: Ledger, policies: Policies, wanted: Mapping[str, str]) -> View:
+def build_view(ledger: Ledger, policies: Policies, wanted: Mapping[str, str]) -> CasesView:
     """Read the open cases, and give those that are wanted. Reads all of them: some ten thousand are fine."""
     by_control = {name: tuple(ledger.cases.of(name, open_only=True).values()) for name in ledger.cases.counts()}
     every = [case for cases in by_control.values() for case in cases]
     titles = {name: policy.control.title for name, policy in policies.controls.items()}
-    sums = [Sum.of(name, titles.get(name, ""), cases) for name, cases in by_control.items() if cases]
+    sums = [CaseTotals.of(name, titles.get(name, ""), cases) for name, cases in by_control.items() if cases]
     found = sorted((case for case in every if _matches(case, wanted)), key=_order(wanted.get("sort", "")))
     place = _number(wanted.get("from", "0"), "from")
-    return View(
-        whole=Sum.of("", "", every),
+    return CasesView(
+        whole=CaseTotals.of("", "", every),
         sums=tuple(sorted(sums, key=lambda one: (-one.count, one.control))),
         owners=_owners(every),
         matching=len(found),
@@ -79,7 +79,7 @@ def look(ledger: Ledger, policies: Policies, wanted: Mapping[str, str]) -> View:
     )
 
 
-def rung(policies: Policies, case: CaseMemory) -> str:
+def step_label(policies: Policies, case: CaseMemory) -> str:
     """Say how far up its ladder a case is."""
     policy = policies.controls.get(case.key.control)
     if policy is None or case.rung >= len(policy.ladder):
@@ -97,12 +97,12 @@ def _matches(case: CaseMemory, wanted: Mapping[str, str]) -> bool:
     )
 
 
-def _order(sort: str) -> "_Key":
-    return _Key(sort if sort in _SORTS else "age")
+def _order(sort: str) -> "_CaseSortKey":
+    return _CaseSortKey(sort if sort in _SORTS else "age")
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
+class _CaseSortKey:
     """Sorts cases: by what was asked for, then the oldest first."""
 
     sort: str
@@ -131,20 +131,20 @@ def _number(given: str, what: str) -> int:
     return int(given)
 
 
-class ListPage(PageHandler):
+class CasesPage(BasePageHandler):
     """The open cases."""
 
     tab = "cases"
 
-    def initialize(self, fleet: WorkerContext, executor: Executor, names: Names | None = None) -> None:
+    def initialize(self, fleet: WorkerContext, executor: Executor, names: UserNameCache | None = None) -> None:
         """Take who knows people's names, too."""
         super().initialize(fleet, executor)
-        self.names = names or Names(fleet)
+        self.names = names or UserNameCache(fleet)
 
     async def get(self) -> None:
         """Show them."""
         wanted = self.words(*_FILTER, "sort", "from")
-        view = await self.aside(look, self.ledger, self.fleet.policies, wanted)
+        view = await self.aside(build_view, self.ledger, self.fleet.policies, wanted)
         names = await self.aside(self.names.of, [user for user, _ in view.owners])
         today = dt.datetime.now(self.fleet.policies.timezone).date()
         self.show(
@@ -153,8 +153,8 @@ class ListPage(PageHandler):
             wanted=wanted,
             is_filtered=bool(self.words(*_FILTER)),
             age=lambda day: max((today - day).days, 0),
-            named=lambda user: "nobody" if user is None else words.plain(names.get(user, f"user {user}")),
-            rung=lambda case: rung(self.fleet.policies, case),
+            named=lambda user: "nobody" if user is None else formatting.plain(names.get(user, f"user {user}")),
+            rung=lambda case: step_label(self.fleet.policies, case),
             sorts=_SORTS,
             severities=tuple(reversed(Severity)),
             limit=LIMIT,

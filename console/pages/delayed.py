@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 from config.queues import QUEUES
-from console.output import count
-from console.pages import words
-from console.pages.handler import PageHandler
+from console.cli.output import count
+from console.pages.base_handler import BasePageHandler
+from console.pages.presentation import formatting
 from purser.errors import Mistake
 from store import DelayedMessage, DelayKind, Ledger, Page
 from workers.dead_letters.capture import cancel
@@ -19,17 +19,17 @@ _BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class DelayedView:
     """One look at what waits."""
 
     page: Page[DelayedMessage]
     count: int
 
 
-def look(ledger: Ledger, wanted: Mapping[str, str]) -> View:
+def build_view(ledger: Ledger, wanted: Mapping[str, str]) -> DelayedView:
     """Read a page of what waits."""
     page = ledger.delayed.page(after=wanted.get("after"), limit=LIMIT, **narrowed(wanted))
-    return View(page, ledger.delayed.count())
+    return DelayedView(page, ledger.delayed.count())
 
 
 def narrowed(wanted: Mapping[str, str]) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def matching(ledger: Ledger, wanted: Mapping[str, str]) -> list[str]:
         after = page.next
 
 
-class ListPage(PageHandler):
+class DelayedPage(BasePageHandler):
     """What waits."""
 
     tab = "delayed"
@@ -63,7 +63,7 @@ class ListPage(PageHandler):
     async def get(self) -> None:
         """Show it."""
         wanted = self.words(*_FILTER, "after")
-        view = await self.aside(look, self.ledger, wanted)
+        view = await self.aside(build_view, self.ledger, wanted)
         now = await self.aside(self.ledger.now)
         self.show(
             "delayed.html",
@@ -88,4 +88,4 @@ class ListPage(PageHandler):
         said = f"{count(len(changed), 'message')} {done}."
         if len(changed) < len(ids):
             said += f" {len(ids) - len(changed)} left as they are: gone, or due already."
-        self.go(words.link("/delayed", **wanted), said)
+        self.go(formatting.link("/delayed", **wanted), said)

@@ -36,7 +36,7 @@ ANCHORS = ("reverse_url('broker')", HOOK, "active_tab", "app-navbar", "data-bs-t
 """What must stand in Flower's menu for ours to fit, in the order of their first places apart from the last two."""
 
 
-class Overlay(Loader):
+class TemplateOverlay(Loader):
     """Gives our templates by `purser/NAME`, Flower's by their own names, and its menu with our entries in it."""
 
     def __init__(self) -> None:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from config.policies import Policies
-from console.pages import words
-from console.pages.handler import PageHandler
+from console.pages.base_handler import BasePageHandler
+from console.pages.presentation import formatting
 from purser.errors import Mistake
 from store import Ledger, RefusalState
 from workers.events.refusal_handling import RefusalDetails, find_refusal, record_refusal, retry
@@ -13,7 +13,7 @@ LIMIT = 50
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class RefusalsView:
     """One look at the refusals."""
 
     told: tuple[RefusalDetails, ...]
@@ -21,15 +21,15 @@ class View:
     open: int
 
 
-def look(ledger: Ledger, policies: Policies, state: RefusalState, after: str | None) -> View:
+def build_view(ledger: Ledger, policies: Policies, state: RefusalState, after: str | None) -> RefusalsView:
     """Read a page of refusals."""
     page = ledger.refusals.page(after=after, limit=LIMIT, state=state)
-    return View(
+    return RefusalsView(
         tuple(record_refusal(ledger, policies, one) for one in page.items), page.next, ledger.refusals.count()
     )
 
 
-class ListPage(PageHandler):
+class RefusalsPage(BasePageHandler):
     """The refusals."""
 
     tab = "refusals"
@@ -37,11 +37,11 @@ class ListPage(PageHandler):
     async def get(self) -> None:
         """Show them."""
         state = RefusalState.CLOSED if self.word("state") == "closed" else RefusalState.OPEN
-        view = await self.aside(look, self.ledger, self.fleet.policies, state, self.word("after") or None)
+        view = await self.aside(build_view, self.ledger, self.fleet.policies, state, self.word("after") or None)
         self.show("refusals.html", view=view, state=state, RefusalState=RefusalState, clean=self.clean)
 
 
-class EntryPage(PageHandler):
+class RefusalPage(BasePageHandler):
     """One refusal."""
 
     tab = "refusals"
@@ -51,8 +51,8 @@ class EntryPage(PageHandler):
         key = self.word("key")
         told = await self.aside(find_refusal, self.ledger, self.fleet.policies, key)
         if told is None:
-            raise Mistake(f"no refusal has the key {words.plain(key)}")
-        change = words.pretty(self.clean.value(dict(told.entry.change)))
+            raise Mistake(f"no refusal has the key {formatting.plain(key)}")
+        change = formatting.pretty(self.clean.value(dict(told.entry.change)))
         self.show("refusal.html", told=told, change=change, RefusalState=RefusalState, clean=self.clean)
 
     async def post(self) -> None:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from console.output import count
-from console.pages import words
-from console.pages.handler import PageHandler
-from console.pages.letters import LetterHandler
+from console.cli.output import count
+from console.pages.base_handler import BasePageHandler
+from console.pages.dead_letters import BaseDeadLetterHandler
+from console.pages.presentation import formatting
 from purser.errors import Mistake
 from store import DeadLetter, Ledger, Page, Replay, ReplayStage, ReplayState
 from store.replay.replay_store import MAX_RATE, MIN_RATE
@@ -26,7 +26,7 @@ _STAGES = {
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ReplayView:
     """One replay, and the letters that failed again."""
 
     replay: Replay
@@ -34,22 +34,22 @@ class View:
     failed_count: int
 
 
-def look(ledger: Ledger, replay_id: str) -> View | None:
+def build_view(ledger: Ledger, replay_id: str) -> ReplayView | None:
     """Read one."""
     replay = ledger.replays.get(replay_id)
     if replay is None:
         return None
     ids = ledger.replays.failed(replay_id)
     letters = (ledger.letters.get(one) for one in ids[::-1][:FAILED])
-    return View(replay, tuple(one for one in letters if one is not None), len(ids))
+    return ReplayView(replay, tuple(one for one in letters if one is not None), len(ids))
 
 
-def told(replay: Replay) -> dict[str, Any]:
+def replay_facts(replay: Replay) -> dict[str, Any]:
     """Give what the script of the page shows while a replay goes on."""
     ended = replay.done + replay.refused + replay.failed + replay.skipped
     return {
         "state": str(replay.state),
-        "why": words.plain(replay.why),
+        "why": formatting.plain(replay.why),
         "stage": _STAGES[replay.stage] if replay.state in LIVE else "",
         "total": replay.total,
         "sent": replay.sent,
@@ -64,7 +64,7 @@ def told(replay: Replay) -> dict[str, Any]:
     }
 
 
-class ListPage(PageHandler):
+class ReplaysPage(BasePageHandler):
     """The replays, and where one is begun."""
 
     tab = "dead"
@@ -72,10 +72,10 @@ class ListPage(PageHandler):
     async def get(self) -> None:
         """Show them."""
         page: Page[Replay] = await self.aside(self.ledger.replays.page, after=self.word("after") or None, limit=LIMIT)
-        self.show("replays.html", page=page, told=told, after=self.word("after"))
+        self.show("replays.html", page=page, told=replay_facts, after=self.word("after"))
 
 
-class StartPage(LetterHandler):
+class StartReplayPage(BaseDeadLetterHandler):
     """Begins a replay."""
 
     async def post(self) -> None:
@@ -93,7 +93,9 @@ class StartPage(LetterHandler):
             careful=self.word("careful") == "1",
             to_unread_queue=self.word("to_unread_queue") == "1",
         )
-        self.go(words.link("/dead/replay", id=made.id), f"The replay of {count(made.total, 'letter')} has begun.")
+        self.go(
+            formatting.link("/dead/replay", id=made.id), f"The replay of {count(made.total, 'letter')} has begun."
+        )
 
     def _rate(self) -> float:
         given = self.word("rate") or str(RATE)
@@ -106,7 +108,7 @@ class StartPage(LetterHandler):
         return rate
 
 
-class ReplayPage(PageHandler):
+class ReplayPage(BasePageHandler):
     """One replay."""
 
     tab = "dead"
@@ -116,16 +118,18 @@ class ReplayPage(PageHandler):
         replay_id = self.word("id")
         if self.word("as") == "json":
             replay = await self.aside(self.ledger.replays.get, replay_id)
-            self.answer({"state": "gone", "live": False} if replay is None else told(replay))
+            self.answer({"state": "gone", "live": False} if replay is None else replay_facts(replay))
             return
-        view = await self.aside(look, self.ledger, replay_id)
+        view = await self.aside(build_view, self.ledger, replay_id)
         if view is None:
-            raise Mistake(f"no replay has the id {words.plain(replay_id)}: those that ended are kept for 90 days")
+            raise Mistake(
+                f"no replay has the id {formatting.plain(replay_id)}: those that ended are kept for 90 days"
+            )
         self.show(
             "replay.html",
             view=view,
             replay=view.replay,
-            told=told(view.replay),
+            told=replay_facts(view.replay),
             clean=self.clean,
             ReplayState=ReplayState,
         )
@@ -140,4 +144,4 @@ class ReplayPage(PageHandler):
         changed = await self.aside(known[act], replay_id, who=self.person.name, note=self.note())
         done = {"pause": "Paused.", "resume": "It goes on.", "cancel": "Cancelled: what was not sent stays dead."}
         said = done[act] if changed else "Nothing was changed: it is not in a state for this any more."
-        self.go(words.link("/dead/replay", id=replay_id), said)
+        self.go(formatting.link("/dead/replay", id=replay_id), said)

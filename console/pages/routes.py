@@ -5,7 +5,20 @@ from typing import Any
 
 from tornado.web import StaticFileHandler, url
 
-from console.pages import carried, cases, delayed, edits, letters, menu, names, plans, queues, refusals, replays, runs
+from console.flower import broker_queues
+from console.pages import (
+    cases,
+    control_runs,
+    dead_letter_edit,
+    dead_letters,
+    delayed,
+    export,
+    menu,
+    refusals,
+    replay_previews,
+    replays,
+)
+from console.pages.presentation import user_names
 from workers.context import WorkerContext
 
 
@@ -14,21 +27,25 @@ def routes(fleet: WorkerContext, executor: Executor) -> list[Any]:
     parts = {"fleet": fleet, "executor": executor}
     return [
         url(r"/purser/static/(.*)", StaticFileHandler, {"path": menu.STATIC}),
-        url(r"/dead", letters.GroupsPage, parts),
-        url(r"/dead/letters", letters.ListPage, parts),
-        url(r"/dead/letter", letters.LetterPage, parts),
-        url(r"/dead/plan", plans.PlanPage, {**parts, "planner": plans.Planner(fleet)}),
-        url(r"/dead/edit", edits.EditPage, parts),
-        url(r"/dead/export", carried.ExportPage, parts),
-        url(r"/dead/buried", carried.BuriedPage, parts),
-        url(r"/dead/start", replays.StartPage, parts),
-        url(r"/dead/replays", replays.ListPage, parts),
+        url(r"/dead", dead_letters.DeadLetterGroupsPage, parts),
+        url(r"/dead/letters", dead_letters.DeadLettersPage, parts),
+        url(r"/dead/letter", dead_letters.DeadLetterPage, parts),
+        url(
+            r"/dead/plan",
+            replay_previews.ReplayPreviewPage,
+            {**parts, "planner": replay_previews.PreviewWorker(fleet)},
+        ),
+        url(r"/dead/edit", dead_letter_edit.EditPage, parts),
+        url(r"/dead/export", export.ExportPage, parts),
+        url(r"/dead/buried", export.TombstonesPage, parts),
+        url(r"/dead/start", replays.StartReplayPage, parts),
+        url(r"/dead/replays", replays.ReplaysPage, parts),
         url(r"/dead/replay", replays.ReplayPage, parts),
-        url(r"/cases", cases.ListPage, {**parts, "names": names.Names(fleet)}),
-        url(r"/runs", runs.ListPage, parts),
-        url(r"/refusals", refusals.ListPage, parts),
-        url(r"/refusal", refusals.EntryPage, parts),
-        url(r"/delayed", delayed.ListPage, parts),
-        url(r"/broker", queues.BrokerPage),
-        url(r"/api/queues/length", queues.QueueLengths),
+        url(r"/cases", cases.CasesPage, {**parts, "names": user_names.UserNameCache(fleet)}),
+        url(r"/runs", control_runs.ControlRunsPage, parts),
+        url(r"/refusals", refusals.RefusalsPage, parts),
+        url(r"/refusal", refusals.RefusalPage, parts),
+        url(r"/delayed", delayed.DelayedPage, parts),
+        url(r"/broker", broker_queues.BrokerPage),
+        url(r"/api/queues/length", broker_queues.QueueLengths),
     ]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console import context
-from console.output import FAILED, AsJson, as_json, count, leave, say, text
+from console.cli import command_context
+from console.cli.output import FAILED, AsJson, as_json, count, exit_with, print_error, text
 from devtools.chaos.fault import Against, OdooKind
 from devtools.chaos.options import ChaosOptions
 from purser.errors import Mistake
@@ -72,7 +72,7 @@ def drill(
         messages=messages or (SHORT_LOAD if short else LOAD),
         against=against,
         odoo=odoo,
-        settings=context.settings("odoo") if odoo == "real" else None,
+        settings=command_context.settings("odoo") if odoo == "real" else None,
         restart_odoo=restart_odoo,
         is_short=short,
         keep=keep,
@@ -82,10 +82,10 @@ def drill(
     try:
         good = _compare(orders, teller, json, write) if stock else _drill(orders, teller, json, write)
     except KeyboardInterrupt:
-        say("purser drill: interrupted; everything has ended")
+        print_error("purser drill: interrupted; everything has ended")
         good = False
     if not good:
-        leave(FAILED)
+        exit_with(FAILED)
 
 
 def names(asked: Sequence[str] | None, faults: "Sequence[Fault]") -> frozenset[str]:

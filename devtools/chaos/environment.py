@@ -24,7 +24,7 @@ import yaml
 
 from config.queues import QUEUES
 from config.settings import PREFIX, Settings
-from console.processes import SOFT_SHUTDOWN
+from console.cli.operations.processes import SOFT_SHUTDOWN
 from devtools.chaos.brokers import ChaosRabbitMQ, ChaosRedis, claimed, claimed_redis
 from devtools.chaos.fault import Against, FaultNotObserved, FaultRequirements
 from devtools.chaos.fault_proxy import FaultProxy

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import redis
 
-from console.output import say
+from console.cli.output import print_error
 from devtools.chaos.environment import ChaosEnvironment, EnvironmentConfig, PendingCounts, chaos_environment
 from devtools.chaos.fault import Fault
 from devtools.chaos.fault_context import FaultContext
@@ -62,7 +62,7 @@ def run_drill(orders: ChaosOptions, teller: ChaosReporter) -> tuple[list[FaultRe
     finally:
         teller.close()
         if keep:
-            say(f"The logs of the processes are kept in {home}")
+            print_error(f"The logs of the processes are kept in {home}")
         else:
             shutil.rmtree(home, ignore_errors=True)
 

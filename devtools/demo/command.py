@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from console.output import FAILED, AsJson, leave
+from console.cli.output import FAILED, AsJson, exit_with
 
 
 def demo(
@@ -15,4 +15,4 @@ def demo(
     from devtools.demo.runner import run_demo  # it brings the twin and Celery along, which other commands do without
 
     if not run_demo(keep=keep, json=json):
-        leave(FAILED)
+        exit_with(FAILED)

@@ -28,7 +28,7 @@ import yaml
 
 from config.queues import QUEUES, redis_lists
 from config.settings import PREFIX, Settings
-from console.output import say
+from console.cli.output import print_error
 from devtools.demo import sample_company as firms
 from devtools.demo.sample_company import SampleCompany
 from devtools.fake_odoo import FakeOdoo
@@ -172,7 +172,7 @@ class DemoEnvironment:
         others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         with (self._logs / "commands.log").open("ab") as log:
             return subprocess.Popen(
-                (sys.executable, "-c", "from console.cli import main; main()", *args),
+                (sys.executable, "-c", "from console.cli.main import main; main()", *args),
                 env={**others, **self.settings.to_environ()},
                 cwd=self.home / "run",
                 stdin=subprocess.DEVNULL,
@@ -270,7 +270,7 @@ def demo_environment() -> Iterator[DemoEnvironment]:
         raise
     finally:
         if keep:
-            say(f"The logs of the processes are kept in {home / 'logs'}")
+            print_error(f"The logs of the processes are kept in {home / 'logs'}")
         else:
             shutil.rmtree(home, ignore_errors=True)
 

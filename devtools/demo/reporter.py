@@ -10,7 +10,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from console.output import clean, shown
+from console.cli.output import clean, format_value
 from devtools.demo.environment import DemoEnvironment
 from devtools.demo.scenario import ScenarioStep, StepOutcome
 from purser.model import Money
@@ -116,7 +116,7 @@ class DemoReporter:
         for column in columns:
             grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
         for row in rows:
-            grid.add_row(*(Text(shown(cell)) for cell in row))
+            grid.add_row(*(Text(format_value(cell)) for cell in row))
         self._console.print(grid)
 
 
@@ -124,7 +124,7 @@ def _in_words(claim: StepOutcome) -> str:
     """Say the facts of a step in a sentence or two."""
     words = _WORDS.get(claim.name, "")
     try:
-        return words.format_map({name: shown(value) for name, value in claim.facts.items()})
+        return words.format_map({name: format_value(value) for name, value in claim.facts.items()})
     except (KeyError, IndexError):
         return ""
 
@@ -147,7 +147,9 @@ _WORDS = {
 
 
 def _short(facts: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={shown(value)}" for name, value in facts.items() if name not in _LONG or value == [])
+    return ", ".join(
+        f"{name}={format_value(value)}" for name, value in facts.items() if name not in _LONG or value == []
+    )
 
 
 def _hours(hours: Decimal) -> str:

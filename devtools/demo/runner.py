@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from console.output import as_json, say
+from console.cli.output import as_json, print_error
 from devtools.demo.environment import DemoEnvironment, DemoEnvironmentStopped, demo_environment
 from devtools.demo.reporter import DemoReporter
 from devtools.demo.scenario import StepOutcome, tell
@@ -31,7 +31,7 @@ def run_demo(*, keep: bool, json: bool) -> bool:
             stage.keep = not ok
             return ok
     except KeyboardInterrupt:
-        say("purser demo: interrupted; everything has ended")
+        print_error("purser demo: interrupted; everything has ended")
         return False
     finally:
         teller.close()

@@ -14,9 +14,9 @@ from typing import Annotated, TextIO
 import typer
 
 from config.settings import PREFIX, Need, Settings
-from console import context
-from console.output import clean, say
-from console.processes import SOFT_SHUTDOWN
+from console.cli import command_context
+from console.cli.operations.processes import SOFT_SHUTDOWN
+from console.cli.output import clean, print_error
 from devtools.local.redis_server import Server, claim, free_port
 from devtools.local.supervisor import ProcessSpec, Supervisor, stopped_by_signals
 from purser.errors import Mistake
@@ -70,8 +70,8 @@ def up(
     ] = False,
 ) -> None:
     """Run the whole fleet on this machine, against the Odoo in the environment. Ctrl-C ends it."""
-    told = context.settings("odoo")
-    context.policies()  # a mistake in them is told here once, and not by each process
+    told = command_context.settings("odoo")
+    command_context.policies()  # a mistake in them is told here once, and not by each process
     home = data or default_home(os.environ)
     with ExitStack() as stack:
         server = stack.enter_context(claim(home)) if told.broker_url is None else None
@@ -85,7 +85,7 @@ def up(
         )
         with stopped_by_signals(supervisor):
             supervisor.run()
-    say("purser up: everything has ended")
+    print_error("purser up: everything has ended")
 
 
 def default_home(environ: Mapping[str, str]) -> Path:
@@ -156,7 +156,7 @@ def _program(name: str) -> tuple[str, ...]:
     """Run a program with this interpreter, whatever is on the PATH."""
     if name == "celery":
         return (sys.executable, "-m", "celery")
-    return (sys.executable, "-c", "from console.cli import main; main()")
+    return (sys.executable, "-c", "from console.cli.main import main; main()")
 
 
 class Lines:
@@ -177,9 +177,9 @@ class Lines:
 
 def _warn(told: Settings) -> None:
     """Say what `purser doctor` would, before it scrolls away; the fleet starts all the same."""
-    for check in check_all(told, context.policies):
+    for check in check_all(told, command_context.policies):
         if check.level is not Level.OK:
-            say(f"{check.level}: {check.name}: {check.found}\n      {check.what_to_do}")
+            print_error(f"{check.level}: {check.name}: {check.found}\n      {check.what_to_do}")
 
 
 def _banner(plan: LocalFleetPlan) -> None:
@@ -198,4 +198,4 @@ def _banner(plan: LocalFleetPlan) -> None:
             f"          export PURSER_BROKER_URL_FILE={plan.server.url_file}",
         ]
     lines += [f"Ctrl-C    ends everything, within {GRACE:g} s; once more, at once.", ""]
-    say("\n".join(["", *lines]))
+    print_error("\n".join(["", *lines]))

@@ -43,7 +43,7 @@ def flower(environ: Mapping[str, str], home: Path, *options: str) -> Iterator[Fl
     """Run `purser flower` until the block ends."""
     log = home / "flower.log"
     keep = {name: value for name, value in os.environ.items() if not name.startswith("PURSER_")}
-    run = "from console.cli import main; main()"
+    run = "from console.cli.main import main; main()"
     command = [sys.executable, "-c", run, "flower", "--port", "0", *options]
     with log.open("w") as out:
         process = subprocess.Popen(

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from flower.urls import handlers as flowers
 
-from console.pages.handler import PageHandler
+from console.pages.base_handler import BasePageHandler
 from console.pages.routes import routes
 from store import Ledger
 from tests.browser.stage import Flower, flower
@@ -40,7 +40,7 @@ def acting() -> list[str]:
     return [
         one.regex.pattern.rstrip("$")
         for one in OURS
-        if issubclass(one.handler_class, PageHandler) and "post" in vars(one.handler_class)
+        if issubclass(one.handler_class, BasePageHandler) and "post" in vars(one.handler_class)
     ]
 
 

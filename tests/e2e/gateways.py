@@ -21,7 +21,7 @@ class Gateway:
         keep = {k: v for k, v in os.environ.items() if not k.startswith("PURSER_")}
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from console.cli import main; main()", "gateway"],
+                [sys.executable, "-c", "from console.cli.main import main; main()", "gateway"],
                 env={**keep, **environ, "PURSER_LOG_FORMAT": "json", "PYTHONPATH": str(ROOT)},
                 cwd=home,
                 stdout=out,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.e2e.test_drill import environ
 
-COMMAND = (sys.executable, "-c", "from console.cli import main; main()", "storm")
+COMMAND = (sys.executable, "-c", "from console.cli.main import main; main()", "storm")
 LONGEST = 560
 
 

@@ -23,7 +23,7 @@ from tests.e2e.bot import make_bot
 from tests.odoo.seeding_people import Firm
 from tests.waiting import wait_until
 
-PURSER = (sys.executable, "-c", "from console.cli import main; main()")
+PURSER = (sys.executable, "-c", "from console.cli.main import main; main()")
 WON = '{"opportunity_id": 4}'
 
 

@@ -22,7 +22,7 @@ from tasks.house import catalogue
 from tests.waiting import wait_until
 from workers.controls.run import evaluate_control
 
-COMMAND = (sys.executable, "-c", "from console.cli import main; main()", "demo")
+COMMAND = (sys.executable, "-c", "from console.cli.main import main; main()", "demo")
 
 
 def environ(tmp_path: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ import pytest
 from devtools.chaos.faults import FAULTS
 from tests.waiting import wait_until
 
-COMMAND = (sys.executable, "-c", "from console.cli import main; main()", "drill")
+COMMAND = (sys.executable, "-c", "from console.cli.main import main; main()", "drill")
 pytestmark = [pytest.mark.slow, pytest.mark.redis]
 
 

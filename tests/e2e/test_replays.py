@@ -70,7 +70,7 @@ def spoil(twin: FakeOdoo) -> None:
 def command(fleet: RunningFleet, *args: str) -> "subprocess.CompletedProcess[str]":
     """Run `purser` as a person of the fleet would, and wait for its end."""
     keep = {name: value for name, value in os.environ.items() if not name.startswith("PURSER_")}
-    run = "from console.cli import main; main()"
+    run = "from console.cli.main import main; main()"
     return subprocess.run(
         [sys.executable, "-c", run, *args],
         env={**keep, **fleet.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},

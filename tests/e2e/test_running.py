@@ -28,14 +28,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from config.settings import Settings
-from console.processes import SOFT_SHUTDOWN
+from console.cli.operations.processes import SOFT_SHUTDOWN
 from devtools.local.redis_server import claim, find_server, free_port, serving
 from devtools.local.up import GRACE, ROLES, default_home
 from tests.conftest import RedisServer
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-PURSER = (sys.executable, "-c", "from console.cli import main; main()")
+PURSER = (sys.executable, "-c", "from console.cli.main import main; main()")
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 FLEET: dict[str, Any] = {name: its for name, its in COMPOSE["services"].items() if its.get("image") == "odoo-purser"}
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())

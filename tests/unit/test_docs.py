@@ -15,8 +15,8 @@ import typer
 
 from config.policies import load_policies, parse_policies
 from config.settings import Settings
-from console.cli import app
-from console.controls import report
+from console.cli.controls import report
+from console.cli.main import app
 from docs.examples.ask_for_reference import ask_for_reference
 from docs.examples.ownerless_projects import RunningProject, ownerless_projects
 from docs.generate import REFERENCE, pages

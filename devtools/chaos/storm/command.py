@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.output import FAILED, AsJson, as_json, leave, say
+from console.cli.output import FAILED, AsJson, as_json, exit_with, print_error
 from devtools.chaos.fault import Against
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def storm(
     try:
         rounds = run(plan, teller)
     except KeyboardInterrupt:
-        say("purser storm: interrupted; everything has ended")
-        leave(FAILED)
+        print_error("purser storm: interrupted; everything has ended")
+        exit_with(FAILED)
     _summary(rounds, teller, json)
     if not all(one.is_good for one in rounds):
-        leave(FAILED)
+        exit_with(FAILED)
 
 
 def _summary(rounds: "list[StormRound]", teller: "ChaosReporter", json: bool) -> None:

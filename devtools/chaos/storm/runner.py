@@ -13,7 +13,7 @@ from pathlib import Path
 
 import redis
 
-from console.output import count, say
+from console.cli.output import count, print_error
 from devtools.chaos.environment import (
     ChaosEnvironment,
     ChaosEnvironmentStopped,
@@ -76,7 +76,7 @@ def run(asked: StormPlan, teller: ChaosReporter) -> list[StormRound]:
     finally:
         teller.close()
         if keep:
-            say(f"The logs of the processes are kept in {home}")
+            print_error(f"The logs of the processes are kept in {home}")
         else:
             shutil.rmtree(home, ignore_errors=True)
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import pytest
 from typer.testing import CliRunner, Result
 
-from console.cli import app
+from console.cli.main import app
 from store import Ledger
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from console.attempts import A_SECOND, BURST, FREE, LONGEST_WAIT, Attempts
-from console.task_events import checked_event
+from console.flower.event_filter import checked_event
+from console.flower.login_attempts import A_SECOND, BURST, FREE_ATTEMPTS, LONGEST_WAIT, LoginAttempts
 
 HERE = ("anna", "10.0.0.1", "10.0.0.1")
 
@@ -22,19 +22,19 @@ class Clock:
 
 def test_the_first_wrong_passwords_cost_nothing_and_the_next_ever_more() -> None:
     clock = Clock()
-    attempts = Attempts(clock)
+    attempts = LoginAttempts(clock)
     waits = []
-    for _ in range(FREE + 8):
+    for _ in range(FREE_ATTEMPTS + 8):
         waits.append(attempts.wait(*HERE))
         clock.now += waits[-1]
         attempts.begin(*HERE)
-    assert waits[:FREE] == [0.0] * FREE
-    assert waits[FREE:] == [1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_WAIT, LONGEST_WAIT, LONGEST_WAIT]
+    assert waits[:FREE_ATTEMPTS] == [0.0] * FREE_ATTEMPTS
+    assert waits[FREE_ATTEMPTS:] == [1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_WAIT, LONGEST_WAIT, LONGEST_WAIT]
 
 
 def test_a_guess_counts_for_its_login_and_origin_alone_until_the_right_password_comes() -> None:
-    attempts = Attempts(Clock())
-    for _ in range(FREE):
+    attempts = LoginAttempts(Clock())
+    for _ in range(FREE_ATTEMPTS):
         attempts.begin(*HERE)
     assert attempts.wait(*HERE) > 0
     assert attempts.wait("emil", *HERE[1:]) == 0
@@ -45,7 +45,7 @@ def test_a_guess_counts_for_its_login_and_origin_alone_until_the_right_password_
 
 def test_one_machine_guesses_so_often_whatever_it_says_of_itself() -> None:
     clock = Clock()
-    attempts = Attempts(clock)
+    attempts = LoginAttempts(clock)
     tried = 0
     for n in range(10_000):
         clock.now += 0.001

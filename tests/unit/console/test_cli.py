@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from console.cli import Door
+from console.cli.main import PurserGroup
 from purser.errors import Conflict, Misconfigured, Mistake, PurserError, Refusal, Throttled, Transient, UnknownOutcome
 from tests.unit.console.conftest import Purser
 
@@ -26,7 +26,7 @@ from tests.unit.console.conftest import Purser
     ids=lambda value: type(value).__name__,
 )
 def test_every_error_of_ours_is_a_sentence_and_a_code(error: PurserError, code: int) -> None:
-    top = typer.Typer(cls=Door)
+    top = typer.Typer(cls=PurserGroup)
 
     @top.command()
     def fail() -> None:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from config.policies import load_policies
-from console.controls import _moment, report
+from console.cli.controls import _moment, report
 from purser.errors import Mistake
 from purser.model import Finding, Kept, Money, Period, Ref, Severity
 from store import ControlRun, Ledger, RunStatus
@@ -101,7 +101,7 @@ def test_a_finding_is_reported_exactly_as_promised() -> None:
         money_at_risk=Money(Decimal("960.00"), "EUR"),
     )
     policy = load_policies(catalogue()).control("missing-timesheets")
-    from console.output import plain
+    from console.cli.output import plain
 
     assert plain(report(policy, judged(finding, Kept(Ref("hr.employee", 43), WEEK)))) == {
         "control": "missing-timesheets",

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from console.crew import problem_with
+from console.cli.operations.workers import problem_with
 from store import Ledger, WorkerReport, WorkerStatus
 from store.fleet.worker_heartbeats import NAME_TAKEN, PATIENCE, SILENCE
 from tests.unit.console.conftest import Purser

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from console.delayed import _span
+from console.cli.operations.delayed import _span
 from store import DeadLetterState, DelayedMessage, DelayKind, Ledger
 from tests.unit.console.conftest import Purser
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from console.cli import app
+from console.cli.main import app
 from devtools.chaos import command
 from devtools.chaos.fault import Fault, FaultRequirements, fault
 from devtools.chaos.fault_proxy import FaultProxy

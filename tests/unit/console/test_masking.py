@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.redact import SECRET, Redactor
-from console.pages.masking import masked, unmasked
+from console.pages.presentation.masking import mask, unmask
 
 CLEAN = Redactor.of(["hunter2"]).for_insiders()
 KEYS = st.sampled_from(["name", "api_key", "password", "data", "id", "token", "list"])
@@ -19,18 +19,18 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_what_was_masked_and_not_touched_comes_back_as_it_was(value: object) -> None:
-    shown = masked(value, CLEAN)
+    shown = mask(value, CLEAN)
     assert "hunter2" not in repr(shown)
-    assert unmasked(shown, value, CLEAN) == value
+    assert unmask(shown, value, CLEAN) == value
 
 
 def test_a_value_beside_a_secret_is_edited() -> None:
     was = {"event": {"api_key": "abc", "id": 1}}
-    assert unmasked({"event": {"api_key": SECRET, "id": 2}}, was, CLEAN) == {"event": {"api_key": "abc", "id": 2}}
+    assert unmask({"event": {"api_key": SECRET, "id": 2}}, was, CLEAN) == {"event": {"api_key": "abc", "id": 2}}
 
 
 def test_a_secret_is_replaced_by_a_new_one() -> None:
-    assert unmasked({"api_key": "new"}, {"api_key": "abc"}, CLEAN) == {"api_key": "new"}
+    assert unmask({"api_key": "new"}, {"api_key": "abc"}, CLEAN) == {"api_key": "new"}
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_a_secret_is_replaced_by_a_new_one() -> None:
 )
 def test_a_mask_is_never_kept_as_a_value(edited: object) -> None:
     with pytest.raises(ValueError, match="write its whole value"):
-        unmasked(edited, {"api_key": "abc"}, CLEAN)
+        unmask(edited, {"api_key": "abc"}, CLEAN)
 
 
 def test_people_are_not_masked_for_whoever_edits_them() -> None:
-    assert masked({"name": "Anna", "email": "a@b.example"}, CLEAN) == {"name": "Anna", "email": "a@b.example"}
+    assert mask({"name": "Anna", "email": "a@b.example"}, CLEAN) == {"name": "Anna", "email": "a@b.example"}

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from console import output
+from console.cli import output
 from purser.model import Money, Severity
 
 
@@ -67,13 +67,13 @@ def test_a_terminal_gets_a_table_that_fits(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_words_to_the_person_are_no_result(capsys: pytest.CaptureFixture[str]) -> None:
-    output.say("look here")
+    output.print_error("look here")
     assert capsys.readouterr() == ("", "look here\n")
 
 
 def test_people_see_words_and_no_python() -> None:
     values = [None, True, Decimal("1234.50"), {"weeks": Decimal(4)}, ("pmo", "billing"), ()]
-    assert [output.shown(one) for one in values] == ["-", "yes", "1,234.50", "weeks=4", "pmo, billing", "-"]
+    assert [output.format_value(one) for one in values] == ["-", "yes", "1,234.50", "weeks=4", "pmo, billing", "-"]
 
 
 def test_money_is_told_with_its_currency() -> None:

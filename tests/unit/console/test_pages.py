@@ -9,7 +9,8 @@ import pytest
 from flower.urls import settings as flower
 
 from config.redact import Redactor
-from console.pages import menu, payloads, runbook, words
+from console.pages import menu
+from console.pages.presentation import formatting, payloads, runbook_links
 from purser.errors import Permanent
 from purser.model import Money
 from store import DeadLetter
@@ -36,14 +37,14 @@ def test_another_menu_is_noticed_at_once() -> None:
 
 @pytest.mark.parametrize("name", ["navbar.html", "base.html", "workers.html", "task.html", "404.html", "error.html"])
 def test_flowers_own_pages_still_load(name: str) -> None:
-    assert menu.Overlay().load(name).name == name
+    assert menu.TemplateOverlay().load(name).name == name
 
 
 @pytest.mark.parametrize(
     "path", sorted((menu.HERE / "templates" / "purser").glob("*.html")), ids=lambda one: one.name
 )
 def test_every_template_of_ours_loads(path: Path) -> None:
-    assert menu.Overlay().load(f"purser/{path.name}").name == f"purser/{path.name}"
+    assert menu.TemplateOverlay().load(f"purser/{path.name}").name == f"purser/{path.name}"
 
 
 def test_what_our_pages_fetch_is_shipped_by_flower_or_by_us() -> None:
@@ -76,25 +77,25 @@ def test_what_our_pages_fetch_is_shipped_by_flower_or_by_us() -> None:
     ],
 )
 def test_a_moment_is_told_by_its_distance(seconds: float, said: str) -> None:
-    assert words.relative(NOW - dt.timedelta(seconds=seconds), NOW) == said
+    assert formatting.format_relative(NOW - dt.timedelta(seconds=seconds), NOW) == said
 
 
 def test_amounts_are_summed_by_currency_and_never_across() -> None:
     amounts = [Money(Decimal("1200.5"), "EUR"), Money(Decimal(7), "USD"), Money(Decimal("0.5"), "EUR")]
-    assert words.monies(amounts) == "1,201.00 EUR<br>7.00 USD"
-    assert words.monies([]) == words.NONE
+    assert formatting.monies(amounts) == "1,201.00 EUR<br>7.00 USD"
+    assert formatting.monies([]) == formatting.NONE
 
 
 def test_a_currency_is_only_text() -> None:
-    assert "<" not in words.money(Money(Decimal(1), "<b>"))
+    assert "<" not in formatting.money(Money(Decimal(1), "<b>"))
 
 
 def test_text_that_is_none_is_shown_as_escapes() -> None:
-    assert words.plain("a\x00b\x1b[31m\udcff") == "a\\x00b\\x1b[31m\\udcff"
+    assert formatting.plain("a\x00b\x1b[31m\udcff") == "a\\x00b\\x1b[31m\\udcff"
 
 
 def test_a_link_leaves_out_what_is_empty_and_escapes_the_rest() -> None:
-    assert words.link("/dead", task="a&b=c", queue="", after=None) == "/dead?task=a%26b%3Dc"
+    assert formatting.link("/dead", task="a&b=c", queue="", after=None) == "/dead?task=a%26b%3Dc"
 
 
 # ------------------------------------------------------------------------------- payloads --
@@ -107,14 +108,14 @@ def body(kwargs: object) -> bytes:
 
 
 def test_a_payload_is_shown_without_its_secrets() -> None:
-    told = payloads.shown(body({"api_key": "abc", "x": "is hunter2", "n": 1}), CLEAN)
+    told = payloads.payload_view(body({"api_key": "abc", "x": "is hunter2", "n": 1}), CLEAN)
     assert json.loads(told.text) == {"api_key": "<secret>", "x": "is <secret>", "n": 1}
     assert told.is_json
 
 
 @pytest.mark.parametrize("raw", [b"\x00\xff\xfe", b"{", b"[" * 100_000, b"", b"password=hunter2 \xff"])
 def test_bytes_that_are_no_json_are_shown_as_they_are(raw: bytes) -> None:
-    told = payloads.shown(raw, CLEAN)
+    told = payloads.payload_view(raw, CLEAN)
     assert not told.is_json
     assert told.size == len(raw)
     assert told.text.isprintable()
@@ -122,8 +123,8 @@ def test_bytes_that_are_no_json_are_shown_as_they_are(raw: bytes) -> None:
 
 
 def test_a_large_payload_is_cut_and_says_so() -> None:
-    told = payloads.shown(body({"x": "y" * 1_000_000}), CLEAN)
-    assert (told.is_cut, len(told.text), told.size > 1_000_000) == (True, payloads.MOST, True)
+    told = payloads.payload_view(body({"x": "y" * 1_000_000}), CLEAN)
+    assert (told.is_cut, len(told.text), told.size > 1_000_000) == (True, payloads.MAX_ITEMS, True)
 
 
 @pytest.mark.parametrize("told", [None, [], "x", {"event": 1}, {"event": None}, [[], {"event": []}, {}]])
@@ -132,10 +133,10 @@ def test_a_payload_without_an_event_has_none(told: object) -> None:
 
 
 def test_every_letter_gets_advice() -> None:
-    assert "new key" in runbook.advice(letter(error="Misconfigured")).do
-    assert runbook.advice(letter(reason="unreadable", error="NoMessage")).do.startswith("Find out")
-    assert runbook.advice(letter(error="KeyError")).meaning == "A fault in code or data."
-    assert "developer" not in runbook.advice(letter(error="Mistake")).do
+    assert "new key" in runbook_links.runbook_advice(letter(error="Misconfigured")).do
+    assert runbook_links.runbook_advice(letter(reason="unreadable", error="NoMessage")).do.startswith("Find out")
+    assert runbook_links.runbook_advice(letter(error="KeyError")).meaning == "A fault in code or data."
+    assert "developer" not in runbook_links.runbook_advice(letter(error="Mistake")).do
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_a_mistyped_event_is_for_its_sender_and_says_what_is_wrong(
     event.setdefault("data", {"opportunity_id": 1})
     raw = json.dumps([[event], {}, {}] if by_place else [[], {"event": event}, {}]).encode()
 
-    told = runbook.advice(letter(body=raw, error="Permanent", task="purser.accept"))
+    told = runbook_links.runbook_advice(letter(body=raw, error="Permanent", task="purser.accept"))
 
     assert says in told.meaning
     assert told.do.startswith("Whoever sends it must correct it")
@@ -176,16 +177,16 @@ def letter(*, body: bytes = b"[]", reason: str = "failed", error: str = "", task
 
 
 def test_no_secret_is_cut_before_it_is_known_as_one() -> None:
-    for n in range(payloads.MOST - 40, payloads.MOST + 10, 5):
-        assert "hunte" not in payloads.shown(body({"x": "y" * n + " hunter2 " + "z" * 5000}), CLEAN).text
-        assert "hunte" not in payloads.shown(b"y" * n + b" hunter2 \xff" + b"z" * 5000, CLEAN).text
+    for n in range(payloads.MAX_ITEMS - 40, payloads.MAX_ITEMS + 10, 5):
+        assert "hunte" not in payloads.payload_view(body({"x": "y" * n + " hunter2 " + "z" * 5000}), CLEAN).text
+        assert "hunte" not in payloads.payload_view(b"y" * n + b" hunter2 \xff" + b"z" * 5000, CLEAN).text
 
 
 def test_a_payload_of_many_values_is_cut_too() -> None:
-    told = payloads.shown(body({"x": [{"n": n, "name": "y"} for n in range(200_000)]}), CLEAN)
-    assert (told.is_cut, len(told.text)) == (True, payloads.MOST)
+    told = payloads.payload_view(body({"x": [{"n": n, "name": "y"} for n in range(200_000)]}), CLEAN)
+    assert (told.is_cut, len(told.text)) == (True, payloads.MAX_ITEMS)
 
 
 def test_a_link_to_what_is_no_text_is_still_a_link() -> None:
-    assert words.link("/dead", correlation="\ud800") == "/dead?correlation=%5Cud800"
-    assert words.link_many("/dead/plan", {"id": ["a", "\udcff"]}) == "/dead/plan?id=a&id=%5Cudcff"
+    assert formatting.link("/dead", correlation="\ud800") == "/dead?correlation=%5Cud800"
+    assert formatting.link_many("/dead/plan", {"id": ["a", "\udcff"]}) == "/dead/plan?id=a&id=%5Cudcff"

@@ -8,8 +8,8 @@ from tornado.httputil import HTTPHeaders
 
 from config.networks import read_networks
 from config.peers import Peers
-from console.attempts import BURST, FREE, Attempts
-from console.flower import visitor_of
+from console.flower.flower_app import visitor_of
+from console.flower.login_attempts import BURST, FREE_ATTEMPTS, LoginAttempts
 
 PROXIES = Peers(read_networks("10.0.0.0/8"))
 
@@ -41,9 +41,9 @@ def test_a_request_counts_for_who_sent_it(address: str, forwarded: list[str], se
 
 
 def test_a_visitor_who_guesses_behind_a_proxy_keeps_no_other_visitor_out() -> None:
-    attempts = Attempts(lambda: 1000.0)
+    attempts = LoginAttempts(lambda: 1000.0)
     guesser = visitor_of(request("10.1.2.3", "198.51.100.1"), PROXIES)
-    for _ in range(int(BURST) + FREE):
+    for _ in range(int(BURST) + FREE_ATTEMPTS):
         attempts.begin("anna", *guesser)
     assert attempts.wait("anna", *guesser) > 0
     assert attempts.wait("anna", *visitor_of(request("10.1.2.3", "198.51.100.2"), PROXIES)) == 0

@@ -14,8 +14,8 @@ import pytest
 from config.policies import parse_policies
 from config.redact import Redactor
 from config.settings import Settings
-from console.pages import payloads
-from console.pages.edits import draft_of
+from console.pages.dead_letter_edit import draft_of
+from console.pages.presentation import payloads
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
 from purser.cases import CaseKey, CaseMemory, CaseState
@@ -295,7 +295,7 @@ def test_a_body_with_two_meanings_is_not_read_as_one_of_them(desk: Desk) -> None
     assert text_of(letter) == ""
     assert values_in(letter) == {}
     assert payloads.read(body) is None
-    assert payloads.shown(body, Redactor.of([])).text == body.decode()
+    assert payloads.payload_view(body, Redactor.of([])).text == body.decode()
     assert body_digest(body) != body_digest(b'[[], {"automation": "b"}, null]')
     assert patch(body, b'[[], {"automation": "c"}, null]') == ()
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from config.policies import parse_policies
-from console.cli import app
+from console.cli.main import app
 from devtools.fake_odoo import FakeOdoo
 from odoo_client import connect
 from odoo_client.connection import OdooConnection

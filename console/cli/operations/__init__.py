@@ -1,0 +1,1 @@
+"""Sub-commands for those who run the fleet."""

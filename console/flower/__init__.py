@@ -1,0 +1,1 @@
+"""Flower with login, security headers and the pages of the fleet."""
