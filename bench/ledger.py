@@ -12,8 +12,8 @@ from typing import Any
 
 import redis
 
-from purser.cases import CaseKey, CaseMemory, CaseState
-from purser.model import Money, Ref, Severity
+from purser.cases import CaseKey, CaseRecord, CaseState
+from purser.findings import Money, Ref, Severity
 from store import Attempt, DeadLetter, DeadLetterFilter, Ledger, Page, fingerprint
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -45,9 +45,9 @@ def made(n: int) -> DeadLetter:
     )
 
 
-def case(n: int) -> CaseMemory:
+def case(n: int) -> CaseRecord:
     """Give an open case."""
-    return CaseMemory(
+    return CaseRecord(
         key=CaseKey("stale-drafts", Ref("sale.order", n)),
         state=CaseState.OPEN,
         severity=Severity.MEDIUM,

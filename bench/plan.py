@@ -14,10 +14,10 @@ from decimal import Decimal
 from config.policies import load_policies
 from config.settings import Settings
 from devtools.fake_odoo import FakeOdoo
-from purser.cases import CaseKey, CaseMemory, CaseState
+from purser.cases import CaseKey, CaseRecord, CaseState
 from purser.changes import activity
-from purser.model import Money, Ref, Severity
-from purser.reconcile import Step
+from purser.engine.reconcile import PlannedStep
+from purser.findings import Money, Ref, Severity
 from store import DeadLetter
 from tasks.house import catalogue
 from workers.context import WorkerContext
@@ -101,13 +101,13 @@ def dead(twin: FakeOdoo, fleet: WorkerContext, count: int) -> list[DeadLetter]:
     return list(letters_of(steps))
 
 
-def step_of(employee: int, user: int) -> Step:
+def step_of(employee: int, user: int) -> PlannedStep:
     """Ask somebody about an employee."""
     key = CaseKey(CONTROL, Ref("hr.employee", employee))
     change = activity(
         key=key.rung(0, 0), on=key.subject, summary="Hours are missing", note="", user_id=user, deadline=MOMENT.date()
     )
-    memory = CaseMemory(
+    memory = CaseRecord(
         key=key,
         episode=0,
         rung=0,
@@ -118,10 +118,10 @@ def step_of(employee: int, user: int) -> Step:
         hours=Decimal(8),
         money=Money(Decimal(960), "EUR"),
     )
-    return Step(change, memory)
+    return PlannedStep(change, memory)
 
 
-def letters_of(steps: Sequence[Step]) -> Iterator[DeadLetter]:
+def letters_of(steps: Sequence[PlannedStep]) -> Iterator[DeadLetter]:
     """Write each step as a message that died."""
     for number, step in enumerate(steps):
         kwargs = {"control": CONTROL, "slot": MOMENT.isoformat(), "run": "bench", "steps": dump_steps([step])}

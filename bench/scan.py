@@ -15,7 +15,7 @@ from typing import Any
 from config.policies import load_policies
 from odoo_client import OdooClient, OdooConnection, connect
 from odoo_client.transport.request import Request
-from purser.model import Period
+from purser.findings import Period
 from tasks.house import catalogue
 from workers.controls.run import evaluate_control
 

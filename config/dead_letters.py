@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from config.marked import Marked
 from config.report import Report
-from purser.model import Money
+from purser.findings import Money
 
 LEAST_DAYS, MOST_DAYS = 7, 3650
 _KEYS = ("retention_days", "second_person_above")

@@ -9,9 +9,9 @@ from config.marked import Marked
 from config.report import Report
 from purser import errors
 from purser.cadence import Freeze
+from purser.engine.retry import RetryPolicy
 from purser.errors import Conflict, PurserError, Throttled, Transient, UnknownOutcome
-from purser.retry import RetryPolicy
-from purser.words import did_you_mean
+from purser.naming import did_you_mean
 
 TASKS = ("scan", "apply", "accept", "react", "look", "feed", "deliver")
 ANY = "*"

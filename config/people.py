@@ -20,7 +20,7 @@ import yaml
 from config.marked import Marked, read_yaml
 from config.report import Report
 from config.settings import Settings
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 _COST, _BLOCK, _LANES = 15, 8, 1
 """2^15 rounds over blocks of 1 KiB: about 32 MiB and a tenth of a second for each guess."""
@@ -75,7 +75,9 @@ class People:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            raise Mistake(f"the file of people {path} cannot be read: {reason}. PURSER_PEOPLE names it") from None
+            raise ConfigurationError(
+                f"the file of people {path} cannot be read: {reason}. PURSER_PEOPLE names it"
+            ) from None
         return cls.parse(text, source=str(path))
 
     @classmethod
@@ -87,7 +89,9 @@ class People:
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f"{source}:{mark.line + 1}" if mark else source
-            raise Mistake(f"{where}: no YAML: {getattr(error, 'problem', None) or 'it cannot be read'}") from None
+            raise ConfigurationError(
+                f"{where}: no YAML: {getattr(error, 'problem', None) or 'it cannot be read'}"
+            ) from None
         for key in doubled:
             report.add(key, f"`{key.value}` stands here twice: keep one")
         entries = report.mapping(root, "the file of people")
@@ -96,7 +100,7 @@ class People:
         read = {name: _entry(report, name, at) for name, at in entries.items()}
         if report.problems:
             lines = (f"- {problem}" for _, problem in sorted(report.problems))
-            raise Mistake("\n".join(["the file of people has problems:", *lines]))
+            raise ConfigurationError("\n".join(["the file of people has problems:", *lines]))
         return cls(
             {name: Person(name, rank) for name, (rank, _) in read.items()},
             {name: hashed for name, (_, hashed) in read.items()},

@@ -24,14 +24,14 @@ from config.queues import QUEUES
 from config.report import Report
 from config.subscriptions import Subscription, read_subscriptions
 from purser.cadence import Cadence, Freeze, parse_cadence
-from purser.cases import Rung
-from purser.catalogue import Catalogue
-from purser.declare import Automation, Control, Tunable
-from purser.errors import Mistake
-from purser.model import Severity
-from purser.retry import RetryPolicy
-from purser.watch import Watch
-from purser.words import did_you_mean, is_wire_name
+from purser.cases import EscalationStep
+from purser.declarations import Automation, Control, Parameter
+from purser.engine.retry import RetryPolicy
+from purser.errors import ConfigurationError
+from purser.findings import Severity
+from purser.naming import did_you_mean, is_wire_name
+from purser.registry import Registry
+from purser.watchers import Watcher
 
 HOUSE_VIEW = Path(__file__).with_name("policies.yaml")
 PATIENCE = 2
@@ -82,7 +82,7 @@ class ControlPolicy:
     enabled: bool
     every: Cadence
     severity: Severity
-    ladder: tuple[Rung, ...]
+    ladder: tuple[EscalationStep, ...]
     tunables: Mapping[str, Any]
     unseen_companies: UnseenCompanies = UnseenCompanies.HOLD
 
@@ -110,7 +110,7 @@ class AutomationPolicy:
 class WatchPolicy:
     """How this firm runs one watch."""
 
-    watch: Watch
+    watch: Watcher
     enabled: bool
     every: Cadence
     tunables: Mapping[str, Any]
@@ -213,18 +213,20 @@ class Policies:
         )
 
 
-def load_policies(catalogue: Catalogue, path: Path | None = None) -> Policies:
+def load_policies(catalogue: Registry, path: Path | None = None) -> Policies:
     """Read a firm's policy file, or the house view; Mistake lists everything that is wrong, with its line."""
     file = HOUSE_VIEW if path is None else path
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise Mistake(f"the policy file {file} cannot be read: {reason}. PURSER_POLICIES names it") from None
+        raise ConfigurationError(
+            f"the policy file {file} cannot be read: {reason}. PURSER_POLICIES names it"
+        ) from None
     return parse_policies(catalogue, text, source=str(file))
 
 
-def parse_policies(catalogue: Catalogue, text: str, *, source: str) -> Policies:
+def parse_policies(catalogue: Registry, text: str, *, source: str) -> Policies:
     """Read the text of a policy file; Mistake lists everything that is wrong, with its line."""
     report = Report(source)
     try:
@@ -232,21 +234,21 @@ def parse_policies(catalogue: Catalogue, text: str, *, source: str) -> Policies:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise Mistake(f"{source}{line}: no YAML: {getattr(error, 'problem', None) or error}") from None
+        raise ConfigurationError(f"{source}{line}: no YAML: {getattr(error, 'problem', None) or error}") from None
     for key in doubled:
         report.add(key, f"`{key.value}` stands here twice: keep one")
     policies = _policies(report, catalogue, root)
     if report.problems:
         count = f"{len(report.problems)} problem{'s' if len(report.problems) != 1 else ''}"
         problems = (f"- {problem}" for _, problem in sorted(report.problems))
-        raise Mistake("\n".join([f"the policy file has {count}:", *problems]))
+        raise ConfigurationError("\n".join([f"the policy file has {count}:", *problems]))
     return policies
 
 
 # ----------------------------------------------------------------------------- the readers --
 
 
-def _policies(report: Report, catalogue: Catalogue, root: Marked) -> Policies:
+def _policies(report: Report, catalogue: Registry, root: Marked) -> Policies:
     top = report.mapping(root, "the policy", _KEYS)
     if "version" not in top:
         report.add(root, f"the policy: `version` is missing: write `version: {_VERSION}`")
@@ -280,7 +282,7 @@ def _policies(report: Report, catalogue: Catalogue, root: Marked) -> Policies:
     return policies
 
 
-def _targets(catalogue: Catalogue, subscriptions: Collection[str]) -> frozenset[str]:
+def _targets(catalogue: Registry, subscriptions: Collection[str]) -> frozenset[str]:
     return frozenset(
         {
             "all",
@@ -297,7 +299,7 @@ def _entries(report: Report, at: Marked | None, what: str, known: Collection[str
     return {} if at is None else report.mapping(at, what, known)
 
 
-def _roles(report: Report, catalogue: Catalogue, at: Marked | None) -> Roles:
+def _roles(report: Report, catalogue: Registry, at: Marked | None) -> Roles:
     roles: dict[str, tuple[str, ...]] = {one.owner: () for one in catalogue.controls.values()}
     audiences = {ask for one in catalogue.controls.values() for ask in one.asks}
     for name, members in ({} if at is None else report.mapping(at, "roles")).items():
@@ -348,7 +350,7 @@ def _automation(report: Report, automation: Automation, at: Marked | None) -> Au
     )
 
 
-def _watch(report: Report, watch: Watch, at: Marked | None) -> WatchPolicy:
+def _watch(report: Report, watch: Watcher, at: Marked | None) -> WatchPolicy:
     what = f"`{watch.name}`"
     given = {} if at is None else report.mapping(at, what, _WATCH_KEYS)
     return WatchPolicy(
@@ -362,8 +364,8 @@ def _watch(report: Report, watch: Watch, at: Marked | None) -> WatchPolicy:
     )
 
 
-def _ladder(report: Report, control: Control, at: Marked | None, roles: Roles) -> tuple[Rung, ...]:
-    house = tuple(Rung(ask, PATIENCE if n else 0) for n, ask in enumerate((*control.asks, control.owner)))
+def _ladder(report: Report, control: Control, at: Marked | None, roles: Roles) -> tuple[EscalationStep, ...]:
+    house = tuple(EscalationStep(ask, PATIENCE if n else 0) for n, ask in enumerate((*control.asks, control.owner)))
     if at is None:
         return house
     what = f"`{control.name}`: ladder"
@@ -373,12 +375,12 @@ def _ladder(report: Report, control: Control, at: Marked | None, roles: Roles) -
     return tuple(_rung(report, what, n, one, {*control.asks, *roles}) for n, one in enumerate(items)) or house
 
 
-def _rung(report: Report, what: str, number: int, at: Marked, audiences: Collection[str]) -> Rung:
+def _rung(report: Report, what: str, number: int, at: Marked, audiences: Collection[str]) -> EscalationStep:
     given = report.mapping(at, what, _RUNG_KEYS)
     if "ask" not in given:
         report.add(at, f"{what}: a rung must say whom to ask, such as {{ask: manager, after: 2}}")
     least = 1 if number else 0  # two rungs on one day would ask twice at once
-    return Rung(
+    return EscalationStep(
         ask=report.read(given.get("ask"), f"{what}: ask", lambda ask: _known(ask, audiences), ""),
         after=report.read(
             given.get("after"), f"{what}: after", lambda n: _whole(n, least), PATIENCE if number else 0
@@ -386,7 +388,7 @@ def _rung(report: Report, what: str, number: int, at: Marked, audiences: Collect
     )
 
 
-def _tunables(report: Report, declared: Control | Automation | Watch, at: Marked | None) -> Mapping[str, Any]:
+def _tunables(report: Report, declared: Control | Automation | Watcher, at: Marked | None) -> Mapping[str, Any]:
     what = f"`{declared.name}`: tunables"
     given = {} if at is None else report.mapping(at, what, declared.tunables)
     return MappingProxyType(
@@ -400,7 +402,7 @@ def _tunables(report: Report, declared: Control | Automation | Watch, at: Marked
 # -------------------------------------------------------------------------- single values --
 
 
-def _reader(tunable: Tunable) -> Callable[[Any], Any]:
+def _reader(tunable: Parameter) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         try:
             found = TypeAdapter(tunable.type).validate_python(value)
@@ -489,7 +491,7 @@ def _named(kind: str, name: str, known: Mapping[str, T]) -> T:
     try:
         return known[name]
     except KeyError:
-        raise Mistake(f"{kind} `{name}` is unknown.{did_you_mean(name, known)}") from None
+        raise ConfigurationError(f"{kind} `{name}` is unknown.{did_you_mean(name, known)}") from None
 
 
 # --------------------------------------------------------------------------------- the hash --

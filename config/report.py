@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from config.marked import Marked
-from purser.words import did_you_mean
+from purser.naming import did_you_mean
 
 T = TypeVar("T")
 

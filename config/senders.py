@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from config.signing import read_keys
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ def read_senders(text: str) -> tuple[Sender, ...]:
     """Read `/crm whsec_... whsec_...; /billing whsec_...` (`read_keys`). Mistake says what is wrong."""
     senders = tuple(Sender(name.rstrip("/"), keys) for name, keys in read_keys(text).items())
     if any(not one.source for one in senders):
-        raise Mistake("the source `/` is named, which would speak for everybody")
+        raise ConfigurationError("the source `/` is named, which would speak for everybody")
     _no_two_alike("source", [one.source for one in senders])
     _no_two_alike("secret", [key for one in senders for key in one.keys])
     return senders
@@ -30,4 +30,4 @@ def read_senders(text: str) -> tuple[Sender, ...]:
 
 def _no_two_alike(what: str, values: list[str] | list[bytes]) -> None:
     if len(set(values)) < len(values):
-        raise Mistake(f"the same {what} stands in two places: each {what} belongs to one sender, once")
+        raise ConfigurationError(f"the same {what} stands in two places: each {what} belongs to one sender, once")

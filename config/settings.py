@@ -18,8 +18,8 @@ from config.senders import Sender, read_senders
 from config.signing import read_keys, secrets_in
 from config.urls import address_problem, mask_url, passwords_in
 from events.envelope import MAX_BYTES
-from purser.errors import Mistake
-from purser.words import did_you_mean
+from purser.errors import ConfigurationError
+from purser.naming import did_you_mean
 
 T = TypeVar("T")
 
@@ -184,7 +184,9 @@ class Settings(BaseSettings):
             problems += _bad(cls, error, values)
         if problems or settings is None:
             count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
-            raise Mistake("\n".join([f"the settings have {count}:", *(f"- {problem}" for problem in problems)]))
+            raise ConfigurationError(
+                "\n".join([f"the settings have {count}:", *(f"- {problem}" for problem in problems)])
+            )
         return settings
 
     @classmethod
@@ -257,7 +259,7 @@ class Settings(BaseSettings):
         if text is not None:
             try:
                 read(text.get_secret_value())
-            except Mistake as error:
+            except ConfigurationError as error:
                 raise ValueError(str(error)) from None
         return text
 
@@ -436,7 +438,7 @@ def _spellings(secret: str) -> set[str]:
 
 def _needed(name: str, value: T | None) -> T:
     if value is None:
-        raise Mistake(f"{_variable(name)} is missing: {Settings.model_fields[name].description}")
+        raise ConfigurationError(f"{_variable(name)} is missing: {Settings.model_fields[name].description}")
     return value
 
 

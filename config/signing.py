@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from events.signature import PREFIX, read_secret
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 MOST_SECRETS = 5
 """So many may count at once under one name: an exchange takes two."""
@@ -20,9 +20,9 @@ def read_keys(text: str) -> Mapping[str, tuple[bytes, ...]]:
     lines = [line.partition("#")[0].split() for line in re.split(r"[\n;]", text)]
     entries = [_entry(number, words) for number, words in enumerate([words for words in lines if words], start=1)]
     if not entries:
-        raise Mistake(f"nobody is named: write a name and its secrets, such as `n8n {PREFIX}...`")
+        raise ConfigurationError(f"nobody is named: write a name and its secrets, such as `n8n {PREFIX}...`")
     if len(dict(entries)) < len(entries):
-        raise Mistake("the same name stands there twice: write all its secrets behind it once")
+        raise ConfigurationError("the same name stands there twice: write all its secrets behind it once")
     return MappingProxyType(dict(entries))
 
 
@@ -34,10 +34,14 @@ def secrets_in(text: str) -> tuple[str, ...]:
 def _entry(number: int, words: list[str]) -> tuple[str, tuple[bytes, ...]]:
     name, *secrets = words
     if name.startswith(PREFIX):
-        raise Mistake(f"entry {number} begins with a secret: the name stands first, as in `n8n {PREFIX}...`")
+        raise ConfigurationError(
+            f"entry {number} begins with a secret: the name stands first, as in `n8n {PREFIX}...`"
+        )
     if not 1 <= len(secrets) <= MOST_SECRETS:
-        raise Mistake(f"entry {number} has {len(secrets)} secrets: 1 to {MOST_SECRETS} stand behind the name")
+        raise ConfigurationError(
+            f"entry {number} has {len(secrets)} secrets: 1 to {MOST_SECRETS} stand behind the name"
+        )
     try:
         return name, tuple(map(read_secret, secrets))
-    except Mistake as error:
-        raise Mistake(f"entry {number}: {error}") from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"entry {number}: {error}") from None

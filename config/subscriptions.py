@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from config.marked import Marked
 from config.report import Report
 from events.fact import known_facts
-from purser.words import did_you_mean, is_wire_name
+from purser.naming import did_you_mean, is_wire_name
 
 _KEYS = ("to", "events", "where", "secret", "allow_private", "enabled")
 EVERYTHING = "*"

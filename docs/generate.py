@@ -21,8 +21,8 @@ from console.cli.type_names import type_name
 from events.contract import asyncapi, envelope_schema, example_of, schema_of
 from events.fact import Fact, known_facts
 from events.objects import OBJECTS, BusinessObject
-from purser.declare import Automation, Control, Tunable
-from purser.watch import By, Watch
+from purser.declarations import Automation, Control, Parameter
+from purser.watchers import Watcher, WatchTrigger
 from tasks.house import catalogue
 
 REFERENCE = Path(__file__).with_name("reference")
@@ -152,7 +152,7 @@ def _file(module: str) -> str:
     return module.replace(".", "/") + ".py"
 
 
-def _tunables(declared: Control | Automation | Watch) -> Iterator[str]:
+def _tunables(declared: Control | Automation | Watcher) -> Iterator[str]:
     if not declared.tunables:
         yield "No tunables."
         return
@@ -160,7 +160,7 @@ def _tunables(declared: Control | Automation | Watch) -> Iterator[str]:
     yield from _table(("tunable", "house view", "value"), rows)
 
 
-def _value_of(tunable: Tunable) -> str:
+def _value_of(tunable: Parameter) -> str:
     return type_name(tunable.type)
 
 
@@ -255,10 +255,10 @@ What is looked at in Odoo, by webhook and by the change feed. A policy may set `
 """.strip()
 
 
-def _about(watch: Watch) -> Iterator[tuple[str, str]]:
+def _about(watch: Watcher) -> Iterator[tuple[str, str]]:
     asks = {
-        By.WRITING: "for what was written to",
-        By.TIME: "for all that is due, each time: there is no backfill",
+        WatchTrigger.WRITING: "for what was written to",
+        WatchTrigger.TIME: "for all that is due, each time: there is no backfill",
     }
     yield "looks at", f"`{watch.model}`"
     yield "tells", ", ".join(f"[`{fact.type}`](#{slug(fact.type)})" for fact in watch.tells)

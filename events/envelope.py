@@ -13,8 +13,8 @@ from pydantic.config import JsonDict
 from events.fact import Fact, known_facts
 from events.values import Instant
 from purser.errors import Permanent
-from purser.strict_json import NotJson, read_json, shown_name
-from purser.words import did_you_mean
+from purser.formats.strict_json import InvalidJson, read_json, shown_name
+from purser.naming import did_you_mean
 
 MAX_BYTES = 256 * 1024
 """A fact carries ids and a few words; what is larger is no fact."""
@@ -170,7 +170,7 @@ def _from_text(text: str | bytes) -> Any:
         raise Permanent(f"the event has {len(text)} bytes; {MAX_BYTES} are allowed: send ids, not documents")
     try:
         return read_json(text)
-    except NotJson as error:
+    except InvalidJson as error:
         raise Permanent(f"the event is not JSON: {error}") from None
 
 
@@ -191,7 +191,7 @@ def _with_data(raw: Any) -> Any:
         raise Permanent(f"not a CloudEvent 1.0: {_BASE64}: it is not base64") from None
     try:
         data = read_json(text)
-    except NotJson as error:
+    except InvalidJson as error:
         raise Permanent(f"not a CloudEvent 1.0: {_BASE64}: what it holds is not JSON: {error}") from None
     return {**{name: value for name, value in raw.items() if name != _BASE64}, "data": data}
 

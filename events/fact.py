@@ -11,8 +11,8 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from events.objects import OBJECTS, ODOO, BusinessObject, object_of
-from purser.errors import Mistake
-from purser.model import Ref
+from purser.errors import ConfigurationError
+from purser.findings import Ref
 
 
 class About(NamedTuple):
@@ -100,7 +100,9 @@ def known_facts() -> Mapping[str, type[Fact]]:
         if not kind.__module__.startswith("events."):
             continue
         if kind.type in found:
-            raise Mistake(f"fact `{kind.type}` is declared twice: {found[kind.type].__module__}, {kind.__module__}")
+            raise ConfigurationError(
+                f"fact `{kind.type}` is declared twice: {found[kind.type].__module__}, {kind.__module__}"
+            )
         found[kind.type] = kind
     return MappingProxyType(dict(sorted(found.items())))
 

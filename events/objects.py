@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 SYSTEM_OF_RECORD = "Odoo"
 """Where Odoo and anybody else differ, Odoo is right."""
@@ -77,5 +77,5 @@ _OF_MODEL = MappingProxyType({model: one for one in OBJECTS.values() for model i
 def object_of(model: str) -> BusinessObject:
     """Give the object that the records of a model are part of. Mistake when no object has it."""
     if model not in _OF_MODEL:
-        raise Mistake(f"the model {model!r} is part of no object: add it to one of events/objects.py")
+        raise ConfigurationError(f"the model {model!r} is part of no object: add it to one of events/objects.py")
     return _OF_MODEL[model]

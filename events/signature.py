@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 
-from purser.errors import Mistake, PurserError
+from purser.errors import ConfigurationError, PurserError
 
 TOLERANCE = dt.timedelta(minutes=5)
 """A message whose moment is further away than this is a recording."""
@@ -27,13 +27,15 @@ def read_secret(text: str) -> bytes:
     Mistake when it is none; its value is in no message.
     """
     if not text.startswith(PREFIX):
-        raise Mistake(f"a signing secret begins with `{PREFIX}`, followed by base64 of 24 to 64 random bytes")
+        raise ConfigurationError(
+            f"a signing secret begins with `{PREFIX}`, followed by base64 of 24 to 64 random bytes"
+        )
     try:
         key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
     except binascii.Error:
-        raise Mistake(f"what follows `{PREFIX}` in a signing secret is base64, and this is not") from None
+        raise ConfigurationError(f"what follows `{PREFIX}` in a signing secret is base64, and this is not") from None
     if not _LEAST_BYTES <= len(key) <= 64:
-        raise Mistake(f"a signing secret holds 24 to 64 bytes, and this one {len(key)}")
+        raise ConfigurationError(f"a signing secret holds 24 to 64 bytes, and this one {len(key)}")
     return key
 
 

@@ -13,7 +13,7 @@ from events.signature import ID
 from gateway.limits import MOST_EVENTS
 from gateway.problems import Place, Problem
 from purser.errors import Permanent
-from purser.strict_json import NotJson, read_json
+from purser.formats.strict_json import InvalidJson, read_json
 
 ENVELOPE, BATCH, PLAIN = "application/cloudevents+json", "application/cloudevents-batch+json", "application/json"
 _HEADER = "ce-"
@@ -84,7 +84,7 @@ def events_in(form: Form, headers: Mapping[str, str], body: bytes) -> list[Any]:
 def _json(body: bytes) -> Any:
     try:
         return read_json(body)
-    except NotJson as error:
+    except InvalidJson as error:
         raise _wrong([Place(reason=f"the body is not JSON: {error}")]) from None
 
 

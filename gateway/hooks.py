@@ -20,8 +20,8 @@ from gateway.peers import peer_of_request
 from gateway.porter import note
 from gateway.problems import Place, Problem, documented
 from purser.errors import Transient
-from purser.model import Ref
-from purser.strict_json import NotJson, read_json
+from purser.findings import Ref
+from purser.formats.strict_json import InvalidJson, read_json
 from store import HookRule, token_digest
 from workers.context import WorkerContext
 from workers.events.publish import enqueue_checks
@@ -114,7 +114,7 @@ def _record(body: bytes) -> Ref:
     """Read the only two things that are believed."""
     try:
         told = read_json(body)
-    except NotJson as error:
+    except InvalidJson as error:
         raise _wrong(f"the body is not JSON: {error}") from None
     if not isinstance(told, dict):
         raise _wrong("the body is no object")

@@ -19,7 +19,7 @@ from gateway.peers import peer_of_request
 from gateway.porter import note
 from gateway.problems import Problem, documented
 from gateway.sources import Sources
-from purser.strict_json import shown_name
+from purser.formats.strict_json import shown_name
 from workers.context import WorkerContext
 from workers.events.publish import publish_events
 

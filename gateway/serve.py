@@ -16,7 +16,7 @@ from config.sentry import setup_sentry
 from config.settings import Need, Settings
 from gateway.app import build
 from gateway.connections import Connections, LimitedProtocol
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 log = structlog.get_logger(__name__)
 
@@ -86,7 +86,7 @@ def listening(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         what = f"the gateway cannot listen on {host}:{port}: {getattr(error, 'strerror', error)}"
-        raise Mistake(f"{what}. Choose another PURSER_GATEWAY_HOST or PURSER_GATEWAY_PORT") from None
+        raise ConfigurationError(f"{what}. Choose another PURSER_GATEWAY_HOST or PURSER_GATEWAY_PORT") from None
     return listener
 
 

@@ -19,9 +19,9 @@ from odoo_client.server_action import ServerActionRunner
 from odoo_client.throttling import CallLimiter, ThrottledSender, kind_of
 from odoo_client.transport.json2 import Json2, ask_version, http_of
 from odoo_client.transport.request import Request, Transport, Version
-from purser.changes import Call, Change, Close, Ensure, Note, Perform, Update
-from purser.model import Ref
-from purser.reads import Read, Row, Snapshot, Watched
+from purser.changes import CallMethod, Change, CloseActivity, Ensure, PostNote, RunOperation, Update
+from purser.findings import Ref
+from purser.queries import OpenCaseRef, Read, Row, Snapshot
 
 _CONTEXT = {"lang": "en_US", "tz": "UTC"}
 _METHOD_CONTEXT = {"lang": "en_US"}
@@ -115,7 +115,7 @@ class OdooClient:
         as_of: dt.datetime,
         tunables: Mapping[str, Any] = _NOTHING,
         event: Any = None,
-        watched: Sequence[Watched] = (),
+        watched: Sequence[OpenCaseRef] = (),
         given: Snapshot | None = None,
     ) -> Snapshot:
         """Read what a declaration names, in order, on top of `given`."""
@@ -195,19 +195,19 @@ class OdooClient:
         """Make records as wanted that are as expected."""
         return self.apply(changes)
 
-    def call(self, *changes: Call) -> tuple[ChangeOutcome, ...]:
+    def call(self, *changes: CallMethod) -> tuple[ChangeOutcome, ...]:
         """Run business methods whose guard holds."""
         return self.apply(changes)
 
-    def perform(self, *changes: Perform) -> tuple[ChangeOutcome, ...]:
+    def perform(self, *changes: RunOperation) -> tuple[ChangeOutcome, ...]:
         """Carry out business operations together with their receipts."""
         return self.apply(changes)
 
-    def note(self, *changes: Note) -> tuple[ChangeOutcome, ...]:
+    def note(self, *changes: PostNote) -> tuple[ChangeOutcome, ...]:
         """See that internal notes stand on records."""
         return self.apply(changes)
 
-    def complete(self, *changes: Close) -> tuple[ChangeOutcome, ...]:
+    def complete(self, *changes: CloseActivity) -> tuple[ChangeOutcome, ...]:
         """Close open activities with their feedback."""
         return self.apply(changes)
 

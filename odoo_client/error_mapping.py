@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 
 from odoo_client.transport.request import Request
+from purser.engine.retry import MAX_WAIT
 from purser.errors import Misconfigured, Permanent, PurserError, Refusal, Throttled, Transient, UnknownOutcome
-from purser.retry import LONGEST_PATIENCE
-from purser.retry_after import seconds_to_wait
+from purser.formats.retry_after import seconds_to_wait
 
 PATIENCE = 30.0
 """Seconds to wait when the other side asks for patience without saying how long."""
@@ -223,7 +223,7 @@ def from_garbled(request: Request) -> PurserError:
 
 def retry_after(text: str, *, now: dt.datetime | None = None) -> float:
     """Read a Retry-After header, seconds or an HTTP date, as seconds from `now`."""
-    return seconds_to_wait(text, now=now or dt.datetime.now(dt.UTC), default=PATIENCE, longest=LONGEST_PATIENCE)
+    return seconds_to_wait(text, now=now or dt.datetime.now(dt.UTC), default=PATIENCE, longest=MAX_WAIT)
 
 
 # ------------------------------------------------------------------------- no answer at all --

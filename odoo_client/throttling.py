@@ -11,21 +11,21 @@ from typing import Any, Protocol
 from odoo_client import error_mapping
 from odoo_client.error_mapping import SerializationConflict
 from odoo_client.transport.request import Request
+from purser.engine.call_result import CallResult, RetryIn
 from purser.errors import Misconfigured, PurserError, Snooze, Throttled, Transient
-from purser.gate import Verdict, Wait
 
 
 class CallPermit(Protocol):
     """The right to make one call."""
 
-    def leave(self, verdict: Verdict, seconds: float, retry_after: float | None) -> None:
+    def leave(self, verdict: CallResult, seconds: float, retry_after: float | None) -> None:
         """Say how the call went."""
 
 
 class CallLimiter(Protocol):
     """Whoever decides when Odoo may be called. Neither method raises."""
 
-    def enter(self, kind: str) -> CallPermit | Wait:
+    def enter(self, kind: str) -> CallPermit | RetryIn:
         """Ask to make a call. Calls of one kind take about equally long; '' is like no other."""
 
 
@@ -69,7 +69,7 @@ class ThrottledSender:
     def _entered(self, kind: str) -> CallPermit:
         deadline = self._monotonic() + self.PATIENCE
         pause = 0.01
-        while isinstance(answer := self._gate.enter(kind), Wait):
+        while isinstance(answer := self._gate.enter(kind), RetryIn):
             if not answer.full:
                 raise Snooze(answer.why, after=answer.after)
             if self._monotonic() >= deadline:
@@ -91,25 +91,25 @@ def kind_of(request: Request) -> str:
     return f"{request.model}.{request.method}/{size}"
 
 
-def verdict_on(answer: Any) -> Verdict:
+def verdict_on(answer: Any) -> CallResult:
     """Judge an answer: an import tells of a lost race among its messages."""
     messages = answer.get("messages") if isinstance(answer, Mapping) else None
     lost = isinstance(messages, list) and any(error_mapping.is_lost_race(str(one)) for one in messages)
-    return Verdict.CONTENDED if lost else Verdict.ANSWERED
+    return CallResult.CONTENDED if lost else CallResult.ANSWERED
 
 
-def verdict_of(error: BaseException, seconds: float, timeout: float) -> Verdict:
+def verdict_of(error: BaseException, seconds: float, timeout: float) -> CallResult:
     """Judge by the error. An Odoo that lets nobody in is left alone at once, by everybody."""
     match error:
         case Throttled():
-            return Verdict.THROTTLED
+            return CallResult.THROTTLED
         case SerializationConflict():
-            return Verdict.CONTENDED
+            return CallResult.CONTENDED
         case Misconfigured():
-            return Verdict.REFUSED
+            return CallResult.REFUSED
         case Transient():
-            return Verdict.TIMED_OUT if seconds >= timeout else Verdict.FAILED
+            return CallResult.TIMED_OUT if seconds >= timeout else CallResult.FAILED
         case PurserError():
-            return Verdict.ANSWERED
+            return CallResult.ANSWERED
         case _:
-            return Verdict.ABANDONED
+            return CallResult.ABANDONED

@@ -1,37 +1,49 @@
 """The vocabulary: everything a plug-in needs, and nothing that reads or writes."""
 
 from purser.cadence import Cadence, Daily, Every, daily, hours, minutes, parse_cadence
-from purser.catalogue import Catalogue
-from purser.changes import Call, Change, Close, Ensure, Key, Link, Note, Perform, Update, XmlId, activity
-from purser.declare import Automation, Control, News, automation, control
-from purser.limits import MoneyLimit, is_above, limit_in, reaches
-from purser.model import Exempt, Finding, Kept, Money, Period, Ref, Severity, Verdict
-from purser.reads import (
-    IF_KNOWN,
+from purser.changes import (
+    CallMethod,
+    Change,
+    CloseActivity,
+    Ensure,
+    Key,
+    PostNote,
+    RecordLink,
+    RunOperation,
+    Update,
+    XmlId,
+    activity,
+)
+from purser.declarations import Automation, Control, FollowUpEvent, automation, control
+from purser.findings import Compliant, Exempt, Finding, Money, Period, Ref, Severity, Verdict
+from purser.money_limits import MoneyLimit, is_above, limit_in, reaches
+from purser.queries import (
+    OPTIONAL_FIELD,
+    Aggregate,
     Domain,
-    Group,
     GroupDate,
     GroupId,
+    Many2One,
     Moment,
-    Named,
+    OpenCaseRef,
+    QueryContext,
     Row,
-    Scope,
     Snapshot,
-    Watched,
-    by,
-    total,
+    aggregate,
+    group_by,
 )
-from purser.watch import By, Watch, watch
+from purser.registry import Registry
+from purser.watchers import Watcher, WatchTrigger, watch
 
 __all__ = [
-    "IF_KNOWN",
+    "OPTIONAL_FIELD",
+    "Aggregate",
     "Automation",
-    "By",
     "Cadence",
-    "Call",
-    "Catalogue",
+    "CallMethod",
     "Change",
-    "Close",
+    "CloseActivity",
+    "Compliant",
     "Control",
     "Daily",
     "Domain",
@@ -39,41 +51,41 @@ __all__ = [
     "Every",
     "Exempt",
     "Finding",
-    "Group",
+    "FollowUpEvent",
     "GroupDate",
     "GroupId",
-    "Kept",
     "Key",
-    "Link",
+    "Many2One",
     "Moment",
     "Money",
     "MoneyLimit",
-    "Named",
-    "News",
-    "Note",
-    "Perform",
+    "OpenCaseRef",
     "Period",
+    "PostNote",
+    "QueryContext",
+    "RecordLink",
     "Ref",
+    "Registry",
     "Row",
-    "Scope",
+    "RunOperation",
     "Severity",
     "Snapshot",
     "Update",
     "Verdict",
-    "Watch",
-    "Watched",
+    "WatchTrigger",
+    "Watcher",
     "XmlId",
     "activity",
+    "aggregate",
     "automation",
-    "by",
     "control",
     "daily",
+    "group_by",
     "hours",
     "is_above",
     "limit_in",
     "minutes",
     "parse_cadence",
     "reaches",
-    "total",
     "watch",
 ]

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from purser.model import Money, Period, Ref, Severity
+from purser.findings import Money, Period, Ref, Severity
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class EscalationStep:
     """One step of a ladder: an audience or role, asked so many working days after the step before."""
 
     ask: str
@@ -38,10 +38,10 @@ class CaseState(enum.StrEnum):
     """The rule no longer speaks about it, or its subject is gone."""
 
 
-ENDED = frozenset({CaseState.CLOSED, CaseState.WITHDRAWN})
+ENDED_STATES = frozenset({CaseState.CLOSED, CaseState.WITHDRAWN})
 
 
-class Mark(enum.StrEnum):
+class FeedbackMarker(enum.StrEnum):
     """How feedback written by us tells a closing by proof from one by a person."""
 
     KEPT = "[purser:kept]"
@@ -49,16 +49,16 @@ class Mark(enum.StrEnum):
     ESCALATED = "[purser:escalated]"
 
     @classmethod
-    def of(cls, feedback: str) -> "Mark | None":
+    def of(cls, feedback: str) -> "FeedbackMarker | None":
         """Find our mark in a feedback text."""
         return next((mark for mark in cls if mark.value in feedback), None)
 
 
 _STATE_OF_MARK = {
     None: CaseState.QUIET,
-    Mark.KEPT: CaseState.CLOSED,
-    Mark.WITHDRAWN: CaseState.WITHDRAWN,
-    Mark.ESCALATED: CaseState.ESCALATED,
+    FeedbackMarker.KEPT: CaseState.CLOSED,
+    FeedbackMarker.WITHDRAWN: CaseState.WITHDRAWN,
+    FeedbackMarker.ESCALATED: CaseState.ESCALATED,
 }
 
 
@@ -110,7 +110,7 @@ _CASE = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CaseMemory:
+class CaseRecord:
     """What we remember of a case beside Odoo's truth: it saves work and survives a cancelled activity."""
 
     key: CaseKey
@@ -133,7 +133,7 @@ class CaseMemory:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AskSeen:
+class ObservedActivity:
     """One activity of ours as Odoo shows it now."""
 
     key: str
@@ -159,18 +159,20 @@ class Case:
     user_id: int | None = None
     """Who is asked, as Odoo says or, where it says nothing, as we remember."""
     text: str = ""
-    memory: CaseMemory | None = None
-    stale: tuple[AskSeen, ...] = ()
+    memory: CaseRecord | None = None
+    stale: tuple[ObservedActivity, ...] = ()
     """Open activities of earlier rungs: their closing was lost on its way."""
 
 
-def merge(control: str, seen: Iterable[AskSeen], remembered: Mapping[CaseKey, CaseMemory]) -> dict[CaseKey, Case]:
+def merge(
+    control: str, seen: Iterable[ObservedActivity], remembered: Mapping[CaseKey, CaseRecord]
+) -> dict[CaseKey, Case]:
     """Give the state of every case of a control, ended ones included. Where the two differ, Odoo is right.
 
     Odoo cannot tell a cancelled activity (deleted) from one we may no longer see: both are QUIET, and both are
     asked again at the next rung and not before.
     """
-    rungs: dict[CaseKey, dict[tuple[int, int], AskSeen]] = {}
+    rungs: dict[CaseKey, dict[tuple[int, int], ObservedActivity]] = {}
     for ask in seen:
         parsed = CaseKey.parse_rung(ask.key)
         if parsed is not None and parsed[0].control == control:
@@ -178,7 +180,7 @@ def merge(control: str, seen: Iterable[AskSeen], remembered: Mapping[CaseKey, Ca
     return {key: _case(key, rungs.get(key, {}), remembered.get(key)) for key in rungs.keys() | remembered.keys()}
 
 
-def _case(key: CaseKey, rungs: Mapping[tuple[int, int], AskSeen], memory: CaseMemory | None) -> Case:
+def _case(key: CaseKey, rungs: Mapping[tuple[int, int], ObservedActivity], memory: CaseRecord | None) -> Case:
     last = max(rungs, default=(-1, -1))
     if memory is not None and (memory.episode, memory.rung) > last:
         case = _unseen(memory)
@@ -189,10 +191,10 @@ def _case(key: CaseKey, rungs: Mapping[tuple[int, int], AskSeen], memory: CaseMe
     )
 
 
-def _seen(key: CaseKey, episode: int, rung: int, ask: AskSeen, memory: CaseMemory | None) -> Case:
+def _seen(key: CaseKey, episode: int, rung: int, ask: ObservedActivity, memory: CaseRecord | None) -> Case:
     same = memory is not None and (memory.episode, memory.rung) == (episode, rung)
-    state = CaseState.OPEN if ask.active else _STATE_OF_MARK[Mark.of(ask.feedback)]
-    if not ask.active and memory is not None and same and memory.state in ENDED:
+    state = CaseState.OPEN if ask.active else _STATE_OF_MARK[FeedbackMarker.of(ask.feedback)]
+    if not ask.active and memory is not None and same and memory.state in ENDED_STATES:
         state = memory.state  # done before, proved by a scan later
     return Case(
         key=key,
@@ -207,7 +209,7 @@ def _seen(key: CaseKey, episode: int, rung: int, ask: AskSeen, memory: CaseMemor
     )
 
 
-def _unseen(memory: CaseMemory) -> Case:
+def _unseen(memory: CaseRecord) -> Case:
     lost = memory.state is CaseState.OPEN and not memory.note
     return Case(
         key=memory.key,

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, TypeAdapter, WrapSerializer
 
-from purser.model import Ref
-from purser.typed_values import TYPES, restore, type_list
+from purser.findings import Ref
+from purser.formats.typed_values import TYPES, restore, type_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class XmlId:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class RecordLink:
     """An existing record by id, as the value of a many2one field."""
 
     ref: Ref
@@ -43,7 +43,7 @@ class Link:
 
 
 Scalar = str | bool | int | Decimal | dt.datetime | dt.date | None
-Value = Scalar | Key | XmlId | Link
+Value = Scalar | Key | XmlId | RecordLink
 Values = Mapping[str, Value]
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,:/@+-]{0,299}")
@@ -80,7 +80,7 @@ class Update:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
+class CallMethod:
     """A business method runs while its guard holds; the guard is false once it has run."""
 
     ref: Ref
@@ -91,7 +91,7 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Perform:
+class RunOperation:
     """A business operation is carried out once: it and its receipt, under this business key, are one transaction.
 
     Operations are those of the receipt action (`purser odoo setup`), by name, such as `order.draft-invoice`. Where
@@ -110,7 +110,7 @@ class Perform:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Note:
+class PostNote:
     """An internal note with this business key stands on a record. `body` is plain text."""
 
     on: Ref
@@ -126,7 +126,7 @@ class Note:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Close:
+class CloseActivity:
     """An open activity is done, with this feedback. One that is done or gone already is left alone."""
 
     activity: int
@@ -151,7 +151,7 @@ def _read_types(raw: Any) -> Any:
 
 
 Change = Annotated[
-    Annotated[Ensure | Update | Call | Perform | Note | Close, Field(discriminator="kind")],
+    Annotated[Ensure | Update | CallMethod | RunOperation | PostNote | CloseActivity, Field(discriminator="kind")],
     WrapSerializer(_with_types, when_used="json"),
     BeforeValidator(_read_types),
 ]
@@ -159,12 +159,12 @@ Change = Annotated[
 
 def change_key(change: Change) -> str:
     """Return the name of a change in business words, for lists and logs, and for what depends on it."""
-    if isinstance(change, (Ensure, Note, Close, Perform)):
+    if isinstance(change, (Ensure, PostNote, CloseActivity, RunOperation)):
         return change.key
     return f"{change.kind}/{change.ref}"
 
 
-KINDS = (Ensure, Update, Call, Perform, Note, Close)
+KINDS = (Ensure, Update, CallMethod, RunOperation, PostNote, CloseActivity)
 """The classes of changes, to tell them from anything else."""
 
 _CHANGES: TypeAdapter[tuple[Any, ...]] = TypeAdapter(tuple[Change, ...])
@@ -192,7 +192,7 @@ def activity(*, key: str, on: Ref | Key, summary: str, note: str, user_id: int |
             "activity_type_id": XmlId("mail.mail_activity_data_todo"),
             "summary": summary,
             "note": note,
-            "user_id": None if user_id is None else Link(Ref("res.users", user_id)),
+            "user_id": None if user_id is None else RecordLink(Ref("res.users", user_id)),
             "date_deadline": deadline,
         },
     )

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from purser.changes import Call, Change, Close, Ensure, Key, Note, Perform, Update
-from purser.errors import Mistake
-from purser.model import Finding, Ref
+from purser.changes import CallMethod, Change, CloseActivity, Ensure, Key, PostNote, RunOperation, Update
+from purser.errors import ConfigurationError
+from purser.findings import Finding, Ref
 
 ACTIVITY = "mail.activity"
 
@@ -53,24 +53,24 @@ def effects_of(where: str, **given: Sequence[str]) -> Effects:
     """Return the effects that a declaration names. Raises Mistake where one is not a sequence of texts."""
     for name, value in given.items():
         if isinstance(value, str) or not all(value):
-            raise Mistake(f'{where}: {name} is a tuple of names, such as ("sale.order",), not {value!r}')
+            raise ConfigurationError(f'{where}: {name} is a tuple of names, such as ("sale.order",), not {value!r}')
     return Effects(**{name: tuple(value) for name, value in given.items()})
 
 
 def _wanted(change: Change) -> tuple[str, str] | None:
     """Return the part of a declaration that must name this change, and the name; None where any may do it."""
     match change:
-        case Close():
+        case CloseActivity():
             return None  # what it closes is an activity of its own
-        case Perform():
+        case RunOperation():
             return "operations", change.operation
-        case Note():
+        case PostNote():
             return "notes_on", change.on.model
         case Ensure() if change.model == ACTIVITY:
             return "activity_on", _activity_model(change)
         case Ensure():
             return "creates", change.model
-        case Update() | Call():
+        case Update() | CallMethod():
             return "writes", change.ref.model
 
 

@@ -21,7 +21,7 @@ class PurserError(Exception):
     """The root of everything Purser raises on purpose."""
 
 
-class Mistake(PurserError):
+class ConfigurationError(PurserError):
     """A declaration, setting or policy is wrong; the process must not start."""
 
 

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from purser.declare import Control
-from purser.model import Exempt, Finding, Kept, Period, Ref
-from purser.reads import Read, Snapshot, Watched
+from purser.declarations import Control
+from purser.findings import Compliant, Exempt, Finding, Period, Ref
+from purser.queries import OpenCaseRef, Read, Snapshot
 
 
-def snapshot(as_of: dt.datetime, *rows: Any, reads: Sequence[Read] = (), watched: Sequence[Watched] = ()) -> Snapshot:
+def snapshot(
+    as_of: dt.datetime, *rows: Any, reads: Sequence[Read] = (), watched: Sequence[OpenCaseRef] = ()
+) -> Snapshot:
     """Build the snapshot that reading `rows` would give; `reads` names those that were read and found empty."""
     found: dict[Any, list[Any]] = {kind: [] for kind in reads}
     for row in rows:
@@ -19,11 +21,11 @@ def snapshot(as_of: dt.datetime, *rows: Any, reads: Sequence[Read] = (), watched
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ControlVerdicts:
     """What a control said of a snapshot, sorted by kind of verdict."""
 
     findings: tuple[Finding, ...]
-    kept: tuple[Kept, ...]
+    kept: tuple[Compliant, ...]
     exempt: tuple[Exempt, ...]
 
     def finding(self, subject: Ref, period: Period | None = None) -> Finding:
@@ -33,7 +35,7 @@ class Judgement:
         return found[0]
 
 
-def judge(control: Control, given: Snapshot, **tunables: Any) -> Judgement:
+def evaluate(control: Control, given: Snapshot, **tunables: Any) -> ControlVerdicts:
     """Run a control over a snapshot to its end.
 
     AssertionError when it judges one subject twice, or a case would stand where its declaration does not say.
@@ -44,8 +46,8 @@ def judge(control: Control, given: Snapshot, **tunables: Any) -> Judgement:
     for verdict in verdicts:
         problem = control.effects.finding_problem(verdict) if isinstance(verdict, Finding) else None
         assert problem is None, f"the declaration of {control.name} must name {problem}"
-    return Judgement(
+    return ControlVerdicts(
         findings=tuple(v for v in verdicts if isinstance(v, Finding)),
-        kept=tuple(v for v in verdicts if isinstance(v, Kept)),
+        kept=tuple(v for v in verdicts if isinstance(v, Compliant)),
         exempt=tuple(v for v in verdicts if isinstance(v, Exempt)),
     )

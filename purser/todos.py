@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Iterator
 
-from purser.changes import Close
-from purser.reads import Row, Snapshot
+from purser.changes import CloseActivity
+from purser.queries import Row, Snapshot
 
 
 class Todo(Row, model="mail.activity", keyed=True):
@@ -16,7 +16,7 @@ class Todo(Row, model="mail.activity", keyed=True):
 
 def close_todos(
     snapshot: Snapshot, kind: type[Todo], *, prefix: str, because: str, but: Collection[str] = ()
-) -> Iterator[Close]:
+) -> Iterator[CloseActivity]:
     """Yield the changes that close the open to-dos whose key begins with `prefix`, except those named in `but`.
 
     `because` becomes the feedback: the people who see the closed to-do read why nobody has to do it any more.
@@ -24,4 +24,4 @@ def close_todos(
     for todo in snapshot.rows(kind):
         for key in todo.keys:
             if key.startswith(prefix) and key not in but:
-                yield Close(activity=todo.id, feedback=because, key=key)
+                yield CloseActivity(activity=todo.id, feedback=because, key=key)

@@ -1,6 +1,6 @@
 """What the fleet remembers, kept in Redis."""
 
-from purser.gate import Verdict, Wait
+from purser.engine.call_result import CallResult, RetryIn
 from store.audit_log import AuditEntry, AuditLog
 from store.controls.case_store import CaseStore
 from store.controls.run_store import ControlRun, ControlRunStore, RunStatus
@@ -37,6 +37,7 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "AuditLog",
+    "CallResult",
     "CaseStore",
     "CircuitState",
     "ClaimResult",
@@ -87,13 +88,12 @@ __all__ = [
     "ReplayStage",
     "ReplayState",
     "Resolution",
+    "RetryIn",
     "RunStatus",
     "SeenEvents",
     "SlotStore",
     "TakeResult",
     "Tombstone",
-    "Verdict",
-    "Wait",
     "WebhookQueue",
     "WorkerHeartbeats",
     "WorkerReport",

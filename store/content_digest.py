@@ -5,7 +5,7 @@ import hashlib
 import json
 from typing import Any
 
-from purser.strict_json import read_json
+from purser.formats.strict_json import read_json
 
 RAW = "raw:"
 """Begins the digest of bytes that are no envelope of a message: nothing is known of the body in them."""

@@ -12,7 +12,7 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from purser.errors import Mistake, Permanent, Snooze
+from purser.errors import ConfigurationError, Permanent, Snooze
 from store.audit_log import AuditLog
 from store.controls.case_store import CaseStore
 from store.controls.run_store import ControlRunStore
@@ -91,7 +91,9 @@ class Ledger:
         try:
             client = make(url, **patience)
         except ValueError as error:
-            raise Mistake(f"PURSER_LEDGER_URL: {error}. Write redis://, rediss://, unix:// or sentinel://") from error
+            raise ConfigurationError(
+                f"PURSER_LEDGER_URL: {error}. Write redis://, rediss://, unix:// or sentinel://"
+            ) from error
         return cls(client, prefix=prefix, now=now)
 
     def gate(self, name: str, bounds: LimiterConfig | None = None, *, who: str = "Odoo") -> OdooLimiter:

@@ -14,7 +14,7 @@ import structlog
 from redis import exceptions as fault
 from redis.sentinel import SentinelConnectionPool
 
-from purser.errors import Misconfigured, Mistake, Permanent, PurserError, Transient
+from purser.errors import ConfigurationError, Misconfigured, Permanent, PurserError, Transient
 from store.timestamps import Now, from_micros
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ class RedisStore:
     def __init__(self, client: redis.Redis, *, prefix: str, now: Now | None = None) -> None:
         kwargs = client.connection_pool.connection_kwargs
         if kwargs.get("decode_responses"):
-            raise Mistake("the ledger keeps bytes: give it a Redis client without decode_responses")
+            raise ConfigurationError("the ledger keeps bytes: give it a Redis client without decode_responses")
         self.client: Any = client  # redis-py types every answer as "now or later"; its `Any` stops here
         self.prefix = prefix
         self.address = address_of(client)

@@ -10,16 +10,16 @@ from typing import Any
 import tasks.automations
 import tasks.controls
 import tasks.watches
-from purser.catalogue import Catalogue
-from purser.declare import Automation, Control
-from purser.errors import Mistake
-from purser.watch import Watch
+from purser.declarations import Automation, Control
+from purser.errors import ConfigurationError
+from purser.registry import Registry
+from purser.watchers import Watcher
 
 PLUGINS = "purser.plugins"
 """The entry-point group under which other distributions name their modules of declarations."""
 
 
-def catalogue() -> Catalogue:
+def catalogue() -> Registry:
     """Give everything declared under `tasks/` and by plug-ins; Mistake when a name is declared twice."""
     modules = [
         _loaded(found.name, partial(importlib.import_module, found.name))
@@ -33,15 +33,15 @@ def catalogue() -> Catalogue:
         id(value): value
         for module in modules
         for value in vars(module).values()
-        if isinstance(value, (Control, Automation, Watch))
+        if isinstance(value, (Control, Automation, Watcher))
     }
-    return Catalogue.of(declared.values())
+    return Registry.of(declared.values())
 
 
 def _loaded(what: str, load: Callable[[], Any]) -> Any:
     try:
         return load()
-    except Mistake as error:
-        raise Mistake(f"{what}: {error}") from error
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{what}: {error}") from error
     except Exception as error:
-        raise Mistake(f"{what} cannot be imported: {type(error).__name__}: {error}") from error
+        raise ConfigurationError(f"{what} cannot be imported: {type(error).__name__}: {error}") from error

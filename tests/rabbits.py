@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from devtools.local.rabbitmq_node import RabbitNode, find_rabbitmq, serving
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +42,7 @@ def need_rabbitmq() -> None:
     """Leave a test out where there is no RabbitMQ."""
     try:
         find_rabbitmq()
-    except Mistake as missing:
+    except ConfigurationError as missing:
         if os.environ.get("CI", "").lower() in {"1", "true"}:
             pytest.fail(str(missing), pytrace=False)
         pytest.skip(str(missing))

@@ -11,8 +11,8 @@ from config.policies import Policies, load_policies
 from config.redact import Redactor
 from config.settings import Role, Settings
 from odoo_client import OdooClient, OdooConnection, connect
-from purser.catalogue import Catalogue
 from purser.errors import Misconfigured, Snooze
+from purser.registry import Registry
 from schedules.freeze import frozen_until
 from schedules.slots import seconds_to_next_slot
 from store import DeadLetter, Ledger, OdooLimiter, PauseCache
@@ -36,7 +36,7 @@ class WorkerContext:
     """The parts a process works with. Connections are made when first used, so a forked child makes its own."""
 
     settings: Settings
-    catalogue: Catalogue
+    catalogue: Registry
     policies: Policies
     publish: Publisher
     resend: Callable[[DeadLetter], None]

@@ -18,7 +18,7 @@ from odoo_client.provisioning import (
     PlannedRecord,
     WebhookTarget,
 )
-from purser.errors import Mistake, NotApplicable, PurserError, Refusal
+from purser.errors import ConfigurationError, NotApplicable, PurserError, Refusal
 from store import token_digest
 from workers.doctor.checks import BotUser as Entered
 from workers.doctor.checks import Check, Level, check_connection, forbidden_rights
@@ -124,7 +124,7 @@ class OdooSite:
         for login in logins:
             path = folder / f"{login}.key"
             if path.exists():
-                raise Mistake(f"{path} is there already: move it away, or name another folder with --keys")
+                raise ConfigurationError(f"{path} is there already: move it away, or name another folder with --keys")
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(provisioning.make_key(self.admin, login, days=self.key_days) + "\n")
             made.append(path)
@@ -261,7 +261,7 @@ def _performs(bot: Entered) -> Check:
 def admin_connection(settings: Settings, login: str, key: str) -> OdooConnection:
     """Say how an administrator enters."""
     if settings.odoo_url is None or settings.odoo_db is None:
-        raise Mistake("PURSER_ODOO_URL and PURSER_ODOO_DB are missing: they say where Odoo is")
+        raise ConfigurationError("PURSER_ODOO_URL and PURSER_ODOO_DB are missing: they say where Odoo is")
     return OdooConnection(
         url=settings.odoo_url,
         db=settings.odoo_db,
@@ -292,7 +292,7 @@ def _doors(settings: Settings) -> dict[tuple[Role, ...], OdooConnection]:
     for role in Role:
         try:
             access = settings.odoo(role)
-        except Mistake:
+        except ConfigurationError:
             continue
         own = admin_connection(settings, access.login, access.api_key)
         found.setdefault(access.login, ([], own))[0].append(role)

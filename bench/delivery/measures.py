@@ -16,7 +16,7 @@ from types import MappingProxyType
 from bench.delivery.apps.noop import QUEUES
 from bench.delivery.figures import Figure, Group
 from bench.delivery.running import ROOT, Floor, Pace, Spec, Worker, cpu_of, environ, forge
-from purser.gate import Verdict
+from purser.engine.call_result import CallResult
 from store import DelayedMessage, DelayKind, Ledger, LimiterPermit
 
 
@@ -354,7 +354,7 @@ def gate(floor: Floor, sizes: Sizes) -> Group:
         def call() -> None:
             ticket = passed.enter("res.partner/read")
             assert isinstance(ticket, LimiterPermit)
-            passed.leave(ticket, Verdict.ANSWERED, 0.02)
+            passed.leave(ticket, CallResult.ANSWERED, 0.02)
 
         took = [timed(call) * 1e6 for _ in range(sizes.looks)]
         ping = each(sizes.looks, floor.client.ping)

@@ -11,10 +11,10 @@ from console.cli.events import load
 from console.cli.output import AsJson, as_json, facts, print_error, table, text
 from events.envelope import read_event
 from events.fact import Fact
-from purser.declare import Automation
-from purser.errors import Mistake, Permanent, Refusal
-from purser.fates import Fate, FieldChange
-from purser.model import Ref
+from purser.declarations import Automation
+from purser.engine.predictions import FieldChange, PredictedOutcome
+from purser.errors import ConfigurationError, Permanent, Refusal
+from purser.findings import Ref
 from tasks.house import catalogue
 from workers.dead_letters.replay_preview import PlannedChange, predict
 from workers.events import react
@@ -82,9 +82,9 @@ def run(
     try:
         envelope, fact = read_event(raw)
     except Permanent as error:
-        raise Mistake(str(error)) from None
+        raise ConfigurationError(str(error)) from None
     if type(fact) not in automation.facts:
-        raise Mistake(f"automation `{name}` reacts to {automation.types}, not to {envelope.type}")
+        raise ConfigurationError(f"automation `{name}` reacts to {automation.types}, not to {envelope.type}")
     if dry_run:
         with command_context.read_only_context() as fleet:
             try:
@@ -121,7 +121,9 @@ def _why_nothing(automation: Automation, fact: Fact) -> str:
 
 def _refused(name: str, about: Ref, no: Refusal) -> PlannedChange:
     """Show a refusal in the place of the changes that do not follow."""
-    return PlannedChange(kind=name, model=about.model, ref=about, key=str(about), fate=Fate.REFUSED, why=str(no))
+    return PlannedChange(
+        kind=name, model=about.model, ref=about, key=str(about), fate=PredictedOutcome.REFUSED, why=str(no)
+    )
 
 
 def _tell(planned: tuple[PlannedChange, ...], *, nothing: str, json: bool) -> None:

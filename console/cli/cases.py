@@ -9,8 +9,8 @@ from config.settings import Role
 from console.cli import command_context
 from console.cli.output import AsJson, as_json, facts, money, nothing, table
 from odoo_client import connect
-from purser.cases import CaseKey, CaseMemory
-from purser.errors import Mistake
+from purser.cases import CaseKey, CaseRecord
+from purser.errors import ConfigurationError
 from workers.context import connection_for
 
 group = typer.Typer(help="What was found and is not settled yet.", no_args_is_help=True)
@@ -53,7 +53,7 @@ def show(
     try:
         wanted = CaseKey.parse(key)
     except ValueError as error:
-        raise Mistake(f"{error}: `purser cases list` shows them") from None
+        raise ConfigurationError(f"{error}: `purser cases list` shows them") from None
     with command_context.ledger() as ledger:
         case = ledger.cases.among(wanted.control, [wanted]).get(wanted)
     if case is None:
@@ -70,7 +70,7 @@ def _today() -> dt.date:
     return dt.datetime.now(command_context.policies().timezone).date()
 
 
-def _told(case: CaseMemory, today: dt.date) -> dict[str, Any]:
+def _told(case: CaseRecord, today: dt.date) -> dict[str, Any]:
     return {
         "key": str(case.key),
         "subject_name": case.subject_name,

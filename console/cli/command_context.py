@@ -11,7 +11,7 @@ from typing import Any
 from config.policies import Policies, load_policies
 from config.settings import Need, Settings
 from console.cli.output import print_error
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store import Ledger
 from tasks.house import catalogue
 from workers.context import WorkerContext
@@ -93,9 +93,9 @@ def actor_name() -> str:
 def note_text(note: str) -> str:
     """Return the note, or raise Mistake: what changes something needs its reason kept."""
     if not note.strip():
-        raise Mistake("--note is empty: say why, for the audit trail")
+        raise ConfigurationError("--note is empty: say why, for the audit trail")
     return note
 
 
 def _only_reads(*_: Any, **__: Any) -> None:
-    raise Mistake("this command has no queue to write to")
+    raise ConfigurationError("this command has no queue to write to")

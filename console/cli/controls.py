@@ -25,8 +25,8 @@ from console.cli.output import (
 )
 from console.cli.type_names import type_name
 from purser.cases import CaseKey
-from purser.errors import Mistake
-from purser.model import Finding
+from purser.errors import ConfigurationError
+from purser.findings import Finding
 from store import ControlRun, RunStatus
 from workers.controls import run as scan
 
@@ -94,9 +94,11 @@ def run(
 ) -> None:
     """Run a control now. Ends with 4 when it finds something."""
     if apply and as_of:
-        raise Mistake("leave out --apply or --as-of: a past as-of moves the clock, not Odoo's data, and never writes")
+        raise ConfigurationError(
+            "leave out --apply or --as-of: a past as-of moves the clock, not Odoo's data, and never writes"
+        )
     if release_hold and not apply:
-        raise Mistake("--release-hold needs --apply: a run that only reads ends no case")
+        raise ConfigurationError("--release-hold needs --apply: a run that only reads ends no case")
     command_context.policies().control(name)  # a misspelt name is told before a missing setting
     if apply:
         _apply(name, release_hold=release_hold, note=note, json=json)
@@ -267,5 +269,5 @@ def _moment(given: str, zone: dt.tzinfo) -> dt.datetime:
             return dt.datetime.combine(dt.date.fromisoformat(given), dt.time(12), zone)
         moment = dt.datetime.fromisoformat(given.upper())
     except ValueError:
-        raise Mistake(f"--as-of {given!r} is no moment: write 2026-01-31 or 2026-01-31T18:00") from None
+        raise ConfigurationError(f"--as-of {given!r} is no moment: write 2026-01-31 or 2026-01-31T18:00") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)

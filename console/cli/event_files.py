@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from events.envelope import CloudEvent, read_event
-from purser.errors import Mistake, Permanent
-from purser.strict_json import NotJson, read_json
+from purser.errors import ConfigurationError, Permanent
+from purser.formats.strict_json import InvalidJson, read_json
 
 SHOWN = 20
 """More mistakes than these are counted."""
@@ -39,8 +39,8 @@ def _check(text: str, name: str) -> None:
     """Raise Mistake where a list says something twice, or holds what is no JSON: re-written that would be lost."""
     try:
         read_json(text)
-    except NotJson as error:
-        raise Mistake(f"{name} is not JSON: {error}") from None
+    except InvalidJson as error:
+        raise ConfigurationError(f"{name} is not JSON: {error}") from None
 
 
 def refuse(batch: Batch) -> None:
@@ -50,7 +50,7 @@ def refuse(batch: Batch) -> None:
     count = len(batch.mistakes)
     more = [f"- and {count - SHOWN} more"] if count > SHOWN else []
     head = f"nothing was sent: {count} of the events cannot be accepted. --partial sends the others"
-    raise Mistake("\n".join([head, *(f"- {one}" for one in batch.mistakes[:SHOWN]), *more]))
+    raise ConfigurationError("\n".join([head, *(f"- {one}" for one in batch.mistakes[:SHOWN]), *more]))
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

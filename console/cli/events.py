@@ -14,9 +14,9 @@ from console.cli.output import FAILED, AsJson, as_json, count, exit_with, nothin
 from events.contract import asyncapi, schema_of
 from events.envelope import CloudEvent, read_event
 from events.fact import Fact, known_facts
-from purser.errors import Mistake, Permanent
-from purser.strict_json import NotJson, read_json
-from purser.words import did_you_mean
+from purser.errors import ConfigurationError, Permanent
+from purser.formats.strict_json import InvalidJson, read_json
+from purser.naming import did_you_mean
 from store.pagination import chunks
 from tasks.house import catalogue
 from workers.changes.detect import publish_detected
@@ -57,7 +57,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema of what an event carries as `data`."""
     if (type_ is None) != all_:
-        raise Mistake("name one fact, or say --all")
+        raise ConfigurationError("name one fact, or say --all")
     as_json(schema_of(_fact(type_)) if type_ else {name: schema_of(fact) for name, fact in known_facts().items()})
 
 
@@ -97,7 +97,7 @@ def emit(
     Sent again, a file is sent on: what was accepted meanwhile is left out.
     """
     if (file is None) == (type_ is None) or (file is not None and (data is not None or id_ is not None)):
-        raise Mistake("say what happened either as TYPE --data JSON or as --file FILE")
+        raise ConfigurationError("say what happened either as TYPE --data JSON or as --file FILE")
     raw = load(file) if file is not None else _event(type_ or "", data or "{}", id_, source)
     batch = event_files.read_batch(raw, name=str(file)) if isinstance(raw, str) else None
     if batch is not None:
@@ -150,7 +150,7 @@ def load(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise Mistake(f"{file} cannot be read: {reason}") from None
+        raise ConfigurationError(f"{file} cannot be read: {reason}") from None
 
 
 def _fact(name: str) -> type[Fact]:
@@ -163,8 +163,8 @@ def _fact(name: str) -> type[Fact]:
 def _event(type_: str, data: str, id_: str | None, source: str) -> dict[str, Any]:
     try:
         body = read_json(data)
-    except NotJson as error:
-        raise Mistake(f"--data is not JSON: {error}") from None
+    except InvalidJson as error:
+        raise ConfigurationError(f"--data is not JSON: {error}") from None
     now = dt.datetime.now(dt.UTC).isoformat()
     return {"id": id_ or str(uuid.uuid4()), "source": source, "type": type_, "time": now, "data": body}
 
@@ -174,4 +174,4 @@ def _checked(raw: dict[str, Any] | str) -> CloudEvent:
     try:
         return read_event(raw)[0]
     except Permanent as error:
-        raise Mistake(str(error)) from None
+        raise ConfigurationError(str(error)) from None

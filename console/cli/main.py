@@ -27,7 +27,7 @@ from console.cli import (
 from console.cli.operations import audit, breaker, delayed, doctor, pauses, processes, store, users, workers
 from console.cli.output import FAILED, WRONG_USE, print_error
 from console.flower import flower_app
-from purser.errors import Mistake, PurserError
+from purser.errors import ConfigurationError, PurserError
 
 
 class PurserGroup(TyperGroup):
@@ -39,7 +39,7 @@ class PurserGroup(TyperGroup):
             return super().invoke(ctx)
         except PurserError as error:
             print_error(f"purser: {error}")
-            raise typer.Exit(WRONG_USE if isinstance(error, Mistake) else FAILED) from error
+            raise typer.Exit(WRONG_USE if isinstance(error, ConfigurationError) else FAILED) from error
 
 
 def app() -> typer.Typer:

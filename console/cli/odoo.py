@@ -13,7 +13,7 @@ from console.cli import command_context
 from console.cli.output import FOUND, AsJson, as_json, confirm, exit_with, nothing, print_error, table, text
 from odoo_client import connect
 from odoo_client.provisioning import PlannedAction, PlannedRecord
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store import Ledger
 from tasks.house import catalogue
 from workers.doctor.checks import Check, Level
@@ -90,7 +90,7 @@ def check(
         with _site(admin_login, admin_key_file) as (site, _):
             checks += site.check(hook=hook)
     elif hook:
-        raise Mistake("--hook takes an administrator: only one may set off a webhook. Give --admin-login")
+        raise ConfigurationError("--hook takes an administrator: only one may set off a webhook. Give --admin-login")
     else:
         advice = "give --admin-login, and its key in --admin-key-file"
         checks.append(Check("set-up", Level.WARN, "seen as the bots see it: not its rules, not its text", advice))
@@ -143,7 +143,7 @@ def _site(
     door = admin_connection(settings, *_administrator(settings, login, key_file))
     book = None if settings.ledger_url is None else Ledger.connect(settings.ledger)
     if settings.gateway_url is not None and book is None:
-        raise Mistake("PURSER_LEDGER_URL is missing: there the gateway finds the tokens of Odoo's rules")
+        raise ConfigurationError("PURSER_LEDGER_URL is missing: there the gateway finds the tokens of Odoo's rules")
     try:
         with connect(door) as admin:
             yield (
@@ -166,13 +166,15 @@ def _site(
 def _administrator(settings: Settings, login: str | None, key_file: Path | None) -> tuple[str, str]:
     login = login or settings.odoo_admin_login
     if not login:
-        raise Mistake("which administrator? Give --admin-login, or set PURSER_ODOO_ADMIN_LOGIN")
+        raise ConfigurationError("which administrator? Give --admin-login, or set PURSER_ODOO_ADMIN_LOGIN")
     if key_file is not None:
         return login, key_file.read_text(encoding="utf-8").strip()
     if settings.odoo_admin_api_key is not None:
         return login, settings.odoo_admin_api_key.get_secret_value()
     if not sys.stdin.isatty():
-        raise Mistake(f"the API key of {login} is missing: give --admin-key-file, or set PURSER_ODOO_ADMIN_API_KEY")
+        raise ConfigurationError(
+            f"the API key of {login} is missing: give --admin-key-file, or set PURSER_ODOO_ADMIN_API_KEY"
+        )
     return login, str(typer.prompt(f"API key of {login}", hide_input=True, err=True))
 
 

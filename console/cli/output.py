@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from purser.strict_json import write_json
+from purser.formats.strict_json import write_json
 
 DONE, FAILED, WRONG_USE, NOTHING, FOUND = range(5)
 """The exit codes."""

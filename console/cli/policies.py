@@ -12,10 +12,10 @@ from config.settings import Role
 from console.cli import command_context
 from console.cli.output import FOUND, AsJson, as_json, exit_with, facts, print_error, table, text
 from odoo_client import connect
-from purser.errors import Mistake, PurserError
-from purser.limits import MoneyLimit
-from purser.model import Money
-from purser.words import did_you_mean
+from purser.errors import ConfigurationError, PurserError
+from purser.findings import Money
+from purser.money_limits import MoneyLimit
+from purser.naming import did_you_mean
 from workers.context import connection_for
 from workers.controls.unknown_names import unknown_logins, unknown_names
 
@@ -43,7 +43,7 @@ def check(file: File = None, json: AsJson = False, odoo: AskOdoo = None) -> None
     path = file or command_context.settings().policies
     try:
         policies = command_context.policies(path)
-    except Mistake as error:
+    except ConfigurationError as error:
         problems = [line.removeprefix("- ") for line in str(error).splitlines()[1:]] or [str(error)]
         if json:
             as_json({"source": str(path), "ok": False, "problems": problems, "unstaffed": []})
@@ -112,7 +112,7 @@ def _unknown(policies: Policies, ask: bool | None) -> Iterator[str]:
         settings = command_context.settings("odoo")
         with connect(connection_for(settings, Role.AUDIT)) as client:
             names, logins = list(unknown_names(client, policies)), list(unknown_logins(client, policies))
-    except (Mistake, PurserError) as error:
+    except (ConfigurationError, PurserError) as error:
         if ask:
             raise
         if command_context.settings().odoo_url is not None:

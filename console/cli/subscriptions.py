@@ -21,7 +21,7 @@ from console.cli.output import (
     table,
     text,
 )
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store import CircuitState, DeadLetterFilter, DeliveryAttempt, DeliveryResult
 from workers.context import WorkerContext
 from workers.dead_letters import replay_runner
@@ -189,7 +189,7 @@ def enable(name: Name, note: Note, dry_run: DryRun = False, json: AsJson = False
     with command_context.publishing_context() as fleet:
         ledger, subscription = fleet.ledger, fleet.policies.subscription(name)
         if not subscription.enabled:
-            raise Mistake(f"subscription `{name}` is off in the policy: say `enabled: true` there")
+            raise ConfigurationError(f"subscription `{name}` is off in the policy: say `enabled: true` there")
         gate = gate_of(ledger, name)
         is_off, is_open = name in ledger.outbound.switched_off(), gate.state().breaker is not CircuitState.CLOSED
         if not (is_off or is_open):
@@ -226,7 +226,7 @@ def replay(
     """
     command_context.note_text(note)
     if events and (since or delivered):
-        raise Mistake("say which events: ids, or --since and --delivered")
+        raise ConfigurationError("say which events: ids, or --since and --delivered")
     moment = DeadLetterFilter.read({"since": since}).since if since else None
     with command_context.worker_context() as fleet:
         subscription = fleet.policies.subscription(name)

@@ -9,7 +9,7 @@ import typer
 from config.policies import WatchPolicy
 from console.cli import command_context
 from console.cli.output import FAILED, AsJson, as_json, count, exit_with, print_error, progress, table, text
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store import FeedCursor
 from workers.changes import backfill as filling
 from workers.changes.detect import feed_name
@@ -142,5 +142,5 @@ def _moment(option: str, said: str) -> dt.datetime:
     try:
         moment = dt.datetime.fromisoformat(said.upper())
     except ValueError:
-        raise Mistake(f"{option} {said!r} is no moment: write 2026-01-31 or 2026-01-31T18:00Z") from None
+        raise ConfigurationError(f"{option} {said!r} is no moment: write 2026-01-31 or 2026-01-31T18:00Z") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

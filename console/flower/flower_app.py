@@ -33,7 +33,7 @@ from console.flower.security_headers import with_prefix
 from console.flower.user_login import Check, LoginCache, all_users, single_user
 from console.pages.menu import TemplateOverlay
 from console.pages.routes import routes
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 MAX_TASKS = 20_000
 """How many tasks Flower remembers: about 140 MB. History is kept elsewhere."""
@@ -257,7 +257,7 @@ def _read_prefix(prefix: str) -> str:
     """Return a prefix as `/ops/flower`; '' for none."""
     path = prefix.strip("/")
     if path and not re.fullmatch(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*", path):
-        raise Mistake(f"--url-prefix {prefix!r} is no path: write one such as ops/flower")
+        raise ConfigurationError(f"--url-prefix {prefix!r} is no path: write one such as ops/flower")
     return f"/{path}" if path else ""
 
 
@@ -304,7 +304,9 @@ def serve(
     try:
         bound = flower.start_http_server()
     except OSError as error:
-        raise Mistake(f"Flower cannot listen on {address}:{port}: {error.strerror}. Choose another --port") from None
+        raise ConfigurationError(
+            f"Flower cannot listen on {address}:{port}: {error.strerror}. Choose another --port"
+        ) from None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: flower.io_loop.add_callback_from_signal(flower.stop))
     host = f"[{address}]" if ":" in address else address
@@ -324,7 +326,9 @@ def _password(told: Settings, address: str) -> str:
     if told.flower_password is not None:
         return told.flower_password.get_secret_value()
     if address not in _LOOPBACK:
-        raise Mistake(f"PURSER_FLOWER_PASSWORD is missing: Flower listens on {address} only with a password you set")
+        raise ConfigurationError(
+            f"PURSER_FLOWER_PASSWORD is missing: Flower listens on {address} only with a password you set"
+        )
     made = secrets.token_urlsafe(12)
     print_error(f"Flower: password {made} (made for this run, shown once; PURSER_FLOWER_PASSWORD keeps one)")
     return made

@@ -15,8 +15,8 @@ from tornado.web import HTTPError, RequestHandler
 from config.people import Person, Rank
 from config.redact import Redactor
 from console.pages.presentation import formatting
-from purser.errors import Misconfigured, Mistake, PurserError, Transient
-from purser.strict_json import write_json
+from purser.errors import ConfigurationError, Misconfigured, PurserError, Transient
+from purser.formats.strict_json import write_json
 from store import Ledger
 from workers.context import WorkerContext
 
@@ -70,7 +70,7 @@ class BasePageHandler(BaseHandler):
             raise HTTPError(403, reason=f"{self.person.name} may not do this: it takes an {self.needs}")
         after = self.word("after")
         if after and not _PLACE.fullmatch(after):
-            raise Mistake("`after` is no place in a list: open the list anew")
+            raise ConfigurationError("`after` is no place in a list: open the list anew")
 
     def check_xsrf_cookie(self) -> None:
         """Flower looks where a request comes from; ours also carry the token of the page they were made on."""
@@ -112,16 +112,16 @@ class BasePageHandler(BaseHandler):
         """Give the ids that were ticked."""
         ids = list(dict.fromkeys(self.get_arguments("id", strip=False)))
         if not ids:
-            raise Mistake("nothing is ticked: tick at least one row")
+            raise ConfigurationError("nothing is ticked: tick at least one row")
         return ids
 
     def note(self) -> str:
         """Give the reason, which everything that changes something needs."""
         note = self.word("note").strip()
         if not note:
-            raise Mistake("the reason is missing: say why, for the audit trail")
+            raise ConfigurationError("the reason is missing: say why, for the audit trail")
         if len(note) > _LONGEST_NOTE:
-            raise Mistake(f"the reason is longer than {_LONGEST_NOTE} characters")
+            raise ConfigurationError(f"the reason is longer than {_LONGEST_NOTE} characters")
         return note
 
     # -- what a page answers
@@ -191,7 +191,7 @@ class BasePageHandler(BaseHandler):
 
 def _explained(error: BaseException | None, status: int) -> tuple[int, str, str, str]:
     match error:
-        case Mistake():
+        case ConfigurationError():
             return 400, "That does not work", str(error), "Go back, correct it and try again."
         case Misconfigured():
             return 503, "The set-up is wrong", str(error), "Run `purser doctor` where Flower runs."

@@ -10,9 +10,9 @@ from config.policies import Policies
 from console.pages.base_handler import BasePageHandler
 from console.pages.presentation import formatting
 from console.pages.presentation.user_names import UserNameCache
-from purser.cases import CaseMemory
-from purser.errors import Mistake
-from purser.model import Money, Severity
+from purser.cases import CaseRecord
+from purser.errors import ConfigurationError
+from purser.findings import Money, Severity
 from store import Ledger
 from workers.context import WorkerContext
 
@@ -34,7 +34,7 @@ class CaseTotals:
     money: tuple[Money, ...]
 
     @classmethod
-    def of(cls, control: str, title: str, cases: Sequence[CaseMemory]) -> "CaseTotals":
+    def of(cls, control: str, title: str, cases: Sequence[CaseRecord]) -> "CaseTotals":
         """Add up."""
         return cls(
             control,
@@ -55,7 +55,7 @@ class CasesView:
     owners: tuple[tuple[int | None, int], ...]
     """Who is asked how often, the most first."""
     matching: int
-    cases: tuple[CaseMemory, ...]
+    cases: tuple[CaseRecord, ...]
     place: int
     more: bool
 
@@ -79,7 +79,7 @@ def build_view(ledger: Ledger, policies: Policies, wanted: Mapping[str, str]) ->
     )
 
 
-def step_label(policies: Policies, case: CaseMemory) -> str:
+def step_label(policies: Policies, case: CaseRecord) -> str:
     """Say how far up its ladder a case is."""
     policy = policies.controls.get(case.key.control)
     if policy is None or case.rung >= len(policy.ladder):
@@ -87,7 +87,7 @@ def step_label(policies: Policies, case: CaseMemory) -> str:
     return f"{policy.ladder[case.rung].ask} ({case.rung + 1} of {len(policy.ladder)})"
 
 
-def _matches(case: CaseMemory, wanted: Mapping[str, str]) -> bool:
+def _matches(case: CaseRecord, wanted: Mapping[str, str]) -> bool:
     owner = wanted.get("owner", "")
     return (
         wanted.get("control", case.key.control) == case.key.control
@@ -107,7 +107,7 @@ class _CaseSortKey:
 
     sort: str
 
-    def __call__(self, case: CaseMemory) -> tuple[Decimal | int, dt.date, str]:
+    def __call__(self, case: CaseRecord) -> tuple[Decimal | int, dt.date, str]:
         first: Decimal | int = 0
         if self.sort == "money":
             first = -(case.money.amount if case.money else Decimal(0))
@@ -118,7 +118,7 @@ class _CaseSortKey:
         return first, case.opened_on, str(case.key)
 
 
-def _owners(cases: Iterable[CaseMemory]) -> tuple[tuple[int | None, int], ...]:
+def _owners(cases: Iterable[CaseRecord]) -> tuple[tuple[int | None, int], ...]:
     count: dict[int | None, int] = {}
     for case in cases:
         count[case.user_id] = count.get(case.user_id, 0) + 1
@@ -127,7 +127,7 @@ def _owners(cases: Iterable[CaseMemory]) -> tuple[tuple[int | None, int], ...]:
 
 def _number(given: str, what: str) -> int:
     if not given.isdecimal() or len(given) > 9:
-        raise Mistake(f"{what}={given!r} is no number")
+        raise ConfigurationError(f"{what}={given!r} is no number")
     return int(given)
 
 

@@ -8,8 +8,8 @@ from config.redact import Redactor
 from console.pages.base_handler import BasePageHandler
 from console.pages.presentation import formatting
 from console.pages.presentation.masking import mask, unmask
-from purser.errors import Mistake
-from purser.strict_json import NotJson, read_json
+from purser.errors import ConfigurationError
+from purser.formats.strict_json import InvalidJson, read_json
 from store import DeadLetter, PatchOperation
 from store.dead_letters.edits import patch
 from workers.context import WorkerContext
@@ -40,7 +40,7 @@ def draft_of(fleet: WorkerContext, letter: DeadLetter, text: str, clean: Redacto
     try:
         values = unmask(read_json(text, halves=True), json.loads(letter_edit.text_of(letter)), clean)
         body = letter_edit.body_with(letter, json.dumps(values, ensure_ascii=False))
-    except NotJson as error:
+    except InvalidJson as error:
         return Draft(text, b"", (f"this is not JSON: {error}",))
     except (ValueError, RecursionError) as error:
         return Draft(text, b"", (str(error),))
@@ -58,7 +58,7 @@ class EditPage(BasePageHandler):
         letter = await self._letter()
         text = await self.aside(text_of, letter, self._clean)
         if not text:
-            raise Mistake("this letter cannot be edited: its bytes are no task message of ours")
+            raise ConfigurationError("this letter cannot be edited: its bytes are no task message of ours")
         self._show(letter, Draft(text, letter.body))
 
     async def post(self) -> None:
@@ -70,7 +70,7 @@ class EditPage(BasePageHandler):
         elif act in ("revert", "approve", "withdraw"):
             self._answer(letter, await self._settled(letter, act))
         else:
-            raise Mistake(f"act={act!r} is none of check, save, revert, approve, withdraw")
+            raise ConfigurationError(f"act={act!r} is none of check, save, revert, approve, withdraw")
 
     async def _typed(self, letter: DeadLetter, *, keep: bool) -> None:
         text = self.get_argument("text", "", strip=False, escape=False)
@@ -100,12 +100,12 @@ class EditPage(BasePageHandler):
             )
         seen = letter.proposal
         if seen is None or seen.at.isoformat() != self.word("seen"):
-            raise Mistake("another edit waits here by now, or none: look again")
+            raise ConfigurationError("another edit waits here by now, or none: look again")
         if act == "approve":
             return await self.aside(letter_edit.approve, self.fleet, letter.id, who=who, note=note, seen=seen)
         if await self.aside(self.ledger.letters.withdraw, letter.id, who=who, note=note):
             return EditResult(ending=EditStatus.DONE, letter=letter, problems=("The proposal is withdrawn.",))
-        raise Mistake("no edit waits here any more")
+        raise ConfigurationError("no edit waits here any more")
 
     def _answer(self, letter: DeadLetter, edited: EditResult) -> None:
         there = formatting.link("/dead/letter", id=letter.id)
@@ -117,14 +117,14 @@ class EditPage(BasePageHandler):
             case EditStatus.PROPOSED:
                 self.go(there, "The edit waits for a second person: what is at stake is above the limit, or unknown.")
             case _:
-                raise Mistake("; ".join(edited.problems))
+                raise ConfigurationError("; ".join(edited.problems))
 
     async def _letter(self) -> DeadLetter:
         letter = await self.aside(self.ledger.letters.get, self.word("id"))
         if letter is None:
-            raise Mistake(f"no letter has the id {formatting.plain(self.word('id'))}")
+            raise ConfigurationError(f"no letter has the id {formatting.plain(self.word('id'))}")
         if why := await self.aside(may_edit, self.fleet.settings, self.person.name, letter.task):
-            raise Mistake(why)
+            raise ConfigurationError(why)
         return letter
 
     def _show(self, letter: DeadLetter, draft: Draft) -> None:
@@ -133,7 +133,7 @@ class EditPage(BasePageHandler):
     def _expects(self) -> int:
         given = self.word("expects")
         if not given.isdecimal() or len(given) > 9:
-            raise Mistake("expects: say how many edits you saw")
+            raise ConfigurationError("expects: say how many edits you saw")
         return int(given)
 
     @property

@@ -9,8 +9,8 @@ from config.redact import Redactor
 from console.cli.output import count
 from console.pages.base_handler import BasePageHandler
 from console.pages.presentation import formatting, payloads, runbook_links
-from purser.errors import Mistake
-from purser.model import Ref
+from purser.errors import ConfigurationError
+from purser.findings import Ref
 from store import DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterState, Ledger, Page
 from workers.dead_letters.replay_one import is_message
 
@@ -168,7 +168,7 @@ class DeadLettersPage(BaseDeadLetterHandler):
             self.redirect(formatting.link_many("/dead/plan", words_), status=303)
             return
         if act not in ("discard", "restore"):
-            raise Mistake(f"act={act!r} is none of plan, discard, restore")
+            raise ConfigurationError(f"act={act!r} is none of plan, discard, restore")
         note = self.note()
         ids, _ = await self.selection()
         work = self.ledger.letters.discard if act == "discard" else self.ledger.letters.restore
@@ -188,7 +188,7 @@ class DeadLetterPage(BaseDeadLetterHandler):
         letter_id = self.word("id")
         view = await self.aside(build_letter_view, self.ledger, letter_id, self.clean)
         if view is None:
-            raise Mistake(f"no letter has the id {formatting.plain(letter_id)}")
+            raise ConfigurationError(f"no letter has the id {formatting.plain(letter_id)}")
         self.show(
             "letter.html",
             view=view,

@@ -9,7 +9,7 @@ from config.queues import QUEUES
 from console.cli.output import count
 from console.pages.base_handler import BasePageHandler
 from console.pages.presentation import formatting
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store import DelayedMessage, DelayKind, Ledger, Page
 from workers.dead_letters.capture import cancel
 
@@ -39,7 +39,7 @@ def narrowed(wanted: Mapping[str, str]) -> dict[str, Any]:
         try:
             told["kind"] = DelayKind(wanted["kind"])
         except ValueError:
-            raise Mistake(f"kind={wanted['kind']!r} is none of {', '.join(DelayKind)}") from None
+            raise ConfigurationError(f"kind={wanted['kind']!r} is none of {', '.join(DelayKind)}") from None
     return told
 
 
@@ -80,7 +80,7 @@ class DelayedPage(BasePageHandler):
         """Send at once, or take off, what was ticked or all that matches."""
         act, note, wanted = self.word("act"), self.note(), self.words(*_FILTER)
         if act not in ("now", "cancel"):
-            raise Mistake(f"act={act!r} is neither now nor cancel")
+            raise ConfigurationError(f"act={act!r} is neither now nor cancel")
         ids = await self.aside(matching, self.ledger, wanted) if self.word("all") else self.chosen()
         work = self.ledger.delayed.now if act == "now" else partial(cancel, self.ledger)
         changed = await self.aside(work, ids, who=self.person.name, note=note)

@@ -7,7 +7,7 @@ from typing import Any
 from config.people import Rank
 from console.pages.base_handler import BasePageHandler
 from console.pages.dead_letters import BaseDeadLetterHandler
-from purser.strict_json import write_json
+from purser.formats.strict_json import write_json
 
 _BATCH = 100
 

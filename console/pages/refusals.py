@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from config.policies import Policies
 from console.pages.base_handler import BasePageHandler
 from console.pages.presentation import formatting
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store import Ledger, RefusalState
 from workers.events.refusal_handling import RefusalDetails, find_refusal, record_refusal, retry
 
@@ -51,7 +51,7 @@ class RefusalPage(BasePageHandler):
         key = self.word("key")
         told = await self.aside(find_refusal, self.ledger, self.fleet.policies, key)
         if told is None:
-            raise Mistake(f"no refusal has the key {formatting.plain(key)}")
+            raise ConfigurationError(f"no refusal has the key {formatting.plain(key)}")
         change = formatting.pretty(self.clean.value(dict(told.entry.change)))
         self.show("refusal.html", told=told, change=change, RefusalState=RefusalState, clean=self.clean)
 

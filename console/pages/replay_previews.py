@@ -13,8 +13,8 @@ from config.settings import Role
 from console.pages.dead_letters import BaseDeadLetterHandler
 from console.pages.presentation import formatting
 from console.pages.replays import RATE
-from purser.errors import Mistake
-from purser.fates import Fate
+from purser.engine.predictions import PredictedOutcome
+from purser.errors import ConfigurationError
 from store import DeadLetter, DeadLetterFilter
 from store.replay.replay_store import MAX_RATE, MIN_RATE
 from workers.broker.queue_readers import QueueReaders
@@ -65,7 +65,7 @@ class PreviewWorker:
         for old in [name for name, one in self._jobs.items() if one.result.done()][: len(self._jobs) - _KEPT + 1]:
             del self._jobs[old]
         if len(self._jobs) >= _KEPT:
-            raise Mistake(f"{_KEPT} plans are being made already: wait for one of them")
+            raise ConfigurationError(f"{_KEPT} plans are being made already: wait for one of them")
         job = self._jobs[key] = PreviewJob(dt.datetime.now(dt.UTC), time.monotonic())
         job.result = self._thread.submit(self._make, job, letters)
         return job
@@ -92,9 +92,9 @@ class ReplayPreviewPage(BaseDeadLetterHandler):
         """Show it, or how far it is."""
         ids = list(dict.fromkeys(self.get_arguments("id", strip=False)))
         if len(ids) > _TICKED:
-            raise Mistake(f"{len(ids)} letters are ticked: choose more than {_TICKED} by a filter")
+            raise ConfigurationError(f"{len(ids)} letters are ticked: choose more than {_TICKED} by a filter")
         if not ids and not self.word("all"):
-            raise Mistake("say which letters: by their ids, or all=1 with a filter")
+            raise ConfigurationError("say which letters: by their ids, or all=1 with a filter")
         typed = {"id": ids} if ids else {"all": "1", **self.as_typed()}
         wanted = self.wanted()
         self.fleet.settings.odoo(Role.AUDIT)  # says at once what is not set
@@ -116,8 +116,8 @@ class ReplayPreviewPage(BaseDeadLetterHandler):
         letter_ids = [one.id for one in made.letters]
         no_reader = await self.aside(lambda: QueueReaders.now(self.ledger).problem_with(self.ledger, letter_ids))
         fate = self.word("fate")
-        unreadable = made.counts.get(Fate.UNREADABLE, 0)
-        reasons = Counter(one.why for one in made.letters if one.fate is Fate.UNREADABLE)
+        unreadable = made.counts.get(PredictedOutcome.UNREADABLE, 0)
+        reasons = Counter(one.why for one in made.letters if one.fate is PredictedOutcome.UNREADABLE)
         self.show(
             "plan.html",
             plan=made,
@@ -126,7 +126,7 @@ class ReplayPreviewPage(BaseDeadLetterHandler):
             typed=self.as_typed(),
             selection=selection,
             fate=fate,
-            fates=[one for one in Fate if made.counts.get(one)],
+            fates=[one for one in PredictedOutcome if made.counts.get(one)],
             place=(place := _number(self.word("from"))),
             chosen=(chosen := [one for one in made.letters if fate in ("", one.fate)]),
             limit=LIMIT,

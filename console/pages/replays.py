@@ -7,7 +7,7 @@ from console.cli.output import count
 from console.pages.base_handler import BasePageHandler
 from console.pages.dead_letters import BaseDeadLetterHandler
 from console.pages.presentation import formatting
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store import DeadLetter, Ledger, Page, Replay, ReplayStage, ReplayState
 from store.replay.replay_store import MAX_RATE, MIN_RATE
 from workers.dead_letters import replay_runner
@@ -102,9 +102,9 @@ class StartReplayPage(BaseDeadLetterHandler):
         try:
             rate = float(given)
         except ValueError:
-            raise Mistake(f"rate: {given!r} is no number of letters per second") from None
+            raise ConfigurationError(f"rate: {given!r} is no number of letters per second") from None
         if not MIN_RATE <= rate <= MAX_RATE:
-            raise Mistake(f"rate: {given} is not between {MIN_RATE:g} and {MAX_RATE:g} letters per second")
+            raise ConfigurationError(f"rate: {given} is not between {MIN_RATE:g} and {MAX_RATE:g} letters per second")
         return rate
 
 
@@ -122,7 +122,7 @@ class ReplayPage(BasePageHandler):
             return
         view = await self.aside(build_view, self.ledger, replay_id)
         if view is None:
-            raise Mistake(
+            raise ConfigurationError(
                 f"no replay has the id {formatting.plain(replay_id)}: those that ended are kept for 90 days"
             )
         self.show(
@@ -140,7 +140,7 @@ class ReplayPage(BasePageHandler):
         known = {"pause": acts.pause, "resume": acts.resume, "cancel": acts.cancel}
         act, replay_id = self.word("act"), self.word("id")
         if act not in known:
-            raise Mistake(f"act={act!r} is none of {', '.join(known)}")
+            raise ConfigurationError(f"act={act!r} is none of {', '.join(known)}")
         changed = await self.aside(known[act], replay_id, who=self.person.name, note=self.note())
         done = {"pause": "Paused.", "resume": "It goes on.", "cancel": "Cancelled: what was not sent stays dead."}
         said = done[act] if changed else "Nothing was changed: it is not in a state for this any more."

@@ -13,8 +13,8 @@ from console.cli import command_context
 from console.cli.output import FAILED, AsJson, as_json, count, exit_with, print_error, text
 from devtools.chaos.fault import Against, OdooKind
 from devtools.chaos.options import ChaosOptions
-from purser.errors import Mistake
-from purser.words import did_you_mean
+from purser.errors import ConfigurationError
+from purser.naming import did_you_mean
 
 if TYPE_CHECKING:
     from devtools.chaos.fault import Fault
@@ -66,7 +66,7 @@ def drill(
             text(f"{one.name}: {one.what}")
         return
     if write is not None and (fault or short):
-        raise Mistake("a page tells of the whole drill: leave --fault and --short out")
+        raise ConfigurationError("a page tells of the whole drill: leave --fault and --short out")
     orders = ChaosOptions(
         faults=[one for one in FAULTS if one.name in names(fault, FAULTS) and (one.is_short or fault or not short)],
         messages=messages or (SHORT_LOAD if short else LOAD),
@@ -93,7 +93,7 @@ def names(asked: Sequence[str] | None, faults: "Sequence[Fault]") -> frozenset[s
     known = [one.name for one in faults]
     for name in asked or ():
         if name not in known:
-            raise Mistake(f"no fault is named {name!r}.{did_you_mean(name, known)}")
+            raise ConfigurationError(f"no fault is named {name!r}.{did_you_mean(name, known)}")
     return frozenset(asked or known)
 
 
@@ -122,7 +122,7 @@ def _compare(orders: ChaosOptions, teller: "ChaosReporter", json: bool, write: P
     if write is not None:
         check_page(write, "stock")
     if orders.against != "redis":
-        raise Mistake("--stock is measured on redis: leave --against out")
+        raise ConfigurationError("--stock is measured on redis: leave --against out")
     runs = {}
     for name, app in APPS.items():
         teller.line(f"{name}: seed {orders.seed}")

@@ -18,7 +18,7 @@ from devtools.fake_odoo import FakeOdoo
 from devtools.fake_odoo.odoo_errors import BadRequest
 from odoo_client import OdooClient, OdooConnection, connect
 from odoo_client.transport.request import Request
-from purser.model import Period
+from purser.findings import Period
 from workers.context import connection_for
 
 LATENCY = 0.02

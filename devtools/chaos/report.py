@@ -17,7 +17,7 @@ from rich.text import Text
 from console.cli.output import clean, count
 from devtools.chaos.fault import Fault
 from devtools.chaos.verification import FaultResult, SkippedFault
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 COLUMNS = ("fault", "messages", "lost", "doubled", "dead (expected)", "recovery s", "what was done")
 
@@ -183,7 +183,7 @@ def _around_block(page: Path, name: str) -> tuple[str, str]:
     before, found, rest = text.partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:
-        raise Mistake(f"{page} has no place for this: write a line {begin!r} and a line {end!r} into it")
+        raise ConfigurationError(f"{page} has no place for this: write a line {begin!r} and a line {end!r} into it")
     return f"{before}{begin}", f"{end}{after}"
 
 

@@ -21,10 +21,10 @@ from kombu.exceptions import KombuError
 from devtools.chaos.verification import DeliveryCheck, SentMessage, check_delivery
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
-from purser.changes import Ensure, Link, Note
+from purser.changes import Ensure, PostNote, RecordLink
+from purser.engine.reconcile import PlannedStep
 from purser.errors import Permanent
-from purser.model import Ref
-from purser.reconcile import Step
+from purser.findings import Ref
 from tasks.automations.open_project import STEPS
 from workers.controls.run import dump_steps
 
@@ -125,15 +125,15 @@ class Load:
             kwargs: dict[str, Any] = {"place": self._place, "name": name, "note": note}
             return sent, lambda: stage.send("drill.create", kwargs, id=message, queue="apply", label="")
         steps = (
-            Step(
+            PlannedStep(
                 Ensure(
                     model="project.task",
                     key=f"drill/{message}/task",
-                    values={"name": name, "project_id": Link(place)},
+                    values={"name": name, "project_id": RecordLink(place)},
                 ),
                 None,
             ),
-            Step(Note(on=place, key=f"drill/{message}/note", body=note), None),
+            PlannedStep(PostNote(on=place, key=f"drill/{message}/note", body=note), None),
         )
         now = dt.datetime.now(dt.UTC).isoformat()
         kwargs = {"control": CONTROL, "slot": now, "run": self.name, "steps": dump_steps(steps)}

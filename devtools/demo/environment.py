@@ -36,8 +36,8 @@ from devtools.local.redis_server import Server, claim, free_port
 from devtools.local.supervisor import Backoff, Supervisor
 from devtools.local.up import LocalFleetPlan, commands
 from odoo_client import OdooClient, OdooConnection, connect
-from purser.cases import CaseKey, CaseMemory
-from purser.errors import Mistake, PurserError
+from purser.cases import CaseKey, CaseRecord
+from purser.errors import ConfigurationError, PurserError
 from store import ControlRun, DeadLetter, Ledger
 from tasks.house import catalogue
 from workers.app import create_app
@@ -235,9 +235,9 @@ class DemoEnvironment:
             pipe.hlen(held)
         return not any(pipe.execute())
 
-    def open_cases(self) -> dict[CaseKey, CaseMemory]:
+    def open_cases(self) -> dict[CaseKey, CaseRecord]:
         """Give the open cases of every control."""
-        found: dict[CaseKey, CaseMemory] = {}
+        found: dict[CaseKey, CaseRecord] = {}
         for control in firms.CONTROLS:
             found |= self.ledger.cases.of(control, open_only=True)
         return found
@@ -265,7 +265,7 @@ def demo_environment() -> Iterator[DemoEnvironment]:
         with FakeOdoo() as twin, claim(home / "server") as server, DemoEnvironment(home, server, twin) as stage:
             yield stage
             keep = stage.keep
-    except (KeyboardInterrupt, Mistake):
+    except (KeyboardInterrupt, ConfigurationError):
         keep = False
         raise
     finally:

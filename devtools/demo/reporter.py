@@ -13,7 +13,7 @@ from rich.text import Text
 from console.cli.output import clean, format_value
 from devtools.demo.environment import DemoEnvironment
 from devtools.demo.scenario import ScenarioStep, StepOutcome
-from purser.model import Money
+from purser.findings import Money
 
 _LONG = frozenset({"asked", "controls", "differences"})
 

@@ -19,7 +19,7 @@ from devtools.demo import sample_company as firms
 from devtools.demo.environment import DemoEnvironment, DemoEnvironmentStopped
 from devtools.demo.sample_company import ExpectedFinding
 from odoo_client.transport.request import Request
-from purser.cases import CaseKey, CaseMemory, CaseState, Mark
+from purser.cases import CaseKey, CaseRecord, CaseState, FeedbackMarker
 from purser.errors import PurserError
 from store import ControlRun, DeadLetterState, RunStatus
 from workers.dead_letters.replay_one import ReplayStatus, replay
@@ -217,7 +217,7 @@ def proof(stage: DemoEnvironment) -> StepResult:
         "feedback": feedback,
         "closed_after_seconds": round(time.monotonic() - began, 1),
     }
-    return StepResult(is_closed((state, activity)) and Mark.of(feedback) is Mark.KEPT, facts)
+    return StepResult(is_closed((state, activity)) and FeedbackMarker.of(feedback) is FeedbackMarker.KEPT, facts)
 
 
 # ------------------------------------------------------------------------------- the events --
@@ -451,15 +451,15 @@ def _list(words: Iterable[str]) -> str:
     return ", ".join(sorted(words)) or "none yet"
 
 
-def _known(case: CaseMemory | None) -> ExpectedFinding | None:
+def _known(case: CaseRecord | None) -> ExpectedFinding | None:
     return None if case is None else ExpectedFinding(case.hours, case.money, case.user_id)
 
 
-def _figures(cases: Mapping[CaseKey, CaseMemory]) -> dict[CaseKey, ExpectedFinding | None]:
+def _figures(cases: Mapping[CaseKey, CaseRecord]) -> dict[CaseKey, ExpectedFinding | None]:
     return {key: _known(case) for key, case in cases.items()}
 
 
-def _money(cases: Iterable[CaseMemory]) -> dict[str, Decimal]:
+def _money(cases: Iterable[CaseRecord]) -> dict[str, Decimal]:
     sums: dict[str, Decimal] = collections.defaultdict(Decimal)
     for case in cases:
         if case.money is not None:
@@ -467,7 +467,7 @@ def _money(cases: Iterable[CaseMemory]) -> dict[str, Decimal]:
     return dict(sorted(sums.items()))
 
 
-def _is_on_its_desk(stage: DemoEnvironment, case: CaseMemory) -> bool:
+def _is_on_its_desk(stage: DemoEnvironment, case: CaseRecord) -> bool:
     """Look whether Odoo shows the case: an open activity of the one who is asked, or a note on the document."""
     subject = case.key.subject
     if case.note:
@@ -477,7 +477,7 @@ def _is_on_its_desk(stage: DemoEnvironment, case: CaseMemory) -> bool:
     return [row["user_id"] for row in found] == [case.user_id]
 
 
-def _told(stage: DemoEnvironment, case: CaseMemory) -> dict[str, Any]:
+def _told(stage: DemoEnvironment, case: CaseRecord) -> dict[str, Any]:
     return {
         "control": case.key.control,
         "about": case.subject_name,

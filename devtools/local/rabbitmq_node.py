@@ -28,7 +28,7 @@ from kombu.connection import Connection
 from kombu.exceptions import KombuError
 
 from devtools.local.redis_server import free_port
-from purser.errors import Misconfigured, Mistake
+from purser.errors import ConfigurationError, Misconfigured
 
 _PLACES = (Path("/usr/lib/rabbitmq/bin"), Path("/opt/homebrew/sbin"), Path("/usr/local/sbin"))
 """Where the server itself stands. What Debian puts on the PATH is a wrapper that insists on a user of its own."""
@@ -96,7 +96,7 @@ class RabbitNode:
     def pid(self) -> int:
         """The process of the node, which is also the group to signal."""
         if self._server is None:
-            raise Mistake(f"the node of {self.home} is not running")
+            raise ConfigurationError(f"the node of {self.home} is not running")
         return self._server.pid
 
     def answers(self) -> bool:
@@ -113,7 +113,7 @@ class RabbitNode:
     def start(self) -> None:
         """Start the node and wait until it answers. Misconfigured tells its last words when it does not."""
         if self._server is not None:
-            raise Mistake(f"the node of {self.home} runs already")
+            raise ConfigurationError(f"the node of {self.home} runs already")
         self._start_epmd()
         self._server = self._spawn([str(self._binary)])
         _await(self.answers, self._server, self.log, what=f"RabbitMQ on port {self.ports.amqp}", within=_START_WITHIN)
@@ -216,7 +216,9 @@ def claim(home: Path, more: Mapping[str, str] = _NOTHING_MORE, *, management: bo
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Mistake(f"{home} is in use by another RabbitMQ node: end it, or name another directory") from None
+            raise ConfigurationError(
+                f"{home} is in use by another RabbitMQ node: end it, or name another directory"
+            ) from None
         node = _prepare(home, binary, lock, more, management)
         try:
             yield node
@@ -241,14 +243,16 @@ def find_rabbitmq() -> Path:
             return place / "rabbitmq-server"
     found = shutil.which("rabbitmq-server", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if found is None:
-        raise Mistake("no rabbitmq-server on this machine: install the package rabbitmq-server (3.10 or newer)")
+        raise ConfigurationError(
+            "no rabbitmq-server on this machine: install the package rabbitmq-server (3.10 or newer)"
+        )
     return Path(found).resolve()
 
 
 def _epmd() -> str:
     found = shutil.which("epmd", path=f"{os.environ.get('PATH', os.defpath)}:/usr/lib/erlang/bin")
     if found is None:
-        raise Mistake("no epmd on this machine: it comes with Erlang, which RabbitMQ needs")
+        raise ConfigurationError("no epmd on this machine: it comes with Erlang, which RabbitMQ needs")
     return found
 
 
@@ -296,7 +300,7 @@ def _remembered(home: Path) -> _SavedNode:
     except FileNotFoundError:
         return _SavedNode()
     except (ValueError, TypeError, KeyError) as error:
-        raise Mistake(f"{path} cannot be read: remove the directory, a new node is made") from error
+        raise ConfigurationError(f"{path} cannot be read: remove the directory, a new node is made") from error
 
 
 def _await(

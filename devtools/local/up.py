@@ -19,7 +19,7 @@ from console.cli.operations.processes import SOFT_SHUTDOWN
 from console.cli.output import clean, print_error
 from devtools.local.redis_server import Server, claim, free_port
 from devtools.local.supervisor import ProcessSpec, Supervisor, stopped_by_signals
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from workers.doctor.checks import Level, check_all
 
 GRACE = 20.0
@@ -125,7 +125,7 @@ def make_plan(
 def _flower_port(asked: int | None) -> int:
     port = free_port(asked or FLOWER_PORT)
     if asked is not None and port != asked:
-        raise Mistake(f"port {asked} of 127.0.0.1 is taken: choose another --flower-port")
+        raise ConfigurationError(f"port {asked} of 127.0.0.1 is taken: choose another --flower-port")
     return port
 
 

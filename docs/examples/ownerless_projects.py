@@ -3,7 +3,20 @@
 import datetime as dt
 from collections.abc import Iterator
 
-from purser import Domain, Exempt, Finding, Kept, Moment, Row, Scope, Severity, Snapshot, Verdict, control, daily
+from purser import (
+    Compliant,
+    Domain,
+    Exempt,
+    Finding,
+    Moment,
+    QueryContext,
+    Row,
+    Severity,
+    Snapshot,
+    Verdict,
+    control,
+    daily,
+)
 
 
 class RunningProject(Row, model="project.project", active_test=False):
@@ -15,7 +28,7 @@ class RunningProject(Row, model="project.project", active_test=False):
     create_date: Moment
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read the running ones, and those a case is open about, whatever became of them."""
         return ["|", ("active", "=", True), ("id", "in", scope.watched_ids(cls.model))]
 
@@ -37,7 +50,7 @@ def ownerless_projects(snapshot: Snapshot, *, grace_days: int = 2) -> Iterator[V
         if not project.active:
             yield Exempt(project.ref, "the project is archived")
         elif project.user_id is not None or since >= deadline:
-            yield Kept(project.ref)
+            yield Compliant(project.ref)
         else:
             yield Finding(
                 subject=project.ref,

@@ -17,8 +17,20 @@ from odoo_client.read.capabilities import archives
 from odoo_client.read.lookup import find_external_ids
 from odoo_client.server_action import OperationRequest, ServerActionRunner
 from odoo_client.transport.request import RpcSender, Version
-from purser.changes import Call, Change, Close, Ensure, Key, Note, Perform, Update, Values, XmlId, change_key
-from purser.model import Ref
+from purser.changes import (
+    CallMethod,
+    Change,
+    CloseActivity,
+    Ensure,
+    Key,
+    PostNote,
+    RunOperation,
+    Update,
+    Values,
+    XmlId,
+    change_key,
+)
+from purser.findings import Ref
 
 
 class Writer(RpcSender, Protocol):
@@ -57,15 +69,15 @@ class ChangeApplier:
         match run[0]:
             case Ensure():
                 return self._ensure(run)
-            case Note():
+            case PostNote():
                 return self._note(run)
             case Update():
                 return updates.apply_updates(self._client, run, self._id_of)
-            case Close():
+            case CloseActivity():
                 return updates.apply_closes(self._client, run, archives=archives(self._client))
-            case Call():
+            case CallMethod():
                 return [updates.apply_call(self._client, one, self._id_of) for one in run]
-            case Perform():
+            case RunOperation():
                 return self._perform(run)
             case other:
                 raise TypeError(f"{type(other).__name__} is no change")
@@ -110,12 +122,12 @@ class ChangeApplier:
                 return None
         return values
 
-    def _note(self, run: Sequence[Note]) -> list[ChangeOutcome]:
+    def _note(self, run: Sequence[PostNote]) -> list[ChangeOutcome]:
         held = {index: outcome for index, one in enumerate(run) if (outcome := held_back(one, self._failed))}
         written = iter(self._write_notes([one for index, one in enumerate(run) if index not in held]))
         return [held.get(index) or next(written) for index in range(len(run))]
 
-    def _write_notes(self, run: Sequence[Note]) -> list[ChangeOutcome]:
+    def _write_notes(self, run: Sequence[PostNote]) -> list[ChangeOutcome]:
         if not run:
             return []
         batch = LoadBatch(
@@ -160,7 +172,7 @@ class ChangeApplier:
 
     # ------------------------------------------------------------------------- perform --
 
-    def _perform(self, run: Sequence[Perform]) -> list[ChangeOutcome]:
+    def _perform(self, run: Sequence[RunOperation]) -> list[ChangeOutcome]:
         outcomes: dict[int, ChangeOutcome] = {}
         tasks: dict[int, OperationRequest] = {}
         for index, change in enumerate(run):
@@ -226,9 +238,9 @@ def _runs(changes: Sequence[Change], batch: int) -> Iterator[list[Change]]:
     run: list[Change] = []
     for change in changes:
         twice = isinstance(change, Update) and _touches(run, change.ref)
-        twice = twice or (isinstance(change, (Ensure, Note)) and _has_key(run, change.key))
-        twice = twice or (isinstance(change, Perform) and _waits(run, change))
-        twice = twice or (isinstance(change, Note) and change.after in {change_key(one) for one in run})
+        twice = twice or (isinstance(change, (Ensure, PostNote)) and _has_key(run, change.key))
+        twice = twice or (isinstance(change, RunOperation) and _waits(run, change))
+        twice = twice or (isinstance(change, PostNote) and change.after in {change_key(one) for one in run})
         if run and (twice or len(run) == batch or _sort(change) != _sort(run[-1])):
             yield run
             run = []
@@ -241,7 +253,7 @@ def _sort(change: Change) -> tuple[str, str]:
     match change:
         case Ensure():
             return change.kind, change.model
-        case Update() | Call():
+        case Update() | CallMethod():
             return change.kind, change.ref.model
         case _:
             return change.kind, ""
@@ -253,10 +265,10 @@ def _touches(run: Sequence[Change], ref: Ref) -> bool:
 
 def _has_key(run: Sequence[Change], key: str) -> bool:
     """Return whether the run writes a record of this key: a refused one is asked for before the next is tried."""
-    return any(isinstance(one, (Ensure, Note)) and one.key == key for one in run)
+    return any(isinstance(one, (Ensure, PostNote)) and one.key == key for one in run)
 
 
-def _waits(run: Sequence[Change], change: Perform) -> bool:
+def _waits(run: Sequence[Change], change: RunOperation) -> bool:
     """Say whether an operation takes what another of the run makes."""
     named = {value.key for value in change.arguments.values() if isinstance(value, Key)}
-    return any(isinstance(one, Perform) and one.key in named for one in run)
+    return any(isinstance(one, RunOperation) and one.key in named for one in run)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from odoo_client.transport.request import plain
-from purser.changes import Key, Link, Value, Values, XmlId
+from purser.changes import Key, RecordLink, Value, Values, XmlId
 
 Resolve = Callable[[Key | XmlId], int | None]
 """Give the id of a record named by key or external id, None where there is none (yet)."""
@@ -30,7 +30,7 @@ def external_id(key: str) -> str:
 def column_of(field: str, value: Value) -> str:
     """Give the import column that suits a value: `field/.id` by database id, `field/id` by external id."""
     match value:
-        case Link():
+        case RecordLink():
             return f"{field}/.id"
         case Key() | XmlId():
             return f"{field}/id"
@@ -45,7 +45,7 @@ def text_of(value: Value) -> str:
             return ""
         case bool():
             return "1" if value else "0"
-        case Link():
+        case RecordLink():
             return str(value.ref.id)
         case Key():
             return external_id(value.key)
@@ -84,7 +84,7 @@ def _bare(value: Value, resolve: Resolve) -> Any:
     match value:
         case None:
             return False
-        case Link():
+        case RecordLink():
             return value.ref.id
         case Key() | XmlId():
             found = resolve(value)

@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 
 from purser.changes import Change
-from purser.model import Ref
+from purser.findings import Ref
 
 
 class ChangeStatus(enum.StrEnum):

@@ -9,8 +9,8 @@ from typing import Any
 from odoo_client.apply.field_values import Resolve, UnresolvedReference, all_same, json_of
 from odoo_client.apply.outcome import ChangeOutcome, ChangeStatus
 from odoo_client.read.lookup import LookupResult
-from purser.changes import Call, Change, Close, Ensure, Key, Note, Update, change_key
-from purser.model import Ref
+from purser.changes import CallMethod, Change, CloseActivity, Ensure, Key, PostNote, Update, change_key
+from purser.findings import Ref
 
 ACTIVITY = "mail.activity"
 MESSAGE = "mail.message"
@@ -29,7 +29,7 @@ def failed_in(outcomes: Iterable[ChangeOutcome]) -> frozenset[str]:
 
 def held_back(change: Change, failed: Collection[str]) -> ChangeOutcome | None:
     """Return the outcome of a note that tells of a change that was not carried out, None where it may be written."""
-    if not isinstance(change, Note) or change.after not in failed:
+    if not isinstance(change, PostNote) or change.after not in failed:
         return None
     return ChangeOutcome(change, ChangeStatus.CONFLICT, change.on, f"{change.after} was not carried out")
 
@@ -61,7 +61,7 @@ def open_by(archives: bool) -> str:
     return "active" if archives else "id"
 
 
-def evaluate_close(change: Close, looked: LookupResult, *, archives: bool) -> ChangeOutcome | None:
+def evaluate_close(change: CloseActivity, looked: LookupResult, *, archives: bool) -> ChangeOutcome | None:
     """Give the outcome where nothing is to be closed, None where the activity is open."""
     ref = Ref(ACTIVITY, change.activity)
     if change.activity in looked.forbidden:
@@ -71,7 +71,7 @@ def evaluate_close(change: Close, looked: LookupResult, *, archives: bool) -> Ch
     return None
 
 
-def guard_holds(change: Call, looked: LookupResult, resolve: Resolve) -> bool | ChangeOutcome:
+def guard_holds(change: CallMethod, looked: LookupResult, resolve: Resolve) -> bool | ChangeOutcome:
     """Say whether a method is still to be called, or give the outcome where that cannot be said."""
     row = looked.rows.get(change.ref.id)
     if row is None:
@@ -90,5 +90,5 @@ def nowhere(change: Ensure) -> ChangeOutcome:
     )
 
 
-def _absent(change: Update | Call, ref: Ref, looked: LookupResult) -> ChangeOutcome:
+def _absent(change: Update | CallMethod, ref: Ref, looked: LookupResult) -> ChangeOutcome:
     return ChangeOutcome(change, ChangeStatus.REFUSED, ref, _HIDDEN if ref.id in looked.forbidden else _GONE)

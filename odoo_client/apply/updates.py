@@ -12,9 +12,9 @@ from odoo_client.apply.preconditions import ACTIVITY, evaluate_close, evaluate_u
 from odoo_client.error_mapping import Missing
 from odoo_client.read.lookup import lookup
 from odoo_client.transport.request import Request, RpcSender
-from purser.changes import Call, Close, Update
+from purser.changes import CallMethod, CloseActivity, Update
 from purser.errors import Refusal
-from purser.model import Ref
+from purser.findings import Ref
 
 # ------------------------------------------------------------------------------ update --
 
@@ -53,7 +53,7 @@ def _write(client: RpcSender, model: str, values: dict[str, Any], those: Sequenc
 # ------------------------------------------------------------------------------- close --
 
 
-def apply_closes(client: RpcSender, run: Sequence[Close], *, archives: bool = True) -> list[ChangeOutcome]:
+def apply_closes(client: RpcSender, run: Sequence[CloseActivity], *, archives: bool = True) -> list[ChangeOutcome]:
     """Close activities: one read finds those still open, then one call for each distinct feedback.
 
     Where done activities are not archived but deleted, whatever is still there is open. Of two for one activity the
@@ -61,7 +61,7 @@ def apply_closes(client: RpcSender, run: Sequence[Close], *, archives: bool = Tr
     """
     looked = lookup(client, ACTIVITY, sorted({one.activity for one in run}), ["active" if archives else "res_id"])
     outcomes: dict[int, ChangeOutcome] = {}
-    still_open: dict[str, dict[int, Close]] = defaultdict(dict)
+    still_open: dict[str, dict[int, CloseActivity]] = defaultdict(dict)
     for one in run:
         over = evaluate_close(one, looked, archives=archives)
         if over is not None:
@@ -73,7 +73,7 @@ def apply_closes(client: RpcSender, run: Sequence[Close], *, archives: bool = Tr
     return list(_each(run, outcomes))
 
 
-def _each(run: Sequence[Close], outcomes: Mapping[int, ChangeOutcome]) -> Iterator[ChangeOutcome]:
+def _each(run: Sequence[CloseActivity], outcomes: Mapping[int, ChangeOutcome]) -> Iterator[ChangeOutcome]:
     """Give the outcome of each close; what an earlier one of the run closed is closed already for a later one."""
     closed: set[int] = set()
     for one in run:
@@ -83,7 +83,7 @@ def _each(run: Sequence[Close], outcomes: Mapping[int, ChangeOutcome]) -> Iterat
         yield replace(outcome, change=one, status=ChangeStatus.ALREADY) if again else replace(outcome, change=one)
 
 
-def _feedback(client: RpcSender, feedback: str, those: Sequence[Close]) -> list[ChangeOutcome]:
+def _feedback(client: RpcSender, feedback: str, those: Sequence[CloseActivity]) -> list[ChangeOutcome]:
     ids = tuple(one.activity for one in those)
     request = Request(model=ACTIVITY, method="action_feedback", ids=ids, arguments={"feedback": feedback})
     try:
@@ -107,7 +107,7 @@ def _feedback(client: RpcSender, feedback: str, those: Sequence[Close]) -> list[
 # -------------------------------------------------------------------------------- call --
 
 
-def apply_call(client: RpcSender, change: Call, resolve: Resolve) -> ChangeOutcome:
+def apply_call(client: RpcSender, change: CallMethod, resolve: Resolve) -> ChangeOutcome:
     """Call a business method while its guard holds, and look again: once it has run, the guard is false."""
     before = _guard(client, change, resolve)
     if isinstance(before, ChangeOutcome):
@@ -130,6 +130,6 @@ def apply_call(client: RpcSender, change: Call, resolve: Resolve) -> ChangeOutco
     return ChangeOutcome(change, ChangeStatus.ALREADY if refusal else ChangeStatus.DONE, change.ref)
 
 
-def _guard(client: RpcSender, change: Call, resolve: Resolve) -> bool | ChangeOutcome:
+def _guard(client: RpcSender, change: CallMethod, resolve: Resolve) -> bool | ChangeOutcome:
     looked = lookup(client, change.ref.model, [change.ref.id], sorted(change.guard))
     return guard_holds(change, looked, resolve)

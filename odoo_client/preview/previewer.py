@@ -27,31 +27,31 @@ from odoo_client.read.lookup import ExternalIdMatch, LookupResult
 from odoo_client.server_action import OPERATIONS, ServerOperation
 from odoo_client.transport.request import plain
 from purser.changes import (
-    Call,
+    CallMethod,
     Change,
-    Close,
+    CloseActivity,
     Ensure,
     Key,
-    Link,
-    Note,
-    Perform,
+    PostNote,
+    RecordLink,
+    RunOperation,
     Update,
     Value,
     Values,
     XmlId,
     change_key,
 )
-from purser.fates import Fate, FieldChange
-from purser.model import Ref
+from purser.engine.predictions import FieldChange, PredictedOutcome
+from purser.findings import Ref
 
 _UNBORN = 2**31
 """The ids above are no database's: they stand for records that an earlier change would make."""
 
 _FATES = {
-    ChangeStatus.DONE: Fate.APPLY,
-    ChangeStatus.ALREADY: Fate.DONE,
-    ChangeStatus.CONFLICT: Fate.CONFLICT,
-    ChangeStatus.REFUSED: Fate.REFUSED,
+    ChangeStatus.DONE: PredictedOutcome.APPLY,
+    ChangeStatus.ALREADY: PredictedOutcome.DONE,
+    ChangeStatus.CONFLICT: PredictedOutcome.CONFLICT,
+    ChangeStatus.REFUSED: PredictedOutcome.REFUSED,
 }
 
 
@@ -60,7 +60,7 @@ class Preview:
     """One change and what would become of it; `why` says so, where it would not end well."""
 
     change: Change
-    fate: Fate
+    fate: PredictedOutcome
     ref: Ref | None = None
     """The record, where it is there."""
     fields: tuple[FieldChange, ...] = ()
@@ -75,7 +75,7 @@ class Previewer:
         self._unborn = itertools.count(_UNBORN)
         self._made: dict[str, Ref] = {}
         self._written: dict[Ref, dict[str, Any]] = {}
-        self._called: list[Call] = []
+        self._called: list[CallMethod] = []
         self._failed: set[str] = set()
 
     def learn(self, changes: Sequence[Change]) -> None:
@@ -87,19 +87,19 @@ class Previewer:
         match change:
             case Ensure():
                 preview = self._ensure(change)
-            case Note():
+            case PostNote():
                 preview = self._note(change)
             case Update():
                 preview = self._update(change)
-            case Close():
+            case CloseActivity():
                 preview = self._close(change)
-            case Call():
+            case CallMethod():
                 preview = self._call(change)
-            case Perform():
+            case RunOperation():
                 preview = self._perform(change)
             case other:
                 raise TypeError(f"{type(other).__name__} is no change")
-        if preview.fate in (Fate.REFUSED, Fate.CONFLICT):
+        if preview.fate in (PredictedOutcome.REFUSED, PredictedOutcome.CONFLICT):
             self._failed.add(change_key(change))
         born = preview.ref is None or preview.ref.id < _UNBORN
         return preview if born else replace(preview, ref=None)
@@ -108,7 +108,7 @@ class Previewer:
 
     def _ensure(self, change: Ensure) -> Preview:
         if unfit := self._unfit(change.model, change.values):
-            return Preview(change, Fate.UNKNOWN, why=unfit)
+            return Preview(change, PredictedOutcome.UNKNOWN, why=unfit)
         anchor, document = change.values.get("res_id"), None
         if change.model == ACTIVITY and isinstance(anchor, Key):
             document = self._ref(anchor)
@@ -119,41 +119,45 @@ class Previewer:
         there = self._there(change, change.model, change.key)
         if stop := self._stopped(change, change.model, change.values):
             # A refusal is not believed where the record of the key is there: applying asks for it first.
-            return there if there and there.fate is Fate.DONE and stop.fate is Fate.REFUSED else stop
+            return (
+                there
+                if there and there.fate is PredictedOutcome.DONE and stop.fate is PredictedOutcome.REFUSED
+                else stop
+            )
         if there is not None:
             return there
         if not self._known.may(change.model, "create"):
-            return Preview(change, Fate.REFUSED, why=f"this user may not create {change.model}")
+            return Preview(change, PredictedOutcome.REFUSED, why=f"this user may not create {change.model}")
         if change.model == ACTIVITY and (no := self._closed(document, change.values.get("user_id"))):
-            return Preview(change, Fate.REFUSED, why=no)
+            return Preview(change, PredictedOutcome.REFUSED, why=no)
         if hidden := self._hidden(change.values):
-            return Preview(change, Fate.UNKNOWN, why=hidden)
+            return Preview(change, PredictedOutcome.UNKNOWN, why=hidden)
         self._make(change.model, change.key)
-        return Preview(change, Fate.APPLY, fields=_new(change.values))
+        return Preview(change, PredictedOutcome.APPLY, fields=_new(change.values))
 
-    def _note(self, change: Note) -> Preview:
+    def _note(self, change: PostNote) -> Preview:
         if held := held_back(change, self._failed):
             return _of(held)
         there = self._there(change, MESSAGE, change.key)
         if there is not None:
             return there
         if no := self._closed(change.on, None):
-            return Preview(change, Fate.REFUSED, why=no)
+            return Preview(change, PredictedOutcome.REFUSED, why=no)
         self._make(MESSAGE, change.key)
-        return Preview(change, Fate.APPLY, fields=(FieldChange("body", None, change.body),))
+        return Preview(change, PredictedOutcome.APPLY, fields=(FieldChange("body", None, change.body),))
 
-    def _there(self, change: Ensure | Note | Perform, model: str, key: str) -> Preview | None:
+    def _there(self, change: Ensure | PostNote | RunOperation, model: str, key: str) -> Preview | None:
         """Say so when the record stands already; one that this user may not see stands as well."""
         found = self._found(external_id(key))
         if found is None:
             return None
         if found.model != model:
             why = f"the key names a record of {found.model}, not of {model}"
-            return Preview(change, Fate.REFUSED, why=why)
+            return Preview(change, PredictedOutcome.REFUSED, why=why)
         if found.id is None:
             self._make(model, key)
-            return Preview(change, Fate.DONE)
-        return Preview(change, Fate.DONE, Ref(model, found.id))
+            return Preview(change, PredictedOutcome.DONE)
+        return Preview(change, PredictedOutcome.DONE, Ref(model, found.id))
 
     def _make(self, model: str, key: str) -> None:
         self._made[external_id(key)] = Ref(model, next(self._unborn))
@@ -168,7 +172,7 @@ class Previewer:
             return f"{document} does not exist any more, or this user may not see it"
         if self._known.may_write(document):
             return ""
-        is_mine = asked is None or (isinstance(asked, Link) and self._known.is_me(asked.ref))
+        is_mine = asked is None or (isinstance(asked, RecordLink) and self._known.is_me(asked.ref))
         return "" if document.model in READERS_POST and is_mine else f"this user may not write {document}"
 
     # ----------------------------------------------------------- what is there already --
@@ -176,7 +180,7 @@ class Previewer:
     def _update(self, change: Update) -> Preview:
         model = change.ref.model
         if unfit := self._unfit(model, {**change.expect, **change.values}):
-            return Preview(change, Fate.UNKNOWN, change.ref, why=unfit)
+            return Preview(change, PredictedOutcome.UNKNOWN, change.ref, why=unfit)
         looked = self._looked(change.ref)
         wanted = evaluate_update(change, looked, self._id_of)
         if isinstance(wanted, ChangeOutcome):
@@ -184,60 +188,66 @@ class Previewer:
         if stop := self._stopped(change, model, change.values):
             return replace(stop, ref=change.ref)
         if not self._known.may_write(change.ref):
-            return Preview(change, Fate.REFUSED, change.ref, why=f"this user may not write {change.ref}")
+            return Preview(change, PredictedOutcome.REFUSED, change.ref, why=f"this user may not write {change.ref}")
         if hidden := self._hidden(change.values):
-            return Preview(change, Fate.UNKNOWN, change.ref, why=hidden)
+            return Preview(change, PredictedOutcome.UNKNOWN, change.ref, why=hidden)
         self._write(change.ref, wanted)
-        return Preview(change, Fate.APPLY, change.ref, _moved(change.values, looked.rows[change.ref.id], wanted))
+        return Preview(
+            change, PredictedOutcome.APPLY, change.ref, _moved(change.values, looked.rows[change.ref.id], wanted)
+        )
 
-    def _close(self, change: Close) -> Preview:
+    def _close(self, change: CloseActivity) -> Preview:
         ref, by = Ref(ACTIVITY, change.activity), self._known.archives()
         over = evaluate_close(change, self._looked(ref), archives=by)
         if over is not None:
             return _of(over)
         if not self._known.may_write(ref):
-            return Preview(change, Fate.REFUSED, ref, why=f"this user may not write {ref}")
+            return Preview(change, PredictedOutcome.REFUSED, ref, why=f"this user may not write {ref}")
         self._write(ref, {open_by(by): False})
         told = (FieldChange("active", True, False), FieldChange("feedback", None, change.feedback))
-        return Preview(change, Fate.APPLY, ref, told)
+        return Preview(change, PredictedOutcome.APPLY, ref, told)
 
-    def _call(self, change: Call) -> Preview:
+    def _call(self, change: CallMethod) -> Preview:
         if unfit := self._unfit(change.ref.model, change.guard):
-            return Preview(change, Fate.UNKNOWN, change.ref, why=unfit)
+            return Preview(change, PredictedOutcome.UNKNOWN, change.ref, why=unfit)
         holds = guard_holds(change, self._looked(change.ref), self._id_of)
         if isinstance(holds, ChangeOutcome):
             return _of(holds)
         if not holds or any(one.ref == change.ref and one.guard == change.guard for one in self._called):
-            return Preview(change, Fate.DONE, change.ref)
+            return Preview(change, PredictedOutcome.DONE, change.ref)
         self._called.append(change)
-        return Preview(change, Fate.APPLY, change.ref, why=f"{change.method} runs, for {_held(change.guard)}")
+        return Preview(
+            change, PredictedOutcome.APPLY, change.ref, why=f"{change.method} runs, for {_held(change.guard)}"
+        )
 
-    def _perform(self, change: Perform) -> Preview:
+    def _perform(self, change: RunOperation) -> Preview:
         operation = OPERATIONS.get(change.operation)
         if operation is None:
-            return Preview(change, Fate.UNKNOWN, change.on, why=f"{change.operation} is no operation")
+            return Preview(change, PredictedOutcome.UNKNOWN, change.on, why=f"{change.operation} is no operation")
         there = self._there(change, operation.makes, change.key)
         refusal = self._undone(there, operation)
         if there is not None and refusal is None:
             return there
         if refusal:
-            return Preview(change, Fate.REFUSED, change.on, why=f"the record {refusal}")
+            return Preview(change, PredictedOutcome.REFUSED, change.on, why=f"the record {refusal}")
         if lacking := self._known.lacking_receipts():
-            return Preview(change, Fate.UNKNOWN, change.on, why=lacking)
+            return Preview(change, PredictedOutcome.UNKNOWN, change.on, why=lacking)
         for name, value in change.arguments.items():
             if isinstance(value, Key) and self._ref(value) is None:
-                return Preview(change, Fate.CONFLICT, why=f"{name}: {value.key} is not there (yet)")
+                return Preview(change, PredictedOutcome.CONFLICT, why=f"{name}: {value.key} is not there (yet)")
         if self._known.presence(change.on) is RecordPresence.GONE:
-            return Preview(change, Fate.REFUSED, change.on, why="the record does not exist any more")
+            return Preview(change, PredictedOutcome.REFUSED, change.on, why="the record does not exist any more")
         self._make(operation.makes, change.key)
-        return Preview(change, Fate.APPLY, change.on, _new(change.arguments), f"{change.operation} is carried out")
+        return Preview(
+            change, PredictedOutcome.APPLY, change.on, _new(change.arguments), f"{change.operation} is carried out"
+        )
 
     def _undone(self, there: Preview | None, operation: ServerOperation) -> str | None:
         """Return what a refusal says of the undone record of a receipt, '' where the operation is carried out again.
 
         None where the record stands, or this user cannot see it.
         """
-        if there is None or there.ref is None or there.fate is not Fate.DONE:
+        if there is None or there.ref is None or there.fate is not PredictedOutcome.DONE:
             return None
         if self._known.is_credited_in_full(there.ref):
             return ""
@@ -285,20 +295,24 @@ class Previewer:
         fields = self._known.fields(model) or {}
         for field, value in values.items():
             match value:
-                case Link() if self._known.presence(value.ref) is RecordPresence.GONE:
-                    return Preview(change, Fate.REFUSED, why=f"{field}: {value.ref} does not exist any more")
+                case RecordLink() if self._known.presence(value.ref) is RecordPresence.GONE:
+                    return Preview(
+                        change, PredictedOutcome.REFUSED, why=f"{field}: {value.ref} does not exist any more"
+                    )
                 case (Key() | XmlId()) as named if field != "res_id":
                     name = external_id(named.key) if isinstance(named, Key) else named.name
                     found, wanted = self._found(name), fields[field].relation
                     if found is None and name.startswith(f"{MODULE}."):
-                        return Preview(change, Fate.CONFLICT, why=f"{field}: {name} is not there (yet)")
+                        return Preview(change, PredictedOutcome.CONFLICT, why=f"{field}: {name} is not there (yet)")
                     if found is None or found.model != wanted:
-                        return Preview(change, Fate.REFUSED, why=f"{field}: {name} names no record of {wanted}")
+                        return Preview(
+                            change, PredictedOutcome.REFUSED, why=f"{field}: {name} names no record of {wanted}"
+                        )
         return None
 
     def _hidden(self, values: Values) -> str:
         for field, value in values.items():
-            if isinstance(value, Link) and self._known.presence(value.ref) is RecordPresence.HIDDEN:
+            if isinstance(value, RecordLink) and self._known.presence(value.ref) is RecordPresence.HIDDEN:
                 return f"{field}: this user may not see {value.ref}, and Odoo may mind"
             if isinstance(value, Key) and (found := self._found(external_id(value.key))) and found.id is None:
                 return f"{field}: this user may not see {value.key}, and Odoo may mind"
@@ -331,7 +345,7 @@ def _now(stored: Any, wanted: Value) -> Any:
     if stored is False and not isinstance(wanted, bool):
         return None
     match wanted:
-        case Link(ref=Ref(model=model)) | Key(model=model):
+        case RecordLink(ref=Ref(model=model)) | Key(model=model):
             return f"{model}/{stored}"
         case _:
             return stored
@@ -339,7 +353,7 @@ def _now(stored: Any, wanted: Value) -> Any:
 
 def _told(value: Value) -> Any:
     match value:
-        case Link():
+        case RecordLink():
             return str(value.ref)
         case Key():
             return value.key

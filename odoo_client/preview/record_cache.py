@@ -19,9 +19,22 @@ from odoo_client.read.capabilities import archives, may_all
 from odoo_client.read.lookup import ExternalIdMatch, LookupResult, external_ids, find_external_ids, lookup
 from odoo_client.server_action import OPERATIONS, ServerActionRunner
 from odoo_client.transport.request import Request, RpcSender, Version
-from purser.changes import Call, Change, Close, Ensure, Key, Link, Note, Perform, Update, Value, Values, XmlId
-from purser.limits import is_credited_in_full
-from purser.model import Ref
+from purser.changes import (
+    CallMethod,
+    Change,
+    CloseActivity,
+    Ensure,
+    Key,
+    PostNote,
+    RecordLink,
+    RunOperation,
+    Update,
+    Value,
+    Values,
+    XmlId,
+)
+from purser.findings import Ref
+from purser.money_limits import is_credited_in_full
 
 _UNTAXED = "amount_untaxed"
 
@@ -132,8 +145,8 @@ class RecordCache:
         self._learn_records(changes)
         standing = list(self._standing(changes))
         self._learn_presence(ref for ref, _ in standing)
-        self._learn_presence(link.ref for one in changes for link in _values(one) if isinstance(link, Link))
-        self._learn_presence(one.on for one in changes if isinstance(one, Perform))
+        self._learn_presence(link.ref for one in changes for link in _values(one) if isinstance(link, RecordLink))
+        self._learn_presence(one.on for one in changes if isinstance(one, RunOperation))
         self._learn_writable({ref for ref, _ in standing} | {ref for one in changes for ref in _touched(one)})
         self._search(ACTIVITY, "res_model", {ref for ref, key in standing if key.model == ACTIVITY})
         self._search(MESSAGE, "model", {ref for ref, key in standing if key.model == MESSAGE})
@@ -147,9 +160,9 @@ class RecordCache:
         for one in changes:
             for name in _names(one):
                 self.named(name)
-        self._learn_receipts(one for one in changes if isinstance(one, Perform))
+        self._learn_receipts(one for one in changes if isinstance(one, RunOperation))
 
-    def _learn_receipts(self, changes: Iterable[Perform]) -> None:
+    def _learn_receipts(self, changes: Iterable[RunOperation]) -> None:
         """Read of the records that receipts name whether what was done still stands."""
         wanted: dict[Ref, set[str]] = defaultdict(set)
         for one in changes:
@@ -274,7 +287,7 @@ class RecordCache:
     def _standing(self, changes: Sequence[Change]) -> Iterator[tuple[Ref, Key]]:
         """Give each activity or note by key, with the document it would stand on where that is there."""
         for one in changes:
-            if isinstance(one, Note):
+            if isinstance(one, PostNote):
                 yield one.on, Key(MESSAGE, one.key)
             elif isinstance(one, Ensure) and one.model == ACTIVITY:
                 document = self._document(one)
@@ -324,9 +337,9 @@ def _pages(refs: Iterable[Ref]) -> Iterator[tuple[str, dict[int, Ref]]]:
 
 def _touched(change: Change) -> tuple[Ref, ...]:
     match change:
-        case Update() | Call():
+        case Update() | CallMethod():
             return (change.ref,)
-        case Close() if change.activity > 0:
+        case CloseActivity() if change.activity > 0:
             return (Ref(ACTIVITY, change.activity),)
         case _:
             return ()
@@ -336,9 +349,9 @@ def _fields(change: Change, archives: Callable[[], bool]) -> set[str]:
     match change:
         case Update():
             return {*change.expect, *change.values}
-        case Call():
+        case CallMethod():
             return set(change.guard)
-        case Close():
+        case CloseActivity():
             return {open_by(archives()), "res_id"} - {"id"}
         case _:
             return set()
@@ -359,14 +372,14 @@ def _names(change: Change) -> Iterator[str]:
         case Ensure():
             yield external_id(change.key)
             held = [change.values]
-        case Note():
+        case PostNote():
             yield external_id(change.key)
-        case Perform():
+        case RunOperation():
             yield external_id(change.key)
             held = [change.arguments]
         case Update():
             held = [change.values, change.expect]
-        case Call():
+        case CallMethod():
             held = [change.guard]
     for values in held:
         for value in values.values():

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from odoo_client.error_mapping import AccessDenied, Missing, UnknownModel, UnknownXmlId
 from odoo_client.transport.request import Request, RpcSender
-from purser.model import Ref
+from purser.findings import Ref
 
 PAGE = 5000
 T = TypeVar("T")

@@ -13,8 +13,8 @@ from odoo_client.error_mapping import AccessDenied, UnknownModel
 from odoo_client.read.lookup import external_ids
 from odoo_client.transport.request import Request, RpcSender, Version
 from purser.errors import NotApplicable, Permanent
-from purser.model import Ref
-from purser.reads import FieldSpec, Group, Read, Row, Scope, Snapshot, Watched
+from purser.findings import Ref
+from purser.queries import Aggregate, FieldSpec, OpenCaseRef, QueryContext, Read, Row, Snapshot
 
 PAGE = 20_000
 
@@ -47,7 +47,7 @@ def read_all(
     as_of: dt.datetime,
     tunables: Mapping[str, Any],
     event: Any,
-    watched: Sequence[Watched],
+    watched: Sequence[OpenCaseRef],
     given: Snapshot | None,
 ) -> Snapshot:
     """Run each read in order, every one with sight of those before it."""
@@ -55,7 +55,7 @@ def read_all(
     for kind in reads:
         if kind in snapshot.kinds():
             continue
-        scope = Scope(as_of=as_of, tunables=tunables, event=event, watched=watched, snapshot=snapshot)
+        scope = QueryContext(as_of=as_of, tunables=tunables, event=event, watched=watched, snapshot=snapshot)
         domain = kind.domain(scope)
         snapshot = snapshot.plus(kind, [] if domain is None else _answer(client, kind, domain))
     return snapshot
@@ -74,7 +74,7 @@ def read(client: ReadClient, kind: Read, domain: list[Any]) -> list[Any]:
     """Read one kind; NotApplicable when the database lacks what it names or the user may not read it."""
     try:
         specs = _known(client, kind)
-        if issubclass(kind, Group):
+        if issubclass(kind, Aggregate):
             found = _groups(client, kind, specs, domain)
         else:
             reads_names = _in_every_language if kind.translated else _rows
@@ -165,9 +165,9 @@ def count(
     return int(client.send(request))
 
 
-def _scope_of(conditions: Sequence[Any], after: int, as_of: dt.datetime, tunables: Mapping[str, Any]) -> Scope:
+def _scope_of(conditions: Sequence[Any], after: int, as_of: dt.datetime, tunables: Mapping[str, Any]) -> QueryContext:
     beyond = [("id", ">", after)] if after else []
-    return Scope(as_of=as_of, tunables=tunables, look=(*conditions, *beyond), snapshot=Snapshot(as_of))
+    return QueryContext(as_of=as_of, tunables=tunables, look=(*conditions, *beyond), snapshot=Snapshot(as_of))
 
 
 def _check_fields(client: ReadClient, kind: Read) -> None:
@@ -278,7 +278,7 @@ def _id_of(value: Any) -> Any:
 
 
 def _groups(
-    client: ReadClient, kind: type[Group], specs: Sequence[FieldSpec], domain: list[Any]
+    client: ReadClient, kind: type[Aggregate], specs: Sequence[FieldSpec], domain: list[Any]
 ) -> list[dict[str, Any]]:
     groupby = [spec.asked for spec in specs if spec.grouped]
     aggregates = [spec.asked for spec in specs if not spec.grouped]
@@ -291,7 +291,7 @@ def _groups(
 
 
 def _formatted(
-    client: ReadClient, kind: type[Group], domain: list[Any], groupby: list[str], aggregates: list[str]
+    client: ReadClient, kind: type[Aggregate], domain: list[Any], groupby: list[str], aggregates: list[str]
 ) -> list[dict[str, Any]]:
     answer: list[dict[str, Any]] = client.send(
         Request(
@@ -306,7 +306,7 @@ def _formatted(
 
 
 def _classic(
-    client: ReadClient, kind: type[Group], domain: list[Any], groupby: list[str], aggregates: list[str]
+    client: ReadClient, kind: type[Aggregate], domain: list[Any], groupby: list[str], aggregates: list[str]
 ) -> list[dict[str, Any]]:
     """Ask `read_group` (Odoo 14 to 18) and give its answer the shape of its successor."""
     paths = [spec for spec in groupby if "." in spec]

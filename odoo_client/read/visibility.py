@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from odoo_client.connection import FieldInfo
-from purser.reads import Group, Row, Snapshot
+from purser.queries import Aggregate, Row, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,9 @@ class RestrictionSummary(Protocol):
         """Return the fields of a model, None where the database has no such model."""
 
 
-def hidden_from(user: RestrictionSummary, reads: Iterable[type[Row] | type[Group]]) -> tuple[RestrictedModel, ...]:
+def hidden_from(
+    user: RestrictionSummary, reads: Iterable[type[Row] | type[Aggregate]]
+) -> tuple[RestrictedModel, ...]:
     """Return what these reads leave out without an error, because Odoo does not show it to this user."""
     hidden: dict[RestrictedModel, None] = {}
     for read in reads:

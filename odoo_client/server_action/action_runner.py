@@ -13,7 +13,7 @@ from odoo_client.server_action.operations import operation
 from odoo_client.server_action.source import VERSION
 from odoo_client.transport.request import Request, RpcSender
 from purser.errors import NotSetUp, Permanent, Refusal
-from purser.model import Ref
+from purser.findings import Ref
 
 GROUP = "purser_setup.group_bot"
 """The group whose members, and nobody else, may run the action."""

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from purser.changes import Change, Perform
+from purser.changes import Change, RunOperation
 from purser.errors import Permanent
-from purser.words import did_you_mean
+from purser.naming import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,5 +78,7 @@ def operation(name: str) -> ServerOperation:
 def touches_money(change: Change) -> bool:
     """Say whether a change is for the billing bot to carry out."""
     return (
-        isinstance(change, Perform) and change.operation in OPERATIONS and OPERATIONS[change.operation].touches_money
+        isinstance(change, RunOperation)
+        and change.operation in OPERATIONS
+        and OPERATIONS[change.operation].touches_money
     )

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from purser.cases import ENDED, CaseKey, CaseMemory
+from purser.cases import ENDED_STATES, CaseKey, CaseRecord
 from store.pagination import Page, checked_limit
 from store.redis_store import DAMAGE, RedisStore, checked, shown, unreadable
 
 T = TypeVar("T")
 
-_CASE = TypeAdapter(CaseMemory)
+_CASE = TypeAdapter(CaseRecord)
 _BATCH = 1000
 
 
@@ -26,16 +26,16 @@ class CaseStore:
     def __init__(self, store: RedisStore) -> None:
         self._store = store
 
-    def put(self, cases: Iterable[CaseMemory]) -> None:
+    def put(self, cases: Iterable[CaseRecord]) -> None:
         """Keep the latest shape of many cases. Of two with one key the last counts."""
-        by_control: dict[str, dict[CaseKey, CaseMemory]] = {}
+        by_control: dict[str, dict[CaseKey, CaseRecord]] = {}
         for case in cases:
             by_control.setdefault(case.key.control, {})[case.key] = case
         for control, known in by_control.items():
             for batch in _batches(tuple(known.values())):
                 self._put(control, batch)
 
-    def of(self, control: str, *, open_only: bool = False) -> dict[CaseKey, CaseMemory]:
+    def of(self, control: str, *, open_only: bool = False) -> dict[CaseKey, CaseRecord]:
         """Give the cases of a control by key."""
         keys = [self._key(control, is_open=is_open) for is_open in ((True,) if open_only else (True, False))]
         with self._store.reach(keys[0]) as client:
@@ -45,10 +45,10 @@ class CaseStore:
             told = self._store.answers_of(pipe)
         return {name: case for key, raw in zip(keys, told, strict=True) for name, case in self._read_all(key, raw)}
 
-    def among(self, control: str, keys: Sequence[CaseKey]) -> dict[CaseKey, CaseMemory]:
+    def among(self, control: str, keys: Sequence[CaseKey]) -> dict[CaseKey, CaseRecord]:
         """Give those of `keys` that are known, open or ended, without reading the rest."""
         homes = [self._key(control, is_open=is_open) for is_open in (True, False)]
-        found: dict[CaseKey, CaseMemory] = {}
+        found: dict[CaseKey, CaseRecord] = {}
         for batch in _batches(keys):
             with self._store.reach(homes[0]) as client:
                 pipe = client.pipeline(transaction=True)
@@ -72,7 +72,7 @@ class CaseStore:
         user_id: int | None = None,
         after: str | None = None,
         limit: int = 50,
-    ) -> Page[CaseMemory]:
+    ) -> Page[CaseRecord]:
         """Give open cases, the oldest first, of all controls or one, and of everybody asked or one user.
 
         Reads all open cases of the controls it looks at: some ten thousand are fine.
@@ -107,7 +107,7 @@ class CaseStore:
 
     # -- helpers
 
-    def _put(self, control: str, batch: Sequence[CaseMemory]) -> None:
+    def _put(self, control: str, batch: Sequence[CaseRecord]) -> None:
         with self._store.reach(self._key(control, is_open=True)) as client:
             pipe = client.pipeline(transaction=True)
             pipe.sadd(self._store.key("cases", "controls"), control)
@@ -122,7 +122,7 @@ class CaseStore:
     def _counted(self, control: str, answer: Any) -> tuple[str, int]:
         return control, int(checked(answer, self._key(control, is_open=True)))
 
-    def _read_all(self, home: str, raw: Any) -> Iterator[tuple[CaseKey, CaseMemory]]:
+    def _read_all(self, home: str, raw: Any) -> Iterator[tuple[CaseKey, CaseRecord]]:
         """Read cases; one that cannot be read is as if it were not remembered, and Odoo's activities say the rest."""
         if isinstance(raw, Exception):
             self._store.report(unreadable(home, raw))
@@ -140,19 +140,19 @@ class CaseStore:
         return self._store.key("cases", control, "open" if is_open else "ended")
 
 
-def _is_open(case: CaseMemory) -> bool:
-    return case.state not in ENDED
+def _is_open(case: CaseRecord) -> bool:
+    return case.state not in ENDED_STATES
 
 
-def _kept(case: CaseMemory) -> CaseMemory:
+def _kept(case: CaseRecord) -> CaseRecord:
     return case if _is_open(case) else replace(case, text="", subject_name="")
 
 
-def _place(case: CaseMemory) -> tuple[str, str]:
+def _place(case: CaseRecord) -> tuple[str, str]:
     return case.opened_on.isoformat(), str(case.key)
 
 
-def _cursor(case: CaseMemory) -> str:
+def _cursor(case: CaseRecord) -> str:
     return "|".join(_place(case))
 
 
@@ -161,7 +161,7 @@ def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
         yield items[i : i + _BATCH]
 
 
-def _read(home: str, name: bytes, value: bytes) -> tuple[CaseKey, CaseMemory]:
+def _read(home: str, name: bytes, value: bytes) -> tuple[CaseKey, CaseRecord]:
     try:
         case = _CASE.validate_json(value)
     except DAMAGE as error:

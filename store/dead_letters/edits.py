@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from purser.strict_json import read_json
+from purser.formats.strict_json import read_json
 
 
 class MissingValue(enum.Enum):

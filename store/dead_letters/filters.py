@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from purser.errors import Mistake
-from purser.model import Ref
-from purser.words import did_you_mean
+from purser.errors import ConfigurationError
+from purser.findings import Ref
+from purser.naming import did_you_mean
 from store.dead_letters.model import DeadLetterState
 
 SHORTEST = 3
@@ -43,11 +43,13 @@ class DeadLetterFilter:
 
     def __post_init__(self) -> None:
         if self.text and len(self.text) < SHORTEST:
-            raise Mistake(f"text: {self.text!r} is too short to look for: give {SHORTEST} characters or more")
+            raise ConfigurationError(
+                f"text: {self.text!r} is too short to look for: give {SHORTEST} characters or more"
+            )
         if any(moment is not None and moment.tzinfo is None for moment in (self.since, self.until)):
-            raise Mistake("since, until: a moment has a time zone, such as 2026-01-31T18:00Z")
+            raise ConfigurationError("since, until: a moment has a time zone, such as 2026-01-31T18:00Z")
         if self.since is not None and self.until is not None and self.since >= self.until:
-            raise Mistake(f"since, until: nothing lies between {self.since} and {self.until}")
+            raise ConfigurationError(f"since, until: nothing lies between {self.since} and {self.until}")
 
     def words(self) -> dict[str, str]:
         """Give what matters as text, for a link or the audit trail; `read` reads it."""
@@ -72,7 +74,7 @@ class DeadLetterFilter:
         for name, word in words.items():
             value = word.strip() if name != "text" else word
             if name not in known:
-                raise Mistake(f"letters are not chosen by `{name}`.{did_you_mean(name, known)}")
+                raise ConfigurationError(f"letters are not chosen by `{name}`.{did_you_mean(name, known)}")
             if not value:
                 continue
             if name == "state":
@@ -91,14 +93,18 @@ def _state(value: str) -> DeadLetterState:
     try:
         return DeadLetterState(value)
     except ValueError:
-        raise Mistake(f"state: {value!r} is unknown.{did_you_mean(value, list(DeadLetterState))}") from None
+        raise ConfigurationError(
+            f"state: {value!r} is unknown.{did_you_mean(value, list(DeadLetterState))}"
+        ) from None
 
 
 def _subject(value: str) -> str:
     try:
         return str(Ref.parse(value))
     except ValueError:
-        raise Mistake(f"subject: {value!r} is no record: write its model and id, such as crm.lead/42") from None
+        raise ConfigurationError(
+            f"subject: {value!r} is no record: write its model and id, such as crm.lead/42"
+        ) from None
 
 
 def _moment(name: str, value: str, now: dt.datetime | None) -> dt.datetime:
@@ -107,5 +113,5 @@ def _moment(name: str, value: str, now: dt.datetime | None) -> dt.datetime:
     try:
         moment = dt.datetime.fromisoformat(value)
     except ValueError:
-        raise Mistake(f"{name}: {value!r} is no moment: write 30m, 24h, 7d or 2026-01-31T18:00Z") from None
+        raise ConfigurationError(f"{name}: {value!r} is no moment: write 30m, 24h, 7d or 2026-01-31T18:00Z") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

@@ -5,7 +5,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store.content_digest import body_digest, other_id
 from store.dead_letters.edits import Edit
 from store.dead_letters.filters import DEAD_LETTERS, DeadLetterFilter
@@ -191,13 +191,15 @@ def _settled(settled: Resolution) -> dict[str, Any]:
 def import_letter(told: Mapping[str, Any]) -> DeadLetter:
     """Read what `export_letter` gave; Mistake says what is wrong."""
     if told.get("format") != FORMAT:
-        raise Mistake(f"no exported letter: its format is {told.get('format')!r}, and this release reads {FORMAT}")
+        raise ConfigurationError(
+            f"no exported letter: its format is {told.get('format')!r}, and this release reads {FORMAT}"
+        )
     try:
         return _imported(told)
     except KeyError as error:
-        raise Mistake(f"no exported letter: {error} is missing") from None
+        raise ConfigurationError(f"no exported letter: {error} is missing") from None
     except (ValueError, TypeError, AttributeError) as error:
-        raise Mistake(f"no exported letter: {error}") from None
+        raise ConfigurationError(f"no exported letter: {error}") from None
 
 
 def _imported(told: Mapping[str, Any]) -> DeadLetter:

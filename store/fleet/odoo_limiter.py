@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from purser.gate import Verdict, Wait
+from purser.engine.call_result import CallResult, RetryIn
 from store.redis_store import RedisStore, named, text, unreadable
 from store.resolution import require_actor, require_reason
 from store.timestamps import Now, from_micros, to_micros
@@ -281,7 +281,7 @@ class OdooLimiter:
         self._renew = store.script(_RENEW)
         self._reset = store.script(_RESET)
 
-    def enter(self, kind: str, *, may_probe: bool = False) -> LimiterPermit | Wait:
+    def enter(self, kind: str, *, may_probe: bool = False) -> LimiterPermit | RetryIn:
         """Ask to make a call. Only calls of the same `kind` are compared in speed; '' is never compared.
 
         While the breaker is open nothing enters but a probe. With `may_probe` this call is one when it is time: for a
@@ -292,14 +292,14 @@ class OdooLimiter:
             raise AssertionError("only a probe is told that the breaker is closed")
         return answer
 
-    def probe(self, *, at_once: bool = False) -> LimiterPermit | Wait | None:
+    def probe(self, *, at_once: bool = False) -> LimiterPermit | RetryIn | None:
         """Ask for the ticket of a probe. Return None while the breaker is closed: there is nothing to find out.
 
         One process at a time has it. With `at_once` the cooldown and a hold are not waited for.
         """
         return self._asked("", "probe now" if at_once else "probe")
 
-    def _asked(self, kind: str, asks: str) -> LimiterPermit | Wait | None:
+    def _asked(self, kind: str, asks: str) -> LimiterPermit | RetryIn | None:
         ticket, bounds = uuid.uuid4().hex, self.bounds
         args = [
             *(self._stamp(), ticket, _micros(bounds.lease), self._starting, bounds.calls),
@@ -320,7 +320,7 @@ class OdooLimiter:
     def leave(
         self,
         ticket: LimiterPermit,
-        verdict: Verdict,
+        verdict: CallResult,
         seconds: float,
         retry_after: float | None = None,
         *,
@@ -364,18 +364,20 @@ class OdooLimiter:
         with self._store.reach(self._key):
             self._reset(keys=[self._store.prefix, self._key], args=args)
 
-    def _wait(self, answer: str, after: float) -> Wait:
+    def _wait(self, answer: str, after: float) -> RetryIn:
         match answer:
             case "full":
-                return Wait(0.0, f"as many calls as {self.who} can take are in flight", full=True)
+                return RetryIn(0.0, f"as many calls as {self.who} can take are in flight", full=True)
             case "probing":
-                return Wait(max(after, 1.0), f"breaker half-open: a probe finds out whether {self.who} works again")
+                return RetryIn(
+                    max(after, 1.0), f"breaker half-open: a probe finds out whether {self.who} works again"
+                )
             case "refused":
-                return Wait(after, f"breaker open: {self.who} does not let us in")
+                return RetryIn(after, f"breaker open: {self.who} does not let us in")
             case "held":
-                return Wait(after, f"{self.who} asked for patience")
+                return RetryIn(after, f"{self.who} asked for patience")
             case _:
-                return Wait(after, f"breaker open: {self.who} failed several times in a row")
+                return RetryIn(after, f"breaker open: {self.who} failed several times in a row")
 
     def _state(self, raw: dict[str, bytes], now: dt.datetime, in_flight: int) -> LimiterState:
         is_open, until, held = raw.get("open") == b"1", _moment(raw, "until"), _moment(raw, "held")

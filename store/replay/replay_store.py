@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store.pagination import Page, checked_limit, chunks, newest_first
 from store.queueing.locations import PLACES
 from store.redis_store import DAMAGE, RedisStore, checked, named, shown, text, unreadable
@@ -231,7 +231,7 @@ class ReplayStore:
         require_actor(who)
         require_reason(note)
         if not (math.isfinite(rate) and MIN_RATE <= rate <= MAX_RATE):
-            raise Mistake(f"a replay sends {MIN_RATE:g} to {MAX_RATE:g} letters per second, not {rate:g}")
+            raise ConfigurationError(f"a replay sends {MIN_RATE:g} to {MAX_RATE:g} letters per second, not {rate:g}")
         self.forget_old()
         now, name, total = to_micros(self._store.now()), uuid.uuid4().hex[:12], 0
         wanted = iter(ids)
@@ -239,7 +239,7 @@ class ReplayStore:
             while chunk := [text(id_) for id_ in itertools.islice(wanted, 500)]:
                 total = int(self._add(keys=[self._store.prefix], args=[name, now, *chunk]))
             if not total:
-                raise Mistake("there is nothing to replay: no letter was chosen")
+                raise ConfigurationError("there is nothing to replay: no letter was chosen")
             facts = json.dumps({"letters": total, "what": what, "rate": rate, "careful": careful})
             fields = {
                 "what": text(what),

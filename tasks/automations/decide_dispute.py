@@ -8,7 +8,7 @@ Odoo, the invoice is paid or withdrawn, or somebody closes it there.
 from collections.abc import Iterator
 
 from events.billing import InvoiceDisputed
-from purser import Change, Domain, Row, Scope, Snapshot, automation
+from purser import Change, Domain, QueryContext, Row, Snapshot, automation
 from purser.errors import Refusal
 
 DECIDED = ("blocked", "paid", "in_payment", "reversed")
@@ -22,7 +22,7 @@ class Disputed(Row, model="account.move", optional=True):
     payment_state: str | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read the one the event names."""
         return [("id", "=", scope.event.invoice_id)]
 

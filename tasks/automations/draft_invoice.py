@@ -25,8 +25,8 @@ from purser import (
     Change,
     Money,
     MoneyLimit,
-    Note,
-    Perform,
+    PostNote,
+    RunOperation,
     Snapshot,
     activity,
     automation,
@@ -35,7 +35,7 @@ from purser import (
 )
 from purser.changes import Value
 from purser.errors import Refusal
-from purser.names import Login
+from purser.policy_names import Login
 from tasks.people import People
 from tasks.rows.askable import ASKING
 from tasks.rows.billing import (
@@ -94,13 +94,13 @@ def draft_invoice(
         )
         return
     arguments: dict[str, Value] = {"at_most": due.amount} | ({} if event.until is None else {"until": event.until})
-    yield Perform(operation="order.draft-invoice", on=order.ref, key=key, arguments=arguments)
+    yield RunOperation(operation="order.draft-invoice", on=order.ref, key=key, arguments=arguments)
     yield _note(event, order, key, after=key)
 
 
-def _note(event: BillingReady, order: OrderToBill, key: str, *, after: str | None) -> Note:
+def _note(event: BillingReady, order: OrderToBill, key: str, *, after: str | None) -> PostNote:
     said = f"Ready to be billed{_because(event)}. A draft invoice was made."
-    return Note(on=order.ref, key=f"{key}/note", body=said, after=after)
+    return PostNote(on=order.ref, key=f"{key}/note", body=said, after=after)
 
 
 def _missing_note(event: BillingReady, order: OrderToBill, snapshot: Snapshot) -> Iterator[Change]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from html import escape
 
 from events.project import ProjectCreated
-from purser import Change, Link, Note, Ref, Snapshot, Update, activity, automation
+from purser import Change, PostNote, RecordLink, Ref, Snapshot, Update, activity, automation
 from purser.changes import change_key
 from tasks.people import People
 from tasks.rows.askable import ASKING
@@ -50,7 +50,7 @@ def join_projects(event: ProjectCreated, snapshot: Snapshot, *, answer_days: int
         if key not in deal.keys or deal.id == made.id:
             continue
         if deal.sale_line_id is None:
-            line = Link(Ref("sale.order.line", made.sale_line_id))
+            line = RecordLink(Ref("sale.order.line", made.sale_line_id))
             yield Update(
                 ref=deal.ref, expect={"sale_line_id": None}, values={"allow_billable": True, "sale_line_id": line}
             )
@@ -68,7 +68,7 @@ def _is_untouched(made: OrderedProject, deal: DealProject, snapshot: Snapshot) -
 
 def _join(made: OrderedProject, deal: DealProject, order: ProjectOrder, snapshot: Snapshot) -> Iterator[Change]:
     """Move everything, write the note, and archive last: an archived project is not looked at again."""
-    here, there = Link(made.ref), Link(deal.ref)
+    here, there = RecordLink(made.ref), RecordLink(deal.ref)
     moves = [
         Update(ref=ref, expect={"project_id": here}, values={"project_id": there})
         for ref in (
@@ -77,7 +77,7 @@ def _join(made: OrderedProject, deal: DealProject, order: ProjectOrder, snapshot
         )
     ]
     yield from moves
-    yield Note(
+    yield PostNote(
         on=deal.ref,
         key=f"project/{made.id}/joined",
         body=f"Odoo made a second project ({made.ref}, {made.name}) from {order.name}. Nobody had worked on it: its "

@@ -21,10 +21,10 @@ from types import MappingProxyType
 from typing import Annotated, Literal
 
 from events.opportunity import OpportunityLost, OpportunityWon
-from purser import Change, Ensure, Key, Link, Perform, Ref, Snapshot, Update, activity, automation
+from purser import Change, Ensure, Key, RecordLink, Ref, RunOperation, Snapshot, Update, activity, automation
 from purser.changes import Values
 from purser.errors import Refusal
-from purser.names import Login, NameOf
+from purser.policy_names import Login, RecordNameType
 from purser.todos import close_todos
 from tasks.people import People
 from tasks.rows.askable import ASKING
@@ -46,9 +46,9 @@ from tasks.rows.crm import (
 )
 from tasks.rows.projects import ProjectRole, ProjectTemplate, RolePlayer, TemplateTag
 
-Service = Annotated[str, NameOf(("crm.tag", "crm.team"))]
-TemplateName = Annotated[str, NameOf(("project.project", "project.tags"))]
-RoleName = Annotated[str, NameOf(("project.role",))]
+Service = Annotated[str, RecordNameType(("crm.tag", "crm.team"))]
+TemplateName = Annotated[str, RecordNameType(("project.project", "project.tags"))]
+RoleName = Annotated[str, RecordNameType(("project.role",))]
 Detail = Literal["email", "phone", "salesperson", "company"]
 
 STEPS = (
@@ -90,9 +90,9 @@ def open_project(
     if missing := list(_missing(lead, there, mandatory)):
         raise Refusal(f"{lead.ref} was won, but it has no {', no '.join(missing)}: enter that, then try again")
     found = _project(lead, there, snapshot)
-    customer: Key | Link
+    customer: Key | RecordLink
     if there is not None:
-        customer = Link(there)
+        customer = RecordLink(there)
     else:
         yield from _new_customer(lead, base)
         person = lead.partner_name and lead.contact_name
@@ -156,7 +156,7 @@ def _customer(lead: WonLead, snapshot: Snapshot) -> Ref | None:
 def _new_customer(lead: WonLead, base: str) -> Iterator[Change]:
     """Make the company and its contact person, or whichever of them the opportunity names."""
     own = {"email": lead.email_from, "phone": lead.phone, "street": lead.street, "zip": lead.zip, "city": lead.city}
-    country = None if lead.country_id is None else Link(Ref("res.country", lead.country_id))
+    country = None if lead.country_id is None else RecordLink(Ref("res.country", lead.country_id))
     shared: Values = {name: value for name, value in {**own, "country_id": country}.items() if value is not None}
     company = Key("res.partner", f"{base}/customer")
     yield Ensure(
@@ -203,7 +203,7 @@ def _is_of(project: LeadProject, lead: WonLead, customer: Ref | None) -> bool:
 
 def _new_project(
     lead: WonLead,
-    customer: Key | Link,
+    customer: Key | RecordLink,
     project: Key,
     snapshot: Snapshot,
     *,
@@ -212,7 +212,7 @@ def _new_project(
 ) -> Iterator[Change]:
     """Make the project and link the services of quotations with it: confirming one then makes no second project."""
     quoted = _quoted(snapshot)
-    company = None if lead.company_id is None else Link(Ref("res.company", lead.company_id))
+    company = None if lead.company_id is None else RecordLink(Ref("res.company", lead.company_id))
     values: Values = {"name": lead.name, "partner_id": customer, "company_id": company}
     template = _template(lead, snapshot, templates)
     if template is None:
@@ -220,7 +220,7 @@ def _new_project(
         yield Ensure(model=project.model, key=project.key, values={**values, "user_id": None, **billable})
     else:
         arguments = {**values, **_planned(template, snapshot.today), **_players(snapshot, roles)}
-        yield Perform(operation="project.from-template", on=template.ref, key=project.key, arguments=arguments)
+        yield RunOperation(operation="project.from-template", on=template.ref, key=project.key, arguments=arguments)
     for line in quoted:
         yield Update(ref=line.ref, expect={"project_id": None}, values={"project_id": project})
 
@@ -278,8 +278,8 @@ def _planned(template: ProjectTemplate, today: dt.date) -> Values:
 def _players(snapshot: Snapshot, roles: Mapping[str, str]) -> Values:
     """Give who plays which role, as far as both are there."""
     users = {user.login: user.ref for user in snapshot.rows(RolePlayer)}
-    found: dict[str, Link] = {}
+    found: dict[str, RecordLink] = {}
     for role in snapshot.rows(ProjectRole):
         logins = [roles[name] for name in sorted(role.names | {role.name}) if name in roles]
-        found |= {f"role/{role.id}": Link(users[login]) for login in logins[:1] if login in users}
+        found |= {f"role/{role.id}": RecordLink(users[login]) for login in logins[:1] if login in users}
     return dict(found)

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from events.billing import BillingReady
 from events.project import MilestoneApproved
-from purser import Change, Note, Snapshot, Update, activity, automation
+from purser import Change, PostNote, Snapshot, Update, activity, automation
 from purser.changes import change_key
 from purser.errors import Refusal
 from tasks.people import People
@@ -63,7 +63,7 @@ def reach_milestone(event: MilestoneApproved, snapshot: Snapshot) -> Iterator[Ch
     if evidence is not None:
         digest = hashlib.sha256(evidence.encode()).hexdigest()[:12]
         key = f"milestone/{milestone.id}/evidence/{digest}"
-        yield Note(on=milestone.ref, key=key, body=evidence, after=reached)
+        yield PostNote(on=milestone.ref, key=key, body=evidence, after=reached)
     yield from _billing(milestone, snapshot)
 
 

@@ -12,7 +12,7 @@ from html import escape
 from events.billing import PaymentMissed, PaymentReceived
 from purser import Change, Money, Snapshot, activity, automation
 from purser.errors import Refusal
-from purser.names import Login
+from purser.policy_names import Login
 from purser.todos import close_todos
 from tasks.people import People
 from tasks.rows.accounting import LEVEL_DAYS

@@ -20,8 +20,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from purser import Exempt, Finding, Kept, Money, Period, Severity, Snapshot, Verdict, control, daily
-from purser.names import NameOf
+from purser import Compliant, Exempt, Finding, Money, Period, Severity, Snapshot, Verdict, control, daily
+from purser.policy_names import RecordNameType
 from tasks.expectation import A_DAY, Asked, Workforce
 from tasks.hours import CENT
 from tasks.rows.people import (
@@ -41,9 +41,9 @@ from tasks.rows.time import STANDARD_DAY, WEEKS_BACK, LoggedWeek, Unit
 
 Upto = Annotated[int, Field(ge=0, le=52)]
 Amount = Annotated[Decimal, Field(ge=0)]
-DepartmentName = Annotated[str, NameOf(("hr.department",))]
-EmployeeName = Annotated[str, NameOf(("hr.employee:work_email", "res.users:login"))]
-TagName = Annotated[str, NameOf(("hr.employee.category",))]
+DepartmentName = Annotated[str, RecordNameType(("hr.department",))]
+EmployeeName = Annotated[str, RecordNameType(("hr.employee:work_email", "res.users:login"))]
+TagName = Annotated[str, RecordNameType(("hr.employee.category",))]
 Positive = Annotated[Decimal, Field(gt=0)]
 
 
@@ -104,7 +104,7 @@ def missing_timesheets(
             elif asked:
                 done = logged.get((employee.id, week.first), Decimal(0))
                 if asked.hours - done <= tolerance_hours:
-                    yield Kept(ref, week)
+                    yield Compliant(ref, week)
                 else:
                     rate = hourly_rate or (_cost(snapshot, employee) if value_at_cost else None)
                     asks = _asks(snapshot, employee, workforce.department_of(employee))

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from purser import (
+    Compliant,
     Exempt,
     Finding,
-    Kept,
+    Many2One,
     Moment,
     Money,
     MoneyLimit,
-    Named,
     Ref,
     Severity,
     Snapshot,
@@ -80,7 +80,7 @@ def stale_drafts(
         if not isinstance(judged, _Waiting):
             yield judged
         elif judged.since >= today - dt.timedelta(days=judged.patience):
-            yield Kept(judged.subject)
+            yield Compliant(judged.subject)
         else:
             yield _finding(judged, snapshot, large_amount)
 
@@ -102,7 +102,7 @@ class _Waiting:
     remark: str = ""
 
 
-_Judged = Iterator[_Waiting | Kept | Exempt]
+_Judged = Iterator[_Waiting | Compliant | Exempt]
 
 _WORSE = {Severity.LOW: Severity.MEDIUM, Severity.MEDIUM: Severity.HIGH}
 
@@ -134,7 +134,7 @@ def _moves(snapshot: Snapshot, invoice_days: int, bill_days: int) -> _Judged:
     orders = {id_: order for order in reversed(snapshot.rows(OrderOfDraft)) for id_ in order.invoice_ids}
     for move in snapshot.rows(DraftMove):
         if move.state == "posted":
-            yield Kept(move.ref)
+            yield Compliant(move.ref)
         elif move.state == "cancel":
             yield Exempt(move.ref, "it was cancelled")
         elif move.auto_post != "no":
@@ -192,7 +192,7 @@ def _quotations(snapshot: Snapshot, days: int, expired_days: int) -> _Judged:
         if quotation.state == "cancel":
             yield Exempt(quotation.ref, "it was cancelled")
         elif quotation.state not in {"draft", "sent"}:
-            yield Kept(quotation.ref)
+            yield Compliant(quotation.ref)
         else:
             until = quotation.validity_date
             sent = "Quotation" if quotation.state == "sent" else "Unsent quotation"
@@ -215,7 +215,7 @@ def _expenses(snapshot: Snapshot, draft_days: int, submitted_days: int) -> _Judg
         if expense.state == "refused":
             yield Exempt(expense.ref, "it was refused")
         elif expense.state not in {"draft", "submitted"}:
-            yield Kept(expense.ref)
+            yield Compliant(expense.ref)
         else:
             is_draft = expense.state == "draft"
             employee = snapshot.get(ExpenseEmployee, expense.employee_id)
@@ -238,7 +238,7 @@ def _purchases(snapshot: Snapshot, days: int) -> _Judged:
         if purchase.state == "cancel":
             yield Exempt(purchase.ref, "it was cancelled")
         elif purchase.state not in {"draft", "sent"}:
-            yield Kept(purchase.ref)
+            yield Compliant(purchase.ref)
         else:
             yield _Waiting(
                 subject=purchase.ref,
@@ -260,11 +260,11 @@ def _day(snapshot: Snapshot, moment: Moment) -> dt.date:
     return moment.astimezone(snapshot.as_of.tzinfo).date()
 
 
-def _money(amount: Decimal, currency: Named) -> Money:
+def _money(amount: Decimal, currency: Many2One) -> Money:
     return Money.rounded(amount, currency.name)
 
 
-def _named(name: str | None, kind: str, number: int, partner: Named | None) -> str:
+def _named(name: str | None, kind: str, number: int, partner: Many2One | None) -> str:
     """Give a name people know it by; most drafts have none yet."""
     own = name or f"{kind} {number}"
     return f"{own}, {partner.name}" if partner else own

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from purser import (
+    Compliant,
     Exempt,
     Finding,
-    Kept,
     Moment,
     Money,
     MoneyLimit,
@@ -73,7 +73,7 @@ def unbilled_work(
         elif not work and order.invoice_status == "to invoice" and order.id not in seen:
             continue  # The order knows of lines that we may not see: nothing was examined.
         elif money.amount <= 0 or _since(work) >= deadline:
-            yield Kept(order.ref)
+            yield Compliant(order.ref)
         elif least is not None and money.amount < least:
             yield Exempt(order.ref, f"less than {Money(least, money.currency)} is left to bill")
         else:

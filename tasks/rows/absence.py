@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from purser import IF_KNOWN, Domain, Moment, Named, Row, Scope, Snapshot
+from purser import OPTIONAL_FIELD, Domain, Many2One, Moment, QueryContext, Row, Snapshot
 from purser.todos import Todo
 from tasks.hours import day_span, days_between, zone_of
 from tasks.rows.askable import MARGIN
@@ -28,7 +28,7 @@ class Absence(Row, model="resource.calendar.leaves"):
     date_to: Moment
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read that of the request."""
         return [("holiday_id", "=", scope.event.leave_id), ("time_type", "=", "leave")]
 
@@ -40,7 +40,7 @@ class LeaveRequest(Row, model="hr.leave", optional=True):
     request_date_to: dt.date | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read the request of the event while it has an absence."""
         return [("id", "=", scope.event.leave_id)] if scope.snapshot.rows(Absence) else None
 
@@ -56,7 +56,7 @@ class AbsentEmployee(Row, model="hr.employee", active_test=False):
     tz: str | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read the employee of the absence."""
         resources = sorted({row.resource_id for row in scope.snapshot.rows(Absence) if row.resource_id is not None})
         return [("resource_id", "in", resources)] if resources else None
@@ -94,13 +94,13 @@ class DueTask(Row, model="project.task"):
     """An open task of that person which is due while they are away."""
 
     name: str
-    project_id: Named
+    project_id: Many2One
     user_ids: tuple[int, ...] = ()
     date_deadline: Moment
-    has_template_ancestor: Annotated[bool, IF_KNOWN] = False
+    has_template_ancestor: Annotated[bool, OPTIONAL_FIELD] = False
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read by whom and when."""
         users = [one.user_id for one in scope.snapshot.rows(AbsentEmployee) if one.user_id is not None]
         within = _within(scope.snapshot)
@@ -118,7 +118,7 @@ class DueProject(Row, model="project.project"):
     company_id: int | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those of the tasks."""
         return _in_projects(scope, "id")
 
@@ -135,7 +135,7 @@ class TeamTask(Row, model="project.task"):
     user_ids: tuple[int, ...] = ()
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those that somebody works on."""
         among = _in_projects(scope, "project_id")
         return among and [*among, ("state", "in", OPEN), ("user_ids", "!=", False)]
@@ -150,7 +150,7 @@ class Teammate(Row, model="hr.employee"):
     tz: str | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those of the tasks, of who is away, and the manager."""
         if not scope.snapshot.rows(DueTask):
             return None
@@ -173,7 +173,7 @@ class TeamAbsence(Row, model="resource.calendar.leaves"):
     date_to: Moment
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those near the absence; which of its days they take, each person's zone tells."""
         resources = [one.resource_id for one in scope.snapshot.rows(Teammate) if one.resource_id is not None]
         within = _within(scope.snapshot)
@@ -187,11 +187,11 @@ class LeaveTodo(Todo):
     """An open question about a task that falls into an absence."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:  # noqa: ARG003 - its key tells which absence it is about
+    def domain(cls, scope: QueryContext) -> Domain:  # noqa: ARG003 - its key tells which absence it is about
         """Read the open questions: people may have given the task to somebody else in the meantime."""
         return [("res_model", "=", "project.task"), ("summary", "ilike", QUESTION)]
 
 
-def _in_projects(scope: Scope, field: str) -> Domain | None:
+def _in_projects(scope: QueryContext, field: str) -> Domain | None:
     projects = sorted({task.project_id.id for task in scope.snapshot.rows(DueTask)})
     return [(field, "in", projects)] if projects else None

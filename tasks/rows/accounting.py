@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from pydantic import Field
 
-from purser import Domain, Moment, Named, Row, Scope
+from purser import Domain, Many2One, Moment, QueryContext, Row
 
 CUSTOMER = ("out_invoice", "out_refund")
 VENDOR = ("in_invoice", "in_refund")
@@ -25,14 +25,14 @@ class DraftMove(Row, model="account.move"):
     posted_before: bool = False
     invoice_user_id: int | None = None
     create_uid: int | None = None
-    partner_id: Named | None = None
-    currency_id: Named
+    partner_id: Many2One | None = None
+    currency_id: Many2One
     amount_total: Decimal = Decimal(0)
     invoice_date: dt.date | None = None
     create_date: Moment
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read all that wait without a reason, of any age: the control knows the firm's patience."""
         watched = scope.watched_ids(cls.model)
         kind = ("move_type", "in", CUSTOMER + VENDOR)
@@ -52,7 +52,7 @@ class OrderOfDraft(Row, model="sale.order", optional=True):
     invoice_ids: tuple[int, ...] = ()
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Search from the drafts, so that one call finds the orders of them all."""
         drafts = [m.id for m in scope.snapshot.rows(DraftMove) if m.move_type in CUSTOMER and m.state == "draft"]
         return [("invoice_ids", "in", drafts)] if drafts else None

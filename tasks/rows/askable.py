@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from purser import Domain, Moment, Row, Scope
+from purser import Domain, Moment, QueryContext, Row
 
 NAMED = "people_named"
 """The value of a read that names further people than the rows do."""
@@ -23,7 +23,7 @@ class Askable(Row, model="res.users"):
     active: bool = True
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Leave out archived users and customers with a login: nobody reads their activities."""
         read = scope.snapshot
         people = {one for kind in read.kinds() for row in read.rows(kind) for one in getattr(row, "people", ())}
@@ -42,7 +42,7 @@ class WorkRecord(Row, model="hr.employee", optional=True):
     """An employee record."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those of the users."""
         users = sorted(user.id for user in scope.snapshot.rows(Askable))
         return [("user_id", "in", users)] if users else None
@@ -56,7 +56,7 @@ class AwayToday(Row, model="resource.calendar.leaves", optional=True):
     date_to: Moment
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read absences only: time of type 'other' is worked."""
         return _absences_near(scope, (one.resource_id for one in scope.snapshot.rows(WorkRecord)))
 
@@ -67,7 +67,7 @@ class ManagerRecord(Row, model="hr.employee", optional=True):
     user_id: int
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those whose user is active and internal."""
         away = {one.resource_id for one in scope.snapshot.rows(AwayToday)}
         managers = {one.manager_id for one in scope.snapshot.rows(WorkRecord) if one.resource_id in away}
@@ -79,7 +79,7 @@ class ManagerWorkRecord(WorkRecord):
     """An active employee record of such a manager."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those of the managers, in every company."""
         users = sorted({one.user_id for one in scope.snapshot.rows(ManagerRecord)})
         return [("user_id", "in", users)] if users else None
@@ -89,12 +89,12 @@ class ManagerAwayToday(AwayToday):
     """An approved absence around today of such a manager."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read absences only."""
         return _absences_near(scope, (one.resource_id for one in scope.snapshot.rows(ManagerWorkRecord)))
 
 
-def _absences_near(scope: Scope, resources: Iterable[int | None]) -> Domain | None:
+def _absences_near(scope: QueryContext, resources: Iterable[int | None]) -> Domain | None:
     known = sorted({one for one in resources if one is not None})
     if not known:
         return None

@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
 
-from purser import Domain, Named, Ref, Row, Scope
-from purser.limits import is_credited_in_full
+from purser import Domain, Many2One, QueryContext, Ref, Row
+from purser.money_limits import is_credited_in_full
 from purser.todos import Todo
 from tasks.rows.accounting import CUSTOMER
 from tasks.rows.sales import LineToBill
@@ -18,12 +18,12 @@ class OrderToBill(Row, model="sale.order"):
     name: str
     state: str
     user_id: int | None = None
-    partner_invoice_id: Named | None = None
-    currency_id: Named
+    partner_invoice_id: Many2One | None = None
+    currency_id: Many2One
     invoice_ids: tuple[int, ...] = ()
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read the one order of the event."""
         return [("id", "=", scope.event.order_id)]
 
@@ -37,7 +37,7 @@ class LineOfOrder(LineToBill, model="sale.order.line"):
     """A line of that order which Odoo calls to be invoiced; drafts already count as invoiced."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Select as for all orders, and only this one."""
         return [("order_id", "=", scope.event.order_id), *super().domain(scope)]
 
@@ -61,7 +61,7 @@ class InvoiceOfOrder(Row, model="account.move", optional=True, keyed=True):
     """The invoice that a credit note is for."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those of the order, the cancelled ones among them."""
         invoices = sorted({id_ for order in scope.snapshot.rows(OrderToBill) for id_ in order.invoice_ids})
         return [("id", "in", invoices)] if invoices else None
@@ -92,7 +92,7 @@ class BillingAddress(Row, model="res.partner", active_test=False):
     email: str | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read that of the order, where the policy calls some of it mandatory."""
         asked = scope.tunables["mandatory"]
         partners = [o.partner_invoice_id.id for o in scope.snapshot.rows(OrderToBill) if o.partner_invoice_id]
@@ -105,7 +105,7 @@ class Reviewer(Row, model="res.users"):
     login: str
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read that user, where one is named."""
         login = scope.tunables["reviewer"]
         return [("login", "=", login), ("share", "=", False)] if login else None
@@ -123,14 +123,14 @@ class Invoice(Row, model="account.move"):
     move_type: str
     state: str
     payment_state: str | None = None
-    partner_id: Named | None = None
+    partner_id: Many2One | None = None
     invoice_user_id: int | None = None
     invoice_date_due: dt.date | None = None
     amount_residual: Decimal = Decimal(0)
-    currency_id: Named
+    currency_id: Many2One
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read the one invoice of the event."""
         return [("id", "=", scope.event.invoice_id)]
 
@@ -155,7 +155,7 @@ class InvoiceTodo(Todo):
     """An open question about the invoice."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those on orders and customers whose summary begins with the number of the invoice."""
         named = [one.name for one in scope.snapshot.rows(Invoice) if one.name]
         desks = ("res_model", "in", ("sale.order", "res.partner"))
@@ -170,7 +170,7 @@ class InvoicedOrder(Row, model="sale.order", optional=True):
     team_id: int | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Search from the invoice."""
         invoices = [one.id for one in scope.snapshot.rows(Invoice) if one.move_type in CUSTOMER]
         return [("invoice_ids", "in", invoices)] if invoices else None
@@ -188,7 +188,7 @@ class SalesTeam(Row, model="crm.team", optional=True):
     user_id: int | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those of the orders."""
         teams = {order.team_id for order in scope.snapshot.rows(InvoicedOrder)} - {None}
         return [("id", "in", sorted(t for t in teams if t is not None))] if teams else None

@@ -1,15 +1,15 @@
 """What declarations read of the firm's companies: the currency in which each keeps its books."""
 
-from purser import Domain, Named, Row, Scope, Snapshot
+from purser import Domain, Many2One, QueryContext, Row, Snapshot
 
 
 class OwnCompany(Row, model="res.company", optional=True):
     """A company of the firm that the bot may see."""
 
-    currency_id: Named
+    currency_id: Many2One
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read all, where something that was read before has a currency."""
         read = scope.snapshot
         return [] if any(read.rows(kind) for kind in read.kinds() if "currency_id" in kind.model_fields) else None

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from purser import IF_KNOWN, Domain, Moment, Named, Row, Scope, Snapshot
+from purser import OPTIONAL_FIELD, Domain, Many2One, Moment, QueryContext, Row, Snapshot
 from purser.todos import Todo
 
 KICK_OFF = "Kick-off: "
@@ -20,12 +20,12 @@ class WonLead(Row, model="crm.lead", active_test=False):
     """The opportunity an event speaks of, as it stands now."""
 
     name: str
-    won_status: Annotated[str | None, IF_KNOWN] = None
+    won_status: Annotated[str | None, OPTIONAL_FIELD] = None
     """Odoo 19 and later."""
     active: bool = True
     probability: float = 0.0
     closed_at: Moment | None = Field(None, alias="date_closed")
-    partner_id: Named | None = None
+    partner_id: Many2One | None = None
     partner_name: str | None = None
     contact_name: str | None = None
     email_from: str | None = None
@@ -36,7 +36,7 @@ class WonLead(Row, model="crm.lead", active_test=False):
     city: str | None = None
     country_id: int | None = None
     user_id: int | None = None
-    team_id: Named | None = None
+    team_id: Many2One | None = None
     tag_ids: tuple[int, ...] = ()
     company_id: int | None = None
 
@@ -56,7 +56,7 @@ class WonLead(Row, model="crm.lead", active_test=False):
         return (self.user_id,)
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read the one opportunity of the event."""
         return [("id", "=", scope.event.opportunity_id)]
 
@@ -69,7 +69,7 @@ class LeadTeam(Row, model="crm.team", optional=True, translated=True):
     user_id: int | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read that of the opportunity."""
         teams = [lead.team_id.id for lead in scope.snapshot.rows(WonLead) if lead.team_id is not None]
         return [("id", "in", teams)] if teams else None
@@ -86,11 +86,11 @@ class LeadOrder(Row, model="sale.order", optional=True):
     name: str
     state: str
     partner_id: int | None = None
-    project_id: Annotated[int | None, IF_KNOWN] = None
+    project_id: Annotated[int | None, OPTIONAL_FIELD] = None
     """The project that Odoo uses, or made, for the order."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those of a won opportunity."""
         won = [lead.id for lead in scope.snapshot.rows(WonLead) if lead.is_won]
         return [("opportunity_id", "in", won), ("state", "!=", "cancel")] if won else None
@@ -109,7 +109,7 @@ class LeadOrderLine(Row, model="sale.order.line", optional=True):
     project_id: int | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read the services of those orders."""
         orders = [order.id for order in scope.snapshot.rows(LeadOrder)]
         return [("order_id", "in", orders), ("is_service", "=", True)] if orders else None
@@ -121,7 +121,7 @@ class LeadProduct(Row, model="product.product", optional=True, active_test=False
     service_tracking: str | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those of the lines."""
         products = sorted(
             {one.product_id for one in scope.snapshot.rows(LeadOrderLine) if one.product_id is not None}
@@ -149,7 +149,7 @@ class KnownCustomer(Row, model="res.partner", keyed=True):
     keys: tuple[str, ...] = ()
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those with the e-mail address, or else with the name; `find_customer` chooses."""
         for lead in scope.snapshot.rows(WonLead):
             if not lead.is_won or lead.partner_id is not None:
@@ -205,11 +205,11 @@ class LeadProject(Row, model="project.project", optional=True, keyed=True):
 
     name: str
     partner_id: int | None = None
-    is_template: Annotated[bool, IF_KNOWN] = False
+    is_template: Annotated[bool, OPTIONAL_FIELD] = False
     keys: tuple[str, ...] = ()
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those that the orders name, and those called like the deal."""
         read = scope.snapshot
         names = sorted({lead.name for lead in read.rows(WonLead) if lead.is_won})
@@ -223,7 +223,7 @@ class KickOffTodo(Todo):
     """An open kick-off activity of a project."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read the open ones where the opportunity is not won any more; the key tells which are its own."""
         if any(lead.is_won for lead in scope.snapshot.rows(WonLead)):
             return None
@@ -234,7 +234,7 @@ class WithdrawnKickOff(Todo, active_test=False):
     """A kick-off activity that was closed because the opportunity was taken back."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read them where the opportunity is won: it is once more, so it is kicked off once more."""
         if not any(lead.is_won for lead in scope.snapshot.rows(WonLead)):
             return None
@@ -248,7 +248,7 @@ class LeadTag(Row, model="crm.tag", optional=True, translated=True):
     names: frozenset[str] = frozenset()
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those of the opportunity."""
         tags = {tag for lead in scope.snapshot.rows(WonLead) for tag in lead.tag_ids}
         return [("id", "in", sorted(tags))] if tags else None
@@ -278,7 +278,7 @@ class OrderedProject(Row, model="project.project", optional=True):
     sale_line_id: int | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read the one of the event where it comes from an order."""
         return [("id", "=", scope.event.project_id), ("sale_line_id", "!=", False)]
 
@@ -289,7 +289,7 @@ class ProjectLine(Row, model="sale.order.line", optional=True):
     order_id: int
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read it."""
         lines = [one.sale_line_id for one in scope.snapshot.rows(OrderedProject) if one.sale_line_id is not None]
         return [("id", "in", lines)] if lines else None
@@ -304,7 +304,7 @@ class ProjectOrder(Row, model="sale.order", optional=True):
     project_id: int | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read it."""
         orders = [line.order_id for line in scope.snapshot.rows(ProjectLine)]
         return [("id", "in", orders), ("opportunity_id", "!=", False)] if orders else None
@@ -321,7 +321,7 @@ class OrderLineOfProject(Row, model="sale.order.line", optional=True):
     project_id: int | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those that name the project which was made."""
         made = [one.id for one in scope.snapshot.rows(OrderedProject)]
         orders = [order.id for order in scope.snapshot.rows(ProjectOrder)]
@@ -332,7 +332,7 @@ class TaskOfProject(Row, model="project.task", optional=True, active_test=False)
     """A task of the project that was made."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read them all, those of an archived project too."""
         return _of_made(scope)
 
@@ -341,7 +341,7 @@ class MilestoneOfProject(Row, model="project.milestone", optional=True):
     """A milestone of the project that was made."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read them all."""
         return _of_made(scope)
 
@@ -350,12 +350,12 @@ class TimeOfProject(Row, model="account.analytic.line", optional=True):
     """Time that is entered on the project that was made."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read it all; the project is new."""
         return _of_made(scope)
 
 
-def _of_made(scope: Scope) -> Domain | None:
+def _of_made(scope: QueryContext) -> Domain | None:
     made = [one.id for one in scope.snapshot.rows(OrderedProject)]
     return [("project_id", "in", made)] if made and scope.snapshot.rows(ProjectOrder) else None
 
@@ -368,7 +368,7 @@ class DealProject(Row, model="project.project", optional=True, keyed=True):
     keys: tuple[str, ...] = ()
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those of the firm that ordered."""
         partners = [one.partner_id for one in scope.snapshot.rows(OrderedProject) if one.partner_id is not None]
         if not scope.snapshot.rows(ProjectOrder) or not partners:

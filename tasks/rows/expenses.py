@@ -4,7 +4,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import Annotated
 
-from purser import IF_KNOWN, Domain, Moment, Named, Row, Scope
+from purser import OPTIONAL_FIELD, Domain, Many2One, Moment, QueryContext, Row
 from tasks.rows.sales import BilledOrder, LineToBill
 
 
@@ -14,14 +14,14 @@ class WaitingExpense(Row, model="hr.expense", optional=True):
     name: str
     state: str
     employee_id: int
-    manager_id: Annotated[int | None, IF_KNOWN] = None
-    currency_id: Named
+    manager_id: Annotated[int | None, OPTIONAL_FIELD] = None
+    currency_id: Many2One
     total_amount_currency: Decimal = Decimal(0)
     create_date: Moment
     write_date: Moment
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read all that wait, of any age: the control knows the firm's patience."""
         watched = scope.watched_ids(cls.model)
         return ["|", ("state", "in", ("draft", "submitted")), ("id", "in", watched)]
@@ -39,7 +39,7 @@ class ExpenseEmployee(Row, model="hr.employee", optional=True, active_test=False
     user_id: int | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read the employees of the expenses."""
         ids = sorted({expense.employee_id for expense in scope.snapshot.rows(WaitingExpense)})
         return [("id", "in", ids)] if ids else None
@@ -56,13 +56,13 @@ class ReinvoicedExpense(Row, model="hr.expense", optional=True):
     state: str
     sale_order_id: int | None = None
     sale_order_line_id: int | None = None
-    can_be_reinvoiced: Annotated[bool, IF_KNOWN] = True
+    can_be_reinvoiced: Annotated[bool, OPTIONAL_FIELD] = True
     date: dt.date | None = None
-    currency_id: Named
+    currency_id: Many2One
     untaxed_amount_currency: Decimal = Decimal(0)
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those behind expense lines to bill, and the approved ones of the same orders."""
         lines = [line.id for line in scope.snapshot.rows(LineToBill) if line.is_expense]
         orders = [order.id for order in scope.snapshot.rows(BilledOrder)]

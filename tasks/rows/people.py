@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from purser import IF_KNOWN, Domain, Moment, Named, Row, Scope
+from purser import OPTIONAL_FIELD, Domain, Many2One, Moment, QueryContext, Row
 from tasks.rows.time import Unit, weeks_in_view
 
 RECENT = dt.timedelta(days=92)
@@ -23,7 +23,7 @@ class Department(Row, model="hr.department", active_test=False, translated=True)
     """An employee."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:  # noqa: ARG003
+    def domain(cls, scope: QueryContext) -> Domain:  # noqa: ARG003
         """Read all."""
         return []
 
@@ -35,7 +35,7 @@ class Tag(Row, model="hr.employee.category", optional=True, translated=True):
     names: frozenset[str] = frozenset()
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read all, where the policy speaks of tags."""
         return [] if scope.tunables.get("exempt_tags") else None
 
@@ -46,7 +46,7 @@ class User(Row, model="res.users"):
     login: str
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:  # noqa: ARG003
+    def domain(cls, scope: QueryContext) -> Domain:  # noqa: ARG003
         """Read the active internal users."""
         return [("share", "=", False)]
 
@@ -69,7 +69,7 @@ class Employee(Row, model="hr.employee", active_test=False):
     work_email: str | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read the active, those archived lately, and those of open cases."""
         lately = _midnight(weeks_in_view(scope).first) - RECENT
         watched = scope.watched_ids(cls.model)
@@ -90,11 +90,11 @@ class Version(Row, model="hr.version", optional=True):
     calendar_id: int | None = Field(None, alias="resource_calendar_id")
     departure_date: dt.date | None = None
     """The last day of work."""
-    contract_start: Annotated[dt.date | None, IF_KNOWN] = Field(None, alias="contract_date_start")
-    contract_end: Annotated[dt.date | None, IF_KNOWN] = Field(None, alias="contract_date_end")
+    contract_start: Annotated[dt.date | None, OPTIONAL_FIELD] = Field(None, alias="contract_date_start")
+    contract_end: Annotated[dt.date | None, OPTIONAL_FIELD] = Field(None, alias="contract_date_end")
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read every version of those employees, ended ones too: who ever had a contract counts only inside one."""
         return _those_read(scope, "employee_id")
 
@@ -105,11 +105,11 @@ class Placement(Row, model="hr.employee", active_test=False):
     created: Moment = Field(alias="create_date")
     department_id: int | None = None
     calendar_id: int | None = Field(None, alias="resource_calendar_id")
-    departure_date: Annotated[dt.date | None, IF_KNOWN] = None
+    departure_date: Annotated[dt.date | None, OPTIONAL_FIELD] = None
     """The last day of work. HR rights only."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read that of those employees, unless their versions were read."""
         return None if scope.snapshot.knows(Version) else _those_read(scope, "id")
 
@@ -117,12 +117,12 @@ class Placement(Row, model="hr.employee", active_test=False):
 class Profile(Row, model="hr.employee", active_test=False):
     """What some policies ask about an employee. HR rights only."""
 
-    tag_ids: Annotated[tuple[int, ...], IF_KNOWN] = Field((), alias="category_ids")
-    hourly_cost: Annotated[Decimal, IF_KNOWN] = Decimal(0)
+    tag_ids: Annotated[tuple[int, ...], OPTIONAL_FIELD] = Field((), alias="category_ids")
+    hourly_cost: Annotated[Decimal, OPTIONAL_FIELD] = Decimal(0)
     """What an hour costs the company, in its currency."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read that of those employees, where the policy speaks of tags or of their cost."""
         asked = scope.tunables.get("exempt_tags") or scope.tunables.get("value_at_cost")
         return _those_read(scope, "id") if asked else None
@@ -132,11 +132,11 @@ class Company(Row, model="res.company", active_test=False):
     """A company of the firm."""
 
     name: str
-    currency: Named = Field(alias="currency_id")
+    currency: Many2One = Field(alias="currency_id")
     calendar_id: int | None = Field(None, alias="resource_calendar_id")
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read all, where somebody counts in days or the policy puts a price on hours."""
         priced = scope.tunables.get("hourly_rate") or scope.tunables.get("value_at_cost")
         return [] if priced or any(unit.in_days for unit in scope.snapshot.rows(Unit)) else None
@@ -149,9 +149,9 @@ class Calendar(Row, model="resource.calendar", active_test=False):
     flexible: bool = Field(False, alias="flexible_hours")
     two_weeks: bool = Field(False, alias="two_weeks_calendar")
     hours_per_day: Decimal = Decimal(0)
-    hours_per_week: Annotated[Decimal | None, IF_KNOWN] = None
+    hours_per_week: Annotated[Decimal | None, OPTIONAL_FIELD] = None
     """The hours of a week of whoever works by this calendar."""
-    full_time: Annotated[Decimal, IF_KNOWN] = Field(Decimal(0), alias="full_time_required_hours")
+    full_time: Annotated[Decimal, OPTIONAL_FIELD] = Field(Decimal(0), alias="full_time_required_hours")
     """What full time means, in Odoo 19 for the company: it counts only where calendars have no hours of their own."""
 
     @property
@@ -160,7 +160,7 @@ class Calendar(Row, model="resource.calendar", active_test=False):
         return self.full_time if self.hours_per_week is None else self.hours_per_week
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those of the people and companies read."""
         snapshot = scope.snapshot
         used = {version.calendar_id for version in snapshot.rows(Version)}
@@ -180,7 +180,7 @@ class Attendance(Row, model="resource.calendar.attendance"):
     """0 or 1 in a calendar of two alternating weeks."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read the work of the fixed calendars, without breaks and headings."""
         fixed = [calendar.id for calendar in scope.snapshot.rows(Calendar) if not calendar.flexible]
         return [("calendar_id", "in", fixed), ("day_period", "!=", "lunch"), ("display_type", "=", False)]
@@ -200,7 +200,7 @@ class Absence(Row, model="resource.calendar.leaves"):
     company_id: int | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read what touches the weeks in view."""
         weeks = weeks_in_view(scope)
         since: list[Any] = [("date_to", ">=", _midnight(weeks.first - _A_DAY))]
@@ -220,7 +220,7 @@ class Absence(Row, model="resource.calendar.leaves"):
 _A_DAY = dt.timedelta(days=1)
 
 
-def _those_read(scope: Scope, field: str) -> Domain:
+def _those_read(scope: QueryContext, field: str) -> Domain:
     return [(field, "in", [employee.id for employee in scope.snapshot.rows(Employee)])]
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from html import unescape
 from typing import Annotated
 
-from purser import IF_KNOWN, Domain, Named, Row, Scope
+from purser import OPTIONAL_FIELD, Domain, Many2One, QueryContext, Row
 from tasks.rows.crm import WonLead, service_types
 
 OPEN = ("01_in_progress", "02_changes_requested", "03_approved", "04_waiting_normal")
@@ -19,11 +19,11 @@ class ApprovedMilestone(Row, model="project.milestone"):
     name: str
     is_reached: bool = False
     reached_date: dt.date | None = None
-    project_id: Named
-    sale_line_id: Annotated[int | None, IF_KNOWN] = None
+    project_id: Many2One
+    sale_line_id: Annotated[int | None, OPTIONAL_FIELD] = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read the one milestone of the event."""
         return [("id", "=", scope.event.milestone_id)]
 
@@ -34,7 +34,7 @@ class MilestoneTask(Row, model="project.task"):
     state: str
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read them all, open and closed."""
         return [("milestone_id", "=", scope.event.milestone_id)]
 
@@ -50,7 +50,7 @@ class MilestoneNote(Row, model="mail.message"):
     body: str = ""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read all: there are a handful."""
         return [("model", "=", "project.milestone"), ("res_id", "=", scope.event.milestone_id)]
 
@@ -63,7 +63,7 @@ class MilestoneNote(Row, model="mail.message"):
 class MilestoneLine(Row, model="sale.order.line", optional=True):
     """The order line that a milestone delivers a share of."""
 
-    order_id: Named
+    order_id: Many2One
     name: str | None = None
     product_uom_qty: Decimal = Decimal(0)
     qty_delivered: Decimal = Decimal(0)
@@ -71,7 +71,7 @@ class MilestoneLine(Row, model="sale.order.line", optional=True):
     qty_invoiced: Decimal = Decimal(0)
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read that of the milestone."""
         lines = [m.sale_line_id for m in scope.snapshot.rows(ApprovedMilestone) if m.sale_line_id is not None]
         return [("id", "in", lines)] if lines else None
@@ -84,7 +84,7 @@ class LineMilestone(Row, model="project.milestone", optional=True):
     quantity_percentage: Decimal = Decimal(0)
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read all of the line, whichever project they are in."""
         lines = [line.id for line in scope.snapshot.rows(MilestoneLine)]
         return [("sale_line_id", "in", lines)] if lines else None
@@ -98,7 +98,7 @@ class MilestoneOrder(Row, model="sale.order", optional=True):
     user_id: int | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read that of the line."""
         orders = [line.order_id.id for line in scope.snapshot.rows(MilestoneLine)]
         return [("id", "in", orders)] if orders else None
@@ -116,7 +116,7 @@ class TemplateTag(Row, model="project.tags", optional=True, translated=True):
     names: frozenset[str] = frozenset()
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those that the templates of this opportunity could bear."""
         wanted = service_types(scope.snapshot, scope.tunables["templates"])
         return [("name", "in", sorted(set(wanted.values())))] if wanted else None
@@ -129,7 +129,7 @@ class ProjectRole(Row, model="project.role", optional=True, translated=True):
     names: frozenset[str] = frozenset()
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those for which the policy names somebody."""
         roles = sorted(scope.tunables["roles"])
         return [("name", "in", roles)] if roles else None
@@ -141,7 +141,7 @@ class RolePlayer(Row, model="res.users"):
     login: str
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those that are named."""
         logins = sorted(set(scope.tunables["roles"].values()))
         return [("login", "in", logins), ("share", "=", False)] if logins else None
@@ -158,7 +158,7 @@ class ProjectTemplate(Row, model="project.project", optional=True, translated=Tr
     date: dt.date | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those that are called, or tagged, like the type of service of a won opportunity."""
         won = any(lead.won_status == "won" for lead in scope.snapshot.rows(WonLead))
         wanted = service_types(scope.snapshot, scope.tunables["templates"])

@@ -5,7 +5,18 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Annotated
 
-from purser import IF_KNOWN, Domain, Group, GroupId, Moment, Named, Row, Scope, by, total
+from purser import (
+    OPTIONAL_FIELD,
+    Aggregate,
+    Domain,
+    GroupId,
+    Many2One,
+    Moment,
+    QueryContext,
+    Row,
+    aggregate,
+    group_by,
+)
 from tasks.rows.waiting import WaitingOrder
 
 CONFIRMED = ("sale", "done")
@@ -31,7 +42,7 @@ class LineToBill(Row, model="sale.order.line"):
     create_date: Moment
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:  # noqa: ARG003 - what is to bill depends on nothing else
+    def domain(cls, scope: QueryContext) -> Domain:  # noqa: ARG003 - what is to bill depends on nothing else
         """Select by status, not by quantity: a date-limited invoicing run leaves a stale zero in the quantity."""
         return [("state", "in", CONFIRMED), ("invoice_status", "=", "to invoice"), ("display_type", "=", False)]
 
@@ -53,12 +64,12 @@ class BilledOrder(Row, model="sale.order"):
     state: str
     invoice_status: str | None = None
     user_id: int | None = None
-    partner_id: Named | None = None
-    currency_id: Named
+    partner_id: Many2One | None = None
+    currency_id: Many2One
     date_order: Moment | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read the orders of the lines, and those of open cases."""
         ids = {line.order_id for line in scope.snapshot.rows(LineToBill)}
         ids |= set(scope.watched_ids(cls.model))
@@ -70,19 +81,19 @@ class BilledOrder(Row, model="sale.order"):
         return (self.user_id,)
 
 
-class UnbilledTime(Group, model="account.analytic.line", optional=True):
+class UnbilledTime(Aggregate, model="account.analytic.line", optional=True):
     """Time on lines to bill that no invoice holds yet, with the day of its oldest entry."""
 
-    line_id: GroupId = by("so_line")
-    unit_id: GroupId | None = by("product_uom_id", None)
-    validated: Annotated[bool | None, IF_KNOWN] = by("validated", None)
+    line_id: GroupId = group_by("so_line")
+    unit_id: GroupId | None = group_by("product_uom_id", None)
+    validated: Annotated[bool | None, OPTIONAL_FIELD] = group_by("validated", None)
     # `bool` keeps "known, but on no sheet" (false) apart from "this database has no sheets" (None).
-    sheet_state: Annotated[str | bool | None, IF_KNOWN] = by("sheet_state", None)
-    quantity: Decimal = total("unit_amount:sum")
-    oldest: dt.date | None = total("date:min", None)
+    sheet_state: Annotated[str | bool | None, OPTIONAL_FIELD] = group_by("sheet_state", None)
+    quantity: Decimal = aggregate("unit_amount:sum")
+    oldest: dt.date | None = aggregate("date:min", None)
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Count time whose invoice was cancelled as unbilled again."""
         unbilled = ["|", ("timesheet_invoice_id", "=", False), ("timesheet_invoice_id.state", "=", "cancel")]
         lines = _lines(scope, "timesheet")
@@ -103,7 +114,7 @@ class ReachedMilestone(Row, model="project.milestone", optional=True):
     quantity_percentage: Decimal = Decimal(0)
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those of lines delivered by milestones."""
         lines = _lines(scope, "milestones")
         return [("sale_line_id", "in", lines), ("is_reached", "=", True)] if lines else None
@@ -113,14 +124,14 @@ class Unit(Row, model="uom.uom", active_test=False):
     """A unit of measure."""
 
     factor: Decimal = Decimal(1)
-    relative_uom_id: Annotated[int | None, IF_KNOWN] = None
+    relative_uom_id: Annotated[int | None, OPTIONAL_FIELD] = None
     """What it is a multiple of (since Odoo 19)."""
-    category_id: Annotated[int | None, IF_KNOWN] = None
+    category_id: Annotated[int | None, OPTIONAL_FIELD] = None
     """What it can be compared with (until Odoo 18, where the factor is the other way up)."""
-    timesheet_widget: Annotated[str | None, IF_KNOWN] = None
+    timesheet_widget: Annotated[str | None, OPTIONAL_FIELD] = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:  # noqa: ARG003 - units are the same for everybody
+    def domain(cls, scope: QueryContext) -> Domain:  # noqa: ARG003 - units are the same for everybody
         """Read all: there are a few dozen."""
         return []
 
@@ -164,7 +175,7 @@ def _family(known: dict[int, Unit], unit: Unit) -> tuple[str, int]:
     return "root", unit.id
 
 
-def _lines(scope: Scope, method: str) -> list[int]:
+def _lines(scope: QueryContext, method: str) -> list[int]:
     return [line.id for line in scope.snapshot.rows(LineToBill) if line.qty_delivered_method == method]
 
 

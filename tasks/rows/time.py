@@ -8,7 +8,18 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any
 
-from purser import IF_KNOWN, Domain, Group, GroupDate, GroupId, Period, Row, Scope, by, total
+from purser import (
+    OPTIONAL_FIELD,
+    Aggregate,
+    Domain,
+    GroupDate,
+    GroupId,
+    Period,
+    QueryContext,
+    Row,
+    aggregate,
+    group_by,
+)
 
 Ids = tuple[int | None, ...]
 
@@ -28,7 +39,7 @@ class Weeks:
     """Employees with an open case before `first`."""
 
 
-def weeks_in_view(scope: Scope) -> Weeks:
+def weeks_in_view(scope: QueryContext) -> Weeks:
     """Say which weeks a scan reads: `weeks_back` before the running one, and those of open cases."""
     utc = scope.as_of.astimezone(dt.UTC)
     back = dt.timedelta(weeks=int(scope.tunables.get("weeks_back", WEEKS_BACK)))
@@ -46,7 +57,7 @@ def weeks_in_view(scope: Scope) -> Weeks:
     )
 
 
-class LoggedWeek(Group, model="account.analytic.line"):
+class LoggedWeek(Aggregate, model="account.analytic.line"):
     """Time logged in one week and unit, by whom.
 
     A month and the number of an ISO week name one Monday even at the turn of the year. A week that spans two months
@@ -55,13 +66,13 @@ class LoggedWeek(Group, model="account.analytic.line"):
     into timesheets, two more arrays tell which lines are its own.
     """
 
-    month: GroupDate = by("date:month")
-    iso_week: int = by("date:iso_week_number")
-    unit_id: GroupId | None = by("product_uom_id", None)
-    employee_ids: tuple[int, ...] = total("employee_id:array_agg", ())
-    amounts: tuple[float | None, ...] = total("unit_amount:array_agg", ())
-    leave_ids: Annotated[Ids, IF_KNOWN] = total("holiday_id:array_agg", ())
-    holiday_ids: Annotated[Ids, IF_KNOWN] = total("global_leave_id:array_agg", ())
+    month: GroupDate = group_by("date:month")
+    iso_week: int = group_by("date:iso_week_number")
+    unit_id: GroupId | None = group_by("product_uom_id", None)
+    employee_ids: tuple[int, ...] = aggregate("employee_id:array_agg", ())
+    amounts: tuple[float | None, ...] = aggregate("unit_amount:array_agg", ())
+    leave_ids: Annotated[Ids, OPTIONAL_FIELD] = aggregate("holiday_id:array_agg", ())
+    holiday_ids: Annotated[Ids, OPTIONAL_FIELD] = aggregate("global_leave_id:array_agg", ())
 
     def quantities(self) -> Mapping[int, Decimal]:
         """Sum what each employee entered by hand; ValueError when the arrays do not match."""
@@ -82,7 +93,7 @@ class LoggedWeek(Group, model="account.analytic.line"):
         return dt.date.fromisocalendar(self.month.year + turn, self.iso_week, 1)
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read the weeks in view."""
         weeks = weeks_in_view(scope)
         since: list[Any] = [("date", ">=", weeks.first)]
@@ -126,7 +137,7 @@ class Unit(Row, model="uom.uom", active_test=False):
         return day * (self.factor / STANDARD_DAY if self.factor >= STANDARD_DAY else 1)
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read the units time was logged in."""
         used = {group.unit_id for group in scope.snapshot.rows(LoggedWeek) if group.unit_id}
         return [("id", "in", sorted(used))] if used else None

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from purser import Domain, Moment, Named, Row, Scope
+from purser import Domain, Many2One, Moment, QueryContext, Row
 
 
 class WaitingOrder(Row):
@@ -11,14 +11,14 @@ class WaitingOrder(Row):
     name: str
     state: str
     user_id: int | None = None
-    partner_id: Named | None = None
-    currency_id: Named
+    partner_id: Many2One | None = None
+    currency_id: Many2One
     amount_total: Decimal = Decimal(0)
     create_date: Moment
     date_order: Moment | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read all that wait, of any age: the control knows the firm's patience."""
         return ["|", ("state", "in", ("draft", "sent")), ("id", "in", scope.watched_ids(cls.model))]
 

@@ -10,11 +10,11 @@ from typing import Annotated
 
 from events.fact import Fact
 from events.project import ChangeRequestApproved
-from purser import Domain, Row, Scope, minutes, watch
-from purser.names import NameOf
+from purser import Domain, QueryContext, Row, minutes, watch
+from purser.policy_names import RecordNameType
 
 APPROVED = "03_approved"
-TagName = Annotated[str, NameOf(("project.tags",))]
+TagName = Annotated[str, RecordNameType(("project.tags",))]
 
 
 class ApprovedTask(Row, model="project.task", optional=True):
@@ -24,7 +24,7 @@ class ApprovedTask(Row, model="project.task", optional=True):
     tag_ids: tuple[int, ...] = ()
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Read none where the policy names no tag."""
         tags = tuple(scope.tunables.get("tags", ()))
         return [*scope.look, ("tag_ids.name", "in", tags), ("state", "=", APPROVED)] if tags else None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from events.customer import CustomerChanged
 from events.fact import Fact
 from events.values import fingerprint
-from purser import Domain, Row, Scope, minutes, watch
+from purser import Domain, QueryContext, Row, minutes, watch
 
 
 class CustomerCard(Row, model="res.partner"):
@@ -22,7 +22,7 @@ class CustomerCard(Row, model="res.partner"):
     country_id: int | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read firms; their people and addresses are part of them."""
         return [*scope.look, ("is_company", "=", True), ("parent_id", "=", False)]
 

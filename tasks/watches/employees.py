@@ -13,7 +13,7 @@ from pydantic import Field
 from events.fact import Fact
 from events.people import EmployeeChanged, EmployeeDeparted
 from events.values import fingerprint
-from purser import IF_KNOWN, Domain, Row, Scope, minutes, watch
+from purser import OPTIONAL_FIELD, Domain, QueryContext, Row, minutes, watch
 
 
 class Employment(Row, model="hr.version", optional=True):
@@ -26,7 +26,7 @@ class Employment(Row, model="hr.version", optional=True):
     calendar_id: int | None = Field(None, alias="resource_calendar_id")
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read those of somebody; some are templates."""
         return [*scope.look, ("employee_id", "!=", False)]
 
@@ -41,10 +41,10 @@ class ArchivedEmployee(Row, model="hr.employee", optional=True, active_test=Fals
     """An employee whose record was archived. The last day stands there for those with HR rights."""
 
     active: bool = True
-    departure_date: Annotated[dt.date | None, IF_KNOWN] = None
+    departure_date: Annotated[dt.date | None, OPTIONAL_FIELD] = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read those archived."""
         return [*scope.look, ("active", "=", False)]
 

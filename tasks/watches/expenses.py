@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from events.billing import ExpenseRejected, ExpenseSubmitted
 from events.fact import Fact
-from purser import Domain, Row, Scope, minutes, watch
+from purser import Domain, QueryContext, Row, minutes, watch
 
 SUBMITTED, REFUSED = "submitted", "refused"
 
@@ -16,7 +16,7 @@ class HandedInExpense(Row, model="hr.expense", optional=True):
     state: str | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read those in a state that says so."""
         return [*scope.look, ("state", "in", (SUBMITTED, REFUSED))]
 

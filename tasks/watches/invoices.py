@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from events.billing import InvoiceDisputed, InvoicePosted, PaymentMissed, PaymentReceived
 from events.fact import Fact
-from purser import By, Domain, Row, Scope, hours, minutes, watch
+from purser import Domain, QueryContext, Row, WatchTrigger, hours, minutes, watch
 from tasks.rows.accounting import LEVEL_DAYS
 
 OWED = ("out_invoice", "out_receipt")
@@ -25,7 +25,7 @@ class PostedInvoice(Row, model="account.move", optional=True):
     payment_state: str | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read what is posted."""
         return [*scope.look, ("move_type", "in", OWED), ("state", "=", "posted")]
 
@@ -36,7 +36,7 @@ class OverdueInvoice(Row, model="account.move", optional=True):
     invoice_date_due: dt.date | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read what is open. With instalments the due day is that of the last one."""
         is_open = [("state", "=", "posted"), ("payment_state", "in", ("not_paid", "partial"))]
         return [
@@ -57,7 +57,9 @@ def invoices(row: PostedInvoice, as_of: dt.datetime) -> Iterator[Fact]:
         yield PaymentReceived(invoice_id=row.id, state=row.payment_state)
 
 
-@watch("missed-payments", row=OverdueInvoice, tells=(PaymentMissed,), every=hours(6), by=By.TIME, stamped=False)
+@watch(
+    "missed-payments", row=OverdueInvoice, tells=(PaymentMissed,), every=hours(6), by=WatchTrigger.TIME, stamped=False
+)
 def missed_payments(
     row: OverdueInvoice, as_of: dt.datetime, *, level_days: tuple[int, ...] = LEVEL_DAYS
 ) -> Iterator[Fact]:

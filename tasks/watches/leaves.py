@@ -13,7 +13,7 @@ from pydantic import Field
 
 from events.fact import Fact
 from events.people import LeaveApproved, LeaveCancelled
-from purser import IF_KNOWN, Domain, Moment, Row, Scope, minutes, watch
+from purser import OPTIONAL_FIELD, Domain, Moment, QueryContext, Row, minutes, watch
 
 APPROVED = "validate"
 CALLED_OFF = ("cancel", "refuse")
@@ -26,11 +26,11 @@ class CalledOffLeave(Row, model="hr.leave", optional=True):
     state: str | None = None
     starts: Moment | None = Field(None, alias="date_from")
     ends: Moment | None = Field(None, alias="date_to")
-    meeting_id: Annotated[int | None, IF_KNOWN] = None
+    meeting_id: Annotated[int | None, OPTIONAL_FIELD] = None
     """The meeting that the last approval made in the calendar."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read those refused or cancelled."""
         return [*scope.look, ("state", "in", CALLED_OFF)]
 
@@ -52,7 +52,7 @@ class CalendarAbsence(Row, model="resource.calendar.leaves", optional=True):
     ends: Moment | None = Field(None, alias="date_to")
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read those that come from a leave."""
         return [*scope.look, ("holiday_id", "!=", False)]
 

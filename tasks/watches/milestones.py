@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from events.fact import Fact
 from events.project import MilestoneApproved
-from purser import Domain, Row, Scope, minutes, watch
+from purser import Domain, QueryContext, Row, minutes, watch
 
 
 class TickedMilestone(Row, model="project.milestone", optional=True):
@@ -15,7 +15,7 @@ class TickedMilestone(Row, model="project.milestone", optional=True):
     reached_date: dt.date | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read those that are reached."""
         return [*scope.look, ("is_reached", "=", True)]
 

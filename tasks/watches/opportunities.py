@@ -8,7 +8,7 @@ from pydantic import Field
 
 from events.fact import Fact
 from events.opportunity import OpportunityLost, OpportunityWon
-from purser import IF_KNOWN, Domain, Moment, Row, Scope, minutes, watch
+from purser import OPTIONAL_FIELD, Domain, Moment, QueryContext, Row, minutes, watch
 
 
 class ClosedLead(Row, model="crm.lead", active_test=False):
@@ -21,12 +21,12 @@ class ClosedLead(Row, model="crm.lead", active_test=False):
     type: str | None = None
     active: bool = True
     probability: float = 0.0
-    won_status: Annotated[str | None, IF_KNOWN] = None
+    won_status: Annotated[str | None, OPTIONAL_FIELD] = None
     """Odoo 19 and later; before, probability and archiving say it."""
     closed_at: Moment | None = Field(None, alias="date_closed")
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read those with a closing date. A probability of 100 counts in a won stage only, as it does for Odoo."""
         certain = ["|", ("probability", "!=", 100), ("stage_id.is_won", "=", True)]
         return [*scope.look, ("date_closed", "!=", False), *certain]

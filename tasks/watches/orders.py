@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from events.fact import Fact
 from events.opportunity import QuotationSigned, SubscriptionChanged
-from purser import Domain, Moment, Row, Scope, minutes, watch
+from purser import Domain, Moment, QueryContext, Row, minutes, watch
 
 
 class SignedOrder(Row, model="sale.order", optional=True):
@@ -14,7 +14,7 @@ class SignedOrder(Row, model="sale.order", optional=True):
     signed_on: Moment
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read those with a signature."""
         return [*scope.look, ("signed_on", "!=", False)]
 
@@ -25,7 +25,7 @@ class Subscription(Row, model="sale.order", optional=True):
     subscription_state: str | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read those that ever were one."""
         return [*scope.look, ("subscription_state", "!=", False)]
 

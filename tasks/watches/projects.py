@@ -9,7 +9,7 @@ from pydantic import Field
 from events.fact import Fact
 from events.opportunity import ContractExpiring
 from events.project import ProjectCreated
-from purser import IF_KNOWN, By, Domain, Moment, Row, Scope, hours, minutes, watch
+from purser import OPTIONAL_FIELD, Domain, Moment, QueryContext, Row, WatchTrigger, hours, minutes, watch
 
 NOTICE_DAYS = 30
 
@@ -18,10 +18,10 @@ class MadeProject(Row, model="project.project", optional=True):
     """A project; in Odoo 19 some are templates, and no work."""
 
     create_date: Moment
-    is_template: Annotated[bool, IF_KNOWN] = False
+    is_template: Annotated[bool, OPTIONAL_FIELD] = False
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read whatever is looked at."""
         return [*scope.look]
 
@@ -30,10 +30,10 @@ class EndingProject(Row, model="project.project", optional=True):
     """A customer's running project whose end is near."""
 
     ends_on: dt.date | None = Field(None, alias="date")
-    is_template: Annotated[bool, IF_KNOWN] = False
+    is_template: Annotated[bool, OPTIONAL_FIELD] = False
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read those that end within the days of notice."""
         today = scope.today
         last = today + dt.timedelta(days=int(scope.tunables.get("notice_days", NOTICE_DAYS)))
@@ -47,7 +47,7 @@ def projects(row: MadeProject, as_of: dt.datetime) -> Iterator[Fact]:
         yield ProjectCreated(project_id=row.id, created_at=row.create_date)
 
 
-@watch("contracts", row=EndingProject, tells=(ContractExpiring,), every=hours(6), by=By.TIME, stamped=False)
+@watch("contracts", row=EndingProject, tells=(ContractExpiring,), every=hours(6), by=WatchTrigger.TIME, stamped=False)
 def contracts(row: EndingProject, as_of: dt.datetime, *, notice_days: int = NOTICE_DAYS) -> Iterator[Fact]:
     """The agreed end of a customer's project is `notice_days` away, or less."""
     last = as_of.date() + dt.timedelta(days=notice_days)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from events.billing import PurchaseApproved
 from events.fact import Fact
-from purser import Domain, Moment, Row, Scope, minutes, watch
+from purser import Domain, Moment, QueryContext, Row, minutes, watch
 
 ORDERED = ("purchase", "done")
 """Up to Odoo 18 a locked purchase is `done`."""
@@ -17,7 +17,7 @@ class ApprovedPurchase(Row, model="purchase.order", optional=True):
     date_approve: Moment | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read those ordered."""
         return [*scope.look, ("state", "in", ORDERED), ("date_approve", "!=", False)]
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from events.fact import Fact
 from events.project import TicketEscalated, TicketResolved
-from purser import IF_KNOWN, Domain, Moment, Row, Scope, minutes, watch
+from purser import OPTIONAL_FIELD, Domain, Moment, QueryContext, Row, minutes, watch
 
 URGENT = ("2", "3")
 """High and urgent; 0 and 1 are low and medium."""
@@ -16,13 +16,13 @@ class SupportCase(Row, model="helpdesk.ticket", optional=True, active_test=False
     """A support case."""
 
     priority: str | None = None
-    close_date: Annotated[Moment | None, IF_KNOWN] = None
+    close_date: Annotated[Moment | None, OPTIONAL_FIELD] = None
     """Enterprise's stamp."""
-    closed_date: Annotated[Moment | None, IF_KNOWN] = None
+    closed_date: Annotated[Moment | None, OPTIONAL_FIELD] = None
     """OCA's stamp."""
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read whatever is looked at."""
         return [*scope.look]
 

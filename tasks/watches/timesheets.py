@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from events.fact import Fact
 from events.people import TimesheetApproved, TimesheetSubmitted
-from purser import Domain, Row, Scope, minutes, watch
+from purser import Domain, QueryContext, Row, minutes, watch
 
 SUBMITTED, APPROVED = "confirm", "done"
 
@@ -19,7 +19,7 @@ class DecidedSheet(Row, model="hr_timesheet.sheet", optional=True):
     state: str | None = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read those in a state that says so."""
         return [*scope.look, ("state", "in", (SUBMITTED, APPROVED))]
 

@@ -5,8 +5,8 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from purser.cases import CaseKey, CaseMemory, CaseState
-from purser.model import Money, Period, Ref, Severity
+from purser.cases import CaseKey, CaseRecord, CaseState
+from purser.findings import Money, Period, Ref, Severity
 from store import (
     Attempt,
     ControlRun,
@@ -46,7 +46,7 @@ def seed(ledger: Ledger, now: Moment) -> None:
 # ---------------------------------------------------------------------- cases and runs --
 
 
-def cases(today: dt.date) -> list[CaseMemory]:
+def cases(today: dt.date) -> list[CaseRecord]:
     """Sixty employees without timesheets, some orders not billed, some drafts."""
     week = Period.week_of(today - 7 * DAY)
     missing = [
@@ -76,7 +76,7 @@ def cases(today: dt.date) -> list[CaseMemory]:
     return [*missing, *unbilled]
 
 
-def case(key: CaseKey, **given: Any) -> CaseMemory:
+def case(key: CaseKey, **given: Any) -> CaseRecord:
     told: dict[str, Any] = {
         "episode": 0,
         "rung": 0,
@@ -86,7 +86,7 @@ def case(key: CaseKey, **given: Any) -> CaseMemory:
         "activity": 90,
         "user_id": 5,
     }
-    return CaseMemory(key=key, **{**told, **given})
+    return CaseRecord(key=key, **{**told, **given})
 
 
 def runs(now: Moment) -> list[ControlRun]:

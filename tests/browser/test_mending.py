@@ -8,8 +8,8 @@ from playwright.sync_api import Page, expect
 
 from devtools.demo.sample_company import SampleCompany
 from devtools.fake_odoo import FakeOdoo
-from purser.changes import Note, dump_changes
-from purser.model import Ref
+from purser.changes import PostNote, dump_changes
+from purser.findings import Ref
 from store import DeadLetterFilter, DeadLetterState, Ledger, RefusalRecord, ReplayState
 from tests.browser.conftest import Enter
 from tests.browser.seeds import SECRET, event, letter
@@ -217,7 +217,7 @@ def test_a_proposed_edit_counts_once_a_second_person_approves_it(
 def test_a_refusal_is_tried_again_after_its_cause_is_mended(
     ledger: Ledger, firm: SampleCompany, twin: FakeOdoo, enter: Enter
 ) -> None:
-    note = Note(on=Ref("crm.lead", firm.leads[1]), key=f"opportunity/{firm.leads[1]}/told", body="as agreed")
+    note = PostNote(on=Ref("crm.lead", firm.leads[1]), key=f"opportunity/{firm.leads[1]}/told", body="as agreed")
     now = ledger.now()
     ledger.refusals.add(
         RefusalRecord(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from purser.changes import Ensure
-from purser.reconcile import Step
+from purser.engine.reconcile import PlannedStep
 from tests.e2e.running import RunningFleet
 from workers.controls.run import dump_steps
 from workers.runtime.task import MAX_DELIVERIES
@@ -33,7 +33,7 @@ class Poison:
             "control": "test",
             "slot": dt.datetime.now(dt.UTC).isoformat(),
             "run": "test",
-            "steps": dump_steps((Step(project, None),)),
+            "steps": dump_steps((PlannedStep(project, None),)),
         }
         fleet.app.send_task("drill.apply", kwargs=values, queue=queue)
 

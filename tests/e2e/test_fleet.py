@@ -11,8 +11,8 @@ import pytest
 
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
-from purser.cases import CaseKey, CaseState, Mark
-from purser.model import Period, Ref
+from purser.cases import CaseKey, CaseState, FeedbackMarker
+from purser.findings import Period, Ref
 from store import CircuitState
 from tests.e2e.conftest import Start
 from tests.e2e.running import RunningFleet, write_policies
@@ -78,7 +78,7 @@ def test_beat_opens_a_case_and_the_timesheet_closes_it(firm: Firm, start_fleet: 
     firm.log(company, employee, [(week.first + dt.timedelta(days=d), 8.0) for d in range(5)])
     wait_until(lambda: not activities(firm, [employee]), within=30, what="the case to close")
     (closed,) = activities(firm, [employee], active=False)
-    assert Mark.of(closed["feedback"]) is Mark.KEPT
+    assert FeedbackMarker.of(closed["feedback"]) is FeedbackMarker.KEPT
     key = CaseKey(CONTROL, Ref("hr.employee", employee), week)
     wait_until(lambda: fleet.ledger.cases.of(CONTROL)[key].state is CaseState.CLOSED, what="our memory of it")
 

@@ -15,7 +15,7 @@ from events.fact import Fact
 from events.opportunity import OpportunityWon
 from events.people import LeaveApproved
 from events.project import MilestoneApproved
-from purser.model import Period
+from purser.findings import Period
 from tests.odoo.seeding_people import Firm
 from tests.odoo.seeding_sales import Seeder
 

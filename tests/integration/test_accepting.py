@@ -11,8 +11,8 @@ from config.policies import load_policies
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
 from purser import Change, Snapshot, automation
-from purser.catalogue import Catalogue
 from purser.errors import Transient
+from purser.registry import Registry
 from tests.integration.calm import Calm
 from tests.odoo.seeding_people import Firm
 from workers.events import react
@@ -54,7 +54,7 @@ def fleet(calm: Callable[[Path | None], Calm], firm: Firm) -> Calm:
     firm.company()
     made = calm(None)
     house = made.fleet.catalogue
-    made.fleet.catalogue = Catalogue.of([*house.controls.values(), *house.automations.values(), thank_seller])
+    made.fleet.catalogue = Registry.of([*house.controls.values(), *house.automations.values(), thank_seller])
     made.fleet.policies = load_policies(made.fleet.catalogue, None)
     return made
 

@@ -17,8 +17,8 @@ from events.fact import Fact
 from odoo_client import OdooConnection, connect, provisioning
 from odoo_client.error_mapping import AccessDenied
 from odoo_client.transport.request import Request
+from purser.engine.predictions import PredictedOutcome
 from purser.errors import Refusal
-from purser.fates import Fate
 from tests.conftest import OdooEnv, RedisServer
 from tests.houses import House, open_house
 from tests.integration.calm import Calm
@@ -63,7 +63,7 @@ class World:
     def look(self, scene: Scene) -> Any:
         return {**self.stage.look(scene), "told": len(self.news)}
 
-    def fates(self, kind: str, scene: Scene) -> set[Fate]:
+    def fates(self, kind: str, scene: Scene) -> set[PredictedOutcome]:
         """Say what would become of the changes now."""
         automation = self.fleet.catalogue.automation(SCENES[kind][0])
         planned = predict(self.fleet, react.decide(self.fleet, automation, scene.told[0]))
@@ -187,11 +187,11 @@ def _calmly(world: World, kind: str) -> tuple[Any, list[int]]:
     """
     calm, life = world.scene(kind), Life()
     before = world.look(calm)
-    assert world.fates(kind, calm) == {Fate.APPLY}
+    assert world.fates(kind, calm) == {PredictedOutcome.APPLY}
     assert world.react(kind, calm, calm.told[0], life)
     measure = world.look(calm)
     assert measure != before
-    assert world.fates(kind, calm) <= {Fate.DONE}
+    assert world.fates(kind, calm) <= {PredictedOutcome.DONE}
 
     for fact, way in zip(itertools.cycle(calm.told), WAYS, strict=False):  # the same news by other ways
         assert world.react(kind, calm, fact, way=way)

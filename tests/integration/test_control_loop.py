@@ -10,9 +10,9 @@ import yaml
 
 from config.policies import UnseenCompanies
 from odoo_client import OdooClient
-from purser.cases import CaseKey, CaseState, Mark
+from purser.cases import CaseKey, CaseState, FeedbackMarker
 from purser.errors import Misconfigured
-from purser.model import Period, Ref
+from purser.findings import Period, Ref
 from store import RunStatus
 from tests.houses import House
 from tests.integration.calm import Calm
@@ -110,7 +110,7 @@ def test_the_timesheet_closes_the_case_by_proof(fleet: Calm, desk: Desk) -> None
     fleet.scan(CONTROL)
     (activity,) = desk.activities()
     assert not activity["active"]
-    assert Mark.of(activity["feedback"]) is Mark.KEPT
+    assert FeedbackMarker.of(activity["feedback"]) is FeedbackMarker.KEPT
     assert fleet.state(desk.key) is CaseState.CLOSED
 
 
@@ -156,7 +156,7 @@ def test_an_open_case_climbs_to_the_manager_and_leaves_one_activity(fleet: Calm,
     fleet.scan(CONTROL)
     this_week = [one for one in desk.activities() if desk.week.first.isoformat() in one["summary"]]
     assert [(one["active"], one["user_id"]) for one in this_week] == [(False, desk.user), (True, desk.boss)]
-    assert Mark.of(this_week[0]["feedback"]) is Mark.ESCALATED
+    assert FeedbackMarker.of(this_week[0]["feedback"]) is FeedbackMarker.ESCALATED
 
 
 def test_a_week_that_left_the_window_is_still_closed_by_proof(fleet: Calm, desk: Desk) -> None:
@@ -175,7 +175,7 @@ def test_an_exemption_in_the_policy_withdraws_the_case_with_a_reason(fleet: Calm
     fleet.scan(CONTROL)
     (activity,) = desk.activities()
     assert not activity["active"]
-    assert Mark.of(activity["feedback"]) is Mark.WITHDRAWN
+    assert FeedbackMarker.of(activity["feedback"]) is FeedbackMarker.WITHDRAWN
 
 
 def test_hours_that_are_hidden_from_the_bot_do_not_close_or_reopen_anything(fleet: Calm, desk: Desk) -> None:

@@ -13,9 +13,9 @@ import yaml
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
 from purser.changes import Update
-from purser.fates import Fate, FieldChange
-from purser.model import Ref
-from purser.reconcile import Step
+from purser.engine.predictions import FieldChange, PredictedOutcome
+from purser.engine.reconcile import PlannedStep
+from purser.findings import Ref
 from store import DeadLetter
 from tests.integration.calm import Calm
 from tests.integration.test_control_loop import CONTROL, Desk
@@ -108,13 +108,15 @@ def test_a_chunk_that_died_would_ask_its_people_and_once_replayed_is_done(
     before = desk.activities()
     found = planned(fleet)
     assert desk.activities() == before == []
-    assert Fate.APPLY in found.counts
-    assert set(found.counts) <= {Fate.APPLY, Fate.DONE}, "cases of others in this Odoo may be there already"
+    assert PredictedOutcome.APPLY in found.counts
+    assert set(found.counts) <= {PredictedOutcome.APPLY, PredictedOutcome.DONE}, (
+        "cases of others in this Odoo may be there already"
+    )
     mine = [
         (one, change)
         for one in found.letters
         for change in one.changes
-        if change.key.startswith(f"{desk.key}/") and change.fate is Fate.APPLY
+        if change.key.startswith(f"{desk.key}/") and change.fate is PredictedOutcome.APPLY
     ]
     (whole, change) = mine[0]
     assert FieldChange("user_id", None, f"res.users/{desk.user}") in change.fields
@@ -124,7 +126,7 @@ def test_a_chunk_that_died_would_ask_its_people_and_once_replayed_is_done(
     dead.replay()
     assert len(desk.open()) == 1
     again = planned(fleet)
-    assert set(again.counts) == {Fate.DONE}
+    assert set(again.counts) == {PredictedOutcome.DONE}
     assert not again.people
     assert again.hours == 0
 
@@ -134,7 +136,7 @@ def test_a_chunk_is_superseded_once_a_later_slot_is_reconciled(fleet: Calm, dead
     slot = fleet.moment + dt.timedelta(seconds=5)
     fleet.ledger.slots.done(CONTROL, slot, holder="somebody")
     found = planned(fleet)
-    assert set(found.counts) == {Fate.SUPERSEDED}
+    assert set(found.counts) == {PredictedOutcome.SUPERSEDED}
     assert slot.isoformat() in found.letters[0].why
 
 
@@ -143,16 +145,16 @@ def test_a_chunk_in_which_some_fare_otherwise_says_how_many(fleet: Calm, dead: D
     gone = desk.firm.create("res.partner", name="Gone")
     desk.firm.call("res.partner", "unlink", ids=[gone])
     steps = [
-        Step(Update(ref=Ref("res.partner", task), expect={"name": "As it was"}, values={"name": "New"}), None),
-        Step(Update(ref=Ref("res.partner", task), expect={"name": "Older"}, values={"name": "Newer"}), None),
-        Step(Update(ref=Ref("res.partner", gone), expect={}, values={"name": "New"}), None),
+        PlannedStep(Update(ref=Ref("res.partner", task), expect={"name": "As it was"}, values={"name": "New"}), None),
+        PlannedStep(Update(ref=Ref("res.partner", task), expect={"name": "Older"}, values={"name": "Newer"}), None),
+        PlannedStep(Update(ref=Ref("res.partner", gone), expect={}, values={"name": "New"}), None),
     ]
     kwargs = {"control": CONTROL, "slot": fleet.moment.isoformat(), "run": "r", "steps": dump_steps(steps)}
     dead("purser.apply", kwargs)
     (found,) = planned(fleet).letters
     # the bot of these tests may not write contacts; what it may not is told before anybody tries
-    assert found.fate in (Fate.APPLY, Fate.CONFLICT)
-    assert [one.fate for one in found.changes[1:]] == [Fate.CONFLICT, Fate.REFUSED]
+    assert found.fate in (PredictedOutcome.APPLY, PredictedOutcome.CONFLICT)
+    assert [one.fate for one in found.changes[1:]] == [PredictedOutcome.CONFLICT, PredictedOutcome.REFUSED]
     assert "1 conflict" in found.why
 
 
@@ -165,14 +167,14 @@ def test_what_an_automation_would_do_is_planned_field_by_field(
     event = won(firm, desk)
     dead("purser.react", {"automation": "open-project", "event": event})
     (found,) = planned(fleet).letters
-    assert found.fate is Fate.APPLY
+    assert found.fate is PredictedOutcome.APPLY
     assert [one.kind for one in found.changes] == ["ensure", "update", "ensure", "ensure", "ensure", "ensure"]
     assert found.notified == (desk.user,)
     base = f"opportunity/{event['data']['opportunity_id']}"
     assert FieldChange("partner_id", None, f"{base}/customer") in found.changes[1].fields
     dead.replay()
     (found,) = planned(fleet).letters
-    assert found.fate is Fate.DONE, found
+    assert found.fate is PredictedOutcome.DONE, found
     assert found.notified == ()
 
 
@@ -180,18 +182,18 @@ def test_an_event_seen_before_is_already_done(fleet: Calm, dead: Dead, firm: Fir
     event = won(firm, desk)
     dead("purser.accept", {"event": event})
     (found,) = planned(fleet).letters
-    assert (found.fate, len(found.changes)) == (Fate.APPLY, 6)
+    assert (found.fate, len(found.changes)) == (PredictedOutcome.APPLY, 6)
     assert "open-project" in found.why
     fleet.ledger.events.mark(event["source"], event["id"])
     (found,) = planned(fleet).letters
-    assert found.fate is Fate.DONE
+    assert found.fate is PredictedOutcome.DONE
 
 
 def test_two_letters_about_one_deal_apply_once(fleet: Calm, dead: Dead, firm: Firm, desk: Desk) -> None:
     event = won(firm, desk)
     for _ in range(2):
         dead("purser.react", {"automation": "open-project", "event": event})
-    assert planned(fleet).counts == {Fate.APPLY: 1, Fate.DONE: 1}
+    assert planned(fleet).counts == {PredictedOutcome.APPLY: 1, PredictedOutcome.DONE: 1}
 
 
 # ------------------------------------------------------------------------------------------ scans --
@@ -200,20 +202,20 @@ def test_two_letters_about_one_deal_apply_once(fleet: Calm, dead: Dead, firm: Fi
 def test_a_scan_would_run_until_its_slot_is_done(fleet: Calm, dead: Dead) -> None:
     dead("purser.scan", {"control": CONTROL})
     (found,) = planned(fleet).letters
-    assert found.fate is Fate.APPLY
+    assert found.fate is PredictedOutcome.APPLY
     assert "runs and decides anew" in found.why
     fleet.ledger.slots.done(CONTROL, fleet.moment, holder="somebody")
     (found,) = planned(fleet).letters
-    assert found.fate is Fate.SUPERSEDED
+    assert found.fate is PredictedOutcome.SUPERSEDED
 
 
 def test_one_letter_that_odoo_chokes_on_takes_no_other_along(fleet: Calm, dead: Dead, firm: Firm, desk: Desk) -> None:
     dead("purser.react", {"automation": "open-project", "event": won(firm, desk)})
-    odd = Step(Update(ref=Ref("res.partner", 1), expect={}, values={"no_such_field": 1}), None)
+    odd = PlannedStep(Update(ref=Ref("res.partner", 1), expect={}, values={"no_such_field": 1}), None)
     for steps in ([odd], []):
         kwargs = {"control": CONTROL, "slot": fleet.moment.isoformat(), "run": "r", "steps": dump_steps(steps)}
         dead("purser.apply", kwargs)
     found = {one.id: one for one in planned(fleet).letters}
     fates = [found[one.id].fate for one in dead.letters]
-    assert fates == [Fate.APPLY, Fate.UNKNOWN, Fate.DONE]
+    assert fates == [PredictedOutcome.APPLY, PredictedOutcome.UNKNOWN, PredictedOutcome.DONE]
     assert found[dead.letters[2].id].why == "nothing is to be changed"

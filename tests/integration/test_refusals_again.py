@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from purser.changes import Ensure, Update, Values, dump_changes
-from purser.model import Ref
+from purser.findings import Ref
 from store import RefusalRecord, RefusalState
 from tests.integration.calm import Calm
 from tests.odoo.seeding_people import Firm

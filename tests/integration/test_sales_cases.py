@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from purser.cases import CaseKey, CaseState
-from purser.model import Ref
+from purser.findings import Ref
 from store import RunStatus
 from tests.conftest import OdooEnv
 from tests.houses import House, open_house

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from purser.model import Ref
+from purser.findings import Ref
 from tests.houses import House
 from tests.integration.calm import Calm
 from tests.odoo.seeding_people import Firm

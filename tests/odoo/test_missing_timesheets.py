@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from odoo_client import OdooClient, OdooConnection, connect
-from purser import Exempt, Finding, Kept, Money, Period, Ref, Severity, Verdict, Watched
+from purser import Compliant, Exempt, Finding, Money, OpenCaseRef, Period, Ref, Severity, Verdict
 from purser.errors import NotApplicable
 from tasks.controls.missing_timesheets import missing_timesheets
 from tests.conftest import OdooEnv
@@ -51,7 +51,9 @@ class Scene:
         assert isinstance(verdict, Finding)
         return verdict
 
-    def scan(self, *, as_of: dt.datetime = AS_OF, watched: tuple[Watched, ...] = (), **tunables: object) -> Judged:
+    def scan(
+        self, *, as_of: dt.datetime = AS_OF, watched: tuple[OpenCaseRef, ...] = (), **tunables: object
+    ) -> Judged:
         """Look again."""
         return scan(self.client, as_of=as_of, watched=watched, **tunables)
 
@@ -60,13 +62,15 @@ def _missing(verdict: Verdict | None) -> Decimal | None:
     match verdict:
         case Finding():
             return verdict.hours_at_risk
-        case Kept():
+        case Compliant():
             return KEPT
         case _:
             return None
 
 
-def scan(client: OdooClient, *, as_of: dt.datetime, watched: tuple[Watched, ...] = (), **tunables: object) -> Judged:
+def scan(
+    client: OdooClient, *, as_of: dt.datetime, watched: tuple[OpenCaseRef, ...] = (), **tunables: object
+) -> Judged:
     snapshot = client.snapshot(missing_timesheets.reads, as_of=as_of, tunables=tunables, watched=watched)
     return {
         (verdict.subject.id, verdict.period): verdict
@@ -75,8 +79,8 @@ def scan(client: OdooClient, *, as_of: dt.datetime, watched: tuple[Watched, ...]
     }
 
 
-def watch(employee: int, week: Period) -> Watched:
-    return Watched(Ref("hr.employee", employee), week)
+def watch(employee: int, week: Period) -> OpenCaseRef:
+    return OpenCaseRef(Ref("hr.employee", employee), week)
 
 
 @pytest.fixture(scope="module")
@@ -309,7 +313,7 @@ def test_a_case_closes_once_the_time_is_there_however_old_its_week_is(scene: Sce
     after = scene.scan(watched=(watch(employee, OLD),))[employee, OLD]
     assert isinstance(before, Finding)
     assert before.hours_at_risk == 40
-    assert after == Kept(Ref("hr.employee", employee), OLD)
+    assert after == Compliant(Ref("hr.employee", employee), OLD)
 
 
 def test_leave_in_an_old_week_counts_too(scene: Scene) -> None:
@@ -329,7 +333,7 @@ def test_a_case_about_somebody_who_no_longer_counts_is_withdrawn(scene: Scene, w
 APPROVER = "hr_timesheet.group_hr_timesheet_approver"
 
 
-def as_bot(scene: Scene, odoo_env: OdooEnv, *groups: str, watched: tuple[Watched, ...] = ()) -> Judged:
+def as_bot(scene: Scene, odoo_env: OdooEnv, *groups: str, watched: tuple[OpenCaseRef, ...] = ()) -> Judged:
     """See this firm's people with the eyes of a bot that has only these groups."""
     login, key = scene.firm.bot(*groups)
     with connect(OdooConnection(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as client:

@@ -16,9 +16,9 @@ from odoo_client import ChangeOutcome, ChangeStatus, OdooClient, OdooConnection,
 from odoo_client.error_mapping import AccessDenied
 from odoo_client.server_action import VERSION, OperationRequest
 from odoo_client.transport.request import Request
-from purser import Link, Perform, Ref, Update
+from purser import RecordLink, Ref, RunOperation, Update
+from purser.engine.predictions import PredictedOutcome
 from purser.errors import NotSetUp, PurserError, Transient
-from purser.fates import Fate
 from tests.conftest import OdooEnv
 from tests.odoo.seeding_sales import UNITS, Seeder
 from workers.doctor.checks import Level
@@ -53,9 +53,9 @@ def billing(enter: Enter) -> OdooClient:
     return enter("sales_team.group_sale_salesman_all_leads")
 
 
-def draft(order: int, *, named: str = "", **arguments: Any) -> Perform:
+def draft(order: int, *, named: str = "", **arguments: Any) -> RunOperation:
     key = named or f"order/{order}/invoice/{next(_NUMBERS)}"
-    return Perform(operation="order.draft-invoice", on=Ref("sale.order", order), key=key, arguments=arguments)
+    return RunOperation(operation="order.draft-invoice", on=Ref("sale.order", order), key=key, arguments=arguments)
 
 
 def one(outcomes: tuple[ChangeOutcome, ...]) -> ChangeOutcome:
@@ -170,7 +170,7 @@ def test_a_receipt_of_an_invoice_that_was_undone_does_not_say_done(
         firm.call("account.move.line", "remove_move_reconcile", ids=lines)
         state = firm.read("account.move", first.ref.id, "payment_state", "state")
         assert (state["payment_state"], state["state"]) == ("not_paid", "posted")
-    assert [one.fate for one in billing.preview([change])] == [Fate.APPLY]
+    assert [one.fate for one in billing.preview([change])] == [PredictedOutcome.APPLY]
     second = one(billing.perform(change))
     assert second.status is ChangeStatus.DONE, second.reason
     assert second.ref != first.ref
@@ -284,15 +284,15 @@ def test_roles_of_a_template_are_filled_and_its_order_line_is_linked(enter: Ente
     line = Ref("sale.order.line", firm.lines(order)[0]["id"])
     outcome = one(
         manager.perform(
-            Perform(
+            RunOperation(
                 operation="project.from-template",
                 on=Ref("project.project", template),
                 key=f"order/{order}/project",
                 arguments={
                     "name": f"Work {firm.tag}",
-                    "partner_id": Link(Ref("res.partner", firm.customer)),
-                    "sale_line_id": Link(line),
-                    f"role/{role}": Link(Ref("res.users", firm.salesperson)),
+                    "partner_id": RecordLink(Ref("res.partner", firm.customer)),
+                    "sale_line_id": RecordLink(line),
+                    f"role/{role}": RecordLink(Ref("res.users", firm.salesperson)),
                     "date_start": dt.date(2026, 3, 2),
                     "date": dt.date(2026, 6, 30),
                 },
@@ -369,7 +369,7 @@ def test_days_that_odoo_fills_in_are_those_of_the_bot_s_time_zone(enter: Enter, 
         )
         assert one(manager.apply([change])).status is ChangeStatus.DONE
         key = f"milestone/{performed}/reached"
-        reach = Perform(operation="milestone.reach", on=Ref("project.milestone", performed), key=key)
+        reach = RunOperation(operation="milestone.reach", on=Ref("project.milestone", performed), key=key)
         assert one(manager.perform(reach)).status is ChangeStatus.DONE
         own = {firm.read("project.milestone", ref, "reached_date")["reached_date"] for ref in (written, performed)}
         (days[zone],) = own

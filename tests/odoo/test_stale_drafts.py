@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from odoo_client import OdooClient, OdooConnection, connect
-from purser import Exempt, Finding, Kept, Money, Ref, Severity, Verdict, Watched
+from purser import Compliant, Exempt, Finding, Money, OpenCaseRef, Ref, Severity, Verdict
 from tasks.controls.stale_drafts import stale_drafts
 from tests.conftest import OdooEnv
 from tests.odoo.seeding_sales import UNITS, Seeder
@@ -19,7 +19,7 @@ def verdict(
     """Judge one document so many days from now."""
     as_of = dt.datetime.combine(firm.today() + dt.timedelta(days=days), dt.time(6), dt.UTC)
     tunables = {"large_amount": {"USD": Decimal(10_000)}, **tunables}  # other tests leave companies that use EUR
-    cases = [Watched(subject, None)] if watched else []
+    cases = [OpenCaseRef(subject, None)] if watched else []
     snapshot = odoo.snapshot(stale_drafts.reads, as_of=as_of, tunables=tunables, watched=cases)
     found = [one for one in stale_drafts(snapshot, **tunables) if one.subject == subject]
     assert len(found) <= 1
@@ -34,7 +34,7 @@ def finding(odoo: OdooClient, firm: Seeder, subject: Ref, days: int, **more: Any
 
 def becomes_stale_after(odoo: OdooClient, firm: Seeder, subject: Ref, days: int) -> Finding:
     """Say that so many days are patience, and give the finding of the day after."""
-    assert verdict(odoo, firm, subject, days) == Kept(subject)
+    assert verdict(odoo, firm, subject, days) == Compliant(subject)
     return finding(odoo, firm, subject, days + 1)
 
 
@@ -122,7 +122,7 @@ def test_a_posted_or_cancelled_document_ends_its_case(odoo: OdooClient, firm: Se
     firm.call("account.move", "button_cancel", ids=[cancelled.id])
 
     assert verdict(odoo, firm, posted, 400) is None
-    assert verdict(odoo, firm, posted, 400, watched=True) == Kept(posted)
+    assert verdict(odoo, firm, posted, 400, watched=True) == Compliant(posted)
     assert verdict(odoo, firm, cancelled, 400, watched=True) == Exempt(cancelled, "it was cancelled")
 
 
@@ -163,7 +163,7 @@ def test_a_confirmed_or_cancelled_quotation_ends_its_case(odoo: OdooClient, firm
     firm.call("sale.order", "action_cancel", ids=[lost.id])
 
     assert verdict(odoo, firm, won, 400) is None
-    assert verdict(odoo, firm, won, 400, watched=True) == Kept(won)
+    assert verdict(odoo, firm, won, 400, watched=True) == Compliant(won)
     assert verdict(odoo, firm, lost, 400, watched=True) == Exempt(lost, "it was cancelled")
 
 
@@ -204,7 +204,7 @@ def test_an_approved_expense_ends_its_case(odoo: OdooClient, firm: Seeder) -> No
     firm.call("hr.expense", "action_submit", ids=[expense.id])
     firm.call("hr.expense", "action_approve", ids=[expense.id])
 
-    assert verdict(odoo, firm, expense, 400, watched=True) == Kept(expense)
+    assert verdict(odoo, firm, expense, 400, watched=True) == Compliant(expense)
 
 
 def test_a_refused_expense_is_exempt(odoo: OdooClient, firm: Seeder) -> None:
@@ -233,7 +233,7 @@ def test_a_confirmed_or_cancelled_purchase_ends_its_case(odoo: OdooClient, firm:
     firm.call("purchase.order", "button_confirm", ids=[bought.id])
     firm.call("purchase.order", "button_cancel", ids=[dropped.id])
 
-    assert verdict(odoo, firm, bought, 400, watched=True) == Kept(bought)
+    assert verdict(odoo, firm, bought, 400, watched=True) == Compliant(bought)
     assert verdict(odoo, firm, dropped, 400, watched=True) == Exempt(dropped, "it was cancelled")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from odoo_client import OdooClient, OdooConnection, connect
-from purser import Exempt, Finding, Kept, Money, Ref, Verdict, Watched
+from purser import Compliant, Exempt, Finding, Money, OpenCaseRef, Ref, Verdict
 from purser.errors import NotApplicable
 from tasks.controls.unbilled_work import unbilled_work
 from tasks.rows.sales import BilledOrder
@@ -21,7 +21,7 @@ def verdict(
     """Judge one order so many days from now."""
     subject = Ref("sale.order", order)
     as_of = dt.datetime.combine(firm.today() + dt.timedelta(days=days), dt.time(6), dt.UTC)
-    cases = [Watched(subject, None)] if watched else []
+    cases = [OpenCaseRef(subject, None)] if watched else []
     snapshot = odoo.snapshot(unbilled_work.reads, as_of=as_of, tunables=tunables, watched=cases)
     found = [one for one in unbilled_work(snapshot, **tunables) if one.subject == subject]
     assert len(found) <= 1
@@ -83,7 +83,7 @@ def test_what_a_draft_invoice_holds_is_no_longer_unbilled(odoo: OdooClient, firm
     firm.draft_invoice(order)
 
     assert verdict(odoo, firm, order) is None
-    assert verdict(odoo, firm, order, watched=True) == Kept(Ref("sale.order", order))
+    assert verdict(odoo, firm, order, watched=True) == Compliant(Ref("sale.order", order))
 
 
 def test_a_cancelled_or_deleted_draft_makes_its_time_unbilled_again(odoo: OdooClient, firm: Seeder) -> None:
@@ -108,14 +108,14 @@ def test_time_on_a_prepaid_line_is_nothing_to_bill_once_the_line_is_invoiced(odo
 
     firm.draft_invoice(order)
     firm.log(firm.lines(order)[0], "2026-10-03", 5)
-    assert verdict(odoo, firm, order, watched=True) == Kept(Ref("sale.order", order))
+    assert verdict(odoo, firm, order, watched=True) == Compliant(Ref("sale.order", order))
 
 
 def test_a_reached_milestone_is_found_and_an_open_one_is_not(odoo: OdooClient, firm: Seeder) -> None:
     product = firm.product("delivery", "milestones", unit=UNITS)
     order = firm.order({"product_id": product, "product_uom_qty": 4, "price_unit": 1000})
     line = firm.lines(order)[0]
-    assert verdict(odoo, firm, order, watched=True) == Kept(Ref("sale.order", order))
+    assert verdict(odoo, firm, order, watched=True) == Compliant(Ref("sale.order", order))
 
     milestone = firm.milestone(line, 0.25)
     firm.write("project.milestone", milestone, reached_date="2026-11-03")
@@ -202,19 +202,19 @@ def test_a_credit_due_is_no_work_to_bill(odoo: OdooClient, firm: Seeder) -> None
     line = firm.lines(order)[0]
     assert (line["qty_to_invoice"], line["invoice_status"]) == (-4, "to invoice")
 
-    assert verdict(odoo, firm, order, watched=True) == Kept(Ref("sale.order", order))
+    assert verdict(odoo, firm, order, watched=True) == Compliant(Ref("sale.order", order))
 
 
 def test_a_down_payment_covers_work_up_to_its_amount(odoo: OdooClient, firm: Seeder) -> None:
     order = firm.order({"product_id": firm.product("delivery"), "product_uom_qty": 40, "price_unit": 150})
     draft = firm.draft_invoice(order, advance_payment_method="fixed", fixed_amount=600)
-    assert verdict(odoo, firm, order, watched=True) == Kept(Ref("sale.order", order))
+    assert verdict(odoo, firm, order, watched=True) == Compliant(Ref("sale.order", order))
 
     firm.post(draft)
-    assert verdict(odoo, firm, order, watched=True) == Kept(Ref("sale.order", order))
+    assert verdict(odoo, firm, order, watched=True) == Compliant(Ref("sale.order", order))
 
     firm.log(firm.lines(order)[0], "2026-10-02", 1)
-    assert verdict(odoo, firm, order, watched=True) == Kept(Ref("sale.order", order))
+    assert verdict(odoo, firm, order, watched=True) == Compliant(Ref("sale.order", order))
 
     firm.log(firm.lines(order)[0], "2026-10-05", 5)
     assert worth(finding(odoo, firm, order)) == (6, 300, dt.date(2026, 10, 2))
@@ -225,7 +225,7 @@ def test_an_approved_expense_is_mentioned_and_counts_once_it_is_posted(odoo: Odo
     expense = firm.expense(300, "2026-09-20", sale_order_id=order)
     firm.call("hr.expense", "action_submit", ids=[expense])
     firm.call("hr.expense", "action_approve", ids=[expense])
-    assert verdict(odoo, firm, order, watched=True) == Kept(Ref("sale.order", order))
+    assert verdict(odoo, firm, order, watched=True) == Compliant(Ref("sale.order", order))
 
     firm.log(firm.lines(order)[0], "2026-10-02", 2)
     found = finding(odoo, firm, order)
@@ -287,7 +287,7 @@ def test_an_order_whose_lines_are_hidden_is_not_judged(odoo_env: OdooEnv, firm: 
     login, key = firm.bot("base.group_user", "project.group_project_manager", "account.group_account_readonly")
 
     with connect(OdooConnection(url=odoo_env.url, db=odoo_env.db, login=login, api_key=key)) as narrowed:
-        cases = [Watched(Ref("sale.order", order), None)]
+        cases = [OpenCaseRef(Ref("sale.order", order), None)]
         seen = narrowed.snapshot(unbilled_work.reads, as_of=dt.datetime(2027, 6, 1, tzinfo=dt.UTC), watched=cases)
 
     assert [row.invoice_status for row in seen.rows(BilledOrder) if row.id == order] == ["to invoice"]
@@ -307,9 +307,9 @@ def test_not_being_allowed_to_read_orders_is_no_empty_answer(odoo_env: OdooEnv, 
 def test_work_inside_the_grace_period_is_left_alone(odoo: OdooClient, firm: Seeder) -> None:
     order = firm.order({"product_id": firm.product("order"), "product_uom_qty": 10, "price_unit": 200})
 
-    assert verdict(odoo, firm, order, days=5) == Kept(Ref("sale.order", order))
+    assert verdict(odoo, firm, order, days=5) == Compliant(Ref("sale.order", order))
     assert isinstance(verdict(odoo, firm, order, days=6), Finding)
-    assert verdict(odoo, firm, order, days=6, grace_days=6) == Kept(Ref("sale.order", order))
+    assert verdict(odoo, firm, order, days=6, grace_days=6) == Compliant(Ref("sale.order", order))
 
 
 def test_more_orders_cost_no_more_calls(odoo: OdooClient, firm: Seeder) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import tasks.controls
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from tasks.house import catalogue
 
 
@@ -24,7 +24,7 @@ def test_the_house_declares_its_controls_and_automations() -> None:
     [
         ("raise RuntimeError('not today')", "cannot be imported: RuntimeError: not today"),
         ("from purser import control, hours\ncontrol('x', titel='T')", "cannot be imported: TypeError"),
-        ("from purser.errors import Mistake\nraise Mistake('two names')", "two names"),
+        ("from purser.errors import ConfigurationError\nraise ConfigurationError('two names')", "two names"),
     ],
 )
 def test_a_new_file_with_a_mistake_stops_the_start_and_is_named(
@@ -32,7 +32,7 @@ def test_a_new_file_with_a_mistake_stops_the_start_and_is_named(
 ) -> None:
     (tmp_path / "broken_control.py").write_text(text)
     monkeypatch.setattr(tasks.controls, "__path__", [*tasks.controls.__path__, str(tmp_path)])
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         catalogue()
     assert "tasks.controls.broken_control" in str(caught.value)
     assert said in str(caught.value)

@@ -22,9 +22,9 @@ from docs.examples.ownerless_projects import RunningProject, ownerless_projects
 from docs.generate import REFERENCE, pages
 from events.envelope import read_event
 from events.opportunity import OpportunityWon
-from purser import Ensure, Exempt, Kept, Ref, Scope, Watched
-from purser.catalogue import Catalogue
-from purser.testing import judge, snapshot
+from purser import Compliant, Ensure, Exempt, OpenCaseRef, QueryContext, Ref
+from purser.registry import Registry
+from purser.testing import evaluate, snapshot
 from tasks.house import catalogue
 from workers.controls.run import ControlResult
 
@@ -227,21 +227,21 @@ def project(**values: Any) -> RunningProject:
 
 def test_the_example_control_tells_apart_what_is_found_kept_and_exempt() -> None:
     rows = [project(), project(id=8, user_id=3), project(id=9, active=False)]
-    said = judge(ownerless_projects, snapshot(AS_OF, *rows))
+    said = evaluate(ownerless_projects, snapshot(AS_OF, *rows))
     assert said.finding(Ref("project.project", 7)).since == dt.date(2026, 11, 1)
-    assert said.kept == (Kept(Ref("project.project", 8)),)
+    assert said.kept == (Compliant(Ref("project.project", 8)),)
     assert said.exempt == (Exempt(Ref("project.project", 9), "the project is archived"),)
 
 
 def test_the_example_control_looks_again_at_what_has_an_open_case() -> None:
-    watched = (Watched(Ref("project.project", 9), None), Watched(Ref("hr.employee", 1), None))
-    scope = Scope(as_of=AS_OF, watched=watched, snapshot=snapshot(AS_OF))
+    watched = (OpenCaseRef(Ref("project.project", 9), None), OpenCaseRef(Ref("hr.employee", 1), None))
+    scope = QueryContext(as_of=AS_OF, watched=watched, snapshot=snapshot(AS_OF))
     assert RunningProject.domain(scope) == ["|", ("active", "=", True), ("id", "in", [9])]
 
 
 def test_the_examples_fit_into_the_catalogue_of_the_house() -> None:
     house = catalogue()
-    whole = Catalogue.of(
+    whole = Registry.of(
         [*house.controls.values(), *house.automations.values(), ownerless_projects, ask_for_reference]
     )
     assert {a.name for a in whole.reacting_to(OpportunityWon)} >= {"ask-for-reference", "open-project"}
@@ -271,7 +271,7 @@ def shape(value: Any) -> Any:
 
 
 def test_the_documented_report_of_a_run_has_the_shape_of_a_real_one() -> None:
-    policy = parse_policies(Catalogue.of([ownerless_projects]), "version: 1", source="none").control(
+    policy = parse_policies(Registry.of([ownerless_projects]), "version: 1", source="none").control(
         "ownerless-projects"
     )
     verdicts = tuple(ownerless_projects(snapshot(AS_OF, project())))

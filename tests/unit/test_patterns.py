@@ -8,7 +8,7 @@ import pytest
 from events.envelope import read_event
 from odoo_client.error_mapping import first_line
 from purser.errors import PurserError
-from purser.words import did_you_mean
+from purser.naming import did_you_mean
 from store.dead_letters.fingerprint import fingerprint
 from tasks.house import catalogue
 

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from purser.strict_json import NotJson, read_json
+from purser.formats.strict_json import InvalidJson, read_json
 
 MOST_BYTES = 10 * 1024 * 1024
 """A message larger than this is none of ours: it is set aside before anybody decodes it."""
@@ -22,7 +22,7 @@ def read_envelope(raw: bytes) -> tuple[dict[str, Any], str]:
         return {}, f"too large: {len(raw):,} bytes, and {MOST_BYTES:,} at most are read"
     try:
         envelope = read_json(raw, halves=True)
-    except NotJson as error:
+    except InvalidJson as error:
         return {}, f"not JSON: {error}"
     if not isinstance(envelope, dict):
         return {}, "no JSON object"

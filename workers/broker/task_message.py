@@ -15,7 +15,7 @@ from celery.app.task import Context
 from kombu.serialization import dumps
 from kombu.utils.json import loads
 
-from purser.strict_json import NotJson, each_name_once
+from purser.formats.strict_json import InvalidJson, each_name_once
 from workers.broker.kombu_envelope import value_problem
 from workers.messages import own_name
 
@@ -124,7 +124,7 @@ def _payload(message: Any) -> Any:
         )
     try:
         payload = loads(message.body, _loads=_read_json)  # type: ignore[no-untyped-call]
-    except NotJson as error:
+    except InvalidJson as error:
         raise UnreadableMessage(f"the body is not JSON: {error}") from None
     except Exception as error:  # noqa: BLE001 - deep nesting raises RecursionError, and decoders raise anything
         raise UnreadableMessage(f"the body cannot be decoded: {type(error).__name__}") from None

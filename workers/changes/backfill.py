@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from config.policies import WatchPolicy
 from events.envelope import CloudEvent
-from purser.errors import Mistake, Transient
-from purser.model import Ref
-from purser.watch import By
+from purser.errors import ConfigurationError, Transient
+from purser.findings import Ref
+from purser.watchers import WatchTrigger
 from store import FeedCursor
 from workers.changes.detect import TimeWindow, decide_events, publish_detected, read_page_of
 from workers.context import WorkerContext
@@ -58,10 +58,12 @@ class BackfillProgress:
 
 def checked(policy: WatchPolicy, *, since: dt.datetime, until: dt.datetime | None, now: dt.datetime) -> Backfill:
     """Give a backfill that makes sense, or raise Mistake."""
-    if policy.watch.by is By.TIME:
-        raise Mistake(f"`{policy.watch.name}` asks for all that is due, each time: there is no history to tell")
+    if policy.watch.by is WatchTrigger.TIME:
+        raise ConfigurationError(
+            f"`{policy.watch.name}` asks for all that is due, each time: there is no history to tell"
+        )
     if since >= (until or now):
-        raise Mistake(f"--since {since.isoformat()} must be before {'--until' if until else 'now'}")
+        raise ConfigurationError(f"--since {since.isoformat()} must be before {'--until' if until else 'now'}")
     return Backfill(policy=policy, since=since, until=until)
 
 

@@ -16,7 +16,7 @@ from events.envelope import CloudEvent
 from events.fact import Fact, odoo_source
 from odoo_client import RecordPage
 from purser.errors import NotApplicable, Permanent
-from purser.model import Ref
+from purser.findings import Ref
 from store.queueing.seen_events import RETENTION
 from workers.context import WorkerContext
 from workers.events import publish

@@ -16,7 +16,7 @@ import structlog
 from config.policies import WatchPolicy
 from odoo_client import RecordPage
 from purser.errors import NotApplicable
-from purser.watch import By
+from purser.watchers import WatchTrigger
 from store import ClaimResult, FeedCursor
 from workers.changes.detect import (
     OVERLAP,
@@ -125,7 +125,7 @@ def sweep(fleet: WorkerContext, policy: WatchPolicy, *, page: int = PAGE, pages:
     """
     name, cursors = policy.watch.name, fleet.ledger.cursors
     feed, stands, now = cursors.get(feed_name(name)), cursors.get(sweep_name(name)), fleet.now()
-    if policy.watch.by is By.TIME or feed is None:
+    if policy.watch.by is WatchTrigger.TIME or feed is None:
         return FeedResult(watch=name, is_done=True)
     if stands is None:
         stands = FeedCursor(name=sweep_name(name), started=feed.started, done=feed.started, at=now)
@@ -175,7 +175,7 @@ def begun(stands: FeedCursor | None, name: str, now: dt.datetime, overlap: dt.ti
 
 def conditions(policy: WatchPolicy, at: FeedCursor) -> list[object]:
     """Say which records a walk looks at: what is due by time is asked for as a whole, each time."""
-    return [] if policy.watch.by is By.TIME else [("write_date", ">=", at.since)]
+    return [] if policy.watch.by is WatchTrigger.TIME else [("write_date", ">=", at.since)]
 
 
 def moved(at: FeedCursor, sight: RecordPage, *, told: int, now: dt.datetime) -> FeedCursor:

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from pydantic import ValidationError
 
-from purser.cases import CaseKey, CaseMemory
-from purser.model import Money
-from purser.reconcile import Step
+from purser.cases import CaseKey, CaseRecord
+from purser.engine.reconcile import PlannedStep
+from purser.findings import Money
 from store import DeadLetter
 from workers.controls.run import load_steps
 from workers.dead_letters.letter_factory import values_in
@@ -38,9 +38,9 @@ def amount_at_risk(letter: DeadLetter) -> AmountAtRisk | None:
     return amount_at_risk_in(steps) if steps and all(step.memory is not None for step in steps) else None
 
 
-def amount_at_risk_in(steps: Iterable[Step]) -> AmountAtRisk:
+def amount_at_risk_in(steps: Iterable[PlannedStep]) -> AmountAtRisk:
     """Add up steps; several steps of one case count once."""
-    cases: dict[CaseKey, CaseMemory] = {}
+    cases: dict[CaseKey, CaseRecord] = {}
     for step in steps:
         if step.memory is not None:
             cases[step.memory.key] = step.memory

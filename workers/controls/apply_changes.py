@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import structlog
 
 from odoo_client import BATCH_SIZE, ChangeOutcome, ChangeStatus, failed_in, held_back, touches_money
-from purser.cases import CaseMemory
+from purser.cases import CaseRecord
 from purser.changes import Change, Ensure, change_key, dump_changes
-from purser.reconcile import Step
+from purser.engine.reconcile import PlannedStep
 from store import RefusalRecord
 from workers.context import WorkerContext
 
@@ -31,7 +31,7 @@ class ApplyResult:
 
 
 def apply_steps(
-    fleet: WorkerContext, *, control: str, slot: dt.datetime, steps: Sequence[Step], batch: int = 100
+    fleet: WorkerContext, *, control: str, slot: dt.datetime, steps: Sequence[PlannedStep], batch: int = 100
 ) -> ApplyResult:
     """Apply one chunk, unless a later run of its control was completed since; at most `batch` changes a call.
 
@@ -60,7 +60,9 @@ def _superseded(fleet: WorkerContext, control: str, slot: dt.datetime) -> bool:
     return True
 
 
-def _carry_out(fleet: WorkerContext, steps: Sequence[Step], batch: int) -> list[tuple[Step, ChangeOutcome]]:
+def _carry_out(
+    fleet: WorkerContext, steps: Sequence[PlannedStep], batch: int
+) -> list[tuple[PlannedStep, ChangeOutcome]]:
     changing = [step for step in steps if step.change is not None]
     outcomes = apply_changes(fleet, [step.change for step in changing if step.change is not None], batch)
     return list(zip(changing, outcomes, strict=True))
@@ -84,7 +86,7 @@ def apply_changes(
     return tuple(done)
 
 
-def _learnt(step: Step, outcome: ChangeOutcome) -> CaseMemory | None:
+def _learnt(step: PlannedStep, outcome: ChangeOutcome) -> CaseRecord | None:
     if step.memory is None or outcome.status not in _THERE:
         return None
     if isinstance(step.change, Ensure) and outcome.ref is not None:

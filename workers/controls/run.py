@@ -21,13 +21,13 @@ from pydantic import TypeAdapter
 from config.policies import ControlPolicy, UnseenCompanies
 from odoo_client import OdooClient, find_hiding_rules_in, hidden_from
 from purser.cadence import Cadence, Every
-from purser.cases import ENDED, AskSeen, Case, CaseKey, merge
-from purser.changes import Call, Change, Close, Ensure, Note, Perform, Update
-from purser.declare import Control
-from purser.errors import Mistake, NotApplicable, Permanent, PurserError, Snooze
-from purser.model import Finding, Ref, Verdict
-from purser.reads import Domain, Moment, Row, Scope, Snapshot, Watched
-from purser.reconcile import EVERYBODY, Availability, House, Plan, Step, reconcile
+from purser.cases import ENDED_STATES, Case, CaseKey, ObservedActivity, merge
+from purser.changes import CallMethod, Change, CloseActivity, Ensure, PostNote, RunOperation, Update
+from purser.declarations import Control
+from purser.engine.reconcile import EVERYBODY, Availability, EscalationPolicy, PlannedStep, ReconcilePlan, reconcile
+from purser.errors import ConfigurationError, NotApplicable, Permanent, PurserError, Snooze
+from purser.findings import Finding, Ref, Verdict
+from purser.queries import Domain, Moment, OpenCaseRef, QueryContext, Row, Snapshot
 from schedules.slots import latest_slot, slots_between, stagger
 from store import ClaimResult, ControlRun, RunStatus
 from tasks.people import People
@@ -47,7 +47,7 @@ ask it every half a minute, and one of them may not have reached it yet."""
 LATELY = dt.timedelta(days=400)
 """How far back Odoo is asked for ended activities; what ended before is for the ledger to remember."""
 
-_STEPS: TypeAdapter[tuple[Step, ...]] = TypeAdapter(tuple[Step, ...])
+_STEPS: TypeAdapter[tuple[PlannedStep, ...]] = TypeAdapter(tuple[PlannedStep, ...])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class ControlRunReport:
     outcome: RunStatus | None
     """None: the slot was not run, because somebody else runs it or it is done."""
     judged: ControlResult | None = None
-    plan: Plan = field(default_factory=Plan)
+    plan: ReconcilePlan = field(default_factory=ReconcilePlan)
     reason: str = ""
     late: float = 0.0
     """Seconds from the due moment to the start."""
@@ -96,7 +96,7 @@ def evaluate_control(
     policy: ControlPolicy,
     *,
     as_of: dt.datetime,
-    watched: Sequence[Watched] = (),
+    watched: Sequence[OpenCaseRef] = (),
 ) -> ControlResult:
     """Read what a control asks for and let it judge. Reads only. NotApplicable becomes a value."""
     started, calls, pages = time.perf_counter(), client.calls, client.pages
@@ -181,7 +181,7 @@ class CaseActivity(Row, model="mail.activity", active_test=False):
     create_date: Moment
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         """Read what the bot has open or ended lately, and what we remember of a bot before it."""
         lately = scope.today - LATELY
         ended = ["|", ("active", "=", True), ("date_done", ">=", lately)]
@@ -193,13 +193,13 @@ def see_cases(fleet: WorkerContext, control: str, as_of: dt.datetime) -> dict[Ca
     """Give every case of a control: Odoo's activities by key, completed by the ledger. Two calls, pages aside."""
     client = fleet.change
     memory = fleet.ledger.cases.of(control)
-    remembered = sorted(m.activity for m in memory.values() if m.activity is not None and m.state not in ENDED)
+    remembered = sorted(m.activity for m in memory.values() if m.activity is not None and m.state not in ENDED_STATES)
     tunables = {"bot": client.whoami().uid, "remembered": remembered}
     asks: Snapshot = client.snapshot((CaseActivity,), as_of=as_of, tunables=tunables)
     rows = {row.id: row for row in asks.rows(CaseActivity)}
     keys = client.external_ids("mail.activity", sorted(rows)) if rows else {}
     seen = (
-        AskSeen(
+        ObservedActivity(
             key=key,
             activity=number,
             active=rows[number].active,
@@ -305,11 +305,13 @@ def run_now(
     """Run a control now and send what follows. `slot` orders its chunks: older ones are dropped."""
     name, as_of = policy.control.name, fleet.local_now()
     if not policy.enabled:
-        raise Mistake(f"control `{name}` is switched off in the policy (controls.{name}.enabled)")
+        raise ConfigurationError(f"control `{name}` is switched off in the policy (controls.{name}.enabled)")
     fleet.check_home()
     calls = fleet.change.calls
     cases = see_cases(fleet, name, as_of)
-    watched = [Watched(key.subject, key.period) for key, case in sorted(cases.items()) if case.state not in ENDED]
+    watched = [
+        OpenCaseRef(key.subject, key.period) for key, case in sorted(cases.items()) if case.state not in ENDED_STATES
+    ]
     judged = evaluate_control(fleet.audit, policy, as_of=as_of, watched=watched)
     if judged.not_applicable:
         run = ControlRunReport(
@@ -318,7 +320,7 @@ def run_now(
         run = replace(run, late=late, missed=missed)
     else:
         held = "" if release_hold else held_for_companies(policy, judged)
-        plan = Plan(held=held) if held else _plan(fleet, policy, judged, cases, release_hold=release_hold)
+        plan = ReconcilePlan(held=held) if held else _plan(fleet, policy, judged, cases, release_hold=release_hold)
         outcome = RunStatus.HELD if plan.held else RunStatus.COMPLETED
         reason = plan.held or " ".join(filter(None, (_misspelt(judged), without(judged))))
         run = ControlRunReport(control=name, slot=slot, outcome=outcome, judged=judged, plan=plan, reason=reason)
@@ -342,7 +344,7 @@ def _plan(
     cases: Mapping[CaseKey, Case],
     *,
     release_hold: bool,
-) -> Plan:
+) -> ReconcilePlan:
     """Reconcile. Where somebody would be asked, look first who may be asked today, and choose again."""
     house = _house(fleet, policy, judged.as_of)
     gone = _gone(fleet, house.control, judged.verdicts, cases)
@@ -381,12 +383,12 @@ def _availability(fleet: WorkerContext, users: Collection[int], as_of: dt.dateti
     )
 
 
-def _house(fleet: WorkerContext, policy: ControlPolicy, as_of: dt.datetime) -> House:
+def _house(fleet: WorkerContext, policy: ControlPolicy, as_of: dt.datetime) -> EscalationPolicy:
     logins = sorted({login for rung in policy.ladder for login in fleet.policies.roles.get(rung.ask, ())})
     users = fleet.change.users(logins) if logins else {}
     if unknown := [login for login in logins if login not in users]:
         log.warning("logins in roles that no active user has", control=policy.control.name, logins=unknown)
-    return House(
+    return EscalationPolicy(
         control=policy.control.name,
         title=policy.control.title,
         rule=policy.control.rule,
@@ -407,16 +409,16 @@ def _gone(
 ) -> frozenset[Ref]:
     """Ask Odoo which subjects of unjudged open cases exist no more; usually there are none to ask about."""
     judged = {CaseKey(control, v.subject, v.period) for v in verdicts}
-    missing = {key.subject for key, case in cases.items() if case.state not in ENDED and key not in judged}
+    missing = {key.subject for key, case in cases.items() if case.state not in ENDED_STATES and key not in judged}
     return fleet.audit.gone(sorted(missing)) if missing else frozenset()
 
 
-def chunks(steps: Iterable[Step], size: int) -> Iterator[tuple[Step, ...]]:
+def chunks(steps: Iterable[PlannedStep], size: int) -> Iterator[tuple[PlannedStep, ...]]:
     """Cut steps that change Odoo into pieces that one call can carry out: asking first, closing last.
 
     A step that must come after another one travels with it, which costs that piece a second call.
     """
-    followers: dict[str, list[Step]] = defaultdict(list)
+    followers: dict[str, list[PlannedStep]] = defaultdict(list)
     leaders = []
     for step in steps:
         if step.only_after:
@@ -425,7 +427,7 @@ def chunks(steps: Iterable[Step], size: int) -> Iterator[tuple[Step, ...]]:
             leaders.append((_alike(step.change), step))
     leaders.sort(key=lambda pair: pair[0])
     for _, pairs in groupby(leaders, key=lambda pair: pair[0]):
-        chunk: list[Step] = []
+        chunk: list[PlannedStep] = []
         for _, step in pairs:
             together = [step, *followers.get(getattr(step.change, "key", ""), ())]
             if len(chunk) + len(together) > size:
@@ -440,25 +442,25 @@ def _alike(change: Change) -> tuple[int, str]:
     match change:
         case Ensure(model=model, values=values):
             return 0, f"{model} {values.get('res_model', '')}"
-        case Note():
+        case PostNote():
             return 1, ""
         case Update(ref=ref):
             return 2, ref.model
-        case Call(ref=ref, method=method):
+        case CallMethod(ref=ref, method=method):
             return 3, f"{ref.model} {method}"
-        case Close(feedback=feedback):
+        case CloseActivity(feedback=feedback):
             return 4, feedback
-        case Perform(operation=operation):
+        case RunOperation(operation=operation):
             return 5, operation
 
 
-def dump_steps(steps: Sequence[Step]) -> list[dict[str, Any]]:
+def dump_steps(steps: Sequence[PlannedStep]) -> list[dict[str, Any]]:
     """Give the JSON-ready form of steps, as they travel on the `apply` queue."""
     dumped: list[dict[str, Any]] = _STEPS.dump_python(tuple(steps), mode="json")
     return dumped
 
 
-def load_steps(data: object) -> tuple[Step, ...]:
+def load_steps(data: object) -> tuple[PlannedStep, ...]:
     """Read what `dump_steps` wrote; pydantic.ValidationError says where it is wrong."""
     return _STEPS.validate_python(data)
 

@@ -8,13 +8,13 @@ from config.policies import Policies
 from odoo_client import OdooClient
 from odoo_client.error_mapping import AccessDenied, UnknownModel
 from odoo_client.transport.request import Request
-from purser.declare import Tunable
-from purser.names import NameOf, names_in
+from purser.declarations import Parameter
+from purser.policy_names import RecordNameType, names_in
 
 BATCH_SIZE = 500
 
 
-def unknown_names(client: OdooClient, policies: Policies) -> Iterator[tuple[str, NameOf, str]]:
+def unknown_names(client: OdooClient, policies: Policies) -> Iterator[tuple[str, RecordNameType, str]]:
     """Yield each name of the policy that no record bears in any installed language, with the value it stands in.
 
     A name whose records this user may not read is not judged.
@@ -23,8 +23,8 @@ def unknown_names(client: OdooClient, policies: Policies) -> Iterator[tuple[str,
 
 
 def unknown_values(
-    client: OdooClient, known: Mapping[str, Tunable], values: Mapping[str, Any]
-) -> Iterator[tuple[str, NameOf, str]]:
+    client: OdooClient, known: Mapping[str, Parameter], values: Mapping[str, Any]
+) -> Iterator[tuple[str, RecordNameType, str]]:
     """Yield the same for the values of one declaration, with the name of the value. Makes no call without names."""
     for where, mark, name in _unknown(client, _of("", known, values)):
         yield where.rpartition(".")[2], mark, name
@@ -38,8 +38,10 @@ def unknown_logins(client: OdooClient, policies: Policies) -> Iterator[tuple[str
         yield from ((role, login) for login in members if login not in known)
 
 
-def _unknown(client: OdooClient, names_of: Iterator[tuple[str, NameOf, str]]) -> Iterator[tuple[str, NameOf, str]]:
-    wanted: dict[NameOf, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+def _unknown(
+    client: OdooClient, names_of: Iterator[tuple[str, RecordNameType, str]]
+) -> Iterator[tuple[str, RecordNameType, str]]:
+    wanted: dict[RecordNameType, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for where, mark, name in names_of:
         wanted[mark][name.strip()].append(where)
     for mark, names in wanted.items():
@@ -51,7 +53,7 @@ def _unknown(client: OdooClient, names_of: Iterator[tuple[str, NameOf, str]]) ->
                 yield from ((where, mark, name) for where in places)
 
 
-def _names(policies: Policies) -> Iterator[tuple[str, NameOf, str]]:
+def _names(policies: Policies) -> Iterator[tuple[str, RecordNameType, str]]:
     for name, control in policies.controls.items():
         if control.enabled:
             yield from _of(f"controls.{name}", control.control.tunables, control.tunables)
@@ -63,13 +65,15 @@ def _names(policies: Policies) -> Iterator[tuple[str, NameOf, str]]:
             yield from _of(f"watches.{name}", watch.watch.tunables, watch.tunables)
 
 
-def _of(where: str, known: Mapping[str, Tunable], values: Mapping[str, Any]) -> Iterator[tuple[str, NameOf, str]]:
+def _of(
+    where: str, known: Mapping[str, Parameter], values: Mapping[str, Any]
+) -> Iterator[tuple[str, RecordNameType, str]]:
     for name, tunable in known.items():
         for mark, one in names_in(tunable.type, values.get(name)):
             yield f"{where}.tunables.{name}", mark, one
 
 
-def _known(client: OdooClient, mark: NameOf, names: list[str]) -> set[str] | None:
+def _known(client: OdooClient, mark: RecordNameType, names: list[str]) -> set[str] | None:
     """Return which of the names are there, in lower case; None where that cannot be told."""
     found: set[str] = set()
     for model, field in mark.fields:

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from purser.strict_json import read_json
+from purser.formats.strict_json import read_json
 from store import DelayedMessage, DelayKind, Ledger
 from workers.broker.kombu_envelope import write_envelope
 from workers.broker.message import headers_of, hold_message, queue_of, settled, values_of

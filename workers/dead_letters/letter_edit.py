@@ -16,8 +16,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from config.people import may_edit
 from events.envelope import read_event
-from purser.errors import Mistake, Permanent
-from purser.strict_json import read_json
+from purser.errors import ConfigurationError, Permanent
+from purser.formats.strict_json import read_json
 from store import DeadLetter, DeadLetterState, Edit
 from workers.context import WorkerContext
 from workers.controls.amounts_at_risk import AmountAtRisk, amount_at_risk
@@ -324,7 +324,7 @@ def _is_known(find: Callable[[str], object], name: Any) -> Iterator[str]:
     if isinstance(name, str):
         try:
             find(name)
-        except Mistake as error:
+        except ConfigurationError as error:
             yield str(error)
 
 

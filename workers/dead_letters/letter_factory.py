@@ -9,8 +9,8 @@ from typing import Any
 
 from events.envelope import read_event
 from purser.errors import Permanent
-from purser.model import Ref
-from purser.strict_json import read_json
+from purser.findings import Ref
+from purser.formats.strict_json import read_json
 from store import Attempt, DeadLetter, fingerprint
 from workers.broker.kombu_envelope import PROPERTIES
 from workers.broker.task_message import MAX_NAME_LENGTH

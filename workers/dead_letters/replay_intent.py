@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from events.envelope import read_event
 from events.fact import Fact
-from purser.declare import Automation
-from purser.errors import Misconfigured, Mistake, Permanent, PurserError, Refusal, Snooze, Transient
-from purser.fates import Fate
-from purser.reconcile import Step
+from purser.declarations import Automation
+from purser.engine.predictions import PredictedOutcome
+from purser.engine.reconcile import PlannedStep
+from purser.errors import ConfigurationError, Misconfigured, Permanent, PurserError, Refusal, Snooze, Transient
 from store import DeadLetter
 from workers.context import WorkerContext, odoo_binding_of
 from workers.controls.run import due_slot, load_steps
@@ -24,10 +24,22 @@ from workers.dead_letters.replay_one import is_message
 from workers.events.react import AutomationDecision, decide
 from workers.messages import PARAMETERS, by_name
 
-OF_A_CHUNK = (Fate.APPLY, Fate.UNKNOWN, Fate.CONFLICT, Fate.REFUSED, Fate.DONE)
+OF_A_CHUNK = (
+    PredictedOutcome.APPLY,
+    PredictedOutcome.UNKNOWN,
+    PredictedOutcome.CONFLICT,
+    PredictedOutcome.REFUSED,
+    PredictedOutcome.DONE,
+)
 """The changes of a chunk end each for itself: that one would be applied is the news."""
 
-OF_A_DECISION = (Fate.UNKNOWN, Fate.CONFLICT, Fate.APPLY, Fate.REFUSED, Fate.DONE)
+OF_A_DECISION = (
+    PredictedOutcome.UNKNOWN,
+    PredictedOutcome.CONFLICT,
+    PredictedOutcome.APPLY,
+    PredictedOutcome.REFUSED,
+    PredictedOutcome.DONE,
+)
 """One conflict sends an automation back to decide again, and in the end its message back to the dead."""
 
 
@@ -36,10 +48,10 @@ class ReplayIntent:
     """What a letter asks for. With `fate` that is all there is to say; otherwise its changes decide."""
 
     letter: DeadLetter
-    fate: Fate | None = None
+    fate: PredictedOutcome | None = None
     why: str = ""
-    steps: tuple[Step, ...] = ()
-    gravest: Sequence[Fate] = OF_A_CHUNK
+    steps: tuple[PlannedStep, ...] = ()
+    gravest: Sequence[PredictedOutcome] = OF_A_CHUNK
     """The fate of a letter is the first of these that one of its changes has."""
     decided: bool = False
     """An automation was asked, which cost calls of its own."""
@@ -77,7 +89,7 @@ class IntentReader:
         try:
             return self._readers.get(letter.task, _unknown)(letter, _values(letter))
         except _UnreadableLetter as error:
-            return ReplayIntent(letter=letter, fate=Fate.UNREADABLE, why=str(error))
+            return ReplayIntent(letter=letter, fate=PredictedOutcome.UNREADABLE, why=str(error))
         except Exception as error:  # noqa: BLE001 - an automation may raise anything, and the other letters count
             return gave_up(ReplayIntent(letter=letter), error)
 
@@ -88,30 +100,34 @@ class IntentReader:
         policy = self._fleet.policies.control(name)
         if not policy.enabled:
             return ReplayIntent(
-                letter=letter, fate=Fate.UNKNOWN, why=f"control `{name}` is switched off in the policy"
+                letter=letter, fate=PredictedOutcome.UNKNOWN, why=f"control `{name}` is switched off in the policy"
             )
         due, last = due_slot(self._fleet, name, self._fleet.now()), self._last_done(name)
         if last is not None and last >= due:
-            return ReplayIntent(letter=letter, fate=Fate.SUPERSEDED, why=f"the scan of {last.isoformat()} is done")
+            return ReplayIntent(
+                letter=letter, fate=PredictedOutcome.SUPERSEDED, why=f"the scan of {last.isoformat()} is done"
+            )
         why = f"the scan of {due.isoformat()} runs and decides anew: {policy.control.rule}"
-        return ReplayIntent(letter=letter, fate=Fate.APPLY, why=why)
+        return ReplayIntent(letter=letter, fate=PredictedOutcome.APPLY, why=why)
 
     def _feed(self, letter: DeadLetter, values: Mapping[str, Any]) -> ReplayIntent:
         policy = self._fleet.policies.watch(_text(values, "watch"))
         if not policy.enabled:
             why = f"watch `{policy.watch.name}` is switched off in the policy"
-            return ReplayIntent(letter=letter, fate=Fate.UNKNOWN, why=why)
+            return ReplayIntent(letter=letter, fate=PredictedOutcome.UNKNOWN, why=why)
         return ReplayIntent(
-            letter=letter, fate=Fate.APPLY, why=f"the feed goes on from where it stands: {policy.watch.rule}"
+            letter=letter,
+            fate=PredictedOutcome.APPLY,
+            why=f"the feed goes on from where it stands: {policy.watch.rule}",
         )
 
     def _look(self, letter: DeadLetter, values: Mapping[str, Any]) -> ReplayIntent:
         model = _text(values, "model")
         names = [watch.name for watch in self._fleet.catalogue.looking_at(model)]
         if not names:
-            return ReplayIntent(letter=letter, fate=Fate.UNKNOWN, why=f"no watch looks at `{model}`")
+            return ReplayIntent(letter=letter, fate=PredictedOutcome.UNKNOWN, why=f"no watch looks at `{model}`")
         why = f"the record is read again, and told is what it amounts to by then ({', '.join(names)})"
-        return ReplayIntent(letter=letter, fate=Fate.APPLY, why=why)
+        return ReplayIntent(letter=letter, fate=PredictedOutcome.APPLY, why=why)
 
     def _apply(self, letter: DeadLetter, values: Mapping[str, Any]) -> ReplayIntent:
         try:
@@ -126,7 +142,7 @@ class IntentReader:
         slot = slot if slot.tzinfo else slot.replace(tzinfo=dt.UTC)
         if last is not None and slot < last:
             why = f"the scan of {last.isoformat()} has decided anew"
-            return ReplayIntent(letter=letter, fate=Fate.SUPERSEDED, why=why)
+            return ReplayIntent(letter=letter, fate=PredictedOutcome.SUPERSEDED, why=why)
         return ReplayIntent(letter=letter, steps=steps)
 
     def _react(self, letter: DeadLetter, values: Mapping[str, Any]) -> ReplayIntent:
@@ -139,14 +155,16 @@ class IntentReader:
     def _accept(self, letter: DeadLetter, values: Mapping[str, Any]) -> ReplayIntent:
         envelope, fact = _event(values)
         if self._fleet.ledger.events.seen(envelope.source, envelope.id):
-            return ReplayIntent(letter=letter, fate=Fate.DONE, why="the event was accepted before")
+            return ReplayIntent(letter=letter, fate=PredictedOutcome.DONE, why="the event was accepted before")
         reacting = [
             one
             for one in self._fleet.catalogue.reacting_to(type(fact))
             if self._fleet.policies.automation(one.name).enabled
         ]
         if not reacting:
-            return ReplayIntent(letter=letter, fate=Fate.APPLY, why="it is accepted, and no automation reacts to it")
+            return ReplayIntent(
+                letter=letter, fate=PredictedOutcome.APPLY, why="it is accepted, and no automation reacts to it"
+            )
         why = f"it is accepted, and goes to {', '.join(one.name for one in reacting)}"
         return self._decided(letter, reacting, fact, why)
 
@@ -156,21 +174,23 @@ class IntentReader:
         one = self._fleet.policies.subscription(name)
         if not one.enabled or name in self._fleet.ledger.outbound.switched_off():
             return ReplayIntent(
-                letter=letter, fate=Fate.UNKNOWN, why=f"subscription `{name}` is switched off: it is left out"
+                letter=letter,
+                fate=PredictedOutcome.UNKNOWN,
+                why=f"subscription `{name}` is switched off: it is left out",
             )
-        return ReplayIntent(letter=letter, fate=Fate.APPLY, why=f"it is sent to `{name}` at {one.place}")
+        return ReplayIntent(letter=letter, fate=PredictedOutcome.APPLY, why=f"it is sent to `{name}` at {one.place}")
 
     def _decided(self, letter: DeadLetter, reacting: Sequence[Automation], fact: Fact, why: str = "") -> ReplayIntent:
         """Draft what automations decide. A fact that is told in turn is named, and counts where nothing changes."""
         try:
             decisions = [self._decide(one, fact) for one in reacting]
         except Refusal as no:
-            return ReplayIntent(letter=letter, fate=Fate.REFUSED, why=str(no), decided=True)
-        steps = tuple(Step(change, None) for one in decisions for change in one.changes)
+            return ReplayIntent(letter=letter, fate=PredictedOutcome.REFUSED, why=str(no), decided=True)
+        steps = tuple(PlannedStep(change, None) for one in decisions for change in one.changes)
         told = [f"tells {news.type}" for one in decisions for news in one.facts]
         return ReplayIntent(
             letter=letter,
-            fate=Fate.APPLY if told and not steps else None,
+            fate=PredictedOutcome.APPLY if told and not steps else None,
             steps=steps,
             gravest=OF_A_DECISION,
             decided=True,
@@ -203,7 +223,7 @@ class IntentReader:
 def gave_up(draft: ReplayIntent, error: Exception) -> ReplayIntent:
     """Give a draft whose changes could not be looked at."""
     why = str(error) if isinstance(error, PurserError) else f"not foreseen: {type(error).__name__}"
-    return replace(draft, fate=Fate.UNKNOWN, why=why, steps=())
+    return replace(draft, fate=PredictedOutcome.UNKNOWN, why=why, steps=())
 
 
 def _values(letter: DeadLetter) -> Mapping[str, Any]:
@@ -234,7 +254,7 @@ def _text(values: Mapping[str, Any], name: str) -> str:
 def _event(values: Mapping[str, Any]) -> Any:
     try:
         return read_event(values.get("event") or {})
-    except (Permanent, Mistake) as error:
+    except (Permanent, ConfigurationError) as error:
         raise _UnreadableLetter(str(error)) from None
 
 

@@ -10,11 +10,21 @@ from decimal import Decimal
 
 from events.fact import Fact
 from odoo_client import OdooClient, Preview, Previewer
-from purser.changes import Call, Change, Close, Ensure, Link, Note, Perform, Update, change_key
+from purser.changes import (
+    CallMethod,
+    Change,
+    CloseActivity,
+    Ensure,
+    PostNote,
+    RecordLink,
+    RunOperation,
+    Update,
+    change_key,
+)
+from purser.engine.predictions import FieldChange, PredictedOutcome
+from purser.engine.reconcile import PlannedStep
 from purser.errors import PurserError
-from purser.fates import Fate, FieldChange
-from purser.model import Money, Ref
-from purser.reconcile import Step
+from purser.findings import Money, Ref
 from store import DeadLetter
 from workers.context import WorkerContext
 from workers.dead_letters.replay_intent import AWAY, IntentReader, ReplayIntent, gave_up
@@ -26,7 +36,7 @@ BATCH_SIZE = 1000
 DECISIONS_AT_ONCE = 50
 """So many, where automations must be asked, which takes longer."""
 
-_HOLDS = (Fate.APPLY, Fate.DONE, Fate.UNKNOWN)
+_HOLDS = (PredictedOutcome.APPLY, PredictedOutcome.DONE, PredictedOutcome.UNKNOWN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +48,7 @@ class PlannedChange:
     ref: Ref | None
     """The record, where it is there."""
     key: str
-    fate: Fate
+    fate: PredictedOutcome
     fields: tuple[FieldChange, ...] = ()
     why: str = ""
 
@@ -49,7 +59,7 @@ class LetterPreview:
 
     id: str
     task: str
-    fate: Fate
+    fate: PredictedOutcome
     why: str = ""
     changes: tuple[PlannedChange, ...] = ()
     notified: tuple[int, ...] = ()
@@ -63,7 +73,7 @@ class ReplayPreview:
     """What replaying letters would do, one by one and in sum."""
 
     letters: tuple[LetterPreview, ...]
-    counts: Mapping[Fate, int]
+    counts: Mapping[PredictedOutcome, int]
     people: Mapping[int, str]
     """Who would be notified: the display name of each `res.users` id, as far as it may be seen."""
     hours: Decimal
@@ -110,7 +120,7 @@ def _told(fact: Fact) -> PlannedChange:
         model=fact.record.model,
         ref=fact.record,
         key=fact.identity,
-        fate=Fate.APPLY,
+        fate=PredictedOutcome.APPLY,
         fields=tuple(FieldChange(name, None, value) for name, value in fact.model_dump(exclude_none=True).items()),
         why=f"tells {fact.type}",
     )
@@ -167,12 +177,12 @@ class _PreviewBuilder:
         if draft.fate is not None:
             return LetterPreview(id=letter.id, task=letter.task, fate=draft.fate, why=draft.why)
         fates = Counter(preview.fate for _, preview in judged)
-        applied = [(step, preview) for step, preview in judged if preview.fate is Fate.APPLY]
+        applied = [(step, preview) for step, preview in judged if preview.fate is PredictedOutcome.APPLY]
         memories = [step.memory for step, _ in applied if step.memory is not None]
         return LetterPreview(
             id=letter.id,
             task=letter.task,
-            fate=next((one for one in draft.gravest if fates[one]), Fate.DONE),
+            fate=next((one for one in draft.gravest if fates[one]), PredictedOutcome.DONE),
             why="; ".join(filter(None, (draft.why, _mixed(fates, judged)))),
             changes=tuple(_planned(preview) for _, preview in judged),
             notified=tuple(sorted({user for _, preview in applied if (user := _asks(preview)) is not None})),
@@ -181,7 +191,7 @@ class _PreviewBuilder:
         )
 
 
-def _carried_out(previewer: Previewer, steps: Sequence[Step]) -> list[tuple[Step, Preview]]:
+def _carried_out(previewer: Previewer, steps: Sequence[PlannedStep]) -> list[tuple[PlannedStep, Preview]]:
     """Judge steps as they are applied: what must come after another only where that one is there."""
     done = [(step, previewer.judge(step.change)) for step in steps if step.change is not None and not step.only_after]
     there = {change_key(preview.change) for _, preview in done if preview.fate in _HOLDS}
@@ -189,11 +199,11 @@ def _carried_out(previewer: Previewer, steps: Sequence[Step]) -> list[tuple[Step
     return done + [(step, previewer.judge(step.change)) for step in followers if step.change is not None]
 
 
-def _mixed(fates: Mapping[Fate, int], judged: Sequence[tuple[Step, Preview]]) -> str:
+def _mixed(fates: Mapping[PredictedOutcome, int], judged: Sequence[tuple[PlannedStep, Preview]]) -> str:
     if not judged:
         return "nothing is to be changed"
     if len(fates) > 1:
-        return ", ".join(f"{fates[fate]} {fate}" for fate in Fate if fates[fate])
+        return ", ".join(f"{fates[fate]} {fate}" for fate in PredictedOutcome if fates[fate])
     return judged[0][1].why if len(judged) == 1 else ""
 
 
@@ -214,9 +224,9 @@ def _model(change: Change) -> str:
     match change:
         case Ensure(model=model):
             return model
-        case Update(ref=ref) | Call(ref=ref) | Note(on=ref) | Perform(on=ref):
+        case Update(ref=ref) | CallMethod(ref=ref) | PostNote(on=ref) | RunOperation(on=ref):
             return ref.model
-        case Close():
+        case CloseActivity():
             return "mail.activity"
 
 
@@ -226,7 +236,7 @@ def _asks(preview: Preview) -> int | None:
     if not isinstance(change, (Ensure, Update)) or all(field.field != "user_id" for field in preview.fields):
         return None
     user = change.values.get("user_id")
-    return user.ref.id if isinstance(user, Link) and user.ref.model == "res.users" else None
+    return user.ref.id if isinstance(user, RecordLink) and user.ref.model == "res.users" else None
 
 
 def _people(fleet: WorkerContext, users: set[int]) -> Mapping[int, str]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import structlog
 
-from purser.errors import Mistake, Permanent, Snooze, Transient
-from purser.strict_json import read_json
+from purser.errors import ConfigurationError, Permanent, Snooze, Transient
+from purser.formats.strict_json import read_json
 from store import (
     CircuitState,
     DeadLetter,
@@ -64,7 +64,7 @@ def start(
     chosen = list(ids)
     problem = "" if to_unread_queue else QueueReaders.now(fleet.ledger).problem_with(fleet.ledger, chosen)
     if problem:
-        raise Mistake(
+        raise ConfigurationError(
             f"{problem}. Start a worker that reads the queue (-Q), choose other letters, or send them anyway"
         )
     made = fleet.ledger.replays.create(chosen, who=who, note=note, what=what, rate=rate, careful=careful)

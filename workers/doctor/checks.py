@@ -19,10 +19,10 @@ from config.urls import mask_url
 from odoo_client import NARROWINGS, CurrentUser, OdooClient, RestrictedModel, connect, hidden_from
 from odoo_client.transport.request import Request
 from purser.cadence import Cadence, Every
-from purser.catalogue import Catalogue
 from purser.effects import Effects
-from purser.errors import Mistake, PurserError
-from purser.reads import Group, Row
+from purser.errors import ConfigurationError, PurserError
+from purser.queries import Aggregate, Row
+from purser.registry import Registry
 from store import CircuitState, FeedCursor, Ledger, RedisHealth
 from tasks.house import catalogue
 from workers.broker.driver_url import driver_url
@@ -73,7 +73,7 @@ def check_all(settings: Settings, policies: Callable[[], Policies]) -> Iterator[
 def _policies(load: Callable[[], Policies]) -> tuple[Policies | None, Check]:
     try:
         values = load()
-    except Mistake as error:
+    except ConfigurationError as error:
         return None, Check(
             "policies", Level.FAIL, str(error), "correct the file; `purser policies check` repeats this"
         )
@@ -305,7 +305,7 @@ class BotUser:
         return f"{self.login} ({', '.join(self.roles)})"
 
 
-def _odoo(settings: Settings, declared: Catalogue, policies: Policies | None) -> Iterator[Check]:
+def _odoo(settings: Settings, declared: Registry, policies: Policies | None) -> Iterator[Check]:
     bots: list[BotUser] = []
     clients: list[OdooClient] = []
     try:
@@ -347,7 +347,7 @@ def _logins(settings: Settings) -> Mapping[tuple[Role, ...], str]:
     for role in Role:
         try:
             by_login.setdefault(settings.odoo(role).login, []).append(role)
-        except Mistake:  # not set: the check of the settings says so
+        except ConfigurationError:  # not set: the check of the settings says so
             continue
     return {tuple(roles): login for login, roles in by_login.items()}
 
@@ -454,7 +454,7 @@ class RequiredRight:
     is_optional: bool
 
 
-def rights_needed(declared: Catalogue, policies: Policies | None, role: Role) -> tuple[RequiredRight, ...]:
+def rights_needed(declared: Registry, policies: Policies | None, role: Role) -> tuple[RequiredRight, ...]:
     """List what the enabled controls and automations need of a bot, by model and operation."""
     needed: dict[tuple[str, str], dict[str, bool]] = {}
     for model, operation, by, is_optional in _needs(declared, policies, role):
@@ -466,7 +466,7 @@ def rights_needed(declared: Catalogue, policies: Policies | None, role: Role) ->
     )
 
 
-def _needs(declared: Catalogue, policies: Policies | None, role: Role) -> Iterator[tuple[str, str, str, bool]]:
+def _needs(declared: Registry, policies: Policies | None, role: Role) -> Iterator[tuple[str, str, str, bool]]:
     for name, reads, effects in _enabled(declared, policies):
         if role is Role.AUDIT:
             for read in reads:
@@ -477,8 +477,8 @@ def _needs(declared: Catalogue, policies: Policies | None, role: Role) -> Iterat
 
 
 def _enabled(
-    declared: Catalogue, policies: Policies | None
-) -> Iterator[tuple[str, tuple[type[Row] | type[Group], ...], Effects]]:
+    declared: Registry, policies: Policies | None
+) -> Iterator[tuple[str, tuple[type[Row] | type[Aggregate], ...], Effects]]:
     for name, control in declared.controls.items():
         if policies is None or policies.control(name).enabled:
             yield name, control.reads, control.effects
@@ -490,7 +490,7 @@ def _enabled(
             yield name, (watch.row,), Effects()
 
 
-def required_rights(bot: BotUser, declared: Catalogue, policies: Policies | None) -> Iterator[Check]:
+def required_rights(bot: BotUser, declared: Registry, policies: Policies | None) -> Iterator[Check]:
     """May the bot do what the enabled controls and automations need?"""
     for role in bot.roles:
         rights = rights_needed(declared, policies, role)
@@ -595,7 +595,7 @@ def timezones(bots: Iterable[BotUser], firm: str) -> Iterator[Check]:
             yield Check(f"time zone of {bot}", Level.WARN, found, advice)
 
 
-def hidden_fields(bot: BotUser, declared: Catalogue, policies: Policies | None) -> Iterator[Check]:
+def hidden_fields(bot: BotUser, declared: Registry, policies: Policies | None) -> Iterator[Check]:
     """Does the reading bot see the fields that reads leave out without an error where a user may not see them?"""
     hidden: dict[RestrictedModel, set[str]] = {}
     for name, reads, _ in _enabled(declared, policies):

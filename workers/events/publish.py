@@ -7,7 +7,7 @@ from typing import Any
 
 from events.envelope import CloudEvent
 from events.fact import known_facts
-from purser.model import Ref
+from purser.findings import Ref
 from workers.context import WorkerContext
 
 ACCEPT_TASK, LOOK_TASK = "purser.accept", "purser.look"

@@ -12,8 +12,8 @@ from config.logs import bound
 from events.envelope import CloudEvent, read_event
 from events.fact import Fact
 from odoo_client import ChangeOutcome, ChangeStatus
-from purser.changes import KINDS, Change, Note, change_key
-from purser.declare import Automation
+from purser.changes import KINDS, Change, PostNote, change_key
+from purser.declarations import Automation
 from purser.errors import Permanent, Refusal, Transient
 from store import ClaimResult
 from workers.context import WorkerContext
@@ -154,7 +154,7 @@ def react(fleet: WorkerContext, name: str, raw: Mapping[str, Any]) -> ApplyResul
             fleet.ledger.inbox.done(envelope.source, envelope.id, name)
             return applied
         in_conflict = [outcome.change for outcome in outcomes if outcome.status is ChangeStatus.CONFLICT]
-        if all(isinstance(change, Note) and change.after for change in in_conflict):
+        if all(isinstance(change, PostNote) and change.after for change in in_conflict):
             break  # notes that hang on what was refused: deciding again helps neither
     for outcome in outcomes:
         if outcome.status is ChangeStatus.REFUSED:

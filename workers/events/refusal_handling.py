@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from config.policies import Policies
 from odoo_client import ChangeStatus
-from purser.cases import CaseKey, CaseMemory
+from purser.cases import CaseKey, CaseRecord
 from purser.changes import load_changes
-from purser.model import Ref
+from purser.findings import Ref
 from store import Ledger, RefusalRecord, RefusalState
 from workers.context import WorkerContext
 from workers.controls.apply_changes import apply_changes, settle
@@ -31,7 +31,7 @@ class RefusalDetails:
     decides: str
     """The role that answers for it; '' where nobody is named."""
     control: str
-    case: CaseMemory | None
+    case: CaseRecord | None
     record: Ref | None
 
 

@@ -9,8 +9,8 @@ from config.settings import Role, Settings
 from odoo_client import OdooConnection, connect
 from odoo_client.throttling import verdict_of
 from odoo_client.transport.request import Request
-from purser.errors import Misconfigured, Mistake, PurserError, Throttled
-from store import LimiterPermit, OdooLimiter, Verdict, Wait
+from purser.errors import ConfigurationError, Misconfigured, PurserError, Throttled
+from store import CallResult, LimiterPermit, OdooLimiter, RetryIn
 from workers.context import WorkerContext, connection_for
 from workers.odoo_access.alarm import alarm
 
@@ -31,7 +31,7 @@ class ProbeResult:
     why: str = ""
 
 
-def probe_now(fleet: WorkerContext) -> ProbeResult | Wait | None:
+def probe_now(fleet: WorkerContext) -> ProbeResult | RetryIn | None:
     """Probe without waiting for the cooldown. Return None while the breaker is closed, Wait while another probes."""
     ticket = fleet.gate.probe(at_once=True)
     return run_probe(fleet, ticket) if isinstance(ticket, LimiterPermit) else ticket
@@ -46,7 +46,7 @@ def run_probe(fleet: WorkerContext, ticket: LimiterPermit) -> ProbeResult:
     except PurserError as error:
         seconds, why = time.monotonic() - began, fleet.redactor.text(str(error))
         verdict = verdict_of(error, seconds, TIMEOUT_SECONDS)
-        if verdict is not Verdict.ANSWERED:
+        if verdict is not CallResult.ANSWERED:
             wait = error.retry_after if isinstance(error, Throttled) else None
             gate.leave(ticket, verdict, seconds, wait, why=why)
             log.warning("breaker stays open", problem=why)
@@ -54,9 +54,9 @@ def run_probe(fleet: WorkerContext, ticket: LimiterPermit) -> ProbeResult:
                 alarm(fleet, error)
             return ProbeResult(works=False, why=why)
     except BaseException:
-        gate.leave(ticket, Verdict.ABANDONED, time.monotonic() - began)
+        gate.leave(ticket, CallResult.ABANDONED, time.monotonic() - began)
         raise
-    gate.leave(ticket, Verdict.ANSWERED, time.monotonic() - began)
+    gate.leave(ticket, CallResult.ANSWERED, time.monotonic() - began)
     fleet.ledger.alarms.end()
     log.warning("breaker closed: Odoo works again")
     return ProbeResult(works=True)
@@ -74,7 +74,7 @@ def connections(settings: Settings) -> list[OdooConnection]:
     for role in Role:
         try:
             one = connection_for(settings, role)
-        except Mistake:  # not set: nobody enters as this one
+        except ConfigurationError:  # not set: nobody enters as this one
             continue
         if one not in found:
             found.append(one)

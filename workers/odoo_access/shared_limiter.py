@@ -10,7 +10,7 @@ import structlog
 
 from odoo_client import CallPermit
 from purser.errors import PurserError
-from store import LimiterPermit, OdooLimiter, Verdict, Wait
+from store import CallResult, LimiterPermit, OdooLimiter, RetryIn
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ class SharedLimiter:
         self._under_way: dict[str, LimiterPermit] = {}
         self._thread: threading.Thread | None = None
 
-    def enter(self, kind: str) -> CallPermit | Wait:
+    def enter(self, kind: str) -> CallPermit | RetryIn:
         """Ask to make a call."""
         if self._monotonic() < self._ask_again:
             return _UncountedPermit()
@@ -44,7 +44,7 @@ class SharedLimiter:
         except PurserError as error:
             self.away(error)
             return _UncountedPermit()
-        if isinstance(answer, Wait):
+        if isinstance(answer, RetryIn):
             return answer
         with self._lock:
             self._under_way[answer.id] = answer
@@ -81,7 +81,7 @@ class SharedLimiter:
 class _UncountedPermit:
     """A call that nobody counts."""
 
-    def leave(self, verdict: Verdict, seconds: float, retry_after: float | None) -> None:
+    def leave(self, verdict: CallResult, seconds: float, retry_after: float | None) -> None:
         """There is nobody to tell."""
 
 
@@ -93,7 +93,7 @@ class _CountedPermit:
     gate: OdooLimiter
     ticket: LimiterPermit
 
-    def leave(self, verdict: Verdict, seconds: float, retry_after: float | None) -> None:
+    def leave(self, verdict: CallResult, seconds: float, retry_after: float | None) -> None:
         """Tell the ledger how the call went; a ticket that cannot be handed back lapses."""
         self.shared.forget(self.ticket)
         try:

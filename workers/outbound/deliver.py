@@ -17,7 +17,16 @@ from config.subscriptions import Subscription
 from events.envelope import CloudEvent, read_event
 from events.fact import Fact
 from purser.errors import Misconfigured, Permanent, Refusal, Snooze, Throttled, Transient, UnknownOutcome
-from store import DeliveryAttempt, DeliveryResult, Ledger, LimiterConfig, NextAction, OdooLimiter, Verdict, Wait
+from store import (
+    CallResult,
+    DeliveryAttempt,
+    DeliveryResult,
+    Ledger,
+    LimiterConfig,
+    NextAction,
+    OdooLimiter,
+    RetryIn,
+)
 from workers.context import WorkerContext
 from workers.events.reaction import Reaction, of_subscription, over
 from workers.outbound.http import MAX_ANSWER_BYTES, ReceiverResponse, post
@@ -129,7 +138,7 @@ def _carry(
     keys = keys_of(fleet, subscription)
     gate = gate_of(fleet.ledger, subscription.name)
     ticket = gate.enter("", may_probe=True)
-    if isinstance(ticket, Wait):
+    if isinstance(ticket, RetryIn):
         raise Snooze(ticket.why, after=max(ticket.after, LOOK_AGAIN))
     begun = time.monotonic()
     found = _posted(fleet, subscription, reaction, raw, keys)
@@ -174,7 +183,7 @@ class DeliveryVerdict:
     """What an answer means."""
 
     sent: DeliveryResult
-    verdict: Verdict
+    verdict: CallResult
     status: int | None = None
     why: str = ""
     retry_after: float | None = None
@@ -184,23 +193,25 @@ def classify_response(found: ReceiverResponse | Transient) -> DeliveryVerdict:
     """Say what follows from an answer, or from there being none."""
     match found:
         case UnknownOutcome():
-            return DeliveryVerdict(DeliveryResult.FAILED, Verdict.TIMED_OUT, why=str(found))
+            return DeliveryVerdict(DeliveryResult.FAILED, CallResult.TIMED_OUT, why=str(found))
         case Transient():
-            return DeliveryVerdict(DeliveryResult.FAILED, Verdict.FAILED, why=str(found))
+            return DeliveryVerdict(DeliveryResult.FAILED, CallResult.FAILED, why=str(found))
     status = found.status
     if found.is_well:
-        return DeliveryVerdict(DeliveryResult.DELIVERED, Verdict.ANSWERED, status)
+        return DeliveryVerdict(DeliveryResult.DELIVERED, CallResult.ANSWERED, status)
     if status == 410:
-        return DeliveryVerdict(DeliveryResult.GONE, Verdict.ANSWERED, status, "the receiver wants no more (HTTP 410)")
+        return DeliveryVerdict(
+            DeliveryResult.GONE, CallResult.ANSWERED, status, "the receiver wants no more (HTTP 410)"
+        )
     if found.retry_after is not None:
         why = f"the receiver asks to wait {found.retry_after:g} s (HTTP {status})"
-        return DeliveryVerdict(DeliveryResult.THROTTLED, Verdict.THROTTLED, status, why, found.retry_after)
+        return DeliveryVerdict(DeliveryResult.THROTTLED, CallResult.THROTTLED, status, why, found.retry_after)
     if 300 <= status < 400:
         why = (
             f"the receiver points elsewhere (HTTP {status}), and is not followed: write its new address in the policy"
         )
-        return DeliveryVerdict(DeliveryResult.FAILED, Verdict.FAILED, status, why)
-    return DeliveryVerdict(DeliveryResult.FAILED, Verdict.FAILED, status, f"the receiver answered HTTP {status}")
+        return DeliveryVerdict(DeliveryResult.FAILED, CallResult.FAILED, status, why)
+    return DeliveryVerdict(DeliveryResult.FAILED, CallResult.FAILED, status, f"the receiver answered HTTP {status}")
 
 
 # -------------------------------------------------------------------------------- by hand --
@@ -277,7 +288,7 @@ def keys_of(fleet: WorkerContext, subscription: Subscription) -> tuple[bytes, ..
 
 def _leave_out(fleet: WorkerContext, reaction: Reaction, raw: Mapping[str, Any], *, attempt: int) -> None:
     fleet.ledger.outbound.keep(reaction.source, reaction.event_id, raw)
-    ending = DeliveryVerdict(DeliveryResult.LEFT_OUT, Verdict.ABANDONED, why="the subscription is switched off")
+    ending = DeliveryVerdict(DeliveryResult.LEFT_OUT, CallResult.ABANDONED, why="the subscription is switched off")
     record_attempt(fleet, reaction, raw, ending, attempt=attempt)
     log.warning("event left out", subscription=reaction.subscription, event_id=reaction.event_id)
 

@@ -18,8 +18,8 @@ import httpx
 from config.subscriptions import Subscription
 from events.signature import SIGNATURES, sign
 from purser.errors import Transient, UnknownOutcome
-from purser.retry_after import seconds_to_wait
-from purser.strict_json import write_json
+from purser.formats.retry_after import seconds_to_wait
+from purser.formats.strict_json import write_json
 from workers.outbound.ssrf_guard import Resolve, checked, resolve
 
 DEADLINE = 20.0

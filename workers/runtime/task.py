@@ -9,9 +9,9 @@ import structlog
 from celery import Task
 from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 
+from purser.engine.retry import MoveToDeadLetters, RecordRefusal, Snoozed, Superseded, decide
+from purser.engine.retry import Retry as TryAgain
 from purser.errors import Misconfigured, PurserError, Transient
-from purser.retry import DeadLetter, Overtaken, Refused, Snoozed, decide
-from purser.retry import Retry as TryAgain
 from store import DelayKind, LetterOutcome, RefusalRecord
 from workers.context import WorkerContext
 from workers.dead_letters.capture import mark_handled
@@ -31,7 +31,7 @@ MAX_DELIVERIES = 5
 
 
 class FleetTask(Task):
-    """A task that asks before it begins whether it may, and whose errors `purser.retry.decide` answers."""
+    """A task that asks before it begins whether it may, and whose errors `purser.engine.retry.decide` answers."""
 
     abstract = True
     Request = FleetRequest
@@ -77,16 +77,16 @@ class FleetTask(Task):
                 if isinstance(error, Misconfigured):
                     alarm(fleet, error)
                 raise RetryLater(DelayKind.SNOOZE, after, why) from error
-            case Overtaken():
+            case Superseded():
                 log.info("overtaken by its next slot", why=text)
                 if isinstance(error, Misconfigured):
                     alarm(fleet, error)
                 self._tell_replay(fleet, LetterOutcome.DONE)
-            case Refused(reason=reason):
+            case RecordRefusal(reason=reason):
                 self._refused(fleet, reason, kwargs)
                 log.warning("refused")
                 self._tell_replay(fleet, LetterOutcome.REFUSED)
-            case DeadLetter(reason=reason):
+            case MoveToDeadLetters(reason=reason):
                 raise SendToDeadLetters(reason, name, text) from error
 
     def _is_left_to_next_slot(self, fleet: WorkerContext, values: dict[str, Any]) -> bool:

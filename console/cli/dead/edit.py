@@ -11,7 +11,7 @@ from console.cli import command_context
 from console.cli.dead.selection import DryRun, Note
 from console.cli.events import load
 from console.cli.output import FAILED, AsJson, as_json, count, exit_with, nothing, print_error, text
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store import DeadLetter
 from workers.dead_letters import letter_edit
 from workers.dead_letters.letter_edit import EditResult, EditStatus
@@ -39,7 +39,7 @@ def edit(
     """Change what a dead letter carries; `dead replay ID` sends it. The first bytes stay, and every edit is kept."""
     command_context.note_text(note)
     if [file is not None, undo, approve, withdraw].count(True) > 1:
-        raise Mistake("say one of --file, --undo, --approve and --withdraw")
+        raise ConfigurationError("say one of --file, --undo, --approve and --withdraw")
     who = command_context.actor_name()
     with command_context.worker_context() as fleet:
         letter = fleet.ledger.letters.get(id_)
@@ -51,7 +51,7 @@ def edit(
                 return
             nothing("no edit waits here")
         if dry_run and (approve or undo):
-            raise Mistake("--dry-run tries an edit; this one can be seen with `purser dead show`")
+            raise ConfigurationError("--dry-run tries an edit; this one can be seen with `purser dead show`")
         if approve:
             done = letter_edit.approve(fleet, id_, who=who, note=note, seen=letter.proposal)
         elif undo:
@@ -71,7 +71,7 @@ def _written(letter: DeadLetter, file: Path | None) -> str:
     if file is not None:
         return load(file)
     if not sys.stdin.isatty():
-        raise Mistake("no terminal here: name a file with the new values, --file FILE or --file -")
+        raise ConfigurationError("no terminal here: name a file with the new values, --file FILE or --file -")
     written = click.edit(letter_edit.text_of(letter), extension=".json")
     if written is None:
         nothing("nothing was saved, so nothing is changed")
@@ -82,7 +82,7 @@ def _body(letter: DeadLetter, written: str) -> bytes:
     try:
         return letter_edit.body_with(letter, written)
     except (ValueError, RecursionError) as error:
-        raise Mistake(f"the new values are no JSON object: {error}") from None
+        raise ConfigurationError(f"the new values are no JSON object: {error}") from None
 
 
 def _tell(id_: str, done: EditResult, *, json: bool) -> None:

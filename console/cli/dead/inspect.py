@@ -10,7 +10,7 @@ from config.redact import Redactor
 from console.cli import command_context
 from console.cli.dead.selection import chosen_by_words, in_state
 from console.cli.output import AsJson, as_json, facts, format_value, nothing, print_error, table, text
-from purser.strict_json import write_json
+from purser.formats.strict_json import write_json
 from store import DeadLetter, DeadLetterFilter, DeadLetterState, Edit, Ledger
 
 State = Annotated[DeadLetterState, typer.Option(help="Where they are in their life.")]

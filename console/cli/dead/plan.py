@@ -9,7 +9,7 @@ from config.redact import Redactor
 from console.cli import command_context
 from console.cli.dead.selection import All, Ids, choose, chosen_by_words, require_one_selection
 from console.cli.output import AsJson, as_json, count, facts, money, plain, print_error, progress, table, text
-from purser.fates import FieldChange
+from purser.engine.predictions import FieldChange
 from store import DeadLetter, DeadLetterFilter
 from workers.dead_letters.replay_preview import LetterPreview, PlannedChange, ReplayPreview
 from workers.dead_letters.replay_preview import preview_replay as make_plan

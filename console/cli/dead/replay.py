@@ -32,7 +32,7 @@ from console.cli.output import (
     table,
     text,
 )
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store import DeadLetterFilter, Ledger, Replay, ReplayState
 from workers.broker.queue_readers import QueueReaders, what_to_do
 from workers.dead_letters import replay_runner
@@ -250,7 +250,7 @@ def _act(act: str, done: str, id_: str, note: str) -> None:
             nothing(f"no replay has the id {id_}")
         if not getattr(ledger.replays, act)(id_, who=command_context.actor_name(), note=note):
             now = ledger.replays.get(id_)
-            raise Mistake(f"{id_} is {now.state if now else 'gone'}: it cannot {act}")
+            raise ConfigurationError(f"{id_} is {now.state if now else 'gone'}: it cannot {act}")
     text(f"{id_}: {done}")
 
 

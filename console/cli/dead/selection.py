@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from console.cli.output import nothing
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store import DeadLetterFilter, DeadLetterState, Ledger
 
 Note = Annotated[str, typer.Option(help="Why, for the audit trail.", show_default=False)]
@@ -58,7 +58,7 @@ def chosen_by_words(command: Callable[..., None]) -> Callable[..., None]:
 def require_one_selection(ids: list[str] | None, wanted: DeadLetterFilter, all_: bool) -> None:
     """Raise Mistake unless letters were asked for in one of three ways."""
     if [bool(ids), bool(wanted.words()), all_].count(True) != 1:
-        raise Mistake("say which letters: IDS, a filter such as --group FINGERPRINT, or --all")
+        raise ConfigurationError("say which letters: IDS, a filter such as --group FINGERPRINT, or --all")
 
 
 def choose(

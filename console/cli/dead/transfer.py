@@ -12,8 +12,8 @@ from console.cli import command_context
 from console.cli.dead.inspect import State
 from console.cli.dead.selection import DryRun, Note, ToUnreadQueue, chosen_by_words, in_state
 from console.cli.output import FAILED, count, exit_with, print_error, progress
-from purser.errors import Mistake
-from purser.strict_json import NotJson, read_json, write_json
+from purser.errors import ConfigurationError
+from purser.formats.strict_json import InvalidJson, read_json, write_json
 from store import DeadLetterFilter, DeadLetterState
 from workers.broker.queue_readers import QueueReaders, what_to_do
 
@@ -60,7 +60,7 @@ def import_(
                 continue
             try:
                 is_new = ledger.letters.get(str(told.get("id"))) is None if dry_run else ledger.letters.put(told)
-            except Mistake as error:
+            except ConfigurationError as error:
                 problems.append(f"line {number}: {error}")
                 continue
             kept, known = kept + is_new, known + (not is_new)
@@ -80,7 +80,7 @@ def _lines(file: Path, problems: list[str]) -> Iterator[tuple[int, dict[str, Any
             continue
         try:
             told = read_json(line, halves=True)
-        except NotJson as error:
+        except InvalidJson as error:
             problems.append(f"line {number}: not JSON: {error}")
             continue
         if isinstance(told, dict):
@@ -115,4 +115,4 @@ def _named(file: Path, what: str) -> Iterator[None]:
         yield
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise Mistake(f"{file} cannot be {what}: {reason}") from None
+        raise ConfigurationError(f"{file} cannot be {what}: {reason}") from None

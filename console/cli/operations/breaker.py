@@ -6,7 +6,7 @@ import typer
 
 from console.cli import command_context
 from console.cli.output import DONE, FAILED, FOUND, AsJson, as_json, exit_with, facts, print_error
-from store import CircuitState, OdooLimiter, Wait
+from store import CircuitState, OdooLimiter, RetryIn
 from workers.odoo_access import breaker_probe
 
 group = typer.Typer(help="The breaker before Odoo, shared by all workers.", no_args_is_help=True)
@@ -33,11 +33,11 @@ def try_(json: AsJson = False) -> None:
     match found:
         case None:
             problem = ""
-        case Wait():
+        case RetryIn():
             problem = "another process is asking Odoo at this moment: see `purser breaker show`"
         case _:
             problem = found.why
-    _print(described | {"tried": found is not None and not isinstance(found, Wait), "problem": problem}, json=json)
+    _print(described | {"tried": found is not None and not isinstance(found, RetryIn), "problem": problem}, json=json)
     if problem:
         print_error(problem)
     exit_with(FAILED if problem else DONE)

@@ -11,7 +11,7 @@ from config.logs import redactor_of
 from config.redact import Redactor
 from console.cli import command_context
 from console.cli.output import FAILED, AsJson, as_json, exit_with, nothing, print_error, table
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store import DelayedMessage, DelayKind, Ledger
 from workers.dead_letters.capture import cancel as cancel_all
 
@@ -113,7 +113,7 @@ def _chosen(
 ) -> DelayedSelection:
     has_filter = any(one is not None for one in (task, queue, kind))
     if [bool(ids), has_filter, all_].count(True) != 1:
-        raise Mistake("say which messages: IDS, a filter (--task, --queue, --kind) or --all")
+        raise ConfigurationError("say which messages: IDS, a filter (--task, --queue, --kind) or --all")
     if ids:
         named = ((id_, ledger.delayed.get(id_)) for id_ in dict.fromkeys(ids))
         found = {id_: replace(entry, payload=b"") for id_, entry in named if entry is not None}

@@ -6,7 +6,7 @@ import typer
 
 from console.cli import command_context
 from console.cli.output import FOUND, AsJson, as_json, exit_with, table, text
-from purser.errors import Mistake, PurserError
+from purser.errors import ConfigurationError, PurserError
 from workers.doctor.checks import Check, Level, check_all
 from workers.odoo_access.breaker_probe import ProbeResult, probe_now
 
@@ -46,7 +46,7 @@ def _settings() -> list[Check]:
     """Say in one check what is missing, so that the others can look at what is there."""
     try:
         command_context.settings("broker", "ledger", "odoo")
-    except Mistake as error:
+    except ConfigurationError as error:
         return [Check("settings", Level.FAIL, str(error), "set them; .env.example explains each")]
     return [Check("settings", Level.OK, "complete")]
 

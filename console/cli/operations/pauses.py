@@ -10,8 +10,8 @@ import typer
 from config.queues import QUEUES
 from console.cli import command_context
 from console.cli.output import AsJson, as_json, nothing, table, text
-from purser.errors import Mistake
-from purser.words import did_you_mean
+from purser.errors import ConfigurationError
+from purser.naming import did_you_mean
 from store import Ledger, Pause
 from store.fleet.pauses import checked_target
 from tasks.house import catalogue
@@ -90,7 +90,7 @@ def _pause(ledger: Ledger, target: str, note: str, end: dt.datetime | None) -> P
     try:
         return ledger.pauses.pause(target, who=command_context.actor_name(), note=note, until=end)
     except ValueError as error:
-        raise Mistake(str(error)) from None
+        raise ConfigurationError(str(error)) from None
 
 
 def _check(target: str, *, force: bool) -> None:
@@ -98,11 +98,13 @@ def _check(target: str, *, force: bool) -> None:
     try:
         checked_target(target)
     except ValueError as error:
-        raise Mistake(str(error)) from None
+        raise ConfigurationError(str(error)) from None
     kind, _, name = target.partition(":")
     known = _known(kind)
     if target != "all" and not force and name not in known:
-        raise Mistake(f"there is no {kind} `{name}`.{did_you_mean(name, known)} --force pauses it all the same")
+        raise ConfigurationError(
+            f"there is no {kind} `{name}`.{did_you_mean(name, known)} --force pauses it all the same"
+        )
 
 
 def _known(kind: str) -> Collection[str]:
@@ -123,21 +125,21 @@ def _known(kind: str) -> Collection[str]:
 
 def _end(for_: str, until: str, now: dt.datetime) -> dt.datetime | None:
     if for_ and until:
-        raise Mistake("say --for or --until, not both")
+        raise ConfigurationError("say --for or --until, not both")
     if for_:
         match = re.fullmatch(r"(\d{1,5})([smhd])", for_)
         if match is None or not int(match[1]):
-            raise Mistake(f"--for {for_!r} is no length of time: write 30m, 2h or 3d")
+            raise ConfigurationError(f"--for {for_!r} is no length of time: write 30m, 2h or 3d")
         return now + dt.timedelta(**{_UNITS[match[2]]: int(match[1])})
     if not until:
         return None
     try:
         moment = dt.datetime.fromisoformat(until.upper())
     except ValueError:
-        raise Mistake(f"--until {until!r} is no moment: write 2026-01-31T18:00Z") from None
+        raise ConfigurationError(f"--until {until!r} is no moment: write 2026-01-31T18:00Z") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     if moment <= now:
-        raise Mistake(f"--until {until} is past")
+        raise ConfigurationError(f"--until {until} is past")
     return moment
 
 

@@ -6,7 +6,7 @@ import typer
 
 from console.cli import command_context
 from console.cli.output import AsJson, as_json, facts, print_error
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from workers.context import odoo_binding_of
 
 group = typer.Typer(help="What the fleet remembers, and of which Odoo.", no_args_is_help=True)
@@ -39,7 +39,7 @@ def adopt(
     with command_context.ledger() as ledger:
         before, after = ledger.home.known(), odoo_binding_of(settings)
         if before == after:
-            raise Mistake(f"the ledger belongs to {after} already: nothing to adopt")
+            raise ConfigurationError(f"the ledger belongs to {after} already: nothing to adopt")
         if not dry_run:
             ledger.home.adopt(after, who=command_context.actor_name(), note=command_context.note_text(note))
     print_error(f"{'would belong' if dry_run else 'belongs'} to {after}, before: {before or 'nobody'}")

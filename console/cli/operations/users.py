@@ -7,7 +7,7 @@ import typer
 from config.people import People, hash_password
 from console.cli import command_context
 from console.cli.output import AsJson, as_json, print_error, table, text
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 group = typer.Typer(help="Who may enter Flower, and what each may do.", no_args_is_help=True)
 
@@ -38,5 +38,5 @@ def hash_(
 ) -> None:
     """Hash a password for the file that PURSER_PEOPLE names."""
     if len(password) < SHORTEST:
-        raise Mistake(f"the password is shorter than {SHORTEST} characters")
+        raise ConfigurationError(f"the password is shorter than {SHORTEST} characters")
     text(hash_password(password))

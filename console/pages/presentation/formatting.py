@@ -12,7 +12,7 @@ from tornado.escape import url_escape, xhtml_escape
 from config.redact import Redactor
 from console.cli.output import clean as printable
 from console.cli.output import count
-from purser.model import Money
+from purser.findings import Money
 from store import ABSENT
 
 Markup = str

@@ -6,7 +6,7 @@ from typing import Any
 
 from config.redact import Redactor
 from console.pages.presentation import formatting
-from purser.strict_json import NotJson, read_json
+from purser.formats.strict_json import InvalidJson, read_json
 from store import DeadLetter
 
 MAX_ITEMS = 60_000
@@ -54,7 +54,7 @@ def read(body: bytes) -> Any:
         return None
     try:
         return read_json(body, halves=True)
-    except NotJson:
+    except InvalidJson:
         return None
 
 

@@ -17,7 +17,7 @@ from kombu.messaging import Consumer
 from config.queues import QUEUES
 from config.settings import SecretUrl, Settings
 from devtools.local.rabbitmq_node import RabbitNode
-from purser.errors import Misconfigured, Mistake, Permanent
+from purser.errors import ConfigurationError, Misconfigured, Permanent
 from tests.contract.broker.conftest import connect
 from tests.waiting import wait_until
 from workers.broker.kombu_envelope import MOST_BYTES
@@ -118,7 +118,7 @@ def test_a_task_limit_above_the_consumer_timeout_stops_the_start() -> None:
 
     assert topology.settings_for(settings(300))["broker_heartbeat"] == 15
     with pytest.raises(
-        Mistake, match=r"PURSER_TASK_TIME_LIMIT \(450 s\) is too long.*PURSER_RABBITMQ_CONSUMER_TIMEOUT"
+        ConfigurationError, match=r"PURSER_TASK_TIME_LIMIT \(450 s\) is too long.*PURSER_RABBITMQ_CONSUMER_TIMEOUT"
     ):
         topology.settings_for(settings(450))
 

@@ -7,7 +7,7 @@ import pytest
 
 from devtools.local import rabbitmq_node as rabbit_node_module
 from devtools.local.rabbitmq_node import claim, serving
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from tests.contract.broker.conftest import connect
 from tests.rabbits import need_rabbitmq
 from tests.waiting import wait_until
@@ -48,7 +48,7 @@ def test_a_killed_node_comes_back_with_its_messages_and_a_stopped_one_leaves_not
         with connect(node.url) as connection:
             wait_until(lambda: topology.depth(connection, "apply") == 1, what="the queue to be read again")
         assert "purser.dead" in node.ctl("list_queues", "name")
-        with pytest.raises(Mistake, match="in use by another RabbitMQ node"), claim(home):
+        with pytest.raises(ConfigurationError, match="in use by another RabbitMQ node"), claim(home):
             pass
     assert processes_of(home) == []
     assert (home.stat().st_mode & 0o777) == 0o700
@@ -57,5 +57,5 @@ def test_a_killed_node_comes_back_with_its_messages_and_a_stopped_one_leaves_not
 def test_without_rabbitmq_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(rabbit_node_module, "_PLACES", ())
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    with pytest.raises(Mistake, match="install the package rabbitmq-server"), serving(tmp_path):
+    with pytest.raises(ConfigurationError, match="install the package rabbitmq-server"), serving(tmp_path):
         pass

@@ -8,8 +8,8 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from purser.cases import CaseKey, CaseMemory, CaseState
-from purser.model import Money, Period, Ref, Severity
+from purser.cases import CaseKey, CaseRecord, CaseState
+from purser.findings import Money, Period, Ref, Severity
 from store import Ledger
 from tests.contract.ledger.making import fresh, key_ending
 
@@ -17,7 +17,7 @@ DAY = dt.date(2026, 11, 9)
 days = st.dates(dt.date(2020, 1, 1), dt.date(2100, 1, 1))
 amounts = st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-(10**9), max_value=10**9)
 open_cases = st.builds(
-    CaseMemory,
+    CaseRecord,
     key=st.builds(
         CaseKey,
         st.just("stale-drafts"),
@@ -41,7 +41,7 @@ open_cases = st.builds(
 )
 
 
-def case(n: int, *, control: str = "stale-drafts", **given: Any) -> CaseMemory:
+def case(n: int, *, control: str = "stale-drafts", **given: Any) -> CaseRecord:
     values: dict[str, Any] = {
         "episode": 1,
         "rung": 0,
@@ -51,16 +51,16 @@ def case(n: int, *, control: str = "stale-drafts", **given: Any) -> CaseMemory:
         "text": "old",
     }
     values |= {"state": CaseState.OPEN, "severity": Severity.MEDIUM}
-    return CaseMemory(key=CaseKey(control, Ref("sale.order", n)), **(values | given))
+    return CaseRecord(key=CaseKey(control, Ref("sale.order", n)), **(values | given))
 
 
-def closed(n: int, **given: Any) -> CaseMemory:
+def closed(n: int, **given: Any) -> CaseRecord:
     return case(n, state=CaseState.CLOSED, ended_on=DAY, **given)
 
 
 @given(known=st.lists(open_cases, max_size=8, unique_by=lambda c: c.key))
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_open_cases_come_back_as_they_were_put_however_often(client: redis.Redis, known: list[CaseMemory]) -> None:
+def test_open_cases_come_back_as_they_were_put_however_often(client: redis.Redis, known: list[CaseRecord]) -> None:
     ledger = fresh(client)
     expected = {c.key: c for c in known}
 

@@ -9,7 +9,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store import DeadLetter, DeadLetterFilter, DeadLetterState, Ledger, Tombstone
 from tests.contract.ledger.making import START, Clock, delayed, fresh, key_ending, letter
 from tests.contract.ledger.test_letters import letters
@@ -98,10 +98,10 @@ def test_what_is_no_exported_letter_is_a_mistake(ledger: Ledger, change: dict[st
     ledger.letters.store(letter("m1"))
     (told,) = carried(ledger, DeadLetterFilter())
 
-    with pytest.raises(Mistake, match=says):
+    with pytest.raises(ConfigurationError, match=says):
         ledger.letters.put({**told, **change})
     for name in set(told) - {"format"}:
-        with pytest.raises(Mistake, match=name):
+        with pytest.raises(ConfigurationError, match=name):
             ledger.letters.put({key: value for key, value in told.items() if key != name})
 
 

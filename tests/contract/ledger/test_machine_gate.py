@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run
 
-from store import CircuitState, LimiterConfig, LimiterPermit, Verdict, Wait
+from store import CallResult, CircuitState, LimiterConfig, LimiterPermit, RetryIn
 from tests.contract.ledger.making import Clock, fresh
 
 BOUNDS = LimiterConfig(
@@ -22,10 +22,12 @@ BOUNDS = LimiterConfig(
     lease=dt.timedelta(seconds=40),
 )
 COOLDOWN, LONGEST, LEASE = 5_000, 8_000, 40_000
-ANSWERS = {Verdict.ANSWERED, Verdict.CONTENDED}
-FAILURES = {Verdict.FAILED, Verdict.TIMED_OUT, Verdict.REFUSED}
-VERDICTS = st.sampled_from([*Verdict, Verdict.FAILED, Verdict.FAILED, Verdict.ANSWERED, Verdict.ANSWERED])
-LABOUR = {Verdict.CONTENDED, Verdict.THROTTLED, Verdict.TIMED_OUT}
+ANSWERS = {CallResult.ANSWERED, CallResult.CONTENDED}
+FAILURES = {CallResult.FAILED, CallResult.TIMED_OUT, CallResult.REFUSED}
+VERDICTS = st.sampled_from(
+    [*CallResult, CallResult.FAILED, CallResult.FAILED, CallResult.ANSWERED, CallResult.ANSWERED]
+)
+LABOUR = {CallResult.CONTENDED, CallResult.THROTTLED, CallResult.TIMED_OUT}
 
 
 @dataclass
@@ -62,22 +64,22 @@ class Model:
             self.calls = {one: self.calls[one] for one in self.living()}
         self.calls[ticket.id] = self.now + LEASE
 
-    def leave(self, ticket: str, verdict: Verdict, patience: int) -> None:
+    def leave(self, ticket: str, verdict: CallResult, patience: int) -> None:
         used = len(self.calls)
         if self.calls.pop(ticket, None) is None:
             return
         self._break(ticket, verdict)
-        if verdict is Verdict.THROTTLED:
+        if verdict is CallResult.THROTTLED:
             self.held = max(self.held, self.now + 1000 * patience)
         if verdict in LABOUR and self.now - self.shrunk >= 1000:
             self.limit, self.shrunk = round(max(1.0, self.limit * 0.75), 6), self.now
-        elif verdict is Verdict.ANSWERED and used * 2 >= self.limit:
+        elif verdict is CallResult.ANSWERED and used * 2 >= self.limit:
             self.limit = round(min(12.0, self.limit + 1 / self.limit), 6)
 
-    def _break(self, ticket: str, verdict: Verdict) -> None:
+    def _break(self, ticket: str, verdict: CallResult) -> None:
         if self.opens is None:
             self.failures = 0 if verdict in ANSWERS else self.failures + (verdict in FAILURES)
-            if verdict is Verdict.REFUSED or (self.failures >= 3 and verdict in FAILURES):
+            if verdict is CallResult.REFUSED or (self.failures >= 3 and verdict in FAILURES):
                 self.opens, self.cooldown, self.limit = (
                     self.now + COOLDOWN,
                     COOLDOWN,
@@ -115,15 +117,15 @@ class GateMachine(RuleBasedStateMachine):
         return multiple() if entered is None else entered
 
     @rule(ticket=consumes(tickets), verdict=VERDICTS, patience=st.integers(0, 20))
-    def leave(self, ticket: LimiterPermit, verdict: Verdict, patience: int) -> None:
+    def leave(self, ticket: LimiterPermit, verdict: CallResult, patience: int) -> None:
         self._leave(ticket, verdict, patience)
 
     @rule(ticket=tickets, verdict=VERDICTS)
-    def leave_and_perhaps_again_later(self, ticket: LimiterPermit, verdict: Verdict) -> None:
+    def leave_and_perhaps_again_later(self, ticket: LimiterPermit, verdict: CallResult) -> None:
         self._leave(ticket, verdict, 1)
 
     @rule(verdict=VERDICTS, times=st.integers(1, 4))
-    def call(self, verdict: Verdict, times: int) -> None:
+    def call(self, verdict: CallResult, times: int) -> None:
         for _ in range(times):
             ticket = self._enter()
             if ticket is not None:
@@ -167,11 +169,11 @@ class GateMachine(RuleBasedStateMachine):
                 assert expected == ("probe" if answer.probe else "go")
                 self.model.enter(answer)
                 return answer
-            case Wait():
+            case RetryIn():
                 assert expected == ("full" if answer.full else "wait")
                 return None
 
-    def _leave(self, ticket: LimiterPermit, verdict: Verdict, patience: int) -> None:
+    def _leave(self, ticket: LimiterPermit, verdict: CallResult, patience: int) -> None:
         self.gate.leave(ticket, verdict, 0.1, patience)
         self.model.leave(ticket.id, verdict, patience)
 

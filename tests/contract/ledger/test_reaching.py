@@ -9,7 +9,7 @@ import pytest
 import redis
 from redis._parsers.base import BaseParser
 
-from purser.errors import Misconfigured, Mistake, Permanent, PurserError, Transient
+from purser.errors import ConfigurationError, Misconfigured, Permanent, PurserError, Transient
 from store import Ledger
 from store.redis_store import RedisStore
 from tests.contract.ledger.making import START, letter
@@ -44,14 +44,14 @@ def test_a_wrong_password_is_for_the_operator(redis_url: str) -> None:
 
 
 def test_a_url_of_another_kind_stops_the_start() -> None:
-    with pytest.raises(Mistake, match="rediss://") as caught:
+    with pytest.raises(ConfigurationError, match="rediss://") as caught:
         Ledger.connect("amqp://ada:s3cret@localhost")
 
     assert "s3cret" not in str(caught.value)
 
 
 def test_a_client_that_decodes_is_turned_away() -> None:
-    with pytest.raises(Mistake, match="decode_responses"):
+    with pytest.raises(ConfigurationError, match="decode_responses"):
         Ledger(fakeredis.FakeRedis(decode_responses=True))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store import (
     Attempt,
     DeadLetter,
@@ -97,13 +97,13 @@ def test_a_replay_begins_with_the_oldest_letter_and_names_what_they_failed_of(le
 @pytest.mark.parametrize("rate", [0.0, 0.09, 501.0, -1.0, float("nan"), float("inf")])
 def test_a_rate_out_of_bounds_is_a_mistake(ledger: Ledger, rate: float) -> None:
     die(ledger, "m1")
-    with pytest.raises(Mistake, match=r"0\.1 to 500"):
+    with pytest.raises(ConfigurationError, match=r"0\.1 to 500"):
         begin(ledger, "m1", rate=rate)
     assert not ledger.replaying.running()
 
 
 def test_a_replay_of_nothing_is_a_mistake(ledger: Ledger) -> None:
-    with pytest.raises(Mistake, match="nothing to replay"):
+    with pytest.raises(ConfigurationError, match="nothing to replay"):
         begin(ledger)
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from odoo_client import ChangeOutcome, ChangeStatus, OdooClient, OdooConnection, connect
-from purser import Call, Close, Ensure, Key, Link, Note, Ref, Update, XmlId, activity
+from purser import CallMethod, CloseActivity, Ensure, Key, PostNote, RecordLink, Ref, Update, XmlId, activity
 from purser.changes import Change
 from purser.errors import Permanent, Transient
 from tests.contract.odoo.conftest import OdooServer
@@ -43,8 +43,8 @@ def test_an_ensured_record_holds_the_values_by_their_types(client: OdooClient, s
             key=seed.key("typed"),
             values={
                 "name": 'A, "quoted" name; 1/2',
-                "project_id": Link(project),
-                "partner_id": Link(partner),
+                "project_id": RecordLink(project),
+                "partner_id": RecordLink(partner),
                 "allocated_hours": Decimal("12.25"),
                 "date_deadline": dt.datetime(2026, 3, 1, 23, 30, tzinfo=dt.timezone(dt.timedelta(hours=5))),
                 "sequence": 7,
@@ -169,7 +169,7 @@ def test_a_row_under_a_good_one_lands_though_a_bad_one_stands_between(client: Od
             Ensure(
                 model="project.task",
                 key=seed.key(what) if what != "parent" else parent,
-                values={"name": name, "project_id": Link(project), "parent_id": above},
+                values={"name": name, "project_id": RecordLink(project), "parent_id": above},
             )
             for what, name, above in (
                 ("parent", "Parent", None),
@@ -183,7 +183,7 @@ def test_a_row_under_a_good_one_lands_though_a_bad_one_stands_between(client: Od
 
 
 def test_a_row_linked_to_what_is_not_there_is_refused(client: OdooClient, seed: Seeder) -> None:
-    nowhere = Link(Ref("project.project", 99_999_999))
+    nowhere = RecordLink(Ref("project.project", 99_999_999))
     (outcome,) = client.ensure(
         Ensure(model="project.task", key=seed.key("orphan"), values={"name": "Orphan", "project_id": nowhere})
     )
@@ -314,7 +314,7 @@ def _together(
 
 def test_a_note_stands_once_and_its_text_is_text(client: OdooClient, seed: Seeder) -> None:
     task = seed.task()
-    note = Note(on=task, key=seed.key("note"), body="2 < 3 & <b>not bold</b>\nsecond line")
+    note = PostNote(on=task, key=seed.key("note"), body="2 < 3 & <b>not bold</b>\nsecond line")
     before = len(seed.notes_on(task))
     first, second = made(client.note(note)[0]), made(client.note(note)[0])
     assert first == second
@@ -327,7 +327,7 @@ def test_a_note_stands_once_and_its_text_is_text(client: OdooClient, seed: Seede
 
 def test_notes_on_many_records_cost_one_call(client: OdooClient, seed: Seeder) -> None:
     project = seed.project()
-    notes = [Note(on=seed.task(project), key=seed.key(f"note{n}"), body="Seen") for n in range(5)]
+    notes = [PostNote(on=seed.task(project), key=seed.key(f"note{n}"), body="Seen") for n in range(5)]
     before = client.calls
     assert set(statuses(client.note(*notes))) == {ChangeStatus.DONE}
     assert client.calls - before == 1
@@ -337,7 +337,7 @@ def test_a_note_on_a_deleted_record_is_refused_and_its_neighbour_lands(client: O
     task, lost = seed.task(), seed.task()
     seed.unlink(lost)
     outcomes = client.note(
-        Note(on=lost, key=seed.key("lost"), body="Hello?"), Note(on=task, key=seed.key("there"), body="Hello")
+        PostNote(on=lost, key=seed.key("lost"), body="Hello?"), PostNote(on=task, key=seed.key("there"), body="Hello")
     )
     assert statuses(outcomes) == [ChangeStatus.REFUSED, ChangeStatus.DONE]
 
@@ -348,7 +348,7 @@ def test_a_note_on_a_deleted_record_is_refused_and_its_neighbour_lands(client: O
 def test_closing_twice_posts_once(client: OdooClient, seed: Seeder) -> None:
     task = seed.task()
     ref = made(client.ensure(todo(seed.key("close"), task))[0])
-    close = Close(activity=ref.id, feedback="The hours are there now <ok>", key="close")
+    close = CloseActivity(activity=ref.id, feedback="The hours are there now <ok>", key="close")
     assert statuses(client.complete(close)) == [ChangeStatus.DONE]
     posted = len(seed.notes_on(task))
     assert statuses(client.complete(close)) == [ChangeStatus.ALREADY]
@@ -366,7 +366,9 @@ def test_many_are_closed_with_one_read_and_one_call_for_each_feedback(client: Od
     cancelled, done = refs[4], refs[5]
     seed.unlink(cancelled)
     seed.call("mail.activity", "action_feedback", [done.id], feedback="by hand")
-    closes = [Close(activity=ref.id, feedback="odd" if n % 2 else "even", key="x") for n, ref in enumerate(refs)]
+    closes = [
+        CloseActivity(activity=ref.id, feedback="odd" if n % 2 else "even", key="x") for n, ref in enumerate(refs)
+    ]
     before = client.calls
     outcomes = client.complete(*closes, closes[0])
     assert client.calls - before == 3
@@ -378,7 +380,7 @@ def test_an_activity_this_user_may_not_see_is_refused_not_taken_for_done(
     client: OdooClient, limited: OdooClient, seed: Seeder
 ) -> None:
     hidden = made(client.ensure(todo(seed.key("hidden"), seed.task(seed.project(private=True))))[0])
-    (outcome,) = limited.complete(Close(activity=hidden.id, feedback="?", key="hidden"))
+    (outcome,) = limited.complete(CloseActivity(activity=hidden.id, feedback="?", key="hidden"))
     assert outcome.status is ChangeStatus.REFUSED
     assert seed.read(hidden, "active")["active"] is True
 
@@ -387,7 +389,7 @@ def test_ensuring_a_closed_activity_does_not_open_it_again(client: OdooClient, s
     task = seed.task()
     change = todo(seed.key("closed"), task)
     ref = made(client.ensure(change)[0])
-    client.complete(Close(activity=ref.id, feedback="done", key="closed"))
+    client.complete(CloseActivity(activity=ref.id, feedback="done", key="closed"))
     assert made(client.ensure(change)[0]) == ref
     assert [row["active"] for row in seed.activities_on(task)] == [False]
 
@@ -440,7 +442,7 @@ def test_references_are_compared_by_what_they_point_at(client: OdooClient, seed:
     target = made(client.ensure(Ensure(model="project.project", key=key, values={"name": seed.name("Target")}))[0])
     task = seed.task(project)
     change = Update(
-        ref=task, expect={"project_id": Link(project)}, values={"project_id": Key("project.project", key)}
+        ref=task, expect={"project_id": RecordLink(project)}, values={"project_id": Key("project.project", key)}
     )
     assert statuses(client.update(change)) == [ChangeStatus.DONE]
     assert statuses(client.update(change)) == [ChangeStatus.ALREADY]
@@ -463,7 +465,8 @@ def test_a_write_odoo_refuses_takes_no_neighbour_along(client: OdooClient, seed:
     child, other = seed.task(), seed.task()
     parent = seed.task(None, parent_id=child.id)
     changes = [
-        Update(ref=ref, expect={"parent_id": None}, values={"parent_id": Link(parent)}) for ref in (child, other)
+        Update(ref=ref, expect={"parent_id": None}, values={"parent_id": RecordLink(parent)})
+        for ref in (child, other)
     ]
     outcomes = client.update(*changes)
     assert statuses(outcomes) == [ChangeStatus.REFUSED, ChangeStatus.DONE]
@@ -474,7 +477,7 @@ def test_a_write_odoo_refuses_takes_no_neighbour_along(client: OdooClient, seed:
 
 def test_a_method_runs_once_while_its_guard_holds(client: OdooClient, seed: Seeder) -> None:
     partner = seed.partner()
-    change = Call(ref=partner, method="action_archive", guard={"active": True})
+    change = CallMethod(ref=partner, method="action_archive", guard={"active": True})
     assert statuses(client.call(change)) == [ChangeStatus.DONE]
     assert statuses(client.call(change)) == [ChangeStatus.ALREADY]
     assert seed.read(partner, "active")["active"] is False
@@ -482,7 +485,7 @@ def test_a_method_runs_once_while_its_guard_holds(client: OdooClient, seed: Seed
 
 def test_a_method_that_leaves_its_guard_true_is_a_conflict(client: OdooClient, seed: Seeder) -> None:
     partner = seed.partner()
-    (outcome,) = client.call(Call(ref=partner, method="action_unarchive", guard={"active": True}))
+    (outcome,) = client.call(CallMethod(ref=partner, method="action_unarchive", guard={"active": True}))
     assert outcome.status is ChangeStatus.CONFLICT
     assert "active" in outcome.reason
 
@@ -490,7 +493,7 @@ def test_a_method_that_leaves_its_guard_true_is_a_conflict(client: OdooClient, s
 def test_a_call_on_a_deleted_record_is_refused(client: OdooClient, seed: Seeder) -> None:
     partner = seed.partner()
     seed.unlink(partner)
-    (outcome,) = client.call(Call(ref=partner, method="action_archive", guard={"active": True}))
+    (outcome,) = client.call(CallMethod(ref=partner, method="action_archive", guard={"active": True}))
     assert outcome.status is ChangeStatus.REFUSED
 
 
@@ -500,12 +503,12 @@ def test_a_call_on_a_deleted_record_is_refused(client: OdooClient, seed: Seeder)
 def test_outcomes_come_in_the_order_of_the_changes(client: OdooClient, seed: Seeder) -> None:
     task, partner = seed.task(allocated_hours=1), seed.partner()
     changes: list[Change] = [
-        Note(on=task, key=seed.key("n1"), body="one"),
+        PostNote(on=task, key=seed.key("n1"), body="one"),
         todo(seed.key("a1"), task),
         Update(ref=task, expect={"allocated_hours": 1}, values={"allocated_hours": 2}),
-        Note(on=partner, key=seed.key("n2"), body="two"),
+        PostNote(on=partner, key=seed.key("n2"), body="two"),
         todo(seed.key("a2"), partner),
-        Call(ref=partner, method="action_archive", guard={"active": True}),
+        CallMethod(ref=partner, method="action_archive", guard={"active": True}),
     ]
     first = client.apply(changes)
     assert [one.change for one in first] == changes

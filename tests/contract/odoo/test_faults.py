@@ -9,7 +9,7 @@ import pytest
 
 from odoo_client import ChangeStatus, OdooClient
 from odoo_client.transport.request import Request
-from purser import Ensure, Note, Update
+from purser import Ensure, PostNote, Update
 from purser.errors import Misconfigured, Permanent, Refusal, Throttled, Transient, UnknownOutcome
 from tests.contract.odoo.conftest import OdooServer, Open
 from tests.contract.odoo.proxy import Proxy, instead
@@ -158,7 +158,7 @@ def test_a_lost_answer_to_a_note_leaves_one_note(
 ) -> None:
     client = opened(odoo_server.admin, url=proxy.url)
     task = seed.task()
-    note = Note(on=task, key=seed.key("note"), body="Once")
+    note = PostNote(on=task, key=seed.key("note"), body="Once")
     before = len(seed.notes_on(task))
     proxy.at("load", proxy.afterwards(Silence.DROP))
     with pytest.raises(UnknownOutcome):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from odoo_client import ChangeStatus, OdooClient, OdooConnection, Preview, connect
 from odoo_client.transport.request import Request
-from purser import Call, Close, Ensure, Key, Link, Note, Ref, Update, XmlId, activity
+from purser import CallMethod, CloseActivity, Ensure, Key, PostNote, RecordLink, Ref, Update, XmlId, activity
 from purser.changes import Change
-from purser.fates import Fate, FieldChange
+from purser.engine.predictions import FieldChange, PredictedOutcome
 from tests.contract.odoo.conftest import OdooServer
 from tests.contract.odoo.seeding import Seeder
 
@@ -37,22 +37,22 @@ def todo(key: str, on: Ref | Key, user_id: int | None = None) -> Ensure:
     return activity(key=key, on=on, summary="Look", note="<p>why</p>", user_id=user_id, deadline=DEADLINE)
 
 
-def fates(previews: tuple[Preview, ...]) -> list[Fate]:
+def fates(previews: tuple[Preview, ...]) -> list[PredictedOutcome]:
     return [one.fate for one in previews]
 
 
 def as_applied(preview: Preview) -> set[ChangeStatus]:
     """Give the outcomes that bear a preview out: an ensured record that was there already counts as done too."""
     match preview.fate:
-        case Fate.APPLY:
+        case PredictedOutcome.APPLY:
             return {ChangeStatus.DONE}
-        case Fate.DONE:
+        case PredictedOutcome.DONE:
             return {ChangeStatus.ALREADY} | (
-                {ChangeStatus.DONE} if isinstance(preview.change, (Ensure, Note)) else set()
+                {ChangeStatus.DONE} if isinstance(preview.change, (Ensure, PostNote)) else set()
             )
-        case Fate.CONFLICT:
+        case PredictedOutcome.CONFLICT:
             return {ChangeStatus.CONFLICT}
-        case Fate.REFUSED:
+        case PredictedOutcome.REFUSED:
             return {ChangeStatus.REFUSED}
         case _:
             return {ChangeStatus.DONE, ChangeStatus.REFUSED}
@@ -87,14 +87,14 @@ def one_of_each(client: OdooClient, seed: Seeder) -> tuple[list[Change], Ref]:
     changes: list[Change] = [
         Ensure(model="res.partner", key=seed.key("new"), values={"name": "New"}),
         todo(seed.key("ask"), task, client.whoami().uid),
-        Note(on=task, key=seed.key("note"), body="Seen"),
+        PostNote(on=task, key=seed.key("note"), body="Seen"),
         Update(
             ref=task,
             expect={"allocated_hours": 1},
             values={"allocated_hours": Decimal("2.5"), "partner_id": Key("res.partner", seed.key("new"))},
         ),
-        Close(activity=open_.ref.id, feedback="done", key=seed.key("open")),
-        Call(ref=partner, method="action_archive", guard={"active": True}),
+        CloseActivity(activity=open_.ref.id, feedback="done", key=seed.key("open")),
+        CallMethod(ref=partner, method="action_archive", guard={"active": True}),
     ]
     return changes, task
 
@@ -106,7 +106,7 @@ def test_a_preview_sends_only_reads_and_leaves_everything_as_it_was(watching: Wa
     stamp = seed.read(task, "write_date", "allocated_hours")
     watching.sent.clear()
     previews = watching.preview(changes)
-    assert set(fates(previews)) == {Fate.APPLY}
+    assert set(fates(previews)) == {PredictedOutcome.APPLY}
     assert all(request.reads for request in watching.sent)
     assert {request.method for request in watching.sent} <= READS
     assert [seed.call(model, "search_count", domain=[]) for model in counted] == before
@@ -135,7 +135,9 @@ def test_fields_are_told_now_and_then(client: OdooClient, seed: Seeder) -> None:
 def test_a_link_is_told_by_record_now_and_then(client: OdooClient, seed: Seeder) -> None:
     old, new = seed.partner(), seed.partner()
     task = seed.task(partner_id=old.id)
-    change = Update(ref=task, expect={"partner_id": Link(old)}, values={"partner_id": Link(new), "sequence": 10})
+    change = Update(
+        ref=task, expect={"partner_id": RecordLink(old)}, values={"partner_id": RecordLink(new), "sequence": 10}
+    )
     (found,) = client.preview([change])
     assert FieldChange("partner_id", str(old), str(new)) in found.fields
 
@@ -144,7 +146,7 @@ def test_what_was_applied_is_already_done(client: OdooClient, seed: Seeder) -> N
     changes, _ = one_of_each(client, seed)
     outcomes = client.apply(changes)
     previews = client.preview(changes)
-    assert set(fates(previews)) == {Fate.DONE}
+    assert set(fates(previews)) == {PredictedOutcome.DONE}
     assert [one.ref for one in previews] == [one.ref for one in outcomes]
     assert all(one.fields == () for one in previews)
 
@@ -158,7 +160,13 @@ def test_each_change_is_foreseen_on_what_those_before_it_leave(client: OdooClien
         todo(key, task),
         todo(key, task),
     ]
-    assert fates(client.preview(steps)) == [Fate.APPLY, Fate.APPLY, Fate.CONFLICT, Fate.APPLY, Fate.DONE]
+    assert fates(client.preview(steps)) == [
+        PredictedOutcome.APPLY,
+        PredictedOutcome.APPLY,
+        PredictedOutcome.CONFLICT,
+        PredictedOutcome.APPLY,
+        PredictedOutcome.DONE,
+    ]
 
 
 def test_a_field_that_this_odoo_does_not_have_cannot_be_told(client: OdooClient, seed: Seeder) -> None:
@@ -171,7 +179,12 @@ def test_a_field_that_this_odoo_does_not_have_cannot_be_told(client: OdooClient,
             Update(ref=task, expect={}, values={"allocated_hours": 7}),
         ]
     )
-    assert fates(previews) == [Fate.UNKNOWN, Fate.UNKNOWN, Fate.UNKNOWN, Fate.APPLY]
+    assert fates(previews) == [
+        PredictedOutcome.UNKNOWN,
+        PredictedOutcome.UNKNOWN,
+        PredictedOutcome.UNKNOWN,
+        PredictedOutcome.APPLY,
+    ]
     assert "no_such_field" in previews[0].why
     assert "no.such.model" in previews[2].why
 
@@ -187,7 +200,7 @@ def test_many_activities_on_as_many_documents_cost_a_handful_of_calls(client: Od
     client.apply(changes[:50])
     before = client.calls
     previews = client.preview(changes)
-    assert fates(previews) == [Fate.DONE] * 50 + [Fate.APPLY] * 150
+    assert fates(previews) == [PredictedOutcome.DONE] * 50 + [PredictedOutcome.APPLY] * 150
     assert client.calls - before <= 12
 
 
@@ -195,7 +208,7 @@ def test_an_activity_made_for_another_document_is_found_by_its_key(client: OdooC
     first, second, key = seed.task(), seed.task(), seed.key("elsewhere")
     (made,) = client.apply([todo(key, first)])
     (found,) = client.preview([todo(key, second)])
-    assert (found.fate, found.ref) == (Fate.DONE, made.ref)
+    assert (found.fate, found.ref) == (PredictedOutcome.DONE, made.ref)
 
 
 # ----------------------------------------------------------------------- the limits of a right --
@@ -216,20 +229,20 @@ def test_what_a_user_may_not_do_would_be_refused(
         todo(seed.key("d2"), public, me),
         todo(seed.key("d3"), public, admin),
         todo(seed.key("d4"), partner, me),
-        Note(on=public, key=seed.key("n0"), body="x"),
-        Note(on=private, key=seed.key("n1"), body="x"),
-        Note(on=partner, key=seed.key("n2"), body="x"),
+        PostNote(on=public, key=seed.key("n0"), body="x"),
+        PostNote(on=private, key=seed.key("n1"), body="x"),
+        PostNote(on=partner, key=seed.key("n2"), body="x"),
         Ensure(model="res.partner", key=seed.key("p0"), values={"name": "X"}),
         Update(ref=private, expect={}, values={"name": "X"}),
         Update(ref=public, expect={}, values={"name": "X"}),
-        Close(activity=hidden.ref.id, feedback="x", key="x"),
+        CloseActivity(activity=hidden.ref.id, feedback="x", key="x"),
     ]
     previews = limited.preview(changes)
     outcomes = limited.apply(changes)
     for preview, outcome in zip(previews, outcomes, strict=True):
         assert outcome.status in as_applied(preview), (preview, outcome)
-    assert Fate.UNKNOWN not in fates(previews)
-    assert fates(previews).count(Fate.REFUSED) >= 7
+    assert PredictedOutcome.UNKNOWN not in fates(previews)
+    assert fates(previews).count(PredictedOutcome.REFUSED) >= 7
 
 
 # ------------------------------------------------------------------------------- the property --
@@ -246,7 +259,7 @@ class Stage:
         there = client.apply([todo(self.seed.key(f"k{n}"), self.tasks[0]) for n in range(2)])
         self.seed.unlink(self.lost)
         self.activities = [one.ref.id for one in there if one.ref is not None]
-        client.complete(Close(activity=self.activities[1], feedback="by hand", key="x"))
+        client.complete(CloseActivity(activity=self.activities[1], feedback="by hand", key="x"))
 
     def _made(self, model: str, rows: list[dict[str, Any]]) -> list[Ref]:
         return [Ref(model, id_) for id_ in self.seed.call(model, "create", vals_list=rows)]
@@ -265,11 +278,11 @@ class Stage:
 
     def child(self, key: int, parent: int) -> Change:
         above = Key("project.task", self.seed.key(f"t{parent}")) if parent != key else None
-        values: dict[str, Any] = {"name": "T", "project_id": Link(self.project), "parent_id": above}
+        values: dict[str, Any] = {"name": "T", "project_id": RecordLink(self.project), "parent_id": above}
         return Ensure(model="project.task", key=self.seed.key(f"t{key}"), values=values)
 
     def stray(self, key: int, lost: int) -> Change:
-        link = Link(Ref("res.partner", NOWHERE)) if lost else XmlId("base.no_such_record")
+        link = RecordLink(Ref("res.partner", NOWHERE)) if lost else XmlId("base.no_such_record")
         return Ensure(
             model="res.partner",
             key=self.seed.key(f"p{key}"),
@@ -280,7 +293,7 @@ class Stage:
         return Ensure(model="res.partner", key=self.seed.key(f"p{key}"), values={"name": "X"})
 
     def note(self, key: int, task: int) -> Change:
-        return Note(on=self._task(task), key=self.seed.key(f"n{key}"), body="Seen")
+        return PostNote(on=self._task(task), key=self.seed.key(f"n{key}"), body="Seen")
 
     def update(self, task: int, was: int, then: int) -> Change:
         return Update(ref=self._task(task), expect={"allocated_hours": was}, values={"allocated_hours": then})
@@ -290,11 +303,11 @@ class Stage:
         return Update(ref=self._task(task), expect={"partner_id": None}, values={"partner_id": customer})
 
     def close(self, n: int) -> Change:
-        return Close(activity=[*self.activities, NOWHERE][n], feedback="done", key="x")
+        return CloseActivity(activity=[*self.activities, NOWHERE][n], feedback="done", key="x")
 
     def archive(self, n: int) -> Change:
         ref = [*self.partners, Ref("res.partner", NOWHERE)][n]
-        return Call(ref=ref, method="action_archive", guard={"active": True})
+        return CallMethod(ref=ref, method="action_archive", guard={"active": True})
 
 
 two, three = st.integers(0, 1), st.integers(0, 2)
@@ -332,9 +345,9 @@ def test_what_is_foretold_of_any_list_of_changes_is_what_applying_it_does(
     outcomes = client.apply(changes)
     for preview, outcome in zip(previews, outcomes, strict=True):
         assert outcome.status in as_applied(preview), (preview, outcome)
-    assert Fate.UNKNOWN not in fates(previews)
-    done = {Fate.DONE, Fate.REFUSED, Fate.CONFLICT}
-    applied = [one.change for one in previews if one.fate is Fate.APPLY]
+    assert PredictedOutcome.UNKNOWN not in fates(previews)
+    done = {PredictedOutcome.DONE, PredictedOutcome.REFUSED, PredictedOutcome.CONFLICT}
+    applied = [one.change for one in previews if one.fate is PredictedOutcome.APPLY]
     moved = [one.ref for one in applied if isinstance(one, Update)]
     # There and back again: what a record was moved from twice may be moved from once more.
     once = [one for one in applied if not isinstance(one, Update) or moved.count(one.ref) == 1]
@@ -345,7 +358,7 @@ def test_of_two_closes_of_one_activity_the_second_finds_it_closed(
     client: OdooClient, seed: Seeder, project: Ref
 ) -> None:
     changes = Stage(seed, client, project).changes([("close", 0), ("close", 0)])
-    assert fates(client.preview(changes)) == [Fate.APPLY, Fate.DONE]
+    assert fates(client.preview(changes)) == [PredictedOutcome.APPLY, PredictedOutcome.DONE]
     assert [one.status for one in client.apply(changes)] == [ChangeStatus.DONE, ChangeStatus.ALREADY]
 
 
@@ -353,7 +366,7 @@ def test_an_ensured_record_that_is_there_is_done_although_its_values_would_be_re
     client: OdooClient, seed: Seeder, project: Ref
 ) -> None:
     changes = Stage(seed, client, project).changes([("partner", 0), ("stray", 0, 0), ("stray", 0, 1)])
-    assert fates(client.preview(changes)) == [Fate.APPLY, Fate.DONE, Fate.DONE]
+    assert fates(client.preview(changes)) == [PredictedOutcome.APPLY, PredictedOutcome.DONE, PredictedOutcome.DONE]
     assert [one.status for one in client.apply(changes)] == [
         ChangeStatus.DONE,
         ChangeStatus.ALREADY,
@@ -363,7 +376,7 @@ def test_an_ensured_record_that_is_there_is_done_although_its_values_would_be_re
 
 def test_a_refused_note_is_not_done_by_a_later_one_of_its_key(client: OdooClient, seed: Seeder, project: Ref) -> None:
     changes = Stage(seed, client, project).changes([("note", 0, 2), ("note", 0, 0), ("note", 0, 2)])
-    assert fates(client.preview(changes)) == [Fate.REFUSED, Fate.APPLY, Fate.DONE]
+    assert fates(client.preview(changes)) == [PredictedOutcome.REFUSED, PredictedOutcome.APPLY, PredictedOutcome.DONE]
     assert [one.status for one in client.apply(changes)] == [
         ChangeStatus.REFUSED,
         ChangeStatus.DONE,

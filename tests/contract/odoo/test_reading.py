@@ -10,7 +10,20 @@ from pydantic import Field
 from odoo_client import OdooClient
 from odoo_client.read import snapshot as reading
 from odoo_client.transport.request import Request, Version
-from purser import IF_KNOWN, Ensure, Group, GroupDate, GroupId, Moment, Named, Ref, Row, Scope, by, total
+from purser import (
+    OPTIONAL_FIELD,
+    Aggregate,
+    Ensure,
+    GroupDate,
+    GroupId,
+    Many2One,
+    Moment,
+    QueryContext,
+    Ref,
+    Row,
+    aggregate,
+    group_by,
+)
 from purser.errors import NotApplicable, Permanent
 from tests.contract.odoo.seeding import Seeder
 
@@ -19,14 +32,14 @@ AS_OF = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 
 class Task(Row, model="project.task", active_test=False):
     name: str
-    project_id: Named | None = None
+    project_id: Many2One | None = None
     milestone: int | None = Field(None, alias="milestone_id")
     allocated_hours: Decimal = Decimal(0)
     date_deadline: Moment | None = None
     active: bool
 
     @classmethod
-    def domain(cls, scope: Scope) -> list[Any]:
+    def domain(cls, scope: QueryContext) -> list[Any]:
         return [["project_id", "=", scope.tunables["project"]]]
 
 
@@ -34,7 +47,7 @@ class OpenTask(Row, model="project.task"):
     name: str
 
     @classmethod
-    def domain(cls, scope: Scope) -> list[Any]:
+    def domain(cls, scope: QueryContext) -> list[Any]:
         return [["project_id", "=", scope.tunables["project"]]]
 
 
@@ -42,21 +55,21 @@ class Project(Row, model="project.project"):
     name: str
 
     @classmethod
-    def domain(cls, scope: Scope) -> list[Any] | None:
+    def domain(cls, scope: QueryContext) -> list[Any] | None:
         ids = sorted({task.project_id.id for task in scope.snapshot.rows(Task) if task.project_id})
         return [["id", "in", ids]] if ids else None
 
 
-class Hours(Group, model="account.analytic.line"):
-    project_id: GroupId = by("project_id")
-    task_id: GroupId | None = by("task_id", None)
-    month: GroupDate = by("date:month")
-    hours: Decimal = total("unit_amount:sum")
-    longest: Decimal = total("unit_amount:max")
-    lines: int = total("__count")
+class Hours(Aggregate, model="account.analytic.line"):
+    project_id: GroupId = group_by("project_id")
+    task_id: GroupId | None = group_by("task_id", None)
+    month: GroupDate = group_by("date:month")
+    hours: Decimal = aggregate("unit_amount:sum")
+    longest: Decimal = aggregate("unit_amount:max")
+    lines: int = aggregate("__count")
 
     @classmethod
-    def domain(cls, scope: Scope) -> list[Any]:
+    def domain(cls, scope: QueryContext) -> list[Any]:
         return [["project_id", "=", scope.tunables["project"]], ["date", ">=", dt.date(2026, 1, 1)]]
 
 
@@ -66,7 +79,7 @@ def test_rows_arrive_typed_and_only_the_named_field_carries_its_name(client: Odo
     snapshot = client.snapshot([Task], as_of=AS_OF, tunables={"project": project.id})
     (row,) = snapshot.rows(Task)
     assert row.ref == task
-    assert row.project_id == Named(project.id, seed.read(project, "name")["name"])
+    assert row.project_id == Many2One(project.id, seed.read(project, "name")["name"])
     assert (row.milestone, row.allocated_hours, row.active) == (None, Decimal("7.25"), True)
     assert row.date_deadline == dt.datetime(2026, 3, 1, 16, 30, tzinfo=dt.UTC)
 
@@ -185,7 +198,7 @@ def test_sums_are_the_same_in_the_words_of_older_servers(client: OdooClient, see
 
 class Anything(Row, model="project.task"):
     @classmethod
-    def domain(cls, scope: Scope) -> list[Any]:
+    def domain(cls, scope: QueryContext) -> list[Any]:
         return [["id", "<", 0]]
 
 
@@ -197,7 +210,7 @@ def test_a_field_only_some_databases_have_keeps_its_default(client: OdooClient, 
     seed.task(project)
 
     class Known(OpenTask, model="project.task"):
-        approved: Annotated[bool | None, IF_KNOWN] = Field(None, alias="x_no_such_field")
+        approved: Annotated[bool | None, OPTIONAL_FIELD] = Field(None, alias="x_no_such_field")
 
     (row,) = client.snapshot([Known], as_of=AS_OF, tunables={"project": project.id}).rows(Known)
     assert row.approved is None
@@ -237,7 +250,7 @@ def test_a_missing_right_makes_a_declaration_not_applicable_or_an_optional_read_
 def test_a_misspelt_field_in_a_domain_is_an_engineers_matter(client: OdooClient) -> None:
     class Misspelt(OpenTask, model="project.task"):
         @classmethod
-        def domain(cls, scope: Scope) -> list[Any]:
+        def domain(cls, scope: QueryContext) -> list[Any]:
             return [["nmae", "=", "x"]]
 
     with pytest.raises(Permanent, match="nmae") as caught:

@@ -9,10 +9,10 @@ import pytest
 
 from odoo_client import ChangeOutcome, ChangeStatus, OdooClient, connect, provisioning
 from odoo_client.transport.request import Request
-from purser import Ensure, Key, Link, Note, Perform, Ref, activity
+from purser import Ensure, Key, PostNote, RecordLink, Ref, RunOperation, activity
 from purser.changes import Change
+from purser.engine.predictions import PredictedOutcome
 from purser.errors import NotApplicable, UnknownOutcome
-from purser.fates import Fate
 from tests.contract.odoo.conftest import OdooServer, Open
 from tests.contract.odoo.proxy import Proxy
 from tests.contract.odoo.seeding import Seeder
@@ -53,13 +53,18 @@ def template(seed: Seeder) -> Ref:
     return project
 
 
-def reach(milestone: Ref, named: str | None = None) -> Perform:
-    return Perform(operation="milestone.reach", on=milestone, key=named or key("milestone"))
+def reach(milestone: Ref, named: str | None = None) -> RunOperation:
+    return RunOperation(operation="milestone.reach", on=milestone, key=named or key("milestone"))
 
 
-def from_template(template: Ref, named: str | None = None, **values: object) -> Perform:
+def from_template(template: Ref, named: str | None = None, **values: object) -> RunOperation:
     given = {"name": "Engagement", **values}
-    return Perform(operation="project.from-template", on=template, key=named or key("opportunity"), arguments=given)  # type: ignore[arg-type]
+    return RunOperation(
+        operation="project.from-template",
+        on=template,
+        key=named or key("opportunity"),
+        arguments=given,  # type: ignore[arg-type]
+    )
 
 
 def milestone(seed: Seeder, **values: object) -> Ref:
@@ -89,7 +94,7 @@ def test_a_milestone_is_reached_once_and_its_key_names_it(client: OdooClient, se
     row = seed.read(ref, "is_reached", "reached_date")
     assert (row["is_reached"], bool(row["reached_date"])) == (True, True)
     seed.write(ref, is_reached=False)  # a person takes it back
-    assert [one.fate for one in client.preview([change])] == [Fate.REFUSED]
+    assert [one.fate for one in client.preview([change])] == [PredictedOutcome.REFUSED]
     (again,) = client.perform(change)
     assert (again.status, "somebody has taken it back" in again.reason) == (ChangeStatus.REFUSED, True)
     assert seed.read(ref, "is_reached")["is_reached"] is False
@@ -123,7 +128,7 @@ def test_a_project_comes_from_its_template_once_with_tasks_and_milestones(
     client: OdooClient, seed: Seeder, template: Ref
 ) -> None:
     partner = seed.partner()
-    change = from_template(template, name="Engagement 7", partner_id=Link(partner))
+    change = from_template(template, name="Engagement 7", partner_id=RecordLink(partner))
     (first,) = client.perform(change)
     project = made(first)
     assert project != template
@@ -151,11 +156,11 @@ def test_a_project_in_the_archive_is_told_and_a_deleted_one_is_made_again(
     change = from_template(template)
     project = made(client.perform(change)[0])
     seed.write(project, active=False)
-    assert [one.fate for one in client.preview([change])] == [Fate.REFUSED]
+    assert [one.fate for one in client.preview([change])] == [PredictedOutcome.REFUSED]
     (archived,) = client.perform(change)
     assert (archived.status, "is archived" in archived.reason) == (ChangeStatus.REFUSED, True)
     seed.unlink(project)
-    assert [one.fate for one in client.preview([change])] == [Fate.APPLY]
+    assert [one.fate for one in client.preview([change])] == [PredictedOutcome.APPLY]
     assert made(client.perform(change)[0]) != project
 
 
@@ -166,11 +171,11 @@ def test_a_note_tells_of_an_operation_only_where_it_was_carried_out(client: Odoo
     seed.write(ref, is_reached=False)
     changes: list[Change] = [
         refused,
-        Note(on=task, key=key("milestone"), body="Reached", after=refused.key),
+        PostNote(on=task, key=key("milestone"), body="Reached", after=refused.key),
         done,
-        Note(on=task, key=key("milestone"), body="Reached too", after=done.key),
+        PostNote(on=task, key=key("milestone"), body="Reached too", after=done.key),
     ]
-    fates = [Fate.REFUSED, Fate.CONFLICT, Fate.APPLY, Fate.APPLY]
+    fates = [PredictedOutcome.REFUSED, PredictedOutcome.CONFLICT, PredictedOutcome.APPLY, PredictedOutcome.APPLY]
     assert [one.fate for one in client.preview(changes)] == fates
     statuses = [ChangeStatus.REFUSED, ChangeStatus.CONFLICT, ChangeStatus.DONE, ChangeStatus.DONE]
     assert [one.status for one in client.apply(changes)] == statuses
@@ -270,14 +275,29 @@ def test_a_preview_tells_what_performing_then_does(
         from_template(template, partner_id=Key("res.partner", key("opportunity"))),
     ]
     foreseen = client.preview(changes)
-    fates = [Fate.APPLY, Fate.REFUSED, Fate.APPLY, Fate.DONE, Fate.APPLY, Fate.CONFLICT]
+    fates = [
+        PredictedOutcome.APPLY,
+        PredictedOutcome.REFUSED,
+        PredictedOutcome.APPLY,
+        PredictedOutcome.DONE,
+        PredictedOutcome.APPLY,
+        PredictedOutcome.CONFLICT,
+    ]
     assert [one.fate for one in foreseen] == fates
     assert foreseen[2].fields[0].then == "Engagement"
     assert seed.read(ref, "is_reached")["is_reached"] is False
-    ended = {Fate.APPLY: {ChangeStatus.DONE}, Fate.DONE: {ChangeStatus.ALREADY}, Fate.REFUSED: {ChangeStatus.REFUSED}}
-    ended[Fate.CONFLICT] = {ChangeStatus.CONFLICT}
+    ended = {
+        PredictedOutcome.APPLY: {ChangeStatus.DONE},
+        PredictedOutcome.DONE: {ChangeStatus.ALREADY},
+        PredictedOutcome.REFUSED: {ChangeStatus.REFUSED},
+    }
+    ended[PredictedOutcome.CONFLICT] = {ChangeStatus.CONFLICT}
     outcomes = client.apply(changes)
     assert [one.status in ended[fate] for one, fate in zip(outcomes, fates, strict=True)] == [True] * 6
-    assert [one.fate for one in client.preview(changes[:3])] == [Fate.DONE, Fate.REFUSED, Fate.DONE]
+    assert [one.fate for one in client.preview(changes[:3])] == [
+        PredictedOutcome.DONE,
+        PredictedOutcome.REFUSED,
+        PredictedOutcome.DONE,
+    ]
     (unknown,) = limited.preview([reach(milestone(seed))])
-    assert (unknown.fate, "not in the group" in unknown.why) == (Fate.UNKNOWN, True)
+    assert (unknown.fate, "not in the group" in unknown.why) == (PredictedOutcome.UNKNOWN, True)

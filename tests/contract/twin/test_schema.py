@@ -12,7 +12,7 @@ import tasks.rows
 import tasks.watches
 from devtools.fake_odoo.domain import leaves
 from devtools.fake_odoo.schema import Field, Model, load_schema
-from purser.reads import Group, Read, Row
+from purser.queries import Aggregate, Read, Row
 
 SCHEMA = load_schema()
 
@@ -21,7 +21,7 @@ def _reads() -> Iterator[Read]:
     for package in (tasks.rows, tasks.controls, tasks.automations, tasks.watches):
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{package.__name__}.{module.name}")
-    left: list[Read] = [*Row.__subclasses__(), *Group.__subclasses__()]
+    left: list[Read] = [*Row.__subclasses__(), *Aggregate.__subclasses__()]
     while left:
         read = left.pop()
         left += read.__subclasses__()

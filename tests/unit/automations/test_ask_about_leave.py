@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any
 
 from events.people import LeaveApproved
-from purser import Link, Ref
+from purser import RecordLink, Ref
 from purser.testing import snapshot
 from tasks.automations.ask_about_leave import ask_about_leave
 from tasks.rows.absence import (
@@ -58,7 +58,7 @@ def todo(id_: int, *keys: str) -> LeaveTodo:
 def test_the_project_manager_is_asked_and_colleagues_are_named() -> None:
     (asked,) = decided(absence(), PERSON, task(), DueProject(id=3, user_id=PM), *TEAM)
     assert (asked.key, asked.values["res_id"]) == (f"{BASE}/30", 30)
-    assert asked.values["user_id"] == Link(Ref("res.users", PM))
+    assert asked.values["user_id"] == RecordLink(Ref("res.users", PM))
     assert asked.values["summary"] == "Mara is away 2026-12-01 to 2026-12-03: who takes this over?"
     assert "There then: Ali, Zoe &lt;Z&gt;." in asked.values["note"]
     assert asked.values["date_deadline"] == dt.date(2026, 11, 22)
@@ -125,7 +125,7 @@ def test_whole_days_that_end_at_midnight_take_nothing_of_the_next() -> None:
 def test_nobody_is_asked_who_cannot_log_in() -> None:
     rows = (absence(), PERSON, task(), DueProject(id=3, user_id=PM), *TEAM)
     (asked,) = decided(*rows, Askable(id=BOSS), Askable(id=ALI))
-    assert asked.values["user_id"] == Link(Ref("res.users", BOSS))
+    assert asked.values["user_id"] == RecordLink(Ref("res.users", BOSS))
     assert "There then: Ali." in asked.values["note"]
     (asked,) = decided(*rows, Askable(id=ALI))
     assert asked.values["user_id"] is None
@@ -136,9 +136,9 @@ def test_a_manager_on_leave_today_is_passed_over_while_somebody_else_is_there() 
     rows = (absence(), PERSON, task(), DueProject(id=3, user_id=PM), *TEAM)
     away = (WorkRecord(id=3, user_id=PM, resource_id=13), AwayToday.model_validate({"id": 9, **today}))
     (asked,) = decided(*rows, *away)
-    assert asked.values["user_id"] == Link(Ref("res.users", BOSS))
+    assert asked.values["user_id"] == RecordLink(Ref("res.users", BOSS))
     (asked,) = decided(*rows, *away, Askable(id=PM))
-    assert asked.values["user_id"] == Link(Ref("res.users", PM))
+    assert asked.values["user_id"] == RecordLink(Ref("res.users", PM))
 
 
 def test_questions_whose_cause_went_away_are_closed() -> None:
@@ -160,7 +160,7 @@ def test_questions_whose_cause_went_away_are_closed() -> None:
 def test_where_the_manager_is_away_or_nobody_the_persons_manager_is_asked() -> None:
     for user in (MARA, None):
         (asked,) = decided(absence(), PERSON, task(), DueProject(id=3, user_id=user), *TEAM)
-        assert asked.values["user_id"] == Link(Ref("res.users", BOSS))
+        assert asked.values["user_id"] == RecordLink(Ref("res.users", BOSS))
 
 
 def test_an_absence_that_was_cancelled_or_is_over_asks_nobody() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from events.billing import BillingReady
-from purser import Ensure, Link, Note, Perform, Ref
+from purser import Ensure, PostNote, RecordLink, Ref, RunOperation
 from purser.errors import Refusal
 from purser.testing import snapshot
 from tasks.automations.draft_invoice import draft_invoice
@@ -39,9 +39,9 @@ def decided(*rows: Any, event: BillingReady = EVENT, **tunables: Any) -> list[An
 
 def test_what_is_ready_becomes_a_draft_with_a_note_of_its_cause() -> None:
     perform, note = decided(order(), line())
-    assert isinstance(note, Note)
+    assert isinstance(note, PostNote)
     assert "by milestone/7/2026-11-19" in note.body
-    assert perform == Perform(
+    assert perform == RunOperation(
         operation="order.draft-invoice",
         on=Ref("sale.order", 4),
         key="order/4/invoice/milestone/7/2026-11-19",
@@ -110,7 +110,7 @@ def test_a_limit_counts_in_the_currency_it_is_meant_in(
 ) -> None:
     of = line(price_unit=unit, price_reduce_taxexcl=unit)
     out = decided(order(currency_id=[2, currency]), of, review_above=review_above)
-    assert isinstance(out[0], Perform) is is_drafted
+    assert isinstance(out[0], RunOperation) is is_drafted
 
 
 @pytest.mark.parametrize(
@@ -195,10 +195,10 @@ def test_finance_looks_first_at_much_at_discounts_and_at_credit(
     (asked,) = decided(order(), of, **tunables)
     assert isinstance(asked, Ensure)
     assert words in str(asked.values["note"])
-    assert asked.values["user_id"] == Link(Ref("res.users", SELLER))
+    assert asked.values["user_id"] == RecordLink(Ref("res.users", SELLER))
     reviewer = Reviewer(id=FINANCE, login="fin")
     (asked,) = decided(order(), of, reviewer, Askable(id=FINANCE), reviewer="fin", **tunables)
-    assert asked.values["user_id"] == Link(Ref("res.users", FINANCE))
+    assert asked.values["user_id"] == RecordLink(Ref("res.users", FINANCE))
 
 
 def test_a_stale_zero_of_a_limited_run_counts_as_what_is_delivered_and_not_invoiced() -> None:

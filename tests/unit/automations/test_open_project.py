@@ -8,7 +8,7 @@ import pytest
 
 from events.opportunity import OpportunityLost, OpportunityWon
 from events.project import ProjectCreated
-from purser import Change, Close, Ensure, Key, Link, Note, Perform, Ref, Row, Update
+from purser import Change, CloseActivity, Ensure, Key, PostNote, RecordLink, Ref, Row, RunOperation, Update
 from purser.errors import Refusal
 from purser.testing import snapshot
 from tasks.automations.join_projects import join_projects
@@ -67,7 +67,7 @@ def test_a_deal_that_was_taken_back_is_left_alone() -> None:
 def test_without_a_template_the_project_is_an_empty_one() -> None:
     made = project(lead())
     assert isinstance(made, Ensure)
-    assert made.values["partner_id"] == Link(Ref("res.partner", 9))
+    assert made.values["partner_id"] == RecordLink(Ref("res.partner", 9))
 
 
 def test_a_project_from_a_template_with_days_starts_on_the_day_of_the_firm() -> None:
@@ -77,7 +77,7 @@ def test_a_project_from_a_template_with_days_starts_on_the_day_of_the_firm() -> 
     )
     tokyo = dt.datetime(2026, 11, 20, 3, tzinfo=ZoneInfo("Asia/Tokyo"))  # still the 19th in UTC
     rows = snapshot(tokyo, lead(), LeadTeam(id=3, name="Europe"), planned, reads=open_project.reads)
-    (made,) = (one for one in open_project(EVENT, rows) if isinstance(one, Perform))
+    (made,) = (one for one in open_project(EVENT, rows) if isinstance(one, RunOperation))
     assert (made.arguments["date_start"], made.arguments["date"]) == (dt.date(2026, 11, 20), dt.date(2026, 12, 20))
 
 
@@ -105,14 +105,14 @@ def test_an_unknown_customer_is_made_and_written_on_the_opportunity() -> None:
 )
 def test_the_template_is_that_of_the_type_of_service(rows: tuple[Any, ...], chosen: int) -> None:
     made = project(lead(tag_ids=[1]), *rows)
-    assert isinstance(made, Perform)
+    assert isinstance(made, RunOperation)
     assert (made.operation, made.on) == ("project.from-template", Ref("project.project", chosen))
     assert made.arguments["name"] == "Deal"
 
 
 def test_the_policy_may_name_another_template_for_a_service() -> None:
     made = project(lead(), AUDIT, template(72, "Blueprint"), templates={"Audit": "Blueprint"})
-    assert isinstance(made, Perform)
+    assert isinstance(made, RunOperation)
     assert made.on.id == 72
 
 
@@ -120,8 +120,8 @@ def test_roles_of_the_template_are_played_by_whom_the_policy_names() -> None:
     roles = ProjectRole(id=6, name="Consultant"), ProjectRole(id=7, name="Auditor")
     named = {"Consultant": "mara", "Auditor": "nobody"}
     made = project(lead(), template(71, "Europe"), *roles, RolePlayer(id=51, login="mara"), roles=named)
-    assert isinstance(made, Perform)
-    assert made.arguments["role/6"] == Link(Ref("res.users", 51))
+    assert isinstance(made, RunOperation)
+    assert made.arguments["role/6"] == RecordLink(Ref("res.users", 51))
     assert "role/7" not in made.arguments
 
 
@@ -155,14 +155,14 @@ def customer_of(*rows: Any) -> Any:
 @pytest.mark.parametrize("email", ["Office@Quelle.example", "Ina <office@quelle.example>"])
 def test_the_customer_is_found_by_e_mail_address(email: str) -> None:
     other = KnownCustomer(id=51, name="Quelle GmbH", is_company=True)
-    assert customer_of(lead(**UNLINKED, email_from=email), QUELLE, other) == Link(QUELLE.ref)
+    assert customer_of(lead(**UNLINKED, email_from=email), QUELLE, other) == RecordLink(QUELLE.ref)
 
 
 def test_the_customer_is_found_by_name_where_no_address_is_known() -> None:
     named = KnownCustomer(id=52, name="quelle  gmbh", is_company=True)
     person = KnownCustomer(id=53, name="Quelle GmbH", is_company=False)
     child = KnownCustomer(id=54, name="Quelle GmbH", is_company=True, parent_id=50)
-    assert customer_of(lead(**UNLINKED), named, person, child) == Link(named.ref)
+    assert customer_of(lead(**UNLINKED), named, person, child) == RecordLink(named.ref)
 
 
 def test_of_a_firm_and_its_people_with_one_address_the_contact_person_is_chosen() -> None:
@@ -173,8 +173,8 @@ def test_of_a_firm_and_its_people_with_one_address_the_contact_person_is_chosen(
         id=51, name="Ina Quell", email_normalized="a@q.example", commercial_partner_id=50, parent_id=50
     )
     given = {**UNLINKED, "email_from": "a@q.example"}
-    assert customer_of(lead(**given), firm, ina) == Link(ina.ref)
-    assert customer_of(lead(**given | {"contact_name": "Otto"}), firm, ina) == Link(firm.ref)
+    assert customer_of(lead(**given), firm, ina) == RecordLink(ina.ref)
+    assert customer_of(lead(**given | {"contact_name": "Otto"}), firm, ina) == RecordLink(firm.ref)
 
 
 def test_several_customers_are_a_refusal_that_names_them() -> None:
@@ -254,7 +254,7 @@ def test_kick_off_is_for_the_salesperson_else_the_leader_of_the_team_else_nobody
             for one in decided(lead(), team, *(Askable(id=one) for one in staff))
             if getattr(one, "model", "") == "mail.activity"
         ]
-        assert {one.values["user_id"] for one in asked} == {Link(Ref("res.users", user)) if user else None}  # type: ignore[union-attr]
+        assert {one.values["user_id"] for one in asked} == {RecordLink(Ref("res.users", user)) if user else None}  # type: ignore[union-attr]
 
 
 def test_kick_off_of_a_deal_that_was_taken_back_is_closed() -> None:
@@ -265,7 +265,7 @@ def test_kick_off_of_a_deal_that_was_taken_back_is_closed() -> None:
     for event in (EVENT, OpportunityLost(opportunity_id=42)):
         read = snapshot(AS_OF, lead(won_status="lost"), *todos, reads=open_project.reads)
         (closed,) = open_project(event, read)
-        assert isinstance(closed, Close)
+        assert isinstance(closed, CloseActivity)
         assert (closed.activity, closed.key) == (1, "opportunity/42/kick-off/order")
 
 
@@ -279,7 +279,7 @@ def test_the_project_of_the_deal_gets_the_line_of_an_order_that_made_a_second_on
         ProjectCreated(project_id=60), snapshot(AS_OF, *rows, TimeOfProject(id=1), deal, reads=join_projects.reads)
     )
     assert isinstance(joined, Update)
-    assert (joined.ref, joined.values["sale_line_id"]) == (deal.ref, Link(Ref("sale.order.line", 91)))
+    assert (joined.ref, joined.values["sale_line_id"]) == (deal.ref, RecordLink(Ref("sale.order.line", 91)))
     assert isinstance(asked, Ensure)
     assert "project.project/60" in str(asked.values["note"])
     assert list(join_projects(ProjectCreated(project_id=60), snapshot(AS_OF, *rows, reads=join_projects.reads))) == []
@@ -287,10 +287,10 @@ def test_the_project_of_the_deal_gets_the_line_of_an_order_that_made_a_second_on
     read = snapshot(AS_OF, *rows, *of_odoo, deal, reads=join_projects.reads)
     changes = list(join_projects(ProjectCreated(project_id=60), read))
     updates = {str(one.ref): one.values for one in changes if isinstance(one, Update)}
-    there = {"project_id": Link(deal.ref)}
+    there = {"project_id": RecordLink(deal.ref)}
     assert updates["sale.order.line/91"] == updates["project.task/71"] == there
     assert updates["project.project/60"] == {"active": False}
-    assert isinstance(changes[-2], Note), "an archived project is not looked at again: the note comes before"
+    assert isinstance(changes[-2], PostNote), "an archived project is not looked at again: the note comes before"
 
 
 def test_a_deal_that_is_won_once_more_is_kicked_off_once_more() -> None:

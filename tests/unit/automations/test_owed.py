@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from events.billing import InvoicePosted, PaymentMissed, PaymentReceived
-from purser import Change, Close, Ensure, Link, Ref
+from purser import Change, CloseActivity, Ensure, RecordLink, Ref
 from purser.errors import Refusal
 from purser.testing import snapshot
 from tasks.automations.follow_up_invoice import follow_up_invoice
@@ -70,7 +70,7 @@ def test_open_questions_are_closed_once_nothing_is_owed(values: dict[str, Any]) 
     for automation, closed in ((follow_up_invoice, asked[0]), (review_account, asked[1])):
         read = snapshot(AS_OF, invoice(**values), ORDER, *STAFF, *asked, other, reads=automation.reads)
         (change,) = automation(PaymentReceived(invoice_id=31, state="paid"), read)
-        assert isinstance(change, Close)
+        assert isinstance(change, CloseActivity)
         assert (change.activity, change.key) == (closed.id, closed.keys[0])
 
 
@@ -85,7 +85,7 @@ def test_its_salesperson_asks_some_days_after_it_is_due() -> None:
     (asked,) = followed(invoice(), ORDER)
     assert isinstance(asked, Ensure)
     assert (asked.key, asked.values["res_model"], asked.values["res_id"]) == ("invoice/31/follow-up", "sale.order", 4)
-    assert asked.values["user_id"] == Link(Ref("res.users", SELLER))
+    assert asked.values["user_id"] == RecordLink(Ref("res.users", SELLER))
     assert asked.values["date_deadline"] == dt.date(2026, 11, 13)
 
 
@@ -93,7 +93,7 @@ def test_without_an_order_it_stands_on_the_customer_and_is_for_who_billed() -> N
     (asked,) = followed(invoice())
     assert isinstance(asked, Ensure)
     assert (asked.values["res_model"], asked.values["res_id"]) == ("res.partner", 3)
-    assert asked.values["user_id"] == Link(Ref("res.users", BILLER))
+    assert asked.values["user_id"] == RecordLink(Ref("res.users", BILLER))
 
 
 def test_without_customer_or_due_date_it_is_refused() -> None:
@@ -107,13 +107,13 @@ def test_without_customer_or_due_date_it_is_refused() -> None:
 def test_each_level_has_its_desk(level: int, user: int) -> None:
     (asked,) = reviewed(level, invoice(), ORDER, TEAM, REVIEWER, reviewer="fin")
     assert asked.key == f"invoice/31/missed/{level}"
-    assert asked.values["user_id"] == Link(Ref("res.users", user))
+    assert asked.values["user_id"] == RecordLink(Ref("res.users", user))
     assert "119.00 EUR of INV/31 of A &amp; B" in asked.values["note"]
 
 
 def test_who_is_not_there_is_replaced_by_the_one_before() -> None:
     (asked,) = reviewed(3, invoice(), ORDER, TEAM, staff=STAFF[:1])
-    assert asked.values["user_id"] == Link(Ref("res.users", SELLER))
+    assert asked.values["user_id"] == RecordLink(Ref("res.users", SELLER))
     (asked,) = reviewed(3, invoice(), staff=())
     assert asked.values["user_id"] is None
 

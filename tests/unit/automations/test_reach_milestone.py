@@ -8,7 +8,7 @@ import pytest
 
 from events.billing import BillingReady
 from events.project import MilestoneApproved
-from purser import Ensure, Note, Ref, Update
+from purser import Ensure, PostNote, Ref, Update
 from purser.changes import change_key
 from purser.errors import Refusal
 from purser.testing import snapshot
@@ -62,7 +62,7 @@ def test_evidence_ticks_it_and_stands_in_its_chatter() -> None:
     assert update == Update(
         ref=Ref("project.milestone", 7), expect={"is_reached": False}, values={"is_reached": True}
     )
-    assert isinstance(note, Note)
+    assert isinstance(note, PostNote)
     assert "Protocol & mail of 19 Nov" in note.body
 
 

@@ -7,13 +7,13 @@ import pytest
 
 from config.dead_letters import LetterPolicy
 from config.policies import Policies, parse_policies
-from purser.catalogue import Catalogue
-from purser.errors import Mistake
-from purser.model import Money
+from purser.errors import ConfigurationError
+from purser.findings import Money
+from purser.registry import Registry
 
 
 def read(said: str) -> Policies:
-    return parse_policies(Catalogue.of([]), f"version: 1\ndead_letters: {said}", source="policy.yaml")
+    return parse_policies(Registry.of([]), f"version: 1\ndead_letters: {said}", source="policy.yaml")
 
 
 def test_a_firm_that_says_nothing_keeps_letters_for_ninety_days_and_asks_one_person() -> None:
@@ -22,7 +22,7 @@ def test_a_firm_that_says_nothing_keeps_letters_for_ninety_days_and_asks_one_per
     assert policies.dead_letters == LetterPolicy()
     assert policies.dead_letters.retention == dt.timedelta(days=90)
     assert not policies.dead_letters.needs_second_person([Money(Decimal(10**9), "EUR")])
-    assert policies.hash == parse_policies(Catalogue.of([]), "version: 1", source="x").hash
+    assert policies.hash == parse_policies(Registry.of([]), "version: 1", source="x").hash
 
 
 def test_what_a_firm_says_is_read_and_is_part_of_its_policy() -> None:
@@ -64,7 +64,7 @@ def test_sums_are_compared_by_currency_and_one_without_a_limit_takes_two(money: 
     ],
 )
 def test_a_mistake_says_its_line_and_what_to_write(said: str, says: str) -> None:
-    with pytest.raises(Mistake, match=r"policy\.yaml:2: dead_letters") as wrong:
+    with pytest.raises(ConfigurationError, match=r"policy\.yaml:2: dead_letters") as wrong:
         read(said)
 
     assert says in str(wrong.value)

@@ -7,12 +7,12 @@ from config.policies import Policies, parse_policies
 from events.customer import CustomerChanged
 from events.opportunity import OpportunityWon
 from events.people import EmployeeDeparted, LeaveApproved
-from purser.catalogue import Catalogue
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
+from purser.registry import Registry
 
 
 def policies(text: str) -> Policies:
-    return parse_policies(Catalogue.of([]), f"version: 1\n{text}", source="firm.yaml")
+    return parse_policies(Registry.of([]), f"version: 1\n{text}", source="firm.yaml")
 
 
 OWNED = policies('ownership:\n  customer: [/crm]\n  resource: ["urn:hr:", /hr/payroll]').ownership
@@ -59,6 +59,6 @@ def test_without_a_word_about_it_everybody_may_tell() -> None:
     ],
 )
 def test_a_mistake_is_shown_with_its_line(text: str, said: str) -> None:
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         policies(text)
     assert said in str(caught.value)

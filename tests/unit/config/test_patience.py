@@ -5,8 +5,8 @@ import pytest
 from config.patience import seconds
 from config.policies import Policies, parse_policies
 from purser.cadence import Freeze
-from purser.errors import Conflict, Mistake, Throttled, Transient, UnknownOutcome
-from purser.retry import RetryPolicy
+from purser.engine.retry import RetryPolicy
+from purser.errors import ConfigurationError, Conflict, Throttled, Transient, UnknownOutcome
 from tasks.house import catalogue
 
 
@@ -15,7 +15,7 @@ def policies(text: str) -> Policies:
 
 
 def problems(text: str) -> list[str]:
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         policies(text)
     return str(caught.value).splitlines()[1:]
 

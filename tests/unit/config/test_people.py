@@ -6,7 +6,7 @@ import pytest
 
 from config.people import People, Rank, hash_password, may_edit
 from config.settings import Settings
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 HASHED = hash_password("open sesame")
 FILE = "\n".join(
@@ -20,7 +20,7 @@ def people(text: str = FILE) -> People:
 
 
 def wrong(text: str) -> str:
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         people(text)
     return str(caught.value)
 
@@ -75,7 +75,7 @@ def test_what_is_wrong_is_said_with_its_line(text: str, said: str) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Mistake, match="PURSER_PEOPLE names it"):
+    with pytest.raises(ConfigurationError, match="PURSER_PEOPLE names it"):
         People.load(tmp_path / "people.yaml")
 
 

@@ -14,22 +14,22 @@ from hypothesis import strategies as st
 
 from config.policies import HOUSE_VIEW, Policies, load_policies, parse_policies
 from purser.cadence import Daily, Every, daily, hours
-from purser.cases import Rung
-from purser.catalogue import Catalogue
+from purser.cases import EscalationStep
 from purser.changes import Change
-from purser.declare import Automation, Control, automation, control
-from purser.errors import Mistake, UnknownOutcome
-from purser.model import Severity, Verdict
-from purser.reads import Domain, Row, Scope, Snapshot
-from purser.retry import RetryPolicy
-from purser.watch import Watch
+from purser.declarations import Automation, Control, automation, control
+from purser.engine.retry import RetryPolicy
+from purser.errors import ConfigurationError, UnknownOutcome
+from purser.findings import Severity, Verdict
+from purser.queries import Domain, QueryContext, Row, Snapshot
+from purser.registry import Registry
+from purser.watchers import Watcher
 
 
 class Line(Row, model="account.analytic.line"):
     name: str
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         return []
 
 
@@ -70,7 +70,7 @@ def open_project(event: Any, snapshot: Snapshot, *, template: int | None = None)
     yield from ()
 
 
-CATALOGUE = Catalogue.of([late_hours, old_drafts, open_project])
+CATALOGUE = Registry.of([late_hours, old_drafts, open_project])
 SOURCE = "firm.yaml"
 
 COMPLETE = """\
@@ -108,7 +108,7 @@ def read(text: str) -> Policies:
 
 
 def mistakes(text: str) -> list[str]:
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         read(text)
     first, *lines = str(caught.value).splitlines()
     assert first.startswith(f"the policy file has {len(lines)} problem")
@@ -127,7 +127,7 @@ def test_what_a_firm_writes_counts() -> None:
     assert late.control is late_hours
     assert str(late.every) == "every 2 hours"
     assert late.severity is Severity.HIGH
-    assert late.ladder == (Rung("employee", 0), Rung("manager", 2), Rung("partners", 3))
+    assert late.ladder == (EscalationStep("employee", 0), EscalationStep("manager", 2), EscalationStep("partners", 3))
     assert late.tunables == {
         "grace_days": 3,
         "tolerance": Decimal("0.25"),
@@ -141,16 +141,16 @@ def test_what_a_firm_leaves_out_is_as_declared() -> None:
     policies = read("version: 1")
     late = policies.control("late-hours")
     assert (late.enabled, late.every, late.severity) == (True, daily("06:00"), Severity.MEDIUM)
-    assert late.ladder == (Rung("employee", 0), Rung("manager", 2), Rung("pmo", 2))
+    assert late.ladder == (EscalationStep("employee", 0), EscalationStep("manager", 2), EscalationStep("pmo", 2))
     assert late.tunables == {name: tunable.default for name, tunable in late_hours.tunables.items()}
-    assert policies.control("old-drafts").ladder == (Rung("billing", 0),)
+    assert policies.control("old-drafts").ladder == (EscalationStep("billing", 0),)
     assert policies.automation("open-project").enabled
     assert policies.timezone == ZoneInfo("UTC")
     assert policies.working_days == {0, 1, 2, 3, 4}
 
 
 def test_the_house_view_that_ships_fits_any_catalogue() -> None:
-    for catalogue in (CATALOGUE, Catalogue.of([]), Catalogue.of([old_drafts])):
+    for catalogue in (CATALOGUE, Registry.of([]), Registry.of([old_drafts])):
         assert set(load_policies(catalogue).controls) == set(catalogue.controls)
     assert load_policies(CATALOGUE).hash == read("version: 1").hash
 
@@ -163,7 +163,7 @@ def test_the_example_in_the_house_view_fits_what_ships() -> None:
             *("watches.opportunities", "watches.orders", "watches.change_requests"),
         )
     ]
-    kinds = (Control, Automation, Watch)
+    kinds = (Control, Automation, Watcher)
     declared = [one for module in shipped for one in vars(module).values() if isinstance(one, kinds)]
     lines = HOUSE_VIEW.read_text(encoding="utf-8").splitlines()
     shown = [line.removeprefix("#   ") for line in lines if line.startswith("#   ")]
@@ -178,8 +178,8 @@ def test_the_example_in_the_house_view_fits_what_ships() -> None:
         "ownership:",
         "subscriptions:",
     ]
-    policies = parse_policies(Catalogue.of(declared), "\n".join(["version: 1", *shown]), source="the example")
-    assert policies.control("missing-timesheets").ladder[-1] == Rung("pmo", 3)
+    policies = parse_policies(Registry.of(declared), "\n".join(["version: 1", *shown]), source="the example")
+    assert policies.control("missing-timesheets").ladder[-1] == EscalationStep("pmo", 3)
     assert not policies.automation("open-project").enabled
     assert policies.watch("change-requests").tunables == {"tags": ("Change request",)}
     assert policies.retry("react", UnknownOutcome("x")) == RetryPolicy(attempts=15, base=30.0, cap=3600.0)
@@ -205,9 +205,9 @@ def test_weekdays_and_times_of_a_cadence_are_read() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
-    with pytest.raises(Mistake, match="Did you mean `late-hours`"):
+    with pytest.raises(ConfigurationError, match="Did you mean `late-hours`"):
         read("version: 1").control("late-hour")
-    with pytest.raises(Mistake, match="Did you mean `open-project`"):
+    with pytest.raises(ConfigurationError, match="Did you mean `open-project`"):
         read("version: 1").automation("open-projekt")
 
 
@@ -321,7 +321,7 @@ def test_a_file_must_say_its_version() -> None:
     ],
 )
 def test_what_is_no_yaml_is_refused_with_a_line(text: str) -> None:
-    with pytest.raises(Mistake, match=r"^firm\.yaml:[23]: no YAML: "):
+    with pytest.raises(ConfigurationError, match=r"^firm\.yaml:[23]: no YAML: "):
         read(text)
 
 
@@ -330,10 +330,12 @@ def test_a_role_that_no_control_asks_may_stay() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Mistake, match=r"absent\.yaml cannot be read: No such file.*PURSER_POLICIES names it"):
+    with pytest.raises(
+        ConfigurationError, match=r"absent\.yaml cannot be read: No such file.*PURSER_POLICIES names it"
+    ):
         load_policies(CATALOGUE, tmp_path / "absent.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"version: 1 # \xe4")
-    with pytest.raises(Mistake, match="it is not UTF-8 text"):
+    with pytest.raises(ConfigurationError, match="it is not UTF-8 text"):
         load_policies(CATALOGUE, tmp_path / "latin.yaml")
 
 
@@ -346,7 +348,7 @@ pieces = st.sampled_from(
 def test_any_text_is_a_policy_or_a_mistake(text: str) -> None:
     try:
         read(f"version: 1\n{text}")
-    except Mistake as mistake:
+    except ConfigurationError as mistake:
         message = str(mistake)
     else:
         message = SOURCE

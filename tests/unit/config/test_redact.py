@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from config.redact import LONGEST_TEXT, MOST_CHARACTERS, PERSONAL, SECRET, Redactor
-from purser.model import Ref
+from purser.findings import Ref
 
 KNOWN = "s3cr3t-value"
 redact = Redactor.of([KNOWN, "short", "s3cr3t", "abc"], hosts=["web1.example.internal"])

@@ -6,7 +6,7 @@ import pytest
 
 from config.senders import read_senders
 from config.settings import Settings
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 
 def secret(letter: str, length: int = 32) -> str:
@@ -58,7 +58,7 @@ def test_a_source_speaks_for_itself_and_what_lies_under_it(named: str, source: s
     ],
 )
 def test_a_mistake_is_told_by_its_place_and_stops_the_start(text: str, said: str) -> None:
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         Settings.load(environ={"PURSER_GATEWAY_SECRETS": text})
     assert f"PURSER_GATEWAY_SECRETS is wrong: {said}" in str(caught.value)
     assert "topsecret" not in str(caught.value)
@@ -66,7 +66,7 @@ def test_a_mistake_is_told_by_its_place_and_stops_the_start(text: str, said: str
 
 
 def test_a_gateway_without_sources_does_not_start() -> None:
-    with pytest.raises(Mistake, match="PURSER_GATEWAY_SECRETS is missing: who may send"):
+    with pytest.raises(ConfigurationError, match="PURSER_GATEWAY_SECRETS is missing: who may send"):
         Settings.load({"gateway"}, environ={})
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from config.settings import Settings
 from config.urls import mask_url
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 THREE = "sentinel://:pw@a:1;sentinel://b:2;sentinel://c:3/4"
 WHOLE = {"PURSER_BROKER_URL": THREE, "PURSER_SENTINEL_MASTER": "our master"}
@@ -28,7 +28,7 @@ def test_one_redis_behind_sentinels_is_one_whatever_the_order_of_its_sentinels()
 
 @pytest.mark.parametrize("name", ["PURSER_BROKER_URL", "PURSER_LEDGER_URL"])
 def test_sentinels_without_a_master_stop_the_start(name: str) -> None:
-    with pytest.raises(Mistake, match=f"PURSER_SENTINEL_MASTER is missing: {name} names sentinels"):
+    with pytest.raises(ConfigurationError, match=f"PURSER_SENTINEL_MASTER is missing: {name} names sentinels"):
         Settings.load(environ={"PURSER_BROKER_URL": "redis://localhost", name: "sentinel://a:1"})
 
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from config.settings import Need, Role, SecretUrl, Settings
 from config.urls import mask_url
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 EXAMPLE = Path(__file__).resolve().parents[3] / ".env.example"
 COMPLETE = {
@@ -37,7 +37,7 @@ def load(*need: Need, **changed: str) -> Settings:
 
 def mistakes(*need: Need, environ: dict[str, str]) -> list[str]:
     """Give the lines of the Mistake that loading `environ` ends with, the first of which counts them."""
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         Settings.load(need, environ=environ)
     first, *lines = str(caught.value).splitlines()
     assert first.startswith(f"the settings have {len(lines)} problem")
@@ -135,7 +135,7 @@ def test_time_limits_that_do_not_nest_are_refused(changed: dict[str, str], reaso
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("PURSER_ODOO_DB=from_file\nPURSER_CHUNK_SIZE=7\nPURSER_CHUNK=7\nOTHER=1\n")
-    with pytest.raises(Mistake, match="PURSER_CHUNK is unknown"):
+    with pytest.raises(ConfigurationError, match="PURSER_CHUNK is unknown"):
         Settings.load(environ=COMPLETE, env_file=file)
     file.write_text("PURSER_ODOO_DB=from_file\nPURSER_CHUNK_SIZE=7\n")
     settings = Settings.load(environ=COMPLETE, env_file=file)
@@ -411,9 +411,9 @@ def test_half_a_bot_is_a_mistake(half: str) -> None:
 
 def test_using_what_was_not_needed_at_the_start_says_what_is_missing() -> None:
     nothing = Settings.load(environ={})
-    with pytest.raises(Mistake, match="PURSER_BROKER_URL is missing"):
+    with pytest.raises(ConfigurationError, match="PURSER_BROKER_URL is missing"):
         _ = nothing.broker
-    with pytest.raises(Mistake, match="PURSER_ODOO_LOGIN is missing"):
+    with pytest.raises(ConfigurationError, match="PURSER_ODOO_LOGIN is missing"):
         nothing.odoo(Role.AUDIT)
 
 

@@ -7,7 +7,7 @@ import pytest
 from config.policies import Policies, parse_policies
 from config.settings import Settings
 from config.subscriptions import Subscription
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from tasks.house import catalogue
 from tests.receivers import OLD_SECRET, SECRET
 
@@ -126,7 +126,7 @@ def test_every_field_of_a_filter_must_have_one_of_its_values(where: str, data: d
     ],
 )
 def test_a_mistake_is_told_with_its_line(lines: dict[str, str], line: int, said: str) -> None:
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         policy(**lines)
     first, *problems = str(caught.value).splitlines()
     assert "problem" in first
@@ -143,16 +143,16 @@ def test_a_private_address_may_be_meant() -> None:
 
 
 def test_a_name_is_a_word_that_a_target_can_hold() -> None:
-    with pytest.raises(Mistake, match="a name is lower-case words"):
+    with pytest.raises(ConfigurationError, match="a name is lower-case words"):
         policy("My_Hook")
-    with pytest.raises(Mistake, match="Did you mean `n8n`"):
+    with pytest.raises(ConfigurationError, match="Did you mean `n8n`"):
         policy().subscription("n8m")
 
 
 def test_a_subscription_can_stand_still_by_policy() -> None:
     text = "version: 1\nsubscriptions:\n  n8n: {to: 'https://x.example', events: ['*'], secret: n8n}\nfreezes:\n"
     parse_policies(CATALOGUE, text + "  end: {days_before: 1, what: ['subscription:n8n']}\n", source="x")
-    with pytest.raises(Mistake, match="nothing that could stand still"):
+    with pytest.raises(ConfigurationError, match="nothing that could stand still"):
         parse_policies(CATALOGUE, text + "  end: {days_before: 1, what: ['subscription:n8m']}\n", source="x")
 
 
@@ -184,7 +184,7 @@ def test_several_secrets_of_a_name_count_at_once_and_none_of_them_prints() -> No
     ],
 )
 def test_a_secret_that_is_none_stops_the_start_and_is_not_shown(text: str, said: str) -> None:
-    with pytest.raises(Mistake, match="PURSER_OUTBOUND_SECRETS is wrong") as caught:
+    with pytest.raises(ConfigurationError, match="PURSER_OUTBOUND_SECRETS is wrong") as caught:
         settings(text)
     assert said in str(caught.value)
     assert not any(word in str(caught.value) for word in ("whsec_abc", "whsec_YWJj", SECRET, OLD_SECRET))

@@ -8,14 +8,14 @@ import pytest
 
 from config.policies import Policies, parse_policies
 from events.opportunity import OpportunityWon
-from purser import Domain, Every, Row, Scope, minutes, watch
-from purser.catalogue import Catalogue
-from purser.errors import Mistake
+from purser import Domain, Every, QueryContext, Row, minutes, watch
+from purser.errors import ConfigurationError
+from purser.registry import Registry
 
 
 class Deal(Row, model="crm.lead"):
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         return [*scope.look]
 
 
@@ -32,7 +32,7 @@ def tickets(row: Deal, as_of: dt.datetime) -> Iterator[Any]:
 
 
 def read(said: str = "") -> Policies:
-    return parse_policies(Catalogue.of([deals, tickets]), f"version: 1\n{said}", source="firm.yaml")
+    return parse_policies(Registry.of([deals, tickets]), f"version: 1\n{said}", source="firm.yaml")
 
 
 def test_a_watch_that_is_not_named_keeps_what_it_declares() -> None:
@@ -66,7 +66,7 @@ def test_what_a_firm_leaves_as_it_is_changes_no_hash() -> None:
     ],
 )
 def test_a_mistake_is_told(said: str, told: str) -> None:
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         read(said)
     assert told in str(caught.value)
 

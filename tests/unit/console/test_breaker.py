@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from devtools.fake_odoo import FakeOdoo
-from store import CircuitState, Ledger, LimiterPermit, OdooLimiter, Verdict
+from store import CallResult, CircuitState, Ledger, LimiterPermit, OdooLimiter
 from tests.unit.console.conftest import Purser
 
 
@@ -45,7 +45,7 @@ def gate(of_odoo: Purser, ledger: Ledger) -> OdooLimiter:
     gate = ledger.gate(_told(of_odoo("breaker", "show", "--json"))["odoo"])
     ticket = gate.enter("")
     assert isinstance(ticket, LimiterPermit)
-    gate.leave(ticket, Verdict.REFUSED, 0.1, why="the key is refused")
+    gate.leave(ticket, CallResult.REFUSED, 0.1, why="the key is refused")
     return gate
 
 

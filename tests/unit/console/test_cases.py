@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from purser.cases import CaseKey, CaseMemory, CaseState
-from purser.model import Money, Period, Ref, Severity
+from purser.cases import CaseKey, CaseRecord, CaseState
+from purser.findings import Money, Period, Ref, Severity
 from store import Ledger
 from tests.unit.console.conftest import Purser
 
@@ -19,9 +19,9 @@ UNBILLED = CaseKey("unbilled-work", Ref("sale.order", 7))
 ENDED = CaseKey("unbilled-work", Ref("sale.order", 8))
 
 
-def case(key: CaseKey, *, days: int, user_id: int, **more: Any) -> CaseMemory:
+def case(key: CaseKey, *, days: int, user_id: int, **more: Any) -> CaseRecord:
     opened = TODAY - dt.timedelta(days=days)
-    return CaseMemory(
+    return CaseRecord(
         **{
             "key": key,
             "episode": 0,

@@ -8,14 +8,23 @@ import typer
 from typer.testing import CliRunner
 
 from console.cli.main import PurserGroup
-from purser.errors import Conflict, Misconfigured, Mistake, PurserError, Refusal, Throttled, Transient, UnknownOutcome
+from purser.errors import (
+    ConfigurationError,
+    Conflict,
+    Misconfigured,
+    PurserError,
+    Refusal,
+    Throttled,
+    Transient,
+    UnknownOutcome,
+)
 from tests.unit.console.conftest import Purser
 
 
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (Mistake("m"), 2),
+        (ConfigurationError("m"), 2),
         (Transient("t"), 1),
         (UnknownOutcome("u"), 1),
         (Throttled("h", retry_after=3), 1),

@@ -9,8 +9,8 @@ import pytest
 
 from config.policies import load_policies
 from console.cli.controls import _moment, report
-from purser.errors import Mistake
-from purser.model import Finding, Kept, Money, Period, Ref, Severity
+from purser.errors import ConfigurationError
+from purser.findings import Compliant, Finding, Money, Period, Ref, Severity
 from store import ControlRun, Ledger, RunStatus
 from tasks.house import catalogue
 from tests.unit.console.conftest import Purser
@@ -20,7 +20,7 @@ AS_OF = dt.datetime(2026, 11, 17, 6, tzinfo=dt.UTC)
 WEEK = Period(dt.date(2026, 11, 9), dt.date(2026, 11, 15))
 
 
-def judged(*verdicts: Finding | Kept, **more: str) -> ControlResult:
+def judged(*verdicts: Finding | Compliant, **more: str) -> ControlResult:
     control = catalogue().control("missing-timesheets")
     return ControlResult(control=control, as_of=AS_OF, verdicts=verdicts, rpc_calls=7, seconds=0.12345, **more)  # type: ignore[arg-type]
 
@@ -85,7 +85,7 @@ def test_a_moment_without_a_zone_is_meant_in_that_of_the_policy() -> None:
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "16.11.2026", "2026-11-1"])
 def test_what_is_no_moment_is_a_wrong_use(text: str) -> None:
-    with pytest.raises(Mistake, match="is no moment: write 2026-01-31"):
+    with pytest.raises(ConfigurationError, match="is no moment: write 2026-01-31"):
         _moment(text, dt.UTC)
 
 
@@ -103,7 +103,7 @@ def test_a_finding_is_reported_exactly_as_promised() -> None:
     policy = load_policies(catalogue()).control("missing-timesheets")
     from console.cli.output import plain
 
-    assert plain(report(policy, judged(finding, Kept(Ref("hr.employee", 43), WEEK)))) == {
+    assert plain(report(policy, judged(finding, Compliant(Ref("hr.employee", 43), WEEK)))) == {
         "control": "missing-timesheets",
         "as_of": "2026-11-17T06:00:00+00:00",
         "applicable": True,

@@ -9,8 +9,8 @@ import pytest
 
 from config.policies import load_policies, parse_policies
 from config.settings import Role
-from purser import Catalogue, Domain, Row, Scope, Severity, daily
-from purser.declare import Control
+from purser import Domain, QueryContext, Registry, Row, Severity, daily
+from purser.declarations import Control
 from purser.effects import Effects
 from store import FeedCursor, Ledger, RedisHealth
 from tasks.house import catalogue
@@ -35,18 +35,18 @@ NOTHING = Effects()
 
 class Order(Row, model="sale.order"):
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         return []
 
 
 class Purchase(Row, model="purchase.order", optional=True):
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         return []
 
 
-def one_control(*reads: type[Row], effects: Effects = NOTHING) -> Catalogue:
-    return Catalogue.of(
+def one_control(*reads: type[Row], effects: Effects = NOTHING) -> Registry:
+    return Registry.of(
         [
             Control(
                 name="late-orders",

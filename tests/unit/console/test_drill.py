@@ -25,9 +25,9 @@ from devtools.chaos.options import ChaosOptions
 from devtools.chaos.report import facts, page_block, stock_block, write_block
 from devtools.chaos.runner import possible
 from devtools.chaos.verification import DeliveryCheck, FaultResult, SentMessage, SkippedFault, check_delivery
-from purser.changes import Ensure, Link, Note
-from purser.errors import Mistake, Transient
-from purser.model import Ref
+from purser.changes import Ensure, PostNote, RecordLink
+from purser.errors import ConfigurationError, Transient
+from purser.findings import Ref
 
 ONE = SentMessage(id="1", effects=("task a", "note a"))
 TWO = SentMessage(id="2", effects=("task b",))
@@ -92,8 +92,8 @@ def test_what_stands_twice_in_odoo_is_counted_twice(office: OdooTarget) -> None:
     for key in ("one", "two"):
         office.client.apply(
             [
-                Ensure(model="project.task", key=key, values={"name": "a", "project_id": Link(on)}),
-                Note(on=on, key=f"{key}/note", body="b & c"),
+                Ensure(model="project.task", key=key, values={"name": "a", "project_id": RecordLink(on)}),
+                PostNote(on=on, key=f"{key}/note", body="b & c"),
             ]
         )
     assert sorted(office.on_place(place)) == ["note b & c", "note b & c", "task a", "task a"]
@@ -314,7 +314,7 @@ def test_a_block_of_the_page_is_replaced_and_the_rest_stays(tmp_path: Path) -> N
     assert "Left out: *x*, y." in text
     assert "old" not in text
     assert text.endswith("<!-- end of drill redis -->\nafter\n")
-    with pytest.raises(Mistake, match="has no place for this"):
+    with pytest.raises(ConfigurationError, match="has no place for this"):
         write_block(page, "rabbitmq", "x")
 
 

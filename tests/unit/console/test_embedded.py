@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from devtools.local.redis_server import claim, find_server, free_port, serving
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 
 def test_what_was_kept_is_there_in_the_next_run_under_the_same_address(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_either_server_appends_every_change_and_evicts_nothing(
 ) -> None:
     try:
         find_server(kind)
-    except Mistake as error:
+    except ConfigurationError as error:
         pytest.skip(str(error))
     with (
         serving(tmp_path / "home", kind) as server,
@@ -86,7 +86,7 @@ def test_a_directory_belongs_to_one_server_even_when_its_starter_is_gone(tmp_pat
             stderr=subprocess.DEVNULL,
             pass_fds=[server.lock],
         )
-    with pytest.raises(Mistake, match="in use by another server"), claim(home):
+    with pytest.raises(ConfigurationError, match="in use by another server"), claim(home):
         pass
     orphan.communicate()
     with claim(home) as server:
@@ -96,7 +96,7 @@ def test_a_directory_belongs_to_one_server_even_when_its_starter_is_gone(tmp_pat
 def test_a_file_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
     with claim(tmp_path) as server:
         (server.home / "server.json").write_text('{"port": ')
-    with pytest.raises(Mistake, match="remove it, a new one is made"), claim(tmp_path):
+    with pytest.raises(ConfigurationError, match="remove it, a new one is made"), claim(tmp_path):
         pass
 
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from console.cli import output
-from purser.model import Money, Severity
+from purser.findings import Money, Severity
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from config.redact import Redactor
 from console.pages import menu
 from console.pages.presentation import formatting, payloads, runbook_links
 from purser.errors import Permanent
-from purser.model import Money
+from purser.findings import Money
 from store import DeadLetter
 
 NOW = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)

@@ -11,8 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from purser import Exempt, Finding, Kept, Money, Named, Period, Ref, Scope, Severity, Snapshot, Watched
-from purser.testing import Judgement, judge, snapshot
+from purser import (
+    Compliant,
+    Exempt,
+    Finding,
+    Many2One,
+    Money,
+    OpenCaseRef,
+    Period,
+    QueryContext,
+    Ref,
+    Severity,
+    Snapshot,
+)
+from purser.testing import ControlVerdicts, evaluate, snapshot
 from tasks.controls.missing_timesheets import missing_timesheets
 from tasks.rows.people import (
     Absence,
@@ -97,22 +109,22 @@ def whole(day: dt.date, **values: Any) -> Absence:
     return leave(start, start + dt.timedelta(hours=23, minutes=59, seconds=59), **values)
 
 
-def watch(week: Period, subject: Ref = SOMEBODY) -> Watched:
-    return Watched(subject, week)
+def watch(week: Period, subject: Ref = SOMEBODY) -> OpenCaseRef:
+    return OpenCaseRef(subject, week)
 
 
-def firm(*rows: Any, watched: Sequence[Watched] = (), as_of: dt.datetime = AS_OF) -> Snapshot:
+def firm(*rows: Any, watched: Sequence[OpenCaseRef] = (), as_of: dt.datetime = AS_OF) -> Snapshot:
     return snapshot(as_of, *office(), *rows, reads=READS, watched=watched)
 
 
 def look(
-    *rows: Any, watched: Sequence[Watched] = (), as_of: dt.datetime = AS_OF, weeks_back: int = 1, **tunables: Any
-) -> Judgement:
+    *rows: Any, watched: Sequence[OpenCaseRef] = (), as_of: dt.datetime = AS_OF, weeks_back: int = 1, **tunables: Any
+) -> ControlVerdicts:
     """Judge last week only, unless a test says otherwise."""
-    return judge(missing_timesheets, firm(*rows, watched=watched, as_of=as_of), weeks_back=weeks_back, **tunables)
+    return evaluate(missing_timesheets, firm(*rows, watched=watched, as_of=as_of), weeks_back=weeks_back, **tunables)
 
 
-def shortfall(judgement: Judgement, subject: Ref = SOMEBODY, week: Period = WEEK) -> Decimal:
+def shortfall(judgement: ControlVerdicts, subject: Ref = SOMEBODY, week: Period = WEEK) -> Decimal:
     return judgement.finding(subject, week).hours_at_risk
 
 
@@ -133,7 +145,7 @@ def test_an_empty_week_is_a_finding_a_person_understands() -> None:
 def test_a_week_within_the_tolerance_is_kept(hours: float, missing: str | None) -> None:
     judgement = look(employee(), version(), logged(hours))
     if missing is None:
-        assert judgement.kept == (Kept(SOMEBODY, WEEK),)
+        assert judgement.kept == (Compliant(SOMEBODY, WEEK),)
         assert judgement.findings == ()
     else:
         assert shortfall(judgement) == Decimal(missing)
@@ -142,7 +154,7 @@ def test_a_week_within_the_tolerance_is_kept(hours: float, missing: str | None) 
 
 def test_a_sum_of_floats_is_read_to_the_cent() -> None:
     almost = logged(39.4999999999)
-    assert look(employee(), version(), almost).kept == (Kept(SOMEBODY, WEEK),)
+    assert look(employee(), version(), almost).kept == (Compliant(SOMEBODY, WEEK),)
 
 
 def test_every_week_of_the_window_is_judged_and_the_running_one_is_not() -> None:
@@ -161,14 +173,14 @@ def test_a_week_logged_across_two_months_is_one_week() -> None:
         LoggedWeek(month=month, iso_week=44, employee_ids=(1,), amounts=(20.0,))
         for month in (dt.date(2026, 10, 1), dt.date(2026, 11, 1))
     ]
-    assert Kept(SOMEBODY, week) in look(employee(), version(), *halves, weeks_back=3).kept
+    assert Compliant(SOMEBODY, week) in look(employee(), version(), *halves, weeks_back=3).kept
 
 
 def test_hours_of_one_employee_do_not_fill_the_week_of_another_of_the_same_user() -> None:
     rows = [employee(1, user_id=7), employee(2, user_id=7), User(id=7, login="u"), version(), version(of=2)]
     judgement = look(*rows, logged(40, of=2))
     assert shortfall(judgement) == 40
-    assert judgement.kept == (Kept(Ref("hr.employee", 2), WEEK),)
+    assert judgement.kept == (Compliant(Ref("hr.employee", 2), WEEK),)
 
 
 # --------------------------------------------------------------------------- closed in which zone --
@@ -246,14 +258,14 @@ def test_without_hr_rights_the_placement_of_today_tells_calendar_department_and_
     left = placement(calendar_id=20, department_id=1, departure_date=dt.date(2026, 11, 11))
     rows = [employee(), left, *office(20, range(2, 7)), Department(id=1, name="Front")]
     blind = _without(firm(*rows, watched=[watch(WEEK)]), Version)
-    assert shortfall(judge(missing_timesheets, blind, weeks_back=1)) == 8
-    assert judge(missing_timesheets, blind, weeks_back=1, exempt_departments=("Front",)).findings == ()
+    assert shortfall(evaluate(missing_timesheets, blind, weeks_back=1)) == 8
+    assert evaluate(missing_timesheets, blind, weeks_back=1, exempt_departments=("Front",)).findings == ()
 
 
 def test_one_who_vanished_between_two_reads_is_not_judged() -> None:
     blind = _without(firm(employee(), watched=[watch(WEEK)]), Version)
     tunables: dict[str, Any] = {"weeks_back": 1, "flexible_default_hours": Decimal(20)}
-    assert judge(missing_timesheets, blind, **tunables) == Judgement((), (), ())
+    assert evaluate(missing_timesheets, blind, **tunables) == ControlVerdicts((), (), ())
 
 
 def test_people_who_share_a_calendar_keep_their_own_week() -> None:
@@ -323,12 +335,12 @@ def test_without_a_contract_people_count_from_their_first_version_on() -> None:
 def test_without_hr_rights_people_count_from_the_day_they_were_created_on() -> None:
     created = dt.datetime(2026, 11, 12, 3, tzinfo=dt.UTC)  # still Wednesday in New York
     blind = _without(firm(employee(tz="America/New_York"), placement(created=created)), Version)
-    judgement = judge(missing_timesheets, blind, weeks_back=1)
+    judgement = evaluate(missing_timesheets, blind, weeks_back=1)
     assert shortfall(judgement) == 24
 
 
 def test_an_employee_whose_versions_are_out_of_sight_is_not_judged() -> None:
-    assert look(employee(), version(of=2), watched=[watch(WEEK)]) == Judgement((), (), ())
+    assert look(employee(), version(of=2), watched=[watch(WEEK)]) == ControlVerdicts((), (), ())
 
 
 def test_archived_people_count_until_they_left() -> None:
@@ -341,12 +353,12 @@ def test_archived_people_with_no_date_count_as_long_as_their_contract() -> None:
     ended = version(contract_start=dt.date(2026, 1, 1), contract_end=dt.date(2026, 11, 9))
     assert shortfall(look(employee(active=False), ended)) == 8
     unended = version(contract_start=dt.date(2026, 1, 1))
-    assert look(employee(active=False), unended) == Judgement((), (), ())
+    assert look(employee(active=False), unended) == ControlVerdicts((), (), ())
 
 
 def test_people_without_a_calendar_are_examined_only_where_the_policy_gives_them_hours() -> None:
     free = [employee(), version(calendar=FREE)]
-    assert look(*free, watched=[watch(WEEK)]) == Judgement((), (), ())
+    assert look(*free, watched=[watch(WEEK)]) == ControlVerdicts((), (), ())
     given_hours = look(*free, whole(WEEK.first, company_id=1), flexible_default_hours=Decimal(20))
     assert shortfall(given_hours) == 16
 
@@ -361,7 +373,7 @@ def test_a_flexible_week_asks_for_the_hours_of_the_calendar_not_for_the_companys
     older = Calendar.model_validate({**part_time, "hours_per_week": None, "full_time_required_hours": 30})
     assert shortfall(look(employee(), version(calendar=11), older, logged(20))) == 10
     empty = Calendar.model_validate({**part_time, "hours_per_week": 0, "full_time_required_hours": 40})
-    assert look(employee(), version(calendar=11), empty, logged(20)) == Judgement((), (), ())
+    assert look(employee(), version(calendar=11), empty, logged(20)) == ControlVerdicts((), (), ())
 
 
 def test_whose_zone_is_nowhere_lives_by_that_of_the_firm() -> None:
@@ -376,7 +388,7 @@ def test_a_calendar_that_cannot_be_read_or_says_nothing_is_not_judged() -> None:
     no_attendance = Calendar(id=31, hours_per_day=Decimal(8))
     for calendar in (30, 31, 77):
         rows = [employee(), version(calendar=calendar), no_cap, no_attendance]
-        assert look(*rows, watched=[watch(WEEK)]) == Judgement((), (), ())
+        assert look(*rows, watched=[watch(WEEK)]) == ControlVerdicts((), (), ())
 
 
 # ---------------------------------------------------------------------------------------- units --
@@ -388,7 +400,7 @@ def counting_in_days(hours_per_day: str) -> list[Any]:
         Unit(id=6, name="Half days", factor=Decimal("0.5"), relative_uom_id=5, timesheet_widget="float_toggle"),
         Unit(id=4, name="Hours", factor=Decimal(1), timesheet_widget="float_time"),
         Unit(id=7, name="Minutes", factor=Decimal("0.0166667"), relative_uom_id=4),
-        Company(id=1, name="Firm", currency=Named(1, "EUR"), calendar_id=40),
+        Company(id=1, name="Firm", currency=Many2One(1, "EUR"), calendar_id=40),
         Calendar(id=40, hours_per_day=Decimal(hours_per_day)),
     ]
 
@@ -407,7 +419,7 @@ def test_time_is_converted_from_the_unit_it_was_entered_in(
 def test_time_in_several_units_adds_up() -> None:
     rows = counting_in_days("8")
     judgement = look(employee(), version(), *rows, logged(3, unit=5), logged(16, unit=4))
-    assert judgement.kept == (Kept(SOMEBODY, WEEK),)
+    assert judgement.kept == (Compliant(SOMEBODY, WEEK),)
 
 
 # ------------------------------------------------------------------------------------- who is asked --
@@ -473,7 +485,7 @@ def test_whom_the_policy_exempts_is_left_alone_and_an_open_case_withdrawn(
     ]
     assert look(*rows, weeks_back=2).findings != ()
     judgement = look(*rows, weeks_back=2, watched=[watch(WEEK)], **tunables)
-    assert judgement == Judgement((), (), (Exempt(SOMEBODY, f"exempt by policy: {reason}", WEEK),))
+    assert judgement == ControlVerdicts((), (), (Exempt(SOMEBODY, f"exempt by policy: {reason}", WEEK),))
 
 
 def test_the_exemption_of_one_leaves_the_others_examined() -> None:
@@ -488,7 +500,7 @@ def test_a_watched_week_is_judged_however_old_it_is() -> None:
     still = look(employee(), version(), watched=[watch(OLD)])
     proved = look(employee(), version(), logged(40, OLD), watched=[watch(OLD)])
     assert shortfall(still, week=OLD) == 40
-    assert proved.kept == (Kept(SOMEBODY, OLD),)
+    assert proved.kept == (Compliant(SOMEBODY, OLD),)
 
 
 def test_a_watched_week_with_no_work_left_is_withdrawn() -> None:
@@ -511,7 +523,7 @@ def test_a_watched_week_surely_outside_employment_is_withdrawn(person: Employee,
 
 def test_a_first_version_is_no_proof_that_nobody_worked_before() -> None:
     judgement = look(employee(), version(WEEK.first), logged(40), watched=[watch(OLD)])
-    assert judgement == Judgement((), (Kept(SOMEBODY, WEEK),), ())
+    assert judgement == ControlVerdicts((), (Compliant(SOMEBODY, WEEK),), ())
 
 
 @pytest.mark.parametrize(
@@ -520,22 +532,22 @@ def test_a_first_version_is_no_proof_that_nobody_worked_before() -> None:
 )
 def test_hr_rights_taken_away_withdraw_nothing(active: bool, created: dt.datetime) -> None:
     blind = _without(firm(employee(active=active), placement(created=created), watched=[watch(OLD)]), Version)
-    assert judge(missing_timesheets, blind, weeks_back=1).exempt == ()
+    assert evaluate(missing_timesheets, blind, weeks_back=1).exempt == ()
 
 
 @pytest.mark.parametrize(
     "foreign",
     [
-        Watched(Ref("hr.employee", 999), OLD),
-        Watched(Ref("sale.order", 1), OLD),
-        Watched(SOMEBODY, None),
-        Watched(SOMEBODY, Period(OLD.first, OLD.first)),
-        Watched(SOMEBODY, Period.week_of(AS_OF.date())),
+        OpenCaseRef(Ref("hr.employee", 999), OLD),
+        OpenCaseRef(Ref("sale.order", 1), OLD),
+        OpenCaseRef(SOMEBODY, None),
+        OpenCaseRef(SOMEBODY, Period(OLD.first, OLD.first)),
+        OpenCaseRef(SOMEBODY, Period.week_of(AS_OF.date())),
     ],
 )
-def test_nothing_is_said_of_a_case_that_cannot_be_examined(foreign: Watched) -> None:
+def test_nothing_is_said_of_a_case_that_cannot_be_examined(foreign: OpenCaseRef) -> None:
     judgement = look(employee(), version(), logged(40), watched=[foreign])
-    assert judgement == Judgement((), (Kept(SOMEBODY, WEEK),), ())
+    assert judgement == ControlVerdicts((), (Compliant(SOMEBODY, WEEK),), ())
 
 
 # ------------------------------------------------------------------------------------ money, severity --
@@ -547,7 +559,7 @@ def test_a_missing_hour_has_a_price_only_where_the_policy_says_so() -> None:
         version(),
         Profile(id=1, hourly_cost=Decimal("41.50")),
         logged(38),
-        Company(id=1, name="F", currency=Named(1, "CHF")),
+        Company(id=1, name="F", currency=Many2One(1, "CHF")),
     ]
     money = [
         look(*rows, **tunables).finding(SOMEBODY, WEEK).money_at_risk
@@ -557,7 +569,7 @@ def test_a_missing_hour_has_a_price_only_where_the_policy_says_so() -> None:
 
 
 def test_an_unknown_cost_is_no_price() -> None:
-    company = Company(id=1, name="F", currency=Named(1, "CHF"))
+    company = Company(id=1, name="F", currency=Many2One(1, "CHF"))
     assert look(employee(), version(), company, value_at_cost=True).finding(SOMEBODY, WEEK).money_at_risk is None
 
 
@@ -581,7 +593,7 @@ def everybody(hours: Sequence[float]) -> list[Any]:
     ]
 
 
-def found(judgement: Judgement) -> set[Ref]:
+def found(judgement: ControlVerdicts) -> set[Ref]:
     return {finding.subject for finding in judgement.findings}
 
 
@@ -648,9 +660,11 @@ def test_half_a_group_is_an_error_and_no_shorter_week() -> None:
         look(employee(), version(), torn)
 
 
-def scope(*rows: Any, watched: Sequence[Watched] = (), as_of: dt.datetime = AS_OF, **tunables: Any) -> Scope:
+def scope(
+    *rows: Any, watched: Sequence[OpenCaseRef] = (), as_of: dt.datetime = AS_OF, **tunables: Any
+) -> QueryContext:
     given_rows = firm(*rows, watched=watched, as_of=as_of)
-    return Scope(as_of=as_of, tunables=tunables, watched=watched, snapshot=given_rows)
+    return QueryContext(as_of=as_of, tunables=tunables, watched=watched, snapshot=given_rows)
 
 
 def dates(domain: list[Any] | None) -> list[tuple[str, dt.date]]:
@@ -691,7 +705,7 @@ def test_absences_of_an_old_case_are_read_for_its_employee_and_the_holidays_of_a
 
 
 def test_the_employee_of_an_open_case_is_read_even_if_archived_long_ago() -> None:
-    assert ("id", "in", [1]) in Employee.domain(scope(watched=[watch(OLD), Watched(Ref("sale.order", 5), None)]))
+    assert ("id", "in", [1]) in Employee.domain(scope(watched=[watch(OLD), OpenCaseRef(Ref("sale.order", 5), None)]))
 
 
 @pytest.mark.parametrize(
@@ -734,14 +748,14 @@ def test_what_nobody_needs_is_not_asked_for() -> None:
 def test_only_where_versions_are_out_of_sight_is_their_stand_in_asked_for() -> None:
     assert Placement.domain(scope(employee(1), employee(2), version())) is None
     blind = _without(firm(employee(1), employee(2)), Version)
-    assert Placement.domain(Scope(as_of=AS_OF, snapshot=blind)) == [("id", "in", [1, 2])]
+    assert Placement.domain(QueryContext(as_of=AS_OF, snapshot=blind)) == [("id", "in", [1, 2])]
 
 
 def test_calendars_are_read_of_people_of_every_version_and_of_companies() -> None:
     rows = [
         placement(calendar_id=1),
         version(calendar=2),
-        Company(id=1, name="F", currency=Named(1, "EUR"), calendar_id=3),
+        Company(id=1, name="F", currency=Many2One(1, "EUR"), calendar_id=3),
     ]
     assert Calendar.domain(scope(*rows, placement(2, calendar_id=None))) == [("id", "in", [1, 2, 3])]
 

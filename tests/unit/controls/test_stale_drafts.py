@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purser import Exempt, Finding, Kept, Money, Ref, Row, Scope, Severity, Watched
-from purser.testing import Judgement, judge, snapshot
+from purser import Compliant, Exempt, Finding, Money, OpenCaseRef, QueryContext, Ref, Row, Severity
+from purser.testing import ControlVerdicts, evaluate, snapshot
 from tasks.controls.stale_drafts import stale_drafts
 from tasks.rows.accounting import DraftMove, OrderOfDraft
 from tasks.rows.askable import ASKING, Askable
@@ -57,9 +57,9 @@ def purchase(**values: Any) -> DraftPurchase:
     return DraftPurchase.model_validate(COMMON | own | {"date_order": "2026-10-02 08:00:00"} | values)
 
 
-def judged(*rows: Any, as_of: dt.datetime = AS_OF, **tunables: Any) -> Judgement:
+def judged(*rows: Any, as_of: dt.datetime = AS_OF, **tunables: Any) -> ControlVerdicts:
     firm = () if any(isinstance(row, OwnCompany) for row in rows) else (FIRM,)
-    return judge(stale_drafts, snapshot(as_of, *rows, *firm, *PEOPLE, reads=stale_drafts.reads), **tunables)
+    return evaluate(stale_drafts, snapshot(as_of, *rows, *firm, *PEOPLE, reads=stale_drafts.reads), **tunables)
 
 
 def only(*rows: Any, **tunables: Any) -> Finding:
@@ -156,36 +156,36 @@ def test_the_nearest_person_who_is_still_there_is_asked(rows: list[Row], asks: d
 def test_a_document_is_stale_on_the_day_after_the_firms_patience(row: Row, days: int) -> None:
     assert len(judged(row).findings) == 1
     assert only(row).since == AS_OF.date() - dt.timedelta(days=days + 1)
-    assert judged(row, as_of=AS_OF - dt.timedelta(days=1)) == Judgement((), (Kept(row.ref),), ())
+    assert judged(row, as_of=AS_OF - dt.timedelta(days=1)) == ControlVerdicts((), (Compliant(row.ref),), ())
 
 
 def test_the_day_is_the_day_in_the_zone_of_the_scan() -> None:
     late = move(create_date="2026-11-12 23:30:00")
     vienna = dt.timezone(dt.timedelta(hours=1))
     assert only(late).since == dt.date(2026, 11, 12)
-    assert judged(late, as_of=AS_OF.astimezone(vienna)).kept == (Kept(late.ref),)
+    assert judged(late, as_of=AS_OF.astimezone(vienna)).kept == (Compliant(late.ref),)
 
 
 @pytest.mark.parametrize(
     ("row", "verdict"),
     [
         (move(auto_post="at_date"), Exempt(Ref("account.move", 11), "it posts itself on its date")),
-        (move(state="posted"), Kept(Ref("account.move", 11))),
+        (move(state="posted"), Compliant(Ref("account.move", 11))),
         (move(state="cancel"), Exempt(Ref("account.move", 11), "it was cancelled")),
-        (quotation(validity_date="2026-11-20"), Kept(Ref("sale.order", 21))),
-        (quotation(validity_date="2027-03-01"), Kept(Ref("sale.order", 21))),
-        (quotation(state="sale"), Kept(Ref("sale.order", 21))),
+        (quotation(validity_date="2026-11-20"), Compliant(Ref("sale.order", 21))),
+        (quotation(validity_date="2027-03-01"), Compliant(Ref("sale.order", 21))),
+        (quotation(state="sale"), Compliant(Ref("sale.order", 21))),
         (quotation(state="cancel"), Exempt(Ref("sale.order", 21), "it was cancelled")),
-        (expense(state="approved"), Kept(Ref("hr.expense", 31))),
-        (expense(state="paid"), Kept(Ref("hr.expense", 31))),
+        (expense(state="approved"), Compliant(Ref("hr.expense", 31))),
+        (expense(state="paid"), Compliant(Ref("hr.expense", 31))),
         (expense(state="refused"), Exempt(Ref("hr.expense", 31), "it was refused")),
-        (purchase(state="to approve"), Kept(Ref("purchase.order", 41))),
-        (purchase(state="purchase"), Kept(Ref("purchase.order", 41))),
+        (purchase(state="to approve"), Compliant(Ref("purchase.order", 41))),
+        (purchase(state="purchase"), Compliant(Ref("purchase.order", 41))),
         (purchase(state="cancel"), Exempt(Ref("purchase.order", 41), "it was cancelled")),
-        (purchase(date_order="2027-03-01 12:00:00"), Kept(Ref("purchase.order", 41))),
+        (purchase(date_order="2027-03-01 12:00:00"), Compliant(Ref("purchase.order", 41))),
     ],
 )
-def test_what_is_done_or_waits_on_purpose_is_no_finding(row: Row, verdict: Kept | Exempt) -> None:
+def test_what_is_done_or_waits_on_purpose_is_no_finding(row: Row, verdict: Compliant | Exempt) -> None:
     of = judged(row)
     assert (of.findings, of.kept + of.exempt) == ((), (verdict,))
 
@@ -262,7 +262,7 @@ def test_a_database_without_purchases_and_expenses_still_gets_the_rest() -> None
     of = snapshot(AS_OF, move(), *PEOPLE, reads=[OrderOfDraft, OwnCompany, *ASKING])
     for kind in (Quotation, WaitingExpense, ExpenseEmployee, DraftPurchase):
         of = of.plus(kind, None)
-    assert len(judge(stale_drafts, of).findings) == 1
+    assert len(evaluate(stale_drafts, of).findings) == 1
 
 
 documents = st.sampled_from([move(), move(move_type="in_invoice"), quotation(), expense(), purchase()])
@@ -289,13 +289,13 @@ def test_every_document_read_is_judged_once(rows: list[Row]) -> None:
 # --------------------------------------------------------------------------------------- reads --
 
 
-def scope(*rows: Row, watched: tuple[Watched, ...] = ()) -> Scope:
-    return Scope(as_of=AS_OF, watched=watched, snapshot=snapshot(AS_OF, *rows, reads=stale_drafts.reads))
+def scope(*rows: Row, watched: tuple[OpenCaseRef, ...] = ()) -> QueryContext:
+    return QueryContext(as_of=AS_OF, watched=watched, snapshot=snapshot(AS_OF, *rows, reads=stale_drafts.reads))
 
 
 @pytest.mark.parametrize("kind", [DraftMove, Quotation, WaitingExpense, DraftPurchase])
 def test_documents_of_open_cases_are_read_whatever_their_state(kind: type[Row]) -> None:
-    watched = tuple(Watched(Ref(model, 77), None) for model in ("account.move", kind.model, "res.partner"))
+    watched = tuple(OpenCaseRef(Ref(model, 77), None) for model in ("account.move", kind.model, "res.partner"))
     domain = kind.domain(scope(watched=watched))
     assert domain is not None
     assert [leaf[2] for leaf in domain if leaf[0] == "id"] in ([[77]], [[77, 77]])

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purser import Exempt, Finding, Kept, Money, Ref, Row, Scope, Watched
-from purser.testing import Judgement, judge, snapshot
+from purser import Compliant, Exempt, Finding, Money, OpenCaseRef, QueryContext, Ref, Row
+from purser.testing import ControlVerdicts, evaluate, snapshot
 from tasks.controls.unbilled_work import unbilled_work
 from tasks.rows.askable import Askable
 from tasks.rows.companies import OwnCompany
@@ -46,12 +46,14 @@ def time(oldest: str = "2026-10-02", hours: float = 24.0, **values: Any) -> Unbi
     return UnbilledTime.model_validate(own | values)
 
 
-def judged(*rows: Any, as_of: dt.datetime = AS_OF, **tunables: Any) -> Judgement:
+def judged(*rows: Any, as_of: dt.datetime = AS_OF, **tunables: Any) -> ControlVerdicts:
     people = () if any(isinstance(row, Askable) for row in rows) else (Askable(id=3),)
-    return judge(unbilled_work, snapshot(as_of, *rows, *UNITS, *people, FIRM, reads=unbilled_work.reads), **tunables)
+    return evaluate(
+        unbilled_work, snapshot(as_of, *rows, *UNITS, *people, FIRM, reads=unbilled_work.reads), **tunables
+    )
 
 
-def worth(of: Judgement) -> tuple[object, ...]:
+def worth(of: ControlVerdicts) -> tuple[object, ...]:
     found = of.finding(ORDER)
     assert found.money_at_risk is not None
     return found.hours_at_risk, found.money_at_risk.amount, found.since
@@ -110,7 +112,7 @@ def test_hours_and_amount_of_one_line(given_line: LineToBill, expected: tuple[in
     ],
 )
 def test_what_holds_nothing_to_bill_keeps_the_rule(given_line: LineToBill) -> None:
-    assert judged(order(), given_line) == Judgement((), (Kept(ORDER),), ())
+    assert judged(order(), given_line) == ControlVerdicts((), (Compliant(ORDER),), ())
 
 
 def down_payment(amount: float, **values: Any) -> LineToBill:
@@ -127,8 +129,8 @@ def down_payment(amount: float, **values: Any) -> LineToBill:
 
 
 def test_a_down_payment_covers_what_was_delivered_up_to_its_amount() -> None:
-    assert judged(order(), line(), time(), down_payment(3600)) == Judgement((), (Kept(ORDER),), ())
-    assert judged(order(), line(), time(), down_payment(5000)) == Judgement((), (Kept(ORDER),), ())
+    assert judged(order(), line(), time(), down_payment(3600)) == ControlVerdicts((), (Compliant(ORDER),), ())
+    assert judged(order(), line(), time(), down_payment(5000)) == ControlVerdicts((), (Compliant(ORDER),), ())
     part = judged(order(), line(), time(), down_payment(1000))
     assert worth(part) == (24, 2600, dt.date(2026, 10, 2))
     assert part.finding(ORDER).summary == (
@@ -152,7 +154,7 @@ def test_a_credit_due_on_one_line_is_deducted_from_the_work_on_another() -> None
     credit = line(id=71, qty_to_invoice=-4.0, qty_invoiced=28.0)
     assert worth(judged(order(), line(), credit, time())) == (24, 3000, dt.date(2026, 10, 2))
     larger = line(id=71, qty_to_invoice=-30.0, qty_invoiced=54.0)
-    assert judged(order(), line(), larger, time()) == Judgement((), (Kept(ORDER),), ())
+    assert judged(order(), line(), larger, time()) == ControlVerdicts((), (Compliant(ORDER),), ())
 
 
 def test_a_line_with_a_negative_price_lowers_the_amount() -> None:
@@ -163,7 +165,7 @@ def test_a_line_with_a_negative_price_lowers_the_amount() -> None:
 
 def test_a_rebate_alone_asks_nobody_for_money() -> None:
     rebate = line(qty_delivered_method="manual", price_unit=-100.0, price_reduce_taxexcl=-100.0)
-    assert judged(order(), rebate) == Judgement((), (Kept(ORDER),), ())
+    assert judged(order(), rebate) == ControlVerdicts((), (Compliant(ORDER),), ())
 
 
 def test_each_line_is_rounded_as_its_invoice_line_will_be() -> None:
@@ -246,7 +248,7 @@ def test_approved_expenses_are_mentioned_by_currency_and_not_counted() -> None:
 
 
 def test_approved_expenses_alone_are_no_finding() -> None:
-    assert judged(order(invoice_status="no"), expense()) == Judgement((), (Kept(ORDER),), ())
+    assert judged(order(invoice_status="no"), expense()) == ControlVerdicts((), (Compliant(ORDER),), ())
 
 
 # ------------------------------------------------------------------------------------ approval --
@@ -268,7 +270,7 @@ def test_only_approved_time_counts_where_the_database_knows_approval(
 
 @pytest.mark.parametrize("how_not", WAITING)
 def test_time_that_waits_for_approval_is_not_late(how_not: dict[str, Any]) -> None:
-    assert judged(order(), line(), time(**how_not)) == Judgement((), (Kept(ORDER),), ())
+    assert judged(order(), line(), time(**how_not)) == ControlVerdicts((), (Compliant(ORDER),), ())
 
 
 def test_an_odoo_that_delivers_approved_time_only_is_not_cut_twice() -> None:
@@ -285,7 +287,7 @@ def test_approved_time_is_counted_in_the_unit_of_its_line() -> None:
 
 def test_where_no_time_may_be_read_the_orders_own_count_stands() -> None:
     of = snapshot(AS_OF, order(), line(), *UNITS, Askable(id=3), reads=unbilled_work.reads).plus(UnbilledTime, None)
-    assert worth(judge(unbilled_work, of)) == (24, 3600, dt.date(2026, 9, 1))
+    assert worth(evaluate(unbilled_work, of)) == (24, 3600, dt.date(2026, 9, 1))
 
 
 # ------------------------------------------------------------------------------- what is judged --
@@ -295,15 +297,15 @@ def test_where_no_time_may_be_read_the_orders_own_count_stands() -> None:
     ("state", "reason"), [("cancel", "the order was cancelled"), ("draft", "it is not confirmed")]
 )
 def test_an_order_that_is_no_longer_confirmed_is_exempt(state: str, reason: str) -> None:
-    assert judged(order(state=state, invoice_status="no")) == Judgement((), (), (Exempt(ORDER, reason),))
+    assert judged(order(state=state, invoice_status="no")) == ControlVerdicts((), (), (Exempt(ORDER, reason),))
 
 
 def test_an_order_with_nothing_left_keeps_the_rule() -> None:
-    assert judged(order(invoice_status="invoiced")) == Judgement((), (Kept(ORDER),), ())
+    assert judged(order(invoice_status="invoiced")) == ControlVerdicts((), (Compliant(ORDER),), ())
 
 
 def test_an_order_whose_lines_are_hidden_is_not_judged() -> None:
-    assert judged(order(invoice_status="to invoice")) == Judgement((), (), ())
+    assert judged(order(invoice_status="to invoice")) == ControlVerdicts((), (), ())
 
 
 def test_a_small_amount_is_exempt_and_an_equal_one_is_not() -> None:
@@ -391,12 +393,12 @@ def test_a_finding_has_hours_that_are_not_negative_and_a_subject_once(values: li
 # --------------------------------------------------------------------------------------- reads --
 
 
-def scope(*rows: Row, watched: tuple[Watched, ...] = ()) -> Scope:
-    return Scope(as_of=AS_OF, watched=watched, snapshot=snapshot(AS_OF, *rows, reads=unbilled_work.reads))
+def scope(*rows: Row, watched: tuple[OpenCaseRef, ...] = ()) -> QueryContext:
+    return QueryContext(as_of=AS_OF, watched=watched, snapshot=snapshot(AS_OF, *rows, reads=unbilled_work.reads))
 
 
 def test_orders_of_open_cases_are_read_whatever_their_lines_say() -> None:
-    watched = (Watched(Ref("sale.order", 12), None), Watched(Ref("account.move", 13), None))
+    watched = (OpenCaseRef(Ref("sale.order", 12), None), OpenCaseRef(Ref("account.move", 13), None))
     assert BilledOrder.domain(scope(line(), watched=watched)) == [("id", "in", [7, 12])]
     assert BilledOrder.domain(scope(watched=watched)) == [("id", "in", [12])]
 

@@ -18,7 +18,7 @@ from events.fact import Fact, known_facts
 from events.objects import OBJECTS, object_of
 from events.opportunity import OpportunityWon
 from events.values import Id, Instant, fingerprint
-from purser.errors import Mistake, Permanent
+from purser.errors import ConfigurationError, Permanent
 
 FACTS = known_facts()
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
@@ -45,7 +45,7 @@ def test_a_model_is_part_of_one_object() -> None:
     models = [model for one in OBJECTS.values() for model in one.models]
     assert len(models) == len(set(models))
     assert all(one.master in ("", *one.models) for one in OBJECTS.values())
-    with pytest.raises(Mistake, match="part of no object"):
+    with pytest.raises(ConfigurationError, match="part of no object"):
         object_of("res.users")
 
 

@@ -7,7 +7,7 @@ from config.networks import read_networks
 from config.peers import Peers, peer_of
 from config.settings import Settings
 from gateway.peers import peer_of_request
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 PROXIES = read_networks("10.0.0.0/8, 192.0.2.7,2001:db8:5::/48")
 
@@ -54,5 +54,7 @@ def test_ipv6_addresses_of_one_network_are_one_peer(address: str, peer: str) -> 
 
 
 def test_a_proxy_that_is_no_address_is_named_at_the_start() -> None:
-    with pytest.raises(Mistake, match=r"PURSER_GATEWAY_PROXIES.*`10.0.0.1/8` is not an address or network"):
+    with pytest.raises(
+        ConfigurationError, match=r"PURSER_GATEWAY_PROXIES.*`10.0.0.1/8` is not an address or network"
+    ):
         Settings.load(environ={"PURSER_GATEWAY_PROXIES": "10.0.0.1/8"})

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from gateway.serve import listening
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 
 
 def test_an_answer_in_two_pieces_is_sent_without_waiting_for_anybody() -> None:
@@ -33,5 +33,5 @@ def test_an_answer_in_two_pieces_is_sent_without_waiting_for_anybody() -> None:
 def test_a_place_that_somebody_has_is_named_with_the_settings_that_choose_another() -> None:
     with listening("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(Mistake, match=rf"127.0.0.1:{port}: .*PURSER_GATEWAY_PORT"):
+        with pytest.raises(ConfigurationError, match=rf"127.0.0.1:{port}: .*PURSER_GATEWAY_PORT"):
             listening("127.0.0.1", port)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purser.errors import Mistake
+from purser.errors import ConfigurationError
 from store import DEAD_LETTERS, DeadLetterFilter, DeadLetterState
 
 NOW = dt.datetime(2026, 11, 16, 8, 0, tzinfo=dt.UTC)
@@ -61,7 +61,7 @@ def test_a_moment_is_a_span_ago_or_a_moment(word: str, moment: dt.datetime) -> N
     ],
 )
 def test_a_mistake_says_what_is_wrong_and_what_to_write(given: dict[str, str], says: str) -> None:
-    with pytest.raises(Mistake) as wrong:
+    with pytest.raises(ConfigurationError) as wrong:
         DeadLetterFilter.read(given, now=NOW)
 
     assert says in str(wrong.value)

@@ -13,7 +13,8 @@ from odoo_client import OdooClient, OdooConnection
 from odoo_client.error_mapping import AccessDenied, SerializationConflict
 from odoo_client.throttling import ThrottledSender, kind_of, verdict_of, verdict_on
 from odoo_client.transport.request import Request, Version
-from purser.changes import Ensure, Note, Update
+from purser.changes import Ensure, PostNote, Update
+from purser.engine.call_result import CallResult, RetryIn
 from purser.errors import (
     Conflict,
     Misconfigured,
@@ -24,21 +25,20 @@ from purser.errors import (
     Transient,
     UnknownOutcome,
 )
-from purser.gate import Verdict, Wait
-from purser.model import Ref
+from purser.findings import Ref
 from tests.unit.odoo_client.canned import Canned, Silence
 
-FULL = Wait(0.0, "full", full=True)
+FULL = RetryIn(0.0, "full", full=True)
 
 
 @dataclass
 class Book:
     """A gate that answers as told, then lets everybody in, and writes down what it hears."""
 
-    answers: list[Wait] = field(default_factory=list)
-    always: Wait | None = None
+    answers: list[RetryIn] = field(default_factory=list)
+    always: RetryIn | None = None
     entered: list[str] = field(default_factory=list)
-    left: list[tuple[Verdict, float, float | None]] = field(default_factory=list)
+    left: list[tuple[CallResult, float, float | None]] = field(default_factory=list)
 
     def enter(self, kind: str) -> Any:
         self.entered.append(kind)
@@ -46,7 +46,7 @@ class Book:
             return self.always
         return self.answers.pop(0) if self.answers else self
 
-    def leave(self, verdict: Verdict, seconds: float, retry_after: float | None) -> None:
+    def leave(self, verdict: CallResult, seconds: float, retry_after: float | None) -> None:
         self.left.append((verdict, seconds, retry_after))
 
 
@@ -78,11 +78,11 @@ def test_a_call_enters_once_and_leaves_with_its_time() -> None:
 
     assert doorman(gate, time).send("a kind", act) == "done"
     assert gate.entered == ["a kind"]
-    assert gate.left == [(Verdict.ANSWERED, 3.0, None)]
+    assert gate.left == [(CallResult.ANSWERED, 3.0, None)]
 
 
 def test_a_shut_gate_sends_the_work_back_at_once() -> None:
-    gate, time = Book(always=Wait(17.0, "breaker open")), Time()
+    gate, time = Book(always=RetryIn(17.0, "breaker open")), Time()
     with pytest.raises(Snooze, match="breaker open") as caught:
         doorman(gate, time).send("", lambda: pytest.fail("it must not be called"))
     assert caught.value.after == 17.0
@@ -93,7 +93,7 @@ def test_who_finds_it_full_waits_for_a_slot() -> None:
     gate, time = Book([FULL, FULL, FULL]), Time()
     assert doorman(gate, time).send("", lambda: 1) == 1
     assert len(time.slept) == 3
-    assert gate.left == [(Verdict.ANSWERED, 0.0, None)]
+    assert gate.left == [(CallResult.ANSWERED, 0.0, None)]
 
 
 @given(seed=st.integers())
@@ -108,7 +108,7 @@ def test_nobody_waits_much_longer_than_two_seconds_or_asks_without_a_pause(seed:
 
 
 def test_a_gate_that_shuts_while_one_waits_sends_one_back() -> None:
-    gate, time = Book([FULL, Wait(9.0, "breaker open")]), Time()
+    gate, time = Book([FULL, RetryIn(9.0, "breaker open")]), Time()
     with pytest.raises(Snooze) as caught:
         doorman(gate, time).send("", lambda: 1)
     assert caught.value.after == 9.0
@@ -117,21 +117,21 @@ def test_a_gate_that_shuts_while_one_waits_sends_one_back() -> None:
 @pytest.mark.parametrize(
     ("error", "verdict"),
     [
-        (Transient("x"), Verdict.FAILED),
-        (UnknownOutcome("x"), Verdict.FAILED),
-        (Misconfigured("x"), Verdict.REFUSED),
-        (SerializationConflict("x"), Verdict.CONTENDED),
-        (Throttled("x", retry_after=4), Verdict.THROTTLED),
-        (Refusal("x"), Verdict.ANSWERED),
-        (AccessDenied("x"), Verdict.ANSWERED),
-        (Permanent("x"), Verdict.ANSWERED),
-        (Conflict("x"), Verdict.ANSWERED),
-        (TypeError("x"), Verdict.ABANDONED),
-        (KeyboardInterrupt(), Verdict.ABANDONED),
-        (SystemExit(), Verdict.ABANDONED),
+        (Transient("x"), CallResult.FAILED),
+        (UnknownOutcome("x"), CallResult.FAILED),
+        (Misconfigured("x"), CallResult.REFUSED),
+        (SerializationConflict("x"), CallResult.CONTENDED),
+        (Throttled("x", retry_after=4), CallResult.THROTTLED),
+        (Refusal("x"), CallResult.ANSWERED),
+        (AccessDenied("x"), CallResult.ANSWERED),
+        (Permanent("x"), CallResult.ANSWERED),
+        (Conflict("x"), CallResult.ANSWERED),
+        (TypeError("x"), CallResult.ABANDONED),
+        (KeyboardInterrupt(), CallResult.ABANDONED),
+        (SystemExit(), CallResult.ABANDONED),
     ],
 )
-def test_each_error_tells_something_of_odoo_and_rises(error: BaseException, verdict: Verdict) -> None:
+def test_each_error_tells_something_of_odoo_and_rises(error: BaseException, verdict: CallResult) -> None:
     gate = Book()
 
     def act() -> None:
@@ -143,21 +143,21 @@ def test_each_error_tells_something_of_odoo_and_rises(error: BaseException, verd
 
 
 def test_a_failure_that_took_as_long_as_the_timeout_is_one() -> None:
-    assert verdict_of(UnknownOutcome("x"), 60.0, 60.0) is Verdict.TIMED_OUT
-    assert verdict_of(Transient("x"), 59.9, 60.0) is Verdict.FAILED
-    assert verdict_of(Refusal("x"), 99.0, 60.0) is Verdict.ANSWERED
+    assert verdict_of(UnknownOutcome("x"), 60.0, 60.0) is CallResult.TIMED_OUT
+    assert verdict_of(Transient("x"), 59.9, 60.0) is CallResult.FAILED
+    assert verdict_of(Refusal("x"), 99.0, 60.0) is CallResult.ANSWERED
 
 
 def test_an_import_that_lost_a_race_says_so_among_its_messages() -> None:
     race = {"ids": False, "messages": [{"type": "error", "message": "could not serialize access due to x"}]}
     bad = {"ids": False, "messages": [{"type": "error", "message": "No matching record"}]}
-    assert verdict_on(race) is Verdict.CONTENDED
-    assert verdict_on(bad) is Verdict.ANSWERED
+    assert verdict_on(race) is CallResult.CONTENDED
+    assert verdict_on(bad) is CallResult.ANSWERED
 
 
 @pytest.mark.parametrize("answer", [None, True, 3, "text", [{"id": 1}], {}, {"messages": 3}, {"messages": "a"}])
 def test_any_other_answer_is_one(answer: Any) -> None:
-    assert verdict_on(answer) is Verdict.ANSWERED
+    assert verdict_on(answer) is CallResult.ANSWERED
 
 
 def test_calls_are_compared_with_calls_of_about_their_size() -> None:
@@ -221,12 +221,12 @@ def test_every_call_of_a_client_goes_through_its_gate(wire: Wire) -> None:
     client.version()
 
     assert gate.entered == ["", "a.b.load/1", ""]
-    assert [verdict for verdict, *_ in gate.left] == [Verdict.ANSWERED] * 3
+    assert [verdict for verdict, *_ in gate.left] == [CallResult.ANSWERED] * 3
     assert (client.calls, wire.asked_version) == (2, 1)
 
 
 def test_a_call_that_may_not_go_is_not_sent_and_not_counted(wire: Wire) -> None:
-    client = OdooClient(DOOR, wire, gate=Book(always=Wait(5.0, "breaker open")))
+    client = OdooClient(DOOR, wire, gate=Book(always=RetryIn(5.0, "breaker open")))
     with pytest.raises(Snooze):
         client.search_count("a.b", [])
     with pytest.raises(Snooze):
@@ -251,7 +251,7 @@ def test_an_odoo_that_drops_the_line_is_told_to_the_gate_by_every_transport(sile
     door = OdooConnection(url=silent.url, db="db", login="bot", api_key="key", api=api)
     with OdooClient(door, gate=gate) as client, pytest.raises(Transient):
         client.search_count("a.b", [])
-    assert [verdict for verdict, *_ in gate.left] == [Verdict.FAILED]
+    assert [verdict for verdict, *_ in gate.left] == [CallResult.FAILED]
 
 
 # ---------------------------------------------------------------------------- smaller batches --
@@ -263,7 +263,7 @@ def sizes(wire: Wire, method: str) -> list[int]:
 
 def test_a_smaller_batch_makes_smaller_calls_of_every_sort(wire: Wire) -> None:
     ensures = [Ensure(model="a.b", key=f"a/{n}", values={"name": "x"}) for n in range(5)]
-    notes = [Note(on=Ref("a.b", n), key=f"n/{n}", body="hello") for n in range(1, 4)]
+    notes = [PostNote(on=Ref("a.b", n), key=f"n/{n}", body="hello") for n in range(1, 4)]
     updates = [Update(ref=Ref("a.b", n), expect={"name": "old"}, values={"name": "new"}) for n in range(1, 6)]
 
     outcomes = OdooClient(DOOR, wire).apply([*ensures, *notes, *updates], batch=2)

@@ -13,7 +13,19 @@ from odoo_client import FieldInfo, RecordPage
 from odoo_client.error_mapping import AccessDenied
 from odoo_client.read.snapshot import PAGE, count, pages, read, read_all, read_page
 from odoo_client.transport.request import Request, Version
-from purser import IF_KNOWN, Group, GroupDate, GroupId, Moment, Ref, Row, Scope, Snapshot, by, total
+from purser import (
+    OPTIONAL_FIELD,
+    Aggregate,
+    GroupDate,
+    GroupId,
+    Moment,
+    QueryContext,
+    Ref,
+    Row,
+    Snapshot,
+    aggregate,
+    group_by,
+)
 from purser.errors import NotApplicable, Permanent, Transient
 
 AS_OF = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
@@ -48,19 +60,19 @@ class Server:
 
 class Thing(Row, model="x.thing"):
     name: str
-    extra: Annotated[str | None, IF_KNOWN] = Field(None, alias="x_extra")
+    extra: Annotated[str | None, OPTIONAL_FIELD] = Field(None, alias="x_extra")
 
     @classmethod
-    def domain(cls, scope: Scope) -> list[Any]:
+    def domain(cls, scope: QueryContext) -> list[Any]:
         return []
 
 
-class Sums(Group, model="x.line"):
-    owner: GroupId | None = by("owner_id", None)
-    month: GroupDate = by("date:month")
-    hours: Decimal = total("unit_amount:sum")
-    longest: Decimal = total("unit_amount:max")
-    lines: int = total("__count")
+class Sums(Aggregate, model="x.line"):
+    owner: GroupId | None = group_by("owner_id", None)
+    month: GroupDate = group_by("date:month")
+    hours: Decimal = aggregate("unit_amount:sum")
+    longest: Decimal = aggregate("unit_amount:max")
+    lines: int = aggregate("__count")
 
 
 def rows(*ids: int) -> list[dict[str, Any]]:
@@ -157,8 +169,8 @@ def test_old_and_new_servers_give_the_same_sums() -> None:
 
 
 def test_grouping_along_a_path_is_not_applicable_on_an_old_server() -> None:
-    class ByOrder(Group, model="x.line"):
-        order: GroupId = by("so_line.order_id")
+    class ByOrder(Aggregate, model="x.line"):
+        order: GroupId = group_by("so_line.order_id")
 
     with pytest.raises(NotApplicable, match="Odoo 19"):
         read(Server([], at=(16, 0)), ByOrder, [])
@@ -178,10 +190,10 @@ def test_what_was_given_is_not_read_again() -> None:
 class Watched(Row, model="x.thing", active_test=False):
     name: str
     done: Moment | None = None
-    extra: Annotated[str | None, IF_KNOWN] = Field(None, alias="x_extra")
+    extra: Annotated[str | None, OPTIONAL_FIELD] = Field(None, alias="x_extra")
 
     @classmethod
-    def domain(cls, scope: Scope) -> list[Any] | None:
+    def domain(cls, scope: QueryContext) -> list[Any] | None:
         return None if scope.tunables.get("none") else [*scope.look, ("done", "!=", False)]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from odoo_client.apply.field_values import UnresolvedReference, all_same, column_of, columns_of, json_of, text_of
 from odoo_client.transport.request import Request, plain, version_of
-from purser import Key, Link, Ref, XmlId
+from purser import Key, RecordLink, Ref, XmlId
 from purser.changes import Value
 
 PLUS_FIVE = dt.timezone(dt.timedelta(hours=5))
@@ -26,7 +26,7 @@ PLUS_FIVE = dt.timezone(dt.timedelta(hours=5))
         (Decimal("1E+3"), "f", "1000"),
         (dt.date(2026, 3, 1), "f", "2026-03-01"),
         (dt.datetime(2026, 3, 1, 2, tzinfo=PLUS_FIVE), "f", "2026-02-28 21:00:00"),
-        (Link(Ref("res.users", 7)), "f/.id", "7"),
+        (RecordLink(Ref("res.users", 7)), "f/.id", "7"),
         (Key("project.task", "a/b"), "f/id", "purser.a/b"),
         (XmlId("mail.mt_note"), "f/id", "mail.mt_note"),
     ],
@@ -36,7 +36,7 @@ def test_each_kind_of_value_has_its_column_and_text(value: Value, column: str, t
 
 
 def test_an_empty_value_takes_the_column_of_its_neighbours() -> None:
-    rows = columns_of([{"u": Link(Ref("res.users", 7))}, {"u": None}, {"u": Link(Ref("res.users", 8))}])
+    rows = columns_of([{"u": RecordLink(Ref("res.users", 7))}, {"u": None}, {"u": RecordLink(Ref("res.users", 8))}])
     assert rows == [{"u/.id": "7"}, {"u/.id": ""}, {"u/.id": "8"}]
 
 
@@ -49,7 +49,7 @@ def test_json_values_are_what_write_takes() -> None:
         "a": None,
         "b": True,
         "c": Decimal("1.5"),
-        "d": Link(Ref("res.users", 7)),
+        "d": RecordLink(Ref("res.users", 7)),
         "e": Key("project.task", "k"),
         "f": dt.date(2026, 3, 1),
     }

@@ -9,29 +9,29 @@ import pytest
 from pydantic import Field
 
 from purser import (
-    IF_KNOWN,
-    Catalogue,
+    OPTIONAL_FIELD,
+    Aggregate,
+    Compliant,
     Control,
     Domain,
-    Group,
     GroupDate,
     GroupId,
-    Kept,
+    Many2One,
     Moment,
-    Named,
+    QueryContext,
+    Registry,
     Row,
-    Scope,
     Severity,
     Snapshot,
     Verdict,
-    by,
+    aggregate,
     control,
+    group_by,
     hours,
-    total,
 )
-from purser.declare import check_tunables
-from purser.errors import Mistake
-from purser.testing import judge, snapshot
+from purser.declarations import check_tunables
+from purser.errors import ConfigurationError
+from purser.testing import evaluate, snapshot
 
 AS_OF = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 
@@ -39,19 +39,19 @@ AS_OF = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 class Person(Row, model="hr.employee", active_test=False):
     name: str
     active: bool
-    manager: Named | None = Field(None, alias="parent_id")
+    manager: Many2One | None = Field(None, alias="parent_id")
     since: Moment | None = Field(None, alias="create_date")
-    rate: Annotated[Decimal | None, IF_KNOWN] = None
+    rate: Annotated[Decimal | None, OPTIONAL_FIELD] = None
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         return []
 
 
-class Logged(Group, model="account.analytic.line"):
-    employee: GroupId | None = by("employee_id", None)
-    day: GroupDate = by("date:day")
-    hours: Decimal = total("unit_amount:sum")
+class Logged(Aggregate, model="account.analytic.line"):
+    employee: GroupId | None = group_by("employee_id", None)
+    day: GroupDate = group_by("date:day")
+    hours: Decimal = aggregate("unit_amount:sum")
 
 
 def declare(function: Callable[..., Iterator[Verdict]], **changed: Any) -> Control:
@@ -67,7 +67,7 @@ def declare(function: Callable[..., Iterator[Verdict]], **changed: Any) -> Contr
 
 def rule(snapshot: Snapshot, *, grace_days: int = 5) -> Iterator[Verdict]:
     """People are kept."""
-    yield from (Kept(person.ref) for person in snapshot.rows(Person))
+    yield from (Compliant(person.ref) for person in snapshot.rows(Person))
 
 
 def test_a_declaration_reads_like_a_label() -> None:
@@ -78,12 +78,12 @@ def test_a_declaration_reads_like_a_label() -> None:
 
 def test_a_control_is_still_a_function() -> None:
     ada = Person(id=3, name="Ada", active=True)
-    assert judge(declare(rule), snapshot(AS_OF, ada)).kept == (Kept(ada.ref),)
+    assert evaluate(declare(rule), snapshot(AS_OF, ada)).kept == (Compliant(ada.ref),)
 
 
 @pytest.mark.parametrize("name", ["Some-Rule", "some_rule", "-x", "", "a b"])
 def test_a_name_that_cannot_be_a_wire_name_is_a_mistake(name: str) -> None:
-    with pytest.raises(Mistake, match="lower-case words"):
+    with pytest.raises(ConfigurationError, match="lower-case words"):
         declare(rule, name=name)
 
 
@@ -92,33 +92,35 @@ def test_a_tunable_without_default_is_a_mistake() -> None:
         """Rule."""
         yield from ()
 
-    with pytest.raises(Mistake, match="`days` must be keyword-only and have a default"):
+    with pytest.raises(ConfigurationError, match="`days` must be keyword-only and have a default"):
         declare(bare)
 
 
 def test_reading_a_class_without_a_model_is_a_mistake() -> None:
-    with pytest.raises(Mistake, match="no Row or Group"):
+    with pytest.raises(ConfigurationError, match="no Row or Group"):
         declare(rule, reads=(int,))
 
 
 def test_reading_the_same_class_twice_is_a_mistake() -> None:
-    with pytest.raises(Mistake, match="twice"):
+    with pytest.raises(ConfigurationError, match="twice"):
         declare(rule, reads=(Person, Person))
 
 
 def test_a_misspelt_tunable_is_answered_with_the_right_one() -> None:
-    with pytest.raises(Mistake, match=r"`some-rule`: tunable `grace_day` is unknown. Did you mean `grace_days`?"):
+    with pytest.raises(
+        ConfigurationError, match=r"`some-rule`: tunable `grace_day` is unknown. Did you mean `grace_days`?"
+    ):
         check_tunables(declare(rule), {"grace_day": 3})
 
 
 def test_a_name_is_declared_once() -> None:
-    with pytest.raises(Mistake, match="declared twice"):
-        Catalogue.of([declare(rule), declare(rule)])
+    with pytest.raises(ConfigurationError, match="declared twice"):
+        Registry.of([declare(rule), declare(rule)])
 
 
 def test_an_unknown_control_is_answered_with_the_nearest() -> None:
-    with pytest.raises(Mistake, match="Did you mean `some-rule`"):
-        Catalogue.of([declare(rule)]).control("some-rul")
+    with pytest.raises(ConfigurationError, match="Did you mean `some-rule`"):
+        Registry.of([declare(rule)]).control("some-rul")
 
 
 def test_false_is_no_value_unless_the_field_is_a_boolean() -> None:
@@ -153,7 +155,7 @@ def test_specs_say_what_to_ask_odoo_for() -> None:
 
 def test_a_read_without_a_domain_says_so() -> None:
     with pytest.raises(NotImplementedError, match="Logged must say which records it reads"):
-        Logged.domain(Scope(as_of=AS_OF, snapshot=snapshot(AS_OF)))
+        Logged.domain(QueryContext(as_of=AS_OF, snapshot=snapshot(AS_OF)))
 
 
 def test_a_snapshot_says_what_was_not_read_and_what_is_unknown() -> None:

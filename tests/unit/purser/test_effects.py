@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from config.settings import Role
-from purser import Domain, Exempt, Finding, Ref, Row, Scope, Severity, Snapshot, Verdict, control, daily
-from purser.catalogue import Catalogue
-from purser.changes import Call, Change, Close, Ensure, Key, Note, Perform, Update, activity
-from purser.declare import Control
+from purser import Domain, Exempt, Finding, QueryContext, Ref, Row, Severity, Snapshot, Verdict, control, daily
+from purser.changes import CallMethod, Change, CloseActivity, Ensure, Key, PostNote, RunOperation, Update, activity
+from purser.declarations import Control
 from purser.effects import Effects
-from purser.errors import Mistake
-from purser.testing import judge, snapshot
+from purser.errors import ConfigurationError
+from purser.registry import Registry
+from purser.testing import evaluate, snapshot
 from tasks.house import catalogue
 from workers.doctor.checks import rights_needed
 
@@ -32,17 +32,20 @@ ASK_ON_NEW = activity(
         (ASK, Effects(activity_on=("project.task",))),
         (ASK_ON_NEW, Effects(activity_on=("project.task",))),
         (Update(ref=ORDER, expect={}, values={}), Effects(writes=("sale.order",))),
-        (Call(ref=ORDER, method="action_confirm", guard={}), Effects(writes=("sale.order",))),
-        (Note(on=ORDER, key="a", body=""), Effects(notes_on=("sale.order",))),
-        (Perform(operation="order.draft-invoice", on=ORDER, key="a"), Effects(operations=("order.draft-invoice",))),
-        (Close(activity=1, feedback="", key="a"), Effects()),
+        (CallMethod(ref=ORDER, method="action_confirm", guard={}), Effects(writes=("sale.order",))),
+        (PostNote(on=ORDER, key="a", body=""), Effects(notes_on=("sale.order",))),
+        (
+            RunOperation(operation="order.draft-invoice", on=ORDER, key="a"),
+            Effects(operations=("order.draft-invoice",)),
+        ),
+        (CloseActivity(activity=1, feedback="", key="a"), Effects()),
     ],
     ids=lambda one: type(one).__name__,
 )
 def test_a_change_must_be_named_by_the_declaration(change: Change, effects: Effects) -> None:
     assert effects.change_problem(change) is None
     problem = Effects().change_problem(change)
-    assert (problem is None) == isinstance(change, Close)
+    assert (problem is None) == isinstance(change, CloseActivity)
 
 
 def test_a_problem_says_what_to_declare() -> None:
@@ -50,7 +53,7 @@ def test_a_problem_says_what_to_declare() -> None:
 
 
 def test_a_text_is_not_taken_for_a_tuple() -> None:
-    with pytest.raises(Mistake, match="activity_on is a tuple"):
+    with pytest.raises(ConfigurationError, match="activity_on is a tuple"):
         control(
             *("late-tasks",),
             title="",
@@ -64,7 +67,7 @@ def test_a_text_is_not_taken_for_a_tuple() -> None:
 
 class LateTask(Row, model="project.task"):
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         return []
 
 
@@ -83,12 +86,12 @@ def declared(**effects: Any) -> Control:
 def test_the_test_kit_refuses_a_case_that_stands_where_the_declaration_does_not_say() -> None:
     given = snapshot(NOW, LateTask(id=3))
     with pytest.raises(AssertionError, match="activity_on"):
-        judge(declared(), given)
-    assert judge(declared(activity_on=("project.task",)), given).findings
+        evaluate(declared(), given)
+    assert evaluate(declared(activity_on=("project.task",)), given).findings
 
 
 def test_a_new_control_on_a_model_that_nobody_used_before_is_seen_by_doctor() -> None:
-    ours = Catalogue.of([declared(activity_on=("project.task",))])
+    ours = Registry.of([declared(activity_on=("project.task",))])
     assert [(r.model, r.operation, r.needed_by) for r in rights_needed(ours, None, Role.CHANGE)] == [
         ("project.task", "write", ("late-tasks",))
     ]

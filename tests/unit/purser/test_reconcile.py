@@ -9,24 +9,42 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purser.cases import AskSeen, Case, CaseKey, CaseMemory, CaseState, Mark, Rung, merge
-from purser.changes import Close, Ensure, Link, Note, Update
+from purser.cases import (
+    Case,
+    CaseKey,
+    CaseRecord,
+    CaseState,
+    EscalationStep,
+    FeedbackMarker,
+    ObservedActivity,
+    merge,
+)
+from purser.changes import CloseActivity, Ensure, PostNote, RecordLink, Update
+from purser.engine.reconcile import (
+    Availability,
+    EscalationPolicy,
+    PlannedStep,
+    ReconcilePlan,
+    reconcile,
+    working_days,
+)
 from purser.errors import Permanent
-from purser.model import Exempt, Finding, Kept, Period, Ref, Severity, Verdict
-from purser.reconcile import Availability, House, Plan, Step, reconcile, working_days
+from purser.findings import Compliant, Exempt, Finding, Period, Ref, Severity, Verdict
 
 MONDAY = dt.date(2026, 11, 23)
 EMPLOYEE, MANAGER, PMO = 11, 12, 13
-LADDER = (Rung("employee"), Rung("manager", 2), Rung("pmo", 3))
+LADDER = (EscalationStep("employee"), EscalationStep("manager", 2), EscalationStep("pmo", 3))
 SUBJECT = Ref("hr.employee", 7)
 WEEK = Period.week_of(dt.date(2026, 11, 11))
 KEY = CaseKey("missing-timesheets", SUBJECT, WEEK)
 
 
 def house(
-    today: dt.date = MONDAY, ladder: tuple[Rung, ...] = LADDER, roles: Mapping[str, tuple[int, ...]] | None = None
-) -> House:
-    return House(
+    today: dt.date = MONDAY,
+    ladder: tuple[EscalationStep, ...] = LADDER,
+    roles: Mapping[str, tuple[int, ...]] | None = None,
+) -> EscalationPolicy:
+    return EscalationPolicy(
         control="missing-timesheets",
         title="Missing timesheet",
         rule="Every closed week is fully logged.",
@@ -56,24 +74,24 @@ class Odoo:
     """What the system of record and our memory would hold after plans are carried out."""
 
     def __init__(self) -> None:
-        self.activities: dict[str, AskSeen] = {}
-        self.memory: dict[CaseKey, CaseMemory] = {}
+        self.activities: dict[str, ObservedActivity] = {}
+        self.memory: dict[CaseKey, CaseRecord] = {}
         self.notes: set[str] = set()
 
-    def carry_out(self, plan: Plan, today: dt.date) -> None:
+    def carry_out(self, plan: ReconcilePlan, today: dt.date) -> None:
         for step in plan.steps():
             self._one(step, today)
 
-    def _one(self, step: Step, today: dt.date) -> None:
+    def _one(self, step: PlannedStep, today: dt.date) -> None:
         number = None
         match step.change:
             case Ensure(key=key, values=values):
-                assert isinstance(values["user_id"], Link)
+                assert isinstance(values["user_id"], RecordLink)
                 known = self.activities.get(key)
                 number = known.activity if known else 100 + len(self.activities)
                 self.activities.setdefault(
                     key,
-                    AskSeen(
+                    ObservedActivity(
                         key=key,
                         activity=number,
                         active=True,
@@ -83,12 +101,12 @@ class Odoo:
                         created_on=today,
                     ),
                 )
-            case Close(key=key, feedback=feedback):
+            case CloseActivity(key=key, feedback=feedback):
                 self.done(key, feedback)
             case Update(values=values, ref=ref):
                 key = next(k for k, a in self.activities.items() if a.activity == ref.id)
                 self.activities[key] = replace(self.activities[key], summary=str(values["summary"]))
-            case Note(key=key):
+            case PostNote(key=key):
                 self.notes.add(key)
             case _:
                 pass
@@ -103,7 +121,7 @@ class Odoo:
     def cases(self) -> dict[CaseKey, Case]:
         return merge("missing-timesheets", self.activities.values(), self.memory)
 
-    def run(self, *verdicts: Verdict, today: dt.date = MONDAY, **kwargs: object) -> Plan:
+    def run(self, *verdicts: Verdict, today: dt.date = MONDAY, **kwargs: object) -> ReconcilePlan:
         plan = reconcile(house(today), verdicts, self.cases(), **kwargs)  # type: ignore[arg-type]
         self.carry_out(plan, today)
         return plan
@@ -154,13 +172,13 @@ def test_a_lost_memory_does_not_escalate_to_nobody() -> None:
     assert [step.change for step in plan.steps()] == [None]
 
 
-@pytest.mark.parametrize("verdict", [Kept(SUBJECT, WEEK), Exempt(SUBJECT, "x", WEEK), finding()])
+@pytest.mark.parametrize("verdict", [Compliant(SUBJECT, WEEK), Exempt(SUBJECT, "x", WEEK), finding()])
 def test_an_earlier_rung_whose_closing_was_lost_is_closed(verdict: Verdict) -> None:
     odoo = Odoo()
     odoo.run(finding())
     plan = reconcile(house(days(2)), [finding()], odoo.cases())
     for step in plan.steps():
-        if not isinstance(step.change, Close):
+        if not isinstance(step.change, CloseActivity):
             odoo._one(step, days(2))
     assert odoo.open == {rung(0, 0), rung(0, 1)}
     odoo.run(verdict, today=days(2))
@@ -173,14 +191,14 @@ def test_an_escalation_closes_the_old_activity_only_after_the_new_one() -> None:
     plan = reconcile(house(days(2)), [finding()], odoo.cases())
     (ensure, close) = plan.escalated
     assert isinstance(ensure.change, Ensure)
-    assert isinstance(close.change, Close)
+    assert isinstance(close.change, CloseActivity)
     assert close.only_after == ensure.change.key
 
 
 def test_an_activity_that_is_open_again_is_remembered_as_open() -> None:
     odoo = Odoo()
     odoo.run(finding())
-    odoo.run(Kept(SUBJECT, WEEK))
+    odoo.run(Compliant(SUBJECT, WEEK))
     odoo.activities[rung(0, 0)] = replace(odoo.activities[rung(0, 0)], active=True)  # a person, or a backup
     odoo.run(finding())
     memory = odoo.memory[KEY]
@@ -203,8 +221,8 @@ def test_a_memory_one_rung_behind_odoo_ends_with_it() -> None:
     odoo.run(finding(), today=days(2))
     odoo.memory[KEY] = behind
     odoo.done(rung(0, 1), "done")
-    odoo.run(Kept(SUBJECT, WEEK), today=days(2))
-    assert odoo.run(Kept(SUBJECT, WEEK), today=days(2)).steps() == ()
+    odoo.run(Compliant(SUBJECT, WEEK), today=days(2))
+    assert odoo.run(Compliant(SUBJECT, WEEK), today=days(2)).steps() == ()
     odoo.run(finding(), today=days(2))
     assert odoo.open == {rung(1, 0)}
 
@@ -212,15 +230,15 @@ def test_a_memory_one_rung_behind_odoo_ends_with_it() -> None:
 def test_a_kept_rule_closes_the_case_with_our_mark() -> None:
     odoo = Odoo()
     odoo.run(finding())
-    odoo.run(Kept(SUBJECT, WEEK))
+    odoo.run(Compliant(SUBJECT, WEEK))
     assert odoo.open == set()
-    assert Mark.of(odoo.activities[rung(0, 0)].feedback) is Mark.KEPT
+    assert FeedbackMarker.of(odoo.activities[rung(0, 0)].feedback) is FeedbackMarker.KEPT
     assert odoo.cases()[KEY].state is CaseState.CLOSED
 
 
 def test_a_second_leak_is_a_new_episode() -> None:
     odoo = Odoo()
-    for verdict in (finding(), Kept(SUBJECT, WEEK), finding()):
+    for verdict in (finding(), Compliant(SUBJECT, WEEK), finding()):
         odoo.run(verdict)
     assert odoo.open == {rung(1, 0)}
 
@@ -228,7 +246,7 @@ def test_a_second_leak_is_a_new_episode() -> None:
 def test_a_second_leak_is_a_new_episode_even_if_our_memory_is_lost() -> None:
     odoo = Odoo()
     odoo.run(finding())
-    odoo.run(Kept(SUBJECT, WEEK))
+    odoo.run(Compliant(SUBJECT, WEEK))
     odoo.memory.clear()
     odoo.run(finding())
     assert odoo.open == {rung(1, 0)}
@@ -265,7 +283,7 @@ def test_the_ladder_is_climbed_on_working_days() -> None:
     odoo.run(finding(), today=days(8))
     assert odoo.open == {rung(0, 1)}
     assert odoo.activities[rung(0, 1)].user_id == MANAGER
-    assert Mark.of(odoo.activities[rung(0, 0)].feedback) is Mark.ESCALATED
+    assert FeedbackMarker.of(odoo.activities[rung(0, 0)].feedback) is FeedbackMarker.ESCALATED
     odoo.run(finding(), today=days(11))
     assert odoo.activities[rung(0, 2)].user_id == PMO
     assert odoo.run(finding(), today=days(60)).steps() == ()  # the last one asked stays asked
@@ -305,7 +323,7 @@ def test_done_by_a_person_then_proved_is_closed_and_the_next_leak_is_a_new_episo
     odoo = Odoo()
     odoo.run(finding())
     odoo.done(rung(0, 0), "done")
-    odoo.run(Kept(SUBJECT, WEEK))
+    odoo.run(Compliant(SUBJECT, WEEK))
     assert odoo.cases()[KEY].state is CaseState.CLOSED
     odoo.run(finding())
     assert odoo.open == {rung(1, 0)}
@@ -314,7 +332,7 @@ def test_done_by_a_person_then_proved_is_closed_and_the_next_leak_is_a_new_episo
 def test_an_escalation_whose_first_half_was_lost_is_completed() -> None:
     odoo = Odoo()
     odoo.run(finding())
-    odoo.done(rung(0, 0), f"Passed on. {Mark.ESCALATED}")  # the close arrived, the next rung did not
+    odoo.done(rung(0, 0), f"Passed on. {FeedbackMarker.ESCALATED}")  # the close arrived, the next rung did not
     odoo.run(finding())
     assert odoo.open == {rung(0, 1)}
 
@@ -356,16 +374,16 @@ def test_without_a_desk_the_case_is_a_note_that_is_written_once_and_answered_onc
     odoo = Odoo()
     odoo.run(finding(desk=False))
     assert odoo.run(finding(desk=False), today=days(30)).steps() == ()
-    odoo.run(Kept(SUBJECT, WEEK))
+    odoo.run(Compliant(SUBJECT, WEEK))
     assert odoo.notes == {rung(0, 0), rung(0, 0) + "/ended"}
-    assert odoo.run(Kept(SUBJECT, WEEK)).steps() == ()
+    assert odoo.run(Compliant(SUBJECT, WEEK)).steps() == ()
 
 
 def test_a_run_that_would_end_most_cases_at_once_holds_until_released() -> None:
     odoo = Odoo()
     subjects = [Ref("hr.employee", n) for n in range(1, 31)]
     odoo.run(*[finding(s) for s in subjects])
-    kept = [Kept(s, WEEK) for s in subjects[:21]]
+    kept = [Compliant(s, WEEK) for s in subjects[:21]]
     held = odoo.run(*kept)
     assert "21 of 30" in held.held
     assert held.steps() == ()
@@ -376,12 +394,12 @@ def test_twenty_endings_never_hold() -> None:
     odoo = Odoo()
     subjects = [Ref("hr.employee", n) for n in range(1, 21)]
     odoo.run(*[finding(s) for s in subjects])
-    assert len(odoo.run(*[Kept(s, WEEK) for s in subjects]).closed) == 20
+    assert len(odoo.run(*[Compliant(s, WEEK) for s in subjects]).closed) == 20
 
 
 def test_one_subject_judged_twice_is_a_mistake_of_the_control() -> None:
     with pytest.raises(Permanent, match="twice"):
-        reconcile(house(), [finding(), Kept(SUBJECT, WEEK)], {})
+        reconcile(house(), [finding(), Compliant(SUBJECT, WEEK)], {})
 
 
 def test_text_from_data_cannot_become_markup() -> None:
@@ -408,7 +426,7 @@ def test_working_days_are_counted_one_by_one(start: dt.date, count: int, weekday
 VERDICTS = st.one_of(
     st.just(finding()),
     st.just(finding(missing="3")),
-    st.just(Kept(SUBJECT, WEEK)),
+    st.just(Compliant(SUBJECT, WEEK)),
     st.just(Exempt(SUBJECT, "x", WEEK)),
 )
 
@@ -422,7 +440,7 @@ def test_whatever_happens_at_most_one_rung_is_open_and_a_repeat_changes_nothing(
         odoo.run(verdict, today=today)
         assert odoo.run(verdict, today=today).steps() == ()
         assert len(odoo.open) <= 1
-        if isinstance(verdict, (Kept, Exempt)):
+        if isinstance(verdict, (Compliant, Exempt)):
             assert odoo.open == set()
         for key in sorted(odoo.open):
             if deed == "done":
@@ -441,17 +459,17 @@ def attended(
     gone: Collection[int] = (),
     stand_ins: Mapping[int, int] | None = None,
     returns: bool = False,
-) -> House:
+) -> EscalationPolicy:
     availability = Availability(absent=frozenset(absent), unreachable=frozenset(gone), stand_ins=stand_ins or {})
     return replace(
         house(today), availability=availability, asked_on_return=frozenset({"employee"} if returns else ())
     )
 
 
-def asked_by(step: Step) -> tuple[int, str]:
+def asked_by(step: PlannedStep) -> tuple[int, str]:
     assert isinstance(step.change, Ensure)
     link = step.change.values["user_id"]
-    assert isinstance(link, Link)
+    assert isinstance(link, RecordLink)
     return link.ref.id, str(step.change.values["note"])
 
 

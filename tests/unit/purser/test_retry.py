@@ -6,6 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from purser.engine.retry import (
+    MISCONFIGURED_WAIT,
+    MoveToDeadLetters,
+    RecordRefusal,
+    Retry,
+    RetryPolicy,
+    Snoozed,
+    Superseded,
+    decide,
+)
 from purser.errors import (
     Conflict,
     Misconfigured,
@@ -17,7 +27,6 @@ from purser.errors import (
     Transient,
     UnknownOutcome,
 )
-from purser.retry import MISCONFIGURED_WAIT, DeadLetter, Overtaken, Refused, Retry, RetryPolicy, Snoozed, decide
 
 POLICY = RetryPolicy(attempts=4, base=1.0, cap=10.0)
 
@@ -37,24 +46,24 @@ def test_a_passing_failure_is_tried_again_with_growing_bounds(error: Exception) 
 
 
 def test_the_last_attempt_is_set_aside() -> None:
-    assert decide(POLICY, Transient("x"), attempt=4, rng=longest) == DeadLetter("attempts spent")
+    assert decide(POLICY, Transient("x"), attempt=4, rng=longest) == MoveToDeadLetters("attempts spent")
 
 
 @pytest.mark.parametrize("error", [Permanent("x"), KeyError("x"), ValueError("x")])
 def test_a_permanent_or_unforeseen_error_spends_no_retries(error: Exception) -> None:
-    assert decide(POLICY, error, attempt=1, rng=longest) == DeadLetter("permanent failure")
+    assert decide(POLICY, error, attempt=1, rng=longest) == MoveToDeadLetters("permanent failure")
 
 
 def test_a_wrong_setting_holds_work_back_and_spends_no_attempt() -> None:
     wrong = Misconfigured("Odoo does not accept the API key")
     decision = decide(POLICY, wrong, attempt=4, rng=shortest)
     assert decision == Snoozed(MISCONFIGURED_WAIT, "a setting is wrong: Odoo does not accept the API key")
-    assert decide(POLICY, wrong, attempt=1, rng=shortest, budget=30) == Overtaken()
+    assert decide(POLICY, wrong, attempt=1, rng=shortest, budget=30) == Superseded()
 
 
 @pytest.mark.parametrize("error", [Refusal("no"), NotSetUp("no")])
 def test_what_people_must_settle_is_theirs_and_never_tried_again(error: Exception) -> None:
-    assert decide(POLICY, error, attempt=1, rng=longest) == Refused("no")
+    assert decide(POLICY, error, attempt=1, rng=longest) == RecordRefusal("no")
 
 
 def test_patience_that_was_asked_for_is_kept_and_never_cut_by_the_cap() -> None:
@@ -74,7 +83,7 @@ def test_waits_that_are_named_one_by_one_are_kept_and_the_last_one_stays() -> No
     longer = [decide(policy, Transient("x"), attempt=n, rng=longest) for n in (1, 2)]
     assert shorter == [Retry(5.0), Retry(300.0), Retry(300.0), Retry(300.0)]
     assert longer == [Retry(5.5), Retry(330.0)]
-    assert decide(policy, Transient("x"), attempt=5, rng=longest) == DeadLetter("attempts spent")
+    assert decide(policy, Transient("x"), attempt=5, rng=longest) == MoveToDeadLetters("attempts spent")
     asked = decide(policy, Throttled("x", retry_after=60), attempt=2, rng=shortest)
     assert asked == Retry(60.0), "a server that says when is asked again then, sooner or later than usual"
     with pytest.raises(ValueError, match="longer than nothing"):
@@ -123,13 +132,13 @@ def test_nothing_waits_beyond_its_budget(budget: float, after: float, seed: int)
         case Snoozed(after=wait):
             assert wait < budget
         case _:
-            assert held == Overtaken()
+            assert held == Superseded()
             assert after * 1.1 >= budget
     match failed:
         case Retry(after=wait):
             assert wait < budget
         case _:
-            assert failed == DeadLetter("next slot comes first")
+            assert failed == MoveToDeadLetters("next slot comes first")
 
 
 @pytest.mark.parametrize("bad", [{"attempts": 0}, {"base": 0.0}, {"base": 5.0, "cap": 1.0}])

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from purser.retry_after import seconds_to_wait
+from purser.formats.retry_after import seconds_to_wait
 
 NOW = dt.datetime(2026, 11, 26, tzinfo=dt.UTC)
 DEFAULT, LONGEST = 30.0, 3600.0

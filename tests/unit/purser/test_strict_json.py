@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purser.strict_json import NotJson, read_json, write_json
+from purser.formats.strict_json import InvalidJson, read_json, write_json
 
 
 @pytest.mark.parametrize(
@@ -33,13 +33,13 @@ from purser.strict_json import NotJson, read_json, write_json
     ],
 )
 def test_a_text_that_is_not_json_is_named_by_place_and_reason(text: str | bytes, says: str) -> None:
-    with pytest.raises(NotJson, match=says):
+    with pytest.raises(InvalidJson, match=says):
         read_json(text)
 
 
 @given(st.binary(max_size=40) | st.text(st.characters(exclude_categories=[]), max_size=40))
 def test_nothing_but_not_json_rises(text: str | bytes) -> None:
-    with suppress(NotJson):
+    with suppress(InvalidJson):
         read_json(text)
 
 
@@ -66,5 +66,5 @@ def test_what_was_kept_of_a_damaged_message_is_read_again_and_nothing_more(value
     text = write_json(value)
     assert read_json(text, halves=True) == read_json(text)
     for wrong in ("NaN", "1e999", '{"a":1,"a":1}', "[" * 100_000, "x"):
-        with pytest.raises(NotJson):
+        with pytest.raises(InvalidJson):
             read_json(wrong, halves=True)

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from events.opportunity import OpportunityLost, OpportunityWon
-from purser import Domain, Row, Scope, Watch, minutes, watch
-from purser.catalogue import Catalogue
-from purser.errors import Mistake
+from purser import Domain, QueryContext, Row, Watcher, minutes, watch
+from purser.errors import ConfigurationError
+from purser.registry import Registry
 
 
 class Deal(Row, model="crm.lead"):
     @classmethod
-    def domain(cls, scope: Scope) -> Domain:
+    def domain(cls, scope: QueryContext) -> Domain:
         return [*scope.look]
 
 
@@ -32,7 +32,7 @@ def short(row: Deal) -> Iterator[Any]:
     yield from ()
 
 
-def declare(function: Any = rule, name: str = "deals", **given: Any) -> Watch:
+def declare(function: Any = rule, name: str = "deals", **given: Any) -> Watcher:
     told: dict[str, Any] = {"row": Deal, "tells": (OpportunityWon,), "every": minutes(5)}
     return watch(name, **{**told, **given})(function)
 
@@ -55,17 +55,17 @@ def test_a_watch_keeps_what_it_is_told_and_is_still_the_function() -> None:
     ],
 )
 def test_a_mistake_in_a_declaration_is_told(mistake: dict[str, Any], said: str) -> None:
-    with pytest.raises(Mistake, match=said):
+    with pytest.raises(ConfigurationError, match=said):
         declare(**mistake)
 
 
 def test_a_catalogue_knows_watches_by_name_model_and_fact() -> None:
     deals, lost = declare(), declare(name="lost", tells=(OpportunityLost,))
-    found = Catalogue.of([deals, lost])
+    found = Registry.of([deals, lost])
     assert tuple(found.looking_at("crm.lead")) == (deals, lost)
     assert tuple(found.looking_at("res.partner")) == ()
     assert tuple(found.telling(OpportunityLost)) == (lost,)
-    with pytest.raises(Mistake, match="Did you mean `deals`"):
+    with pytest.raises(ConfigurationError, match="Did you mean `deals`"):
         found.watch("deal")
-    with pytest.raises(Mistake, match="declared twice"):
-        Catalogue.of([deals, declare()])
+    with pytest.raises(ConfigurationError, match="declared twice"):
+        Registry.of([deals, declare()])

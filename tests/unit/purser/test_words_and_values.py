@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purser import Call, Change, Close, Ensure, Key, Link, Note, Period, Ref, Update, XmlId
+from purser import CallMethod, Change, CloseActivity, Ensure, Key, Period, PostNote, RecordLink, Ref, Update, XmlId
 from purser.cadence import Daily, Every, parse_cadence
-from purser.changes import Perform, check_key, dump_changes, load_changes
+from purser.changes import RunOperation, check_key, dump_changes, load_changes
+from purser.engine.reconcile import PlannedStep
 from purser.errors import Throttled
-from purser.reconcile import Step
 from workers.controls.run import dump_steps, load_steps
 
 REF = Ref("sale.order", 7)
@@ -59,12 +59,12 @@ CHANGES: tuple[Change, ...] = (
     Ensure(
         model="project.project",
         key="p/1",
-        values={"partner_id": Key("res.partner", "c"), "company_id": Link(Ref("res.company", 1)), "x": None},
+        values={"partner_id": Key("res.partner", "c"), "company_id": RecordLink(Ref("res.company", 1)), "x": None},
     ),
     Update(ref=REF, expect={"partner_id": None}, values={"partner_id": Key("res.partner", "c")}),
-    Call(ref=REF, method="action_confirm", guard={"state": "draft"}, arguments={"a": [1]}),
-    Note(on=REF, key="n/1", body="a < b"),
-    Close(activity=4, feedback="done", key="case/x/sale.order/7/-/e0/r0"),
+    CallMethod(ref=REF, method="action_confirm", guard={"state": "draft"}, arguments={"a": [1]}),
+    PostNote(on=REF, key="n/1", body="a < b"),
+    CloseActivity(activity=4, feedback="done", key="case/x/sale.order/7/-/e0/r0"),
     Ensure(model="mail.activity", key="a/1", values={"activity_type_id": XmlId("mail.mail_activity_data_todo")}),
 )
 
@@ -91,13 +91,13 @@ TYPED: tuple[Change, ...] = (
     Update(
         ref=REF, expect={"amount": Decimal("10.00")}, values={"amount": Decimal("12.5"), "on": dt.date(2026, 1, 1)}
     ),
-    Call(
+    CallMethod(
         ref=REF,
         method="m",
         guard={"until": dt.date(2026, 1, 1)},
         arguments={"lines": [{"on": dt.date(2026, 1, 2), "share": Decimal("0.1")}], "since": dt.date(2026, 1, 3)},
     ),
-    Perform(operation="order.draft-invoice", on=REF, key="d/1", arguments={"until": dt.date(2026, 1, 4)}),
+    RunOperation(operation="order.draft-invoice", on=REF, key="d/1", arguments={"until": dt.date(2026, 1, 4)}),
 )
 
 
@@ -110,7 +110,7 @@ def test_dates_moments_and_decimals_keep_their_type_in_json(change: Change) -> N
 
 
 def test_the_steps_of_a_chunk_keep_the_types_of_their_changes() -> None:
-    steps = tuple(Step(change, None) for change in TYPED)
+    steps = tuple(PlannedStep(change, None) for change in TYPED)
     assert load_steps(json.loads(json.dumps(dump_steps(steps)))) == steps
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from events.fact import known_facts
 from events.values import fingerprint
-from purser import By, Scope, Snapshot, Watch
-from purser.reads import Row
+from purser import QueryContext, Snapshot, Watcher, WatchTrigger
+from purser.queries import Row
 from tasks.house import catalogue
 
 NOON = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
@@ -146,7 +146,7 @@ TOLD: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
 ]
 
 
-def told(watch: Watch, stored: dict[str, Any], **tunables: Any) -> tuple[str, ...]:
+def told(watch: Watcher, stored: dict[str, Any], **tunables: Any) -> tuple[str, ...]:
     facts = tuple(watch(watch.row.model_validate({"id": 7, **stored}), NOON, **tunables))
     assert {type(fact) for fact in facts} <= set(watch.tells)
     return tuple(fact.identity for fact in facts)
@@ -191,11 +191,11 @@ def test_levels_and_notice_are_the_firms_to_set() -> None:
 
 def domain(row: type[Row], **tunables: Any) -> list[Any] | None:
     look = (("write_date", ">=", NOON),)
-    return row.domain(Scope(as_of=NOON, look=look, tunables=tunables, snapshot=Snapshot(NOON)))
+    return row.domain(QueryContext(as_of=NOON, look=look, tunables=tunables, snapshot=Snapshot(NOON)))
 
 
 @pytest.mark.parametrize("watch", WATCHES.values(), ids=lambda watch: watch.name)
-def test_a_watch_asks_first_of_all_for_what_is_to_be_looked_at(watch: Watch) -> None:
+def test_a_watch_asks_first_of_all_for_what_is_to_be_looked_at(watch: Watcher) -> None:
     asked = domain(watch.row, tags=("a",))
     assert asked is not None
     assert asked[0] == ("write_date", ">=", NOON)
@@ -203,13 +203,16 @@ def test_a_watch_asks_first_of_all_for_what_is_to_be_looked_at(watch: Watch) -> 
 
 
 @pytest.mark.parametrize("watch", WATCHES.values(), ids=lambda watch: watch.name)
-def test_no_mark_is_the_moment_of_the_last_write(watch: Watch) -> None:
+def test_no_mark_is_the_moment_of_the_last_write(watch: Watcher) -> None:
     assert "write_date" not in {spec.asked for spec in watch.row.specs()}
     assert all(fact.mark in fact.model_fields for fact in watch.tells)
 
 
 def test_only_what_comes_with_time_alone_is_asked_for_by_time() -> None:
-    assert {name for name, watch in WATCHES.items() if watch.by is By.TIME} == {"contracts", "missed-payments"}
+    assert {name for name, watch in WATCHES.items() if watch.by is WatchTrigger.TIME} == {
+        "contracts",
+        "missed-payments",
+    }
 
 
 def test_facts_of_odoo_that_nobody_watches_are_known() -> None:

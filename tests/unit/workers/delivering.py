@@ -11,7 +11,7 @@ from config.policies import parse_policies
 from config.settings import Settings
 from events.billing import InvoicePosted
 from events.envelope import CloudEvent
-from purser.catalogue import Catalogue
+from purser.registry import Registry
 from store import DeliveryResult, Ledger, PauseCache
 from tests.receivers import SECRET
 from workers.context import WorkerContext
@@ -19,7 +19,7 @@ from workers.events import react
 from workers.outbound import deliver as outbound
 
 WANTS = "allow_private: true, events: [invoice.*, payment.missed.v1]"
-_CATALOGUE = Catalogue.of(())
+_CATALOGUE = Registry.of(())
 _SETTINGS = Settings.load(
     environ={
         "PURSER_LEDGER_URL": "redis://localhost",

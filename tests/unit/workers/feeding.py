@@ -9,8 +9,8 @@ from config.policies import load_policies, parse_policies
 from config.settings import Settings
 from odoo_client import RecordPage
 from purser.errors import NotApplicable
-from purser.model import Ref
-from purser.reads import Row
+from purser.findings import Ref
+from purser.queries import Row
 from store import Ledger
 from tasks.house import catalogue
 from workers.context import WorkerContext

@@ -12,8 +12,8 @@ import redis
 
 from config.policies import load_policies
 from config.settings import Settings
+from purser.engine.call_result import CallResult
 from purser.errors import Transient
-from purser.gate import Verdict
 from store import (
     Attempt,
     DeadLetter,
@@ -176,7 +176,7 @@ class World:
         for _ in range(5):
             ticket = self.fleet.gate.enter("k")
             assert isinstance(ticket, LimiterPermit)
-            self.fleet.gate.leave(ticket, Verdict.FAILED, 0.1)
+            self.fleet.gate.leave(ticket, CallResult.FAILED, 0.1)
 
     @contextmanager
     def dying(self, *, before: bool = False) -> Iterator[None]:

@@ -13,8 +13,8 @@ from events.envelope import CloudEvent
 from events.fact import Fact
 from events.opportunity import OpportunityWon
 from purser import Snapshot, automation
-from purser.catalogue import Catalogue
 from purser.errors import Refusal
+from purser.registry import Registry
 from tests.unit.workers.replaying import CATALOGUE, World
 from workers.events.publish import publish_events, queue_of
 from workers.events.react import accept
@@ -37,7 +37,7 @@ class Desk(World):
         from config.policies import parse_policies
 
         self.published: list[tuple[str, dict[str, Any]]] = []
-        self.fleet.catalogue = Catalogue.of([*CATALOGUE.automations.values(), greet])
+        self.fleet.catalogue = Registry.of([*CATALOGUE.automations.values(), greet])
         self.fleet.policies = parse_policies(self.fleet.catalogue, "version: 1", source="none")
         self.fleet.publish = self._take
 

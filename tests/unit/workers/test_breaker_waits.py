@@ -11,10 +11,10 @@ import pytest
 
 from config.policies import load_policies
 from odoo_client.throttling import ThrottledSender
+from purser.engine.call_result import RetryIn
+from purser.engine.retry import MoveToDeadLetters, Retry, Snoozed, Superseded, decide
 from purser.errors import Misconfigured, PurserError, Transient
-from purser.gate import Wait
-from purser.retry import DeadLetter, Overtaken, Retry, Snoozed, decide
-from store import CircuitState, Ledger, LimiterPermit, OdooLimiter, Verdict
+from store import CallResult, CircuitState, Ledger, LimiterPermit, OdooLimiter
 from tasks.house import catalogue
 
 START = dt.datetime(2026, 11, 26, 22, tzinfo=dt.UTC)
@@ -28,7 +28,7 @@ class Entered:
     def __init__(self, gate: OdooLimiter, ticket: LimiterPermit) -> None:
         self._gate, self._ticket = gate, ticket
 
-    def leave(self, verdict: Verdict, seconds: float, retry_after: float | None) -> None:
+    def leave(self, verdict: CallResult, seconds: float, retry_after: float | None) -> None:
         self._gate.leave(self._ticket, verdict, seconds, retry_after)
 
 
@@ -49,7 +49,7 @@ class Simulated:
 
     def enter(self, kind: str) -> Any:
         answer = self.gate.enter(kind)
-        return answer if isinstance(answer, Wait) else Entered(self.gate, answer)
+        return answer if isinstance(answer, RetryIn) else Entered(self.gate, answer)
 
     def odoo(self) -> str:
         self.called.append(self.now)
@@ -60,8 +60,8 @@ class Simulated:
     def probe(self) -> None:
         ticket = self.gate.probe()
         if isinstance(ticket, LimiterPermit):
-            refused = Verdict.REFUSED if isinstance(self.failure, Misconfigured) else Verdict.FAILED
-            self.gate.leave(ticket, refused if self.now < self.ends else Verdict.ANSWERED, 0.1)
+            refused = CallResult.REFUSED if isinstance(self.failure, Misconfigured) else CallResult.FAILED
+            self.gate.leave(ticket, refused if self.now < self.ends else CallResult.ANSWERED, 0.1)
 
     def run(self, messages: int, *, until: dt.datetime) -> "Simulated":
         doorman = ThrottledSender(self, timeout=60)
@@ -82,7 +82,7 @@ class Simulated:
                         heapq.heappush(due, (self.now + dt.timedelta(seconds=after), name, attempt + 1))
                     case Snoozed(after=after):
                         heapq.heappush(due, (self.now + dt.timedelta(seconds=after), name, attempt))
-                    case DeadLetter() | Overtaken():
+                    case MoveToDeadLetters() | Superseded():
                         self.dead[name] = self.now
                     case other:
                         raise AssertionError(other) from error

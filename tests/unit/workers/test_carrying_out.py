@@ -9,7 +9,7 @@ from config.settings import Settings
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
 from odoo_client import ChangeOutcome, ChangeStatus
-from purser import Ensure, Note, Perform, Ref
+from purser import Ensure, PostNote, Ref, RunOperation
 from purser.changes import Change
 from purser.errors import NotSetUp, Refusal, Transient
 from tests.unit.workers.replaying import START, World
@@ -18,9 +18,9 @@ from workers.controls.apply_changes import apply_changes
 from workers.events import react
 
 ORDER, MILESTONE = Ref("sale.order", 7), Ref("project.milestone", 8)
-BILL = Perform(operation="order.draft-invoice", on=ORDER, key="order/7/invoice")
-REACH = Perform(operation="milestone.reach", on=MILESTONE, key="milestone/8/reached")
-NOTE = Note(on=ORDER, key="order/7/note", body="Billed")
+BILL = RunOperation(operation="order.draft-invoice", on=ORDER, key="order/7/invoice")
+REACH = RunOperation(operation="milestone.reach", on=MILESTONE, key="milestone/8/reached")
+NOTE = PostNote(on=ORDER, key="order/7/note", body="Billed")
 PROJECT = Ensure(model="project.project", key="opportunity/1/project", values={"name": "P"})
 TASK = Ensure(model="project.task", key="opportunity/1/task", values={"name": "T"})
 
@@ -68,7 +68,7 @@ def test_what_touches_money_goes_to_the_billing_bot_and_the_order_is_kept(world:
 
 def test_a_note_of_what_another_bot_was_refused_is_not_written(world: World) -> None:
     change, billing = Bot(), Bot(lambda _: ChangeStatus.REFUSED)
-    promise = Note(on=ORDER, key="order/7/invoice/note", body="A draft was made", after=BILL.key)
+    promise = PostNote(on=ORDER, key="order/7/invoice/note", body="A draft was made", after=BILL.key)
     outcomes = apply_changes(staffed(world, change=change, billing=billing), [BILL, promise, NOTE])
     assert [one.status for one in outcomes] == [ChangeStatus.REFUSED, ChangeStatus.CONFLICT, ChangeStatus.DONE]
     assert change.given == [[NOTE]]

@@ -18,10 +18,10 @@ from console.pages.dead_letter_edit import draft_of
 from console.pages.presentation import payloads
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
-from purser.cases import CaseKey, CaseMemory, CaseState
-from purser.changes import Close
-from purser.model import Money, Ref, Severity
-from purser.reconcile import Step
+from purser.cases import CaseKey, CaseRecord, CaseState
+from purser.changes import CloseActivity
+from purser.engine.reconcile import PlannedStep
+from purser.findings import Money, Ref, Severity
 from store import DeadLetter, DeadLetterFilter, DeadLetterState, Ledger
 from store.content_digest import body_digest
 from store.dead_letters.edits import patch
@@ -117,7 +117,7 @@ def react(number: object = 42, **given: Any) -> dict[str, Any]:
 
 
 def chunk(amount: int, **given: Any) -> dict[str, Any]:
-    memory = CaseMemory(
+    memory = CaseRecord(
         key=CaseKey("stale-drafts", Ref("sale.order", 7)),
         episode=0,
         rung=0,
@@ -128,7 +128,7 @@ def chunk(amount: int, **given: Any) -> dict[str, Any]:
         hours=Decimal("1.5"),
         money=Money(Decimal(amount), "EUR"),
     )
-    steps = [Step(Close(activity=n, feedback="x", key=f"case/{n}"), memory) for n in (1, 2)]
+    steps = [PlannedStep(CloseActivity(activity=n, feedback="x", key=f"case/{n}"), memory) for n in (1, 2)]
     return {
         "control": "stale-drafts",
         "slot": NOW.isoformat(),
@@ -413,7 +413,7 @@ def test_an_edit_whose_stake_is_unknown_waits_for_a_second_person(
 
 
 def test_an_edit_of_a_step_without_a_case_waits_for_a_second_person(desk: Desk) -> None:
-    steps = dump_steps([Step(Close(activity=1, feedback="x", key="case/1"), None)])
+    steps = dump_steps([PlannedStep(CloseActivity(activity=1, feedback="x", key="case/1"), None)])
     letter = desk.keep("purser.apply", chunk(1, steps=steps))
     assert amount_at_risk(letter) is None
     assert desk.edit(letter, chunk(2)).ending is EditStatus.PROPOSED

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from purser.errors import Mistake, Permanent, Transient
+from purser.errors import ConfigurationError, Permanent, Transient
 from store import Ledger
 from tests.unit.workers.feeding import START, Killed, Office, fleet_of
 from workers.changes import backfill, detect, feed
@@ -317,9 +317,9 @@ def test_a_backfill_tells_a_range_resumes_where_it_was_killed_and_ends_without_a
 
 def test_a_backfill_that_makes_no_sense_says_so(fleet: WorkerContext) -> None:
     watch = fleet.policies.watch
-    with pytest.raises(Mistake, match="asks for all that is due"):
+    with pytest.raises(ConfigurationError, match="asks for all that is due"):
         backfill.checked(watch("missed-payments"), since=START, until=None, now=START + MINUTE)
-    with pytest.raises(Mistake, match="must be before now"):
+    with pytest.raises(ConfigurationError, match="must be before now"):
         backfill.checked(watch(DEALS), since=START, until=None, now=START)
 
 

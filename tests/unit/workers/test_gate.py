@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from config.settings import Role, Settings
 from odoo_client import connect
+from purser.engine.call_result import CallResult, RetryIn
 from purser.errors import Permanent, PurserError, Snooze, Transient
-from purser.gate import Verdict, Wait
 from store import CircuitState, LimiterPermit
 from tests.waiting import wait_until
 from workers.context import WorkerContext, connection_for
@@ -23,19 +23,19 @@ class Kept:
 
     def __init__(self) -> None:
         self.problem: PurserError | None = None
-        self.answer: LimiterPermit | Wait = LimiterPermit("t", "k")
+        self.answer: LimiterPermit | RetryIn = LimiterPermit("t", "k")
         self.asked = 0
-        self.left: list[tuple[str, Verdict, float, float | None]] = []
+        self.left: list[tuple[str, CallResult, float, float | None]] = []
         self.renewed: list[tuple[str, ...]] = []
 
-    def enter(self, kind: str) -> LimiterPermit | Wait:
+    def enter(self, kind: str) -> LimiterPermit | RetryIn:
         self.asked += 1
         if self.problem:
             raise self.problem
         return self.answer
 
     def leave(
-        self, ticket: LimiterPermit, verdict: Verdict, seconds: float, retry_after: float | None = None
+        self, ticket: LimiterPermit, verdict: CallResult, seconds: float, retry_after: float | None = None
     ) -> None:
         if self.problem:
             raise self.problem
@@ -72,11 +72,11 @@ def shared(kept: Kept, time: Time) -> SharedLimiter:
 
 def test_what_the_ledger_says_counts(kept: Kept, shared: SharedLimiter) -> None:
     entered = shared.enter("k")
-    assert not isinstance(entered, Wait)
-    entered.leave(Verdict.THROTTLED, 1.5, 30)
-    assert kept.left == [("t", Verdict.THROTTLED, 1.5, 30)]
+    assert not isinstance(entered, RetryIn)
+    entered.leave(CallResult.THROTTLED, 1.5, 30)
+    assert kept.left == [("t", CallResult.THROTTLED, 1.5, 30)]
 
-    kept.answer = Wait(4, "breaker open")
+    kept.answer = RetryIn(4, "breaker open")
     assert shared.enter("k") == kept.answer
 
 
@@ -84,16 +84,16 @@ def test_what_the_ledger_says_counts(kept: Kept, shared: SharedLimiter) -> None:
 def test_a_gate_that_cannot_be_asked_is_passed(kept: Kept, shared: SharedLimiter, problem: PurserError) -> None:
     kept.problem = problem
     entered = shared.enter("k")
-    assert not isinstance(entered, Wait)
-    entered.leave(Verdict.FAILED, 1, None)
+    assert not isinstance(entered, RetryIn)
+    entered.leave(CallResult.FAILED, 1, None)
     assert kept.left == []
 
 
 def test_a_ticket_that_cannot_be_handed_back_hurts_nobody(kept: Kept, shared: SharedLimiter) -> None:
     entered = shared.enter("k")
-    assert not isinstance(entered, Wait)
+    assert not isinstance(entered, RetryIn)
     kept.problem = Transient("the ledger is away")
-    entered.leave(Verdict.ANSWERED, 1, None)
+    entered.leave(CallResult.ANSWERED, 1, None)
     assert kept.left == []
 
 
@@ -105,7 +105,7 @@ def test_a_ledger_that_is_away_is_not_asked_for_each_call(kept: Kept, shared: Sh
 
     time.now += UNASKED
     kept.problem = None
-    kept.answer = Wait(4, "breaker open")
+    kept.answer = RetryIn(4, "breaker open")
     assert shared.enter("k") == kept.answer
 
 
@@ -188,9 +188,9 @@ def test_calls_under_way_are_renewed_and_those_that_ended_are_not(
     shared.enter("k")
     kept.answer = LimiterPermit("two", "k")
     going = shared.enter("k")
-    assert not isinstance(going, Wait)
+    assert not isinstance(going, RetryIn)
     wait_until(lambda: ("one", "two") in kept.renewed, what="both calls to be renewed")
-    going.leave(Verdict.ANSWERED, 0.1, None)
+    going.leave(CallResult.ANSWERED, 0.1, None)
     wait_until(lambda: kept.renewed[-1] == ("one",), what="the other call to be renewed alone")
     shared.forget(LimiterPermit("one", "k"))
     wait_until(lambda: shared._thread is None, what="the thread to end")

@@ -11,8 +11,8 @@ from kombu.message import Message
 
 from events.billing import PaymentMissed
 from events.envelope import CloudEvent
-from purser.errors import Misconfigured, Mistake, Permanent, Refusal, Snooze, Throttled, Transient
-from purser.fates import Fate
+from purser.engine.predictions import PredictedOutcome
+from purser.errors import ConfigurationError, Misconfigured, Permanent, Refusal, Snooze, Throttled, Transient
 from store import CircuitState, DeadLetter, DeadLetterFilter, DelayKind, DeliveryResult
 from tests.receivers import Receiver, answer, receiving
 from tests.unit.workers.delivering import WANTS, Desk, posted, start
@@ -216,7 +216,7 @@ def test_nothing_is_sent_unsigned(receiver: Receiver) -> None:
 
 
 def test_a_message_of_nobody_is_for_an_engineer(desk: Desk) -> None:
-    with pytest.raises(Mistake, match=r"subscription `n8m` is unknown\. Did you mean `n8n`"):
+    with pytest.raises(ConfigurationError, match=r"subscription `n8m` is unknown\. Did you mean `n8n`"):
         desk.deliver(posted(), "n8m")
     with pytest.raises(Permanent, match="not a CloudEvent"):
         desk.deliver({"id": "x"})
@@ -348,11 +348,11 @@ def test_a_plan_says_where_a_letter_would_go(desk: Desk) -> None:
     letter = DeadLetter(headers={"id": "m1"}, fingerprint="f", first_at=start(), stored_at=start(), **given)  # type: ignore[arg-type]
     drafter = IntentReader(desk.fleet)
     assert (drafter.draft(letter).fate, "it is sent to `n8n` at http://127" in drafter.draft(letter).why) == (
-        Fate.APPLY,
+        PredictedOutcome.APPLY,
         True,
     )
     desk.ledger.outbound.switch_off("n8n", why="410")
-    assert drafter.draft(letter).fate is Fate.UNKNOWN
+    assert drafter.draft(letter).fate is PredictedOutcome.UNKNOWN
 
 
 def test_a_paused_subscription_holds_back_its_messages_and_no_others(desk: Desk) -> None:

@@ -13,11 +13,11 @@ import pytest
 from config.policies import load_policies
 from config.settings import Settings
 from devtools.fake_odoo import FakeOdoo
-from purser.cases import CaseKey, CaseMemory, CaseState
-from purser.changes import Close, Ensure, Key, Link, Update, Values, activity
-from purser.fates import Fate, FieldChange
-from purser.model import Money, Ref, Severity
-from purser.reconcile import Step
+from purser.cases import CaseKey, CaseRecord, CaseState
+from purser.changes import CloseActivity, Ensure, Key, RecordLink, Update, Values, activity
+from purser.engine.predictions import FieldChange, PredictedOutcome
+from purser.engine.reconcile import PlannedStep
+from purser.findings import Money, Ref, Severity
 from store import DeadLetter, Ledger
 from tasks.house import catalogue
 from workers.context import WorkerContext
@@ -94,7 +94,7 @@ def dead(task: str, kwargs: Any = None, *, body: bytes | None = None, **more: An
     return letter(body=json.dumps([[], kwargs or {}, {}]).encode() if body is None else body, **{**told, **more})
 
 
-def chunk(*steps: Step, slot: dt.datetime = MOMENT) -> DeadLetter:
+def chunk(*steps: PlannedStep, slot: dt.datetime = MOMENT) -> DeadLetter:
     kwargs = {"control": CONTROL, "slot": slot.isoformat(), "run": "r", "steps": dump_steps(steps)}
     return dead("purser.apply", kwargs)
 
@@ -132,7 +132,7 @@ def one(fleet: WorkerContext, of: DeadLetter) -> LetterPreview:
 )
 def test_what_no_task_of_this_release_can_read_is_called_so(away: WorkerContext, of: DeadLetter, words: str) -> None:
     found = one(away, of)
-    assert found.fate is Fate.UNREADABLE
+    assert found.fate is PredictedOutcome.UNREADABLE
     assert words in found.why
     assert found.changes == ()
 
@@ -140,16 +140,16 @@ def test_what_no_task_of_this_release_can_read_is_called_so(away: WorkerContext,
 def test_a_feed_and_a_look_read_again_and_tell_what_is_true_by_then(away: WorkerContext) -> None:
     feed = one(away, dead("purser.feed", {"watch": "opportunities"}))
     look = one(away, dead("purser.look", {"model": "crm.lead", "id": 7}))
-    assert (feed.fate, look.fate) == (Fate.APPLY, Fate.APPLY)
+    assert (feed.fate, look.fate) == (PredictedOutcome.APPLY, PredictedOutcome.APPLY)
     assert "opportunities" in look.why
     nobody = one(away, dead("purser.look", {"model": "res.country", "id": 7}))
-    assert (nobody.fate, nobody.why) == (Fate.UNKNOWN, "no watch looks at `res.country`")
-    assert one(away, dead("purser.feed", {"watch": "gone"})).fate is Fate.UNKNOWN
+    assert (nobody.fate, nobody.why) == (PredictedOutcome.UNKNOWN, "no watch looks at `res.country`")
+    assert one(away, dead("purser.feed", {"watch": "gone"})).fate is PredictedOutcome.UNKNOWN
 
 
 def test_arguments_by_place_are_read_as_by_name(away: WorkerContext) -> None:
     found = one(away, dead("purser.scan", body=json.dumps([[CONTROL], {}, {}]).encode()))
-    assert found.fate is Fate.APPLY
+    assert found.fate is PredictedOutcome.APPLY
 
 
 # --------------------------------------------------------------------------------- cannot tell --
@@ -161,19 +161,25 @@ def test_a_control_or_automation_that_is_gone_cannot_be_told(away: WorkerContext
         dead("purser.react", {"automation": "gone", "event": EVENT}),
     )
     found = preview_replay(away, [scan, react]).letters
-    assert [one.fate for one in found] == [Fate.UNKNOWN, Fate.UNKNOWN]
+    assert [one.fate for one in found] == [PredictedOutcome.UNKNOWN, PredictedOutcome.UNKNOWN]
     assert all("`gone` is unknown" in one.why for one in found)
 
 
 def test_an_odoo_that_is_away_is_asked_once_and_named_in_every_plan_that_needs_it(away: WorkerContext) -> None:
-    step = Step(Update(ref=Ref("res.partner", 1), expect={}, values={"name": "x"}), None)
+    step = PlannedStep(Update(ref=Ref("res.partner", 1), expect={}, values={"name": "x"}), None)
     react = dead("purser.react", {"automation": "open-project", "event": EVENT})
     letters = [react, chunk(step), chunk(), dead("purser.nothing"), react]
     found = preview_replay(away, letters)
-    fates = [Fate.UNKNOWN, Fate.UNKNOWN, Fate.DONE, Fate.UNREADABLE, Fate.UNKNOWN]
+    fates = [
+        PredictedOutcome.UNKNOWN,
+        PredictedOutcome.UNKNOWN,
+        PredictedOutcome.DONE,
+        PredictedOutcome.UNREADABLE,
+        PredictedOutcome.UNKNOWN,
+    ]
     assert [one.fate for one in found.letters] == fates
     assert "cannot be reached" in found.letters[0].why == found.letters[1].why == found.letters[4].why
-    assert found.counts == {Fate.UNKNOWN: 3, Fate.DONE: 1, Fate.UNREADABLE: 1}
+    assert found.counts == {PredictedOutcome.UNKNOWN: 3, PredictedOutcome.DONE: 1, PredictedOutcome.UNREADABLE: 1}
 
 
 def test_an_automation_that_breaks_takes_no_other_letter_along(
@@ -185,14 +191,14 @@ def test_an_automation_that_breaks_takes_no_other_letter_along(
     monkeypatch.setattr("workers.dead_letters.replay_intent.decide", broken)
     react = dead("purser.react", {"automation": "open-project", "event": EVENT})
     first, second = preview_replay(fleet, [react, chunk()]).letters
-    assert (first.fate, first.why) == (Fate.UNKNOWN, "not foreseen: KeyError")
-    assert second.fate is Fate.DONE
+    assert (first.fate, first.why) == (PredictedOutcome.UNKNOWN, "not foreseen: KeyError")
+    assert second.fate is PredictedOutcome.DONE
 
 
 def test_a_ledger_of_another_odoo_plans_no_chunk(fleet: WorkerContext) -> None:
     fleet.ledger.home.of("https://elsewhere (prod)")
-    found = one(fleet, chunk(Step(Close(activity=1, feedback="x", key="x"), None)))
-    assert found.fate is Fate.UNKNOWN
+    found = one(fleet, chunk(PlannedStep(CloseActivity(activity=1, feedback="x", key="x"), None)))
+    assert found.fate is PredictedOutcome.UNKNOWN
     assert "elsewhere" in found.why
 
 
@@ -204,13 +210,13 @@ def test_a_plan_gives_a_ledger_no_home(fleet: WorkerContext) -> None:
 # ---------------------------------------------------------------------------------------- sums --
 
 
-def asked(twin: FakeOdoo, *, user: int, amount: str, currency: str = "EUR") -> Step:
+def asked(twin: FakeOdoo, *, user: int, amount: str, currency: str = "EUR") -> PlannedStep:
     partner = twin.seed("res.partner", {"name": "Somebody"})
     key = CaseKey(CONTROL, Ref("res.partner", partner))
     change = activity(
         key=key.rung(0, 0), on=key.subject, summary="Look", note="", user_id=user, deadline=MOMENT.date()
     )
-    memory = CaseMemory(
+    memory = CaseRecord(
         key=key,
         episode=0,
         rung=0,
@@ -221,7 +227,7 @@ def asked(twin: FakeOdoo, *, user: int, amount: str, currency: str = "EUR") -> S
         hours=Decimal(8),
         money=Money(Decimal(amount), currency),
     )
-    return Step(change, memory)
+    return PlannedStep(change, memory)
 
 
 def test_only_what_would_be_applied_counts_each_currency_for_itself(fleet: WorkerContext, twin: FakeOdoo) -> None:
@@ -245,10 +251,12 @@ def test_who_is_handed_an_activity_is_notified_and_who_keeps_it_is_not(fleet: Wo
     assert step.change is not None
     (made,) = fleet.change.apply([step.change])
     assert made.ref is not None
-    hand: Values = {"user_id": Link(Ref("res.users", second))}
-    keep: Values = {"user_id": Link(Ref("res.users", first)), "summary": "Look again"}
+    hand: Values = {"user_id": RecordLink(Ref("res.users", second))}
+    keep: Values = {"user_id": RecordLink(Ref("res.users", first)), "summary": "Look again"}
     expect = {"summary": "Look"}
-    moved, kept = (one(fleet, chunk(Step(Update(ref=made.ref, expect=expect, values=v), None))) for v in (hand, keep))
+    moved, kept = (
+        one(fleet, chunk(PlannedStep(Update(ref=made.ref, expect=expect, values=v), None))) for v in (hand, keep)
+    )
     assert (moved.notified, kept.notified) == ((second,), ())
     assert kept.changes[0].fields == (FieldChange("summary", "Look", "Look again"),)
 
@@ -264,17 +272,17 @@ def test_what_must_come_after_something_is_planned_only_where_that_is_there(
     assert old.change is not None
     (made,) = fleet.change.apply([old.change])
     assert made.ref is not None
-    close = Close(activity=made.ref.id, feedback="passed on", key="old")
+    close = CloseActivity(activity=made.ref.id, feedback="passed on", key="old")
     nowhere = activity(
         key="next", on=Key("res.partner", "nobody"), summary="x", note="", user_id=user, deadline=MOMENT.date()
     )
-    refused = one(fleet, chunk(Step(nowhere, None), Step(close, None, only_after="next")))
+    refused = one(fleet, chunk(PlannedStep(nowhere, None), PlannedStep(close, None, only_after="next")))
     assert [change.kind for change in refused.changes] == ["ensure"]
-    assert refused.fate is Fate.CONFLICT
+    assert refused.fate is PredictedOutcome.CONFLICT
     there = Ensure(model="res.partner", key="next", values={"name": "Next"})
-    applied = one(fleet, chunk(Step(close, None, only_after="next"), Step(there, None)))
+    applied = one(fleet, chunk(PlannedStep(close, None, only_after="next"), PlannedStep(there, None)))
     assert [change.kind for change in applied.changes] == ["ensure", "close"]
-    assert applied.fate is Fate.APPLY
+    assert applied.fate is PredictedOutcome.APPLY
 
 
 def test_progress_is_told_page_by_page(away: WorkerContext) -> None:

@@ -13,8 +13,8 @@ from devtools.fake_odoo import FakeOdoo
 from odoo_client import connect
 from odoo_client.connection import OdooConnection
 from purser.changes import Update
-from purser.model import Ref
-from purser.names import names_in
+from purser.findings import Ref
+from purser.policy_names import names_in
 from tasks.house import catalogue
 from workers.controls.run import evaluate_control
 from workers.controls.unknown_names import unknown_logins, unknown_names

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from config.settings import Settings
 from purser.errors import Misconfigured
-from store import CircuitState, LimiterPermit, Verdict, Wait, fingerprint
+from store import CallResult, CircuitState, LimiterPermit, RetryIn, fingerprint
 from tests.unit.odoo_client.canned import Answer, Asked, Canned
 from workers.context import WorkerContext
 from workers.odoo_access import breaker_probe
@@ -65,7 +65,7 @@ def fleet(redis_url: str, odoo: Odoo) -> Iterator[WorkerContext]:
 def open_breaker(fleet: WorkerContext) -> None:
     ticket = fleet.gate.enter("")
     assert isinstance(ticket, LimiterPermit)
-    fleet.gate.leave(ticket, Verdict.REFUSED, 0.1)
+    fleet.gate.leave(ticket, CallResult.REFUSED, 0.1)
 
 
 def test_a_closed_breaker_is_not_probed(fleet: WorkerContext, odoo: Odoo) -> None:
@@ -100,7 +100,7 @@ def test_one_user_that_is_not_let_in_keeps_it_open_and_raises_one_alarm(fleet: W
 def test_while_another_process_probes_nobody_else_does(fleet: WorkerContext, odoo: Odoo) -> None:
     open_breaker(fleet)
     assert isinstance(fleet.gate.probe(at_once=True), LimiterPermit)
-    assert isinstance(breaker_probe.probe_now(fleet), Wait)
+    assert isinstance(breaker_probe.probe_now(fleet), RetryIn)
     assert odoo.seen == []
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from store import CircuitState, DeadLetterState, LetterOutcome, LimiterPermit, ReplayStage, ReplayState, Verdict
+from store import CallResult, CircuitState, DeadLetterState, LetterOutcome, LimiterPermit, ReplayStage, ReplayState
 from tests.unit.workers.replaying import World
 from workers.dead_letters.replay_one import PART_OF, fresh_headers, part_of
 from workers.dead_letters.replay_runner import LEASE
@@ -169,7 +169,7 @@ def test_an_open_breaker_is_waited_for_and_no_letter_probes(world: World) -> Non
     assert world.step(replay).sent == 0
     ticket = world.fleet.gate.probe()
     assert isinstance(ticket, LimiterPermit)
-    world.fleet.gate.leave(ticket, Verdict.ANSWERED, 0.1)
+    world.fleet.gate.leave(ticket, CallResult.ANSWERED, 0.1)
     assert world.step(replay).sent == 3
 
 

@@ -7,15 +7,15 @@ import pytest
 
 from events.envelope import CloudEvent
 from events.opportunity import OpportunityWon
-from purser.cases import CaseKey, CaseMemory, CaseState
+from purser.cases import CaseKey, CaseRecord, CaseState
 from purser.changes import Update
-from purser.model import Ref, Severity
-from purser.reconcile import Step
+from purser.engine.reconcile import PlannedStep
+from purser.findings import Ref, Severity
 from workers.controls.run import dump_steps
 from workers.dead_letters.letter_factory import covers_of, subjects_of
 
 NOW = dt.datetime(2026, 11, 16, 8, 0, tzinfo=dt.UTC)
-MEMORY = CaseMemory(
+MEMORY = CaseRecord(
     key=CaseKey("stale-drafts", Ref("sale.order", 7)),
     episode=0,
     rung=0,
@@ -33,7 +33,7 @@ def event(**given: Any) -> dict[str, Any]:
 
 def test_a_chunk_is_about_the_subjects_of_its_cases_and_the_records_it_changes() -> None:
     change = Update(ref=Ref("project.project", 9), expect={}, values={})
-    steps = dump_steps([Step(None, MEMORY), Step(change, None), Step(change, MEMORY)])
+    steps = dump_steps([PlannedStep(None, MEMORY), PlannedStep(change, None), PlannedStep(change, MEMORY)])
 
     assert subjects_of("purser.apply", {"steps": steps}) == ("sale.order/7", "project.project/9")
 

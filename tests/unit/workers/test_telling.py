@@ -15,9 +15,9 @@ from events.billing import BillingReady, InvoicePosted
 from events.envelope import CloudEvent
 from events.fact import Fact
 from events.project import MilestoneApproved
-from purser import Automation, Catalogue, Change, Note, Ref, Snapshot, automation
-from purser.errors import Mistake, Permanent, Refusal
-from purser.fates import Fate
+from purser import Automation, Change, PostNote, Ref, Registry, Snapshot, automation
+from purser.engine.predictions import PredictedOutcome
+from purser.errors import ConfigurationError, Permanent, Refusal
 from store import DeadLetter, Ledger
 from tests.unit.workers.test_plan import dead
 from workers.context import WorkerContext
@@ -55,7 +55,7 @@ class House:
             "PURSER_ODOO_LOGIN": "admin",
             "PURSER_ODOO_API_KEY": twin.admin_key,
         }
-        declared = Catalogue.of([reaction])
+        declared = Registry.of([reaction])
         settings = Settings.load(need={"odoo"}, environ=environ)
         self.sent: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
         self.fleet = WorkerContext(
@@ -96,7 +96,7 @@ def open_house(twin: FakeOdoo) -> Iterator[Open]:
 def test_a_fact_that_follows_is_told_after_the_changes_and_again_as_the_same_message(
     twin: FakeOdoo, open_house: Open
 ) -> None:
-    house = open_house(on_milestone(READY, Note(on=PARTNER, key="a/note", body="x")))
+    house = open_house(on_milestone(READY, PostNote(on=PARTNER, key="a/note", body="x")))
     house.react()
     house.react()
     (task, kwargs, options), (_, again, the_same) = house.sent
@@ -107,7 +107,7 @@ def test_a_fact_that_follows_is_told_after_the_changes_and_again_as_the_same_mes
 
 
 def test_nothing_is_told_of_what_was_refused(open_house: Open) -> None:
-    gone = Note(on=Ref("res.partner", 10**6), key="a/note", body="x")
+    gone = PostNote(on=Ref("res.partner", 10**6), key="a/note", body="x")
     house = open_house(on_milestone(gone, READY))
     assert house.react().refused == 1
     assert house.sent == []
@@ -121,10 +121,10 @@ def test_a_fact_that_is_not_declared_is_a_mistake_of_the_automation(open_house: 
 def test_a_preview_and_a_plan_say_what_would_be_told(open_house: Open) -> None:
     house = open_house(on_milestone(READY))
     (shown,) = predict(house.fleet, react.decide(house.fleet, house.fleet.catalogue.automation("follow"), EVENT))
-    assert (shown.kind, shown.fate, shown.why) == ("tell", Fate.APPLY, "tells billing.ready.v1")
+    assert (shown.kind, shown.fate, shown.why) == ("tell", PredictedOutcome.APPLY, "tells billing.ready.v1")
     assert [(field.field, field.then) for field in shown.fields] == [("order_id", 4), ("cause", "milestone/7")]
     planned = house.plan()
-    assert (planned.fate, planned.why) == (Fate.APPLY, "tells billing.ready.v1")
+    assert (planned.fate, planned.why) == (PredictedOutcome.APPLY, "tells billing.ready.v1")
     assert house.sent == []
 
 
@@ -136,7 +136,7 @@ def test_a_plan_says_what_an_automation_would_refuse(open_house: Open) -> None:
         yield from ()
 
     house = open_house(automation("follow", on=MilestoneApproved)(follow))
-    assert (house.plan().fate, house.plan().why) == (Fate.REFUSED, "there is no evidence")
+    assert (house.plan().fate, house.plan().why) == (PredictedOutcome.REFUSED, "there is no evidence")
 
 
 def test_facts_that_lead_to_themselves_stop_the_start() -> None:
@@ -145,5 +145,5 @@ def test_facts_that_lead_to_themselves_stop_the_start() -> None:
         yield from ()
 
     back_again = automation("back", on=BillingReady, tells=(MilestoneApproved,))(back)
-    with pytest.raises(Mistake, match="in a circle"):
-        Catalogue.of([on_milestone(), back_again])
+    with pytest.raises(ConfigurationError, match="in a circle"):
+        Registry.of([on_milestone(), back_again])

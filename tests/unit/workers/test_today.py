@@ -9,7 +9,7 @@ import fakeredis
 import pytest
 
 from events.billing import PaymentMissed
-from purser.reads import Scope, Snapshot
+from purser.queries import QueryContext, Snapshot
 from purser.testing import snapshot
 from store import Ledger
 from tasks.rows.askable import Askable
@@ -43,7 +43,7 @@ def _invoice(due: str) -> Invoice:
 def test_scope_and_snapshot_give_the_firms_date(zone: str, today: dt.date) -> None:
     moment = _fleet(zone, Office(moment=EVENING)).local_now()
     read = Snapshot(moment)
-    assert read.today == Scope(as_of=moment, snapshot=read).today == today
+    assert read.today == QueryContext(as_of=moment, snapshot=read).today == today
     assert read.day_of(EVENING) == today
 
 

@@ -15,7 +15,7 @@ import pytest
 from config.subscriptions import Subscription
 from events.signature import read_secret
 from purser.errors import Transient, UnknownOutcome
-from store import DeliveryResult, Verdict
+from store import CallResult, DeliveryResult
 from tests.receivers import OLD_SECRET, SECRET, Receiver, answer, receiving
 from workers.outbound.deliver import classify_response
 from workers.outbound.http import ReceiverResponse, body_of, post, retry_after
@@ -148,15 +148,15 @@ def endless_head(handler: http.server.BaseHTTPRequestHandler, receiver: Receiver
 @pytest.mark.parametrize(
     ("behaves", "why", "verdict"),
     [
-        (never, "no answer within 0.3 s", Verdict.TIMED_OUT),
-        (drip, "no answer within 0.3 s", Verdict.TIMED_OUT),
-        (hang_up, "broke before an answer", Verdict.TIMED_OUT),
-        (garbage, "broke before an answer", Verdict.TIMED_OUT),
-        (endless_head, "broke before an answer", Verdict.TIMED_OUT),
+        (never, "no answer within 0.3 s", CallResult.TIMED_OUT),
+        (drip, "no answer within 0.3 s", CallResult.TIMED_OUT),
+        (hang_up, "broke before an answer", CallResult.TIMED_OUT),
+        (garbage, "broke before an answer", CallResult.TIMED_OUT),
+        (endless_head, "broke before an answer", CallResult.TIMED_OUT),
     ],
 )
 def test_who_gives_no_answer_may_have_the_event(
-    receiver: Receiver, behaves: Callable[..., None], why: str, verdict: Verdict
+    receiver: Receiver, behaves: Callable[..., None], why: str, verdict: CallResult
 ) -> None:
     receiver.give = lambda handler: behaves(handler, receiver)
     with pytest.raises(UnknownOutcome, match=why) as caught:

@@ -16,7 +16,7 @@ from kombu.entity import Exchange, Queue
 from config.queues import QUEUES
 from config.settings import Settings
 from config.urls import heartbeat_of, nodes_of, tls_options
-from purser.errors import Misconfigured, Mistake
+from purser.errors import ConfigurationError, Misconfigured
 from workers.broker.rabbitmq.amqp_connection import TIMEOUT_SECONDS
 from workers.broker.redis.channel import MAX_DELIVERIES
 
@@ -115,7 +115,7 @@ def check_limits(settings: Settings) -> None:
     """
     longest = len(QUEUES) * settings.task_time_limit
     if longest >= settings.rabbitmq_consumer_timeout:
-        raise Mistake(
+        raise ConfigurationError(
             f"PURSER_TASK_TIME_LIMIT ({settings.task_time_limit} s) is too long for this RabbitMQ: a message may "
             f"wait for {len(QUEUES) - 1} others and then run, {longest} s in all, and RabbitMQ takes it away after "
             f"PURSER_RABBITMQ_CONSUMER_TIMEOUT ({settings.rabbitmq_consumer_timeout} s). Shorten the limit, or raise "

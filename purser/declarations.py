@@ -10,15 +10,15 @@ from typing import Any, ClassVar, Protocol
 from purser.cadence import Cadence
 from purser.changes import Change
 from purser.effects import NO_EFFECTS, Effects, effects_of
-from purser.errors import Mistake
-from purser.model import Ref, Severity, Verdict
-from purser.reads import Group, Read, Row, Snapshot
-from purser.words import did_you_mean, is_wire_name
+from purser.errors import ConfigurationError
+from purser.findings import Ref, Severity, Verdict
+from purser.naming import did_you_mean, is_wire_name
+from purser.queries import Aggregate, Read, Row, Snapshot
 
 Scan = Callable[..., Iterator[Verdict]]
 
 
-class News(Protocol):
+class FollowUpEvent(Protocol):
     """A fact that follows from another, as an automation gives it: an instance of a class of `events`."""
 
     type: ClassVar[str]
@@ -32,11 +32,11 @@ class News(Protocol):
         """Name the fact: told again, it is the same one."""
 
 
-React = Callable[..., Iterator[Change | News]]
+React = Callable[..., Iterator[Change | FollowUpEvent]]
 
 
 @dataclass(frozen=True, slots=True)
-class Tunable:
+class Parameter:
     """One value a firm may set: its type and the house view."""
 
     type: Any
@@ -63,7 +63,7 @@ class Control:
     """Those of the audiences who alone can mend a finding: somebody absent is asked on return, if that is soon."""
     effects: Effects = NO_EFFECTS
     """Where its cases stand: the rights that the bots need derive from it."""
-    tunables: Mapping[str, Tunable]
+    tunables: Mapping[str, Parameter]
     scan: Scan = field(repr=False)
     source: str
 
@@ -87,7 +87,7 @@ class Automation:
     """The facts that may follow once its changes are carried out, classes of `events`."""
     effects: Effects = NO_EFFECTS
     """What it may do in Odoo: the rights that the bots need derive from it, and any other change is refused."""
-    tunables: Mapping[str, Tunable]
+    tunables: Mapping[str, Parameter]
     react: React = field(repr=False)
     source: str
 
@@ -101,7 +101,7 @@ class Automation:
         """Return the types of those facts, for people."""
         return " or ".join(fact.type for fact in self.facts)
 
-    def __call__(self, event: Any, snapshot: Snapshot, **tunables: Any) -> Iterator[Change | News]:
+    def __call__(self, event: Any, snapshot: Snapshot, **tunables: Any) -> Iterator[Change | FollowUpEvent]:
         """Decide, exactly as the undecorated function would."""
         return self.react(event, snapshot, **tunables)
 
@@ -197,47 +197,53 @@ def automation(
 def check_tunables(declared: Control | Automation, given: Mapping[str, Any]) -> None:
     """Raise Mistake when `given` names a tunable that `declared` does not have."""
     for unknown in given.keys() - declared.tunables.keys():
-        raise Mistake(f"`{declared.name}`: tunable `{unknown}` is unknown.{did_you_mean(unknown, declared.tunables)}")
+        raise ConfigurationError(
+            f"`{declared.name}`: tunable `{unknown}` is unknown.{did_you_mean(unknown, declared.tunables)}"
+        )
 
 
 def _name(where: str, name: str) -> str:
     if not is_wire_name(name):
-        raise Mistake(f"{where}: a name is lower-case words with hyphens, such as 'unbilled-work'")
+        raise ConfigurationError(f"{where}: a name is lower-case words with hyphens, such as 'unbilled-work'")
     return name
 
 
 def _rule(where: str, function: Callable[..., Any]) -> str:
     text = inspect.getdoc(function) or inspect.getdoc(inspect.getmodule(function)) or ""
     if not text:
-        raise Mistake(f"{where}: say the rule in one sentence, as the docstring of the function")
+        raise ConfigurationError(f"{where}: say the rule in one sentence, as the docstring of the function")
     return text.splitlines()[0].strip()
 
 
 def _reads(where: str, reads: Sequence[Read]) -> tuple[Read, ...]:
     for read in reads:
         if not is_read(read):
-            raise Mistake(f'{where}: reads holds {read!r}, which is no Row or Group with a model="..."')
+            raise ConfigurationError(f'{where}: reads holds {read!r}, which is no Row or Group with a model="..."')
     if len(set(reads)) != len(reads):
-        raise Mistake(f"{where}: reads names the same class twice")
+        raise ConfigurationError(f"{where}: reads names the same class twice")
     return tuple(reads)
 
 
 def is_read(read: object) -> bool:
     """Say whether this can be read: a Row or Group with a model."""
-    return isinstance(read, type) and issubclass(read, (Row, Group)) and hasattr(read, "model")
+    return isinstance(read, type) and issubclass(read, (Row, Aggregate)) and hasattr(read, "model")
 
 
-def tunables_of(where: str, function: Callable[..., Any], *, positional: int) -> Mapping[str, Tunable]:
+def tunables_of(where: str, function: Callable[..., Any], *, positional: int) -> Mapping[str, Parameter]:
     """Read the tunables of a declared function: its keyword-only parameters."""
     hints = typing.get_type_hints(function, include_extras=True)
-    found: dict[str, Tunable] = {}
+    found: dict[str, Parameter] = {}
     parameters = list(inspect.signature(function).parameters.values())
     if [p.kind for p in parameters[:positional]] != [inspect.Parameter.POSITIONAL_OR_KEYWORD] * positional:
-        raise Mistake(f"{where}: the function takes {positional} positional argument(s), then keyword-only tunables")
+        raise ConfigurationError(
+            f"{where}: the function takes {positional} positional argument(s), then keyword-only tunables"
+        )
     for parameter in parameters[positional:]:
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY or parameter.default is inspect.Parameter.empty:
-            raise Mistake(f"{where}: `{parameter.name}` must be keyword-only and have a default, to be a tunable")
+            raise ConfigurationError(
+                f"{where}: `{parameter.name}` must be keyword-only and have a default, to be a tunable"
+            )
         if parameter.name not in hints:
-            raise Mistake(f"{where}: tunable `{parameter.name}` needs a type")
-        found[parameter.name] = Tunable(hints[parameter.name], parameter.default)
+            raise ConfigurationError(f"{where}: tunable `{parameter.name}` needs a type")
+        found[parameter.name] = Parameter(hints[parameter.name], parameter.default)
     return MappingProxyType(found)

@@ -118,7 +118,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Compliant:
     """A subject (and period) that was examined and found in order: proof that closes a case."""
 
     subject: Ref
@@ -134,5 +134,5 @@ class Exempt:
     period: Period | None = None
 
 
-Verdict = Finding | Kept | Exempt
+Verdict = Finding | Compliant | Exempt
 """What a control may say. What it says nothing about was not examined, and is not judged."""

@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 
 
-class Verdict(enum.StrEnum):
+class CallResult(enum.StrEnum):
     """What a call told about Odoo."""
 
     ANSWERED = "answered"
@@ -24,7 +24,7 @@ class Verdict(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class RetryIn:
     """No call now: ask again in `after` seconds."""
 
     after: float

@@ -11,12 +11,12 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LONGEST_NAME = 40
 
 
-class NotJson(ValueError):
+class InvalidJson(ValueError):
     """A text is not JSON, or not JSON that has one meaning. The sentence holds no value of the text."""
 
 
 def read_json(text: str | bytes, *, halves: bool = False) -> Any:
-    """Read JSON. Raises NotJson with what is wrong and where, and nothing else.
+    """Read JSON. Raises InvalidJson with what is wrong and where, and nothing else.
 
     Bytes are UTF-8; a byte order mark before them is skipped, as RFC 8259 section 8.1 allows. With `halves`, strings
     may hold halves of characters (`\\ud800`): what was kept of a damaged message is read again.
@@ -27,14 +27,14 @@ def read_json(text: str | bytes, *, halves: bool = False) -> Any:
             from_json(text, allow_inf_nan=False)  # stricter than the next one, but it keeps the last of equal names
         plain = text if isinstance(text, str) else text.decode()
         return json.loads(plain, object_pairs_hook=each_name_once, parse_float=_finite, parse_constant=_no_number)
-    except NotJson:
+    except InvalidJson:
         raise
     except UnicodeError:
-        raise NotJson("it is not UTF-8, or holds half of a character") from None
+        raise InvalidJson("it is not UTF-8, or holds half of a character") from None
     except RecursionError:
-        raise NotJson("it is nested too deeply") from None
+        raise InvalidJson("it is nested too deeply") from None
     except ValueError as error:
-        raise NotJson(str(error)) from None
+        raise InvalidJson(str(error)) from None
 
 
 def write_json(value: Any, *, indent: int | None = None, compact: bool = False, ensure_ascii: bool = True) -> str:
@@ -57,11 +57,11 @@ def finite(value: Any) -> Any:
 
 
 def each_name_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON. Raises NotJson for a name that is there twice: readers differ in which they keep."""
+    """Return an object of JSON. Raises InvalidJson for a name that is there twice: readers keep either."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise NotJson(f"it says `{shown_name(name)}` twice: say it once")
+            raise InvalidJson(f"it says `{shown_name(name)}` twice: say it once")
         found[name] = value
     return found
 
@@ -73,11 +73,11 @@ def shown_name(name: str) -> str:
 
 
 def _no_number(name: str) -> Any:
-    raise NotJson(f"{name} is not JSON: write a number, or null")
+    raise InvalidJson(f"{name} is not JSON: write a number, or null")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise NotJson("a number is too large")
+        raise InvalidJson("a number is too large")
     return number

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 
 @dataclass(frozen=True, slots=True)
-class NameOf:
+class RecordNameType:
     """Marks a tunable, or a part of its type, as the name of a record of one of some models.
 
     Each place is a model, or a model and the field that holds the name: `res.users:login`.
@@ -27,15 +27,15 @@ class NameOf:
         return " or ".join(model for model, _ in self.fields)
 
 
-Login = Annotated[str, NameOf(("res.users:login",), active=True)]
+Login = Annotated[str, RecordNameType(("res.users:login",), active=True)]
 """The login of a colleague who may be asked."""
 
 
-def names_in(annotation: Any, value: Any) -> Iterator[tuple[NameOf, str]]:
+def names_in(annotation: Any, value: Any) -> Iterator[tuple[RecordNameType, str]]:
     """Yield the names that a tunable's value holds, each with what it names; its type says where they are."""
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        mark = next((one for one in parts[1:] if isinstance(one, NameOf)), None)
+        mark = next((one for one in parts[1:] if isinstance(one, RecordNameType)), None)
         if mark is None:
             yield from names_in(parts[0], value)
         elif isinstance(value, str) and value:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from purser.model import Money
+from purser.findings import Money
 
 CURRENCY = r"^[A-Z]{3}$"
 """An ISO 4217 code."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 
-class Fate(enum.StrEnum):
+class PredictedOutcome(enum.StrEnum):
     """The end that can be foreseen without writing anything."""
 
     APPLY = "apply"

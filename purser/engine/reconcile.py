@@ -9,13 +9,13 @@ import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from purser.cases import ENDED, Case, CaseKey, CaseMemory, CaseState, Mark, Rung
-from purser.changes import Change, Close, Note, Update, activity
+from purser.cases import ENDED_STATES, Case, CaseKey, CaseRecord, CaseState, EscalationStep, FeedbackMarker
+from purser.changes import Change, CloseActivity, PostNote, Update, activity
 from purser.errors import Permanent
-from purser.model import Exempt, Finding, Kept, Ref, Severity, Verdict
+from purser.findings import Compliant, Exempt, Finding, Ref, Severity, Verdict
 
-HOLD_ABOVE = 20
-"""A run that would end more than this many cases, and more than half of them, holds: see `Plan.held`."""
+BULK_CLOSE_LIMIT = 20
+"""A run that would end more than this many cases, and more than half of them, holds: see `ReconcilePlan.held`."""
 
 _SUMMARY_LENGTH = 240
 
@@ -35,14 +35,14 @@ EVERYBODY = Availability()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class House:
+class EscalationPolicy:
     """Whom to ask and when: the parts of a policy that reconciling depends on."""
 
     control: str
     title: str
     rule: str
     severity: Severity
-    ladder: Sequence[Rung]
+    ladder: Sequence[EscalationStep]
     roles: Mapping[str, Sequence[int]]
     """The `res.users` ids of each role."""
     today: dt.date
@@ -53,47 +53,49 @@ class House:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlannedStep:
     """One change and what to remember of the case once it is carried out. No change: remember at once."""
 
     change: Change | None
-    memory: CaseMemory | None
+    memory: CaseRecord | None
     only_after: str = ""
     """The business key of the change without which this one must not happen."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class ReconcilePlan:
     """What a run would do. `held` means: nothing of it, a person must look first."""
 
-    opened: tuple[Step, ...] = ()
-    escalated: tuple[Step, ...] = ()
-    refreshed: tuple[Step, ...] = ()
-    closed: tuple[Step, ...] = ()
-    withdrawn: tuple[Step, ...] = ()
+    opened: tuple[PlannedStep, ...] = ()
+    escalated: tuple[PlannedStep, ...] = ()
+    refreshed: tuple[PlannedStep, ...] = ()
+    closed: tuple[PlannedStep, ...] = ()
+    withdrawn: tuple[PlannedStep, ...] = ()
     unverified: tuple[CaseKey, ...] = ()
     postponed: tuple[CaseKey, ...] = ()
     """Findings whose person is absent and is asked on return."""
     held: str = ""
 
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[PlannedStep, ...]:
         """Give every step in the order to carry it out: ask first, close after."""
         return (*self.opened, *self.escalated, *self.refreshed, *self.closed, *self.withdrawn)
 
 
 def reconcile(
-    house: House,
+    house: EscalationPolicy,
     verdicts: Iterable[Verdict],
     cases: Mapping[CaseKey, Case],
     *,
     gone: frozenset[Ref] = frozenset(),
     release_hold: bool = False,
-) -> Plan:
+) -> ReconcilePlan:
     """Give the plan that brings the cases in line with what a scan said.
 
     Raises Permanent when a control judged one subject and period twice.
     """
-    steps: dict[str, list[Step]] = {name: [] for name in ("opened", "escalated", "refreshed", "closed", "withdrawn")}
+    steps: dict[str, list[PlannedStep]] = {
+        name: [] for name in ("opened", "escalated", "refreshed", "closed", "withdrawn")
+    }
     judged: set[CaseKey] = set()
     postponed: list[CaseKey] = []
     for verdict in verdicts:
@@ -103,28 +105,28 @@ def reconcile(
         judged.add(key)
         case = cases.get(key)
         match verdict:
-            case Finding() if (case is None or case.state in ENDED) and _waits_for_return(house, verdict):
+            case Finding() if (case is None or case.state in ENDED_STATES) and _waits_for_return(house, verdict):
                 postponed.append(key)
             case Finding():
                 _found(house, key, verdict, case, steps)
-            case Kept():
-                steps["closed"] += _end(house, case, Mark.KEPT, "A new scan found the rule kept.")
+            case Compliant():
+                steps["closed"] += _end(house, case, FeedbackMarker.KEPT, "A new scan found the rule kept.")
             case Exempt(reason=reason):
-                steps["withdrawn"] += _end(house, case, Mark.WITHDRAWN, reason)
+                steps["withdrawn"] += _end(house, case, FeedbackMarker.WITHDRAWN, reason)
     unverified = []
     for key, case in sorted(cases.items()):
-        if key in judged or case.state in ENDED:
+        if key in judged or case.state in ENDED_STATES:
             continue
         if key.subject in gone:
-            steps["withdrawn"] += _end(house, case, Mark.WITHDRAWN, "The record is gone.")
+            steps["withdrawn"] += _end(house, case, FeedbackMarker.WITHDRAWN, "The record is gone.")
         else:
             unverified.append(key)
     ended = len({s.memory.key for s in steps["closed"] + steps["withdrawn"] if s.memory is not None})
-    running = sum(case.state not in ENDED for case in cases.values())
-    if ended > HOLD_ABOVE and ended * 2 > running and not release_hold:
+    running = sum(case.state not in ENDED_STATES for case in cases.values())
+    if ended > BULK_CLOSE_LIMIT and ended * 2 > running and not release_hold:
         held = f"it would end {ended} of {running} open cases at once: look first, then release the hold"
-        return Plan(unverified=tuple(unverified), postponed=tuple(postponed), held=held)
-    return Plan(
+        return ReconcilePlan(unverified=tuple(unverified), postponed=tuple(postponed), held=held)
+    return ReconcilePlan(
         opened=tuple(steps["opened"]),
         escalated=tuple(steps["escalated"]),
         refreshed=tuple(steps["refreshed"]),
@@ -135,12 +137,14 @@ def reconcile(
     )
 
 
-def _found(house: House, key: CaseKey, finding: Finding, case: Case | None, steps: dict[str, list[Step]]) -> None:
+def _found(
+    house: EscalationPolicy, key: CaseKey, finding: Finding, case: Case | None, steps: dict[str, list[PlannedStep]]
+) -> None:
     if case is None:
         steps["opened"].append(_ask(house, key, finding, episode=0, start=0))
         return
-    steps["escalated"] += _tidy(case, f"Asked further up. {Mark.ESCALATED}")
-    if case.state in ENDED:
+    steps["escalated"] += _tidy(case, f"Asked further up. {FeedbackMarker.ESCALATED}")
+    if case.state in ENDED_STATES:
         steps["opened"].append(_ask(house, key, finding, episode=case.episode + 1, start=0))
     elif case.memory is not None and case.memory.note:
         pass  # a note asks nobody, so there is nobody to ask next
@@ -152,7 +156,7 @@ def _found(house: House, key: CaseKey, finding: Finding, case: Case | None, step
         steps["refreshed"] += _refresh(house, finding, case, case.activity)
 
 
-def _pass_on(house: House, key: CaseKey, finding: Finding, case: Case) -> list[Step]:
+def _pass_on(house: EscalationPolicy, key: CaseKey, finding: Finding, case: Case) -> list[PlannedStep]:
     asked = _ask(house, key, finding, episode=case.episode, start=case.rung + 1, case=case)
     if case.state is CaseState.QUIET or case.activity is None:
         return [asked]
@@ -160,17 +164,19 @@ def _pass_on(house: House, key: CaseKey, finding: Finding, case: Case) -> list[S
         return []  # nobody further up: whoever is asked stays asked
     if asked.memory.user_id in house.availability.absent:
         return []  # nobody further up is there today: whoever is asked stays asked
-    feedback = f"Passed on to the next rung of the ladder. {Mark.ESCALATED}"
-    close = Close(activity=case.activity, feedback=feedback, key=key.rung(case.episode, case.rung))
-    return [asked, Step(close, None, only_after=key.rung(case.episode, asked.memory.rung))]
+    feedback = f"Passed on to the next rung of the ladder. {FeedbackMarker.ESCALATED}"
+    close = CloseActivity(activity=case.activity, feedback=feedback, key=key.rung(case.episode, case.rung))
+    return [asked, PlannedStep(close, None, only_after=key.rung(case.episode, asked.memory.rung))]
 
 
-def _tidy(case: Case, feedback: str) -> list[Step]:
+def _tidy(case: Case, feedback: str) -> list[PlannedStep]:
     """Close what earlier rungs left open."""
-    return [Step(Close(activity=ask.activity, feedback=feedback, key=ask.key), None) for ask in case.stale]
+    return [
+        PlannedStep(CloseActivity(activity=ask.activity, feedback=feedback, key=ask.key), None) for ask in case.stale
+    ]
 
 
-def _next_is_due(house: House, case: Case) -> bool:
+def _next_is_due(house: EscalationPolicy, case: Case) -> bool:
     last = len(house.ladder) - 1
     if case.rung >= last and case.state is CaseState.OPEN:
         return False  # the last one asked stays asked
@@ -187,7 +193,7 @@ def working_days(start: dt.date, end: dt.date, weekdays: frozenset[int]) -> int:
     return weeks * len(weekdays) + sum((start.weekday() + i) % 7 in weekdays for i in range(1, rest + 1))
 
 
-def _deadline(house: House, rung: int) -> dt.date:
+def _deadline(house: EscalationPolicy, rung: int) -> dt.date:
     """The day the next rung is asked; the last rung has until tomorrow."""
     wait = house.ladder[rung + 1].after if rung + 1 < len(house.ladder) else 1
     day = house.today
@@ -196,7 +202,7 @@ def _deadline(house: House, rung: int) -> dt.date:
     return day
 
 
-def _person(house: House, finding: Finding, start: int, before: int | None) -> tuple[int, int | None]:
+def _person(house: EscalationPolicy, finding: Finding, start: int, before: int | None) -> tuple[int, int | None]:
     """Find the first rung from `start` on with somebody to ask, who was not the one asked before.
 
     Who is absent today is passed over for their manager and for later rungs. Where nobody is there, the first stays.
@@ -218,7 +224,7 @@ def _person(house: House, finding: Finding, start: int, before: int | None) -> t
     return max(start, last), next(iter(_candidates(house.ladder[last].ask, house, finding)), before)
 
 
-def _candidates(ask: str, house: House, finding: Finding) -> Sequence[int]:
+def _candidates(ask: str, house: EscalationPolicy, finding: Finding) -> Sequence[int]:
     """Return whom a rung names and who may be asked, in the order in which to ask them; a role takes turns."""
     members: Sequence[int]
     if ask in finding.asks:
@@ -232,7 +238,7 @@ def _candidates(ask: str, house: House, finding: Finding) -> Sequence[int]:
     return [one for one in members if one not in house.availability.unreachable]
 
 
-def _waits_for_return(house: House, finding: Finding) -> bool:
+def _waits_for_return(house: EscalationPolicy, finding: Finding) -> bool:
     """Return whether a finding waits for somebody absent who alone can mend it.
 
     It waits no longer than that person would have had to answer before the next one is asked.
@@ -247,7 +253,7 @@ def _waits_for_return(house: House, finding: Finding) -> bool:
     return False
 
 
-def _passed_over(house: House, finding: Finding, start: int, who: int | None) -> str:
+def _passed_over(house: EscalationPolicy, finding: Finding, start: int, who: int | None) -> str:
     """Return why somebody else is asked than the ladder names first, '' where nobody was passed over."""
     absent = house.availability.absent
     if who in absent:
@@ -263,10 +269,12 @@ def _passed_over(house: House, finding: Finding, start: int, who: int | None) ->
     return f"Asked in the place of somebody who is absent today: {', '.join(passed)}." if passed else ""
 
 
-def _ask(house: House, key: CaseKey, finding: Finding, *, episode: int, start: int, case: Case | None = None) -> Step:
+def _ask(
+    house: EscalationPolicy, key: CaseKey, finding: Finding, *, episode: int, start: int, case: Case | None = None
+) -> PlannedStep:
     rung, who = _person(house, finding, start, case.user_id if case is not None else None)
     text = summary(house, finding)
-    memory = CaseMemory(
+    memory = CaseRecord(
         key=key,
         episode=episode,
         rung=rung,
@@ -283,13 +291,15 @@ def _ask(house: House, key: CaseKey, finding: Finding, *, episode: int, start: i
     )
     name = key.rung(episode, rung)
     if finding.desk is None:
-        return Step(Note(on=finding.subject, key=name, body=text), memory)
+        return PlannedStep(PostNote(on=finding.subject, key=name, body=text), memory)
     body = _body(house, finding, _passed_over(house, finding, start, who))
     deadline = _deadline(house, rung)
-    return Step(activity(key=name, on=finding.desk, summary=text, note=body, user_id=who, deadline=deadline), memory)
+    return PlannedStep(
+        activity(key=name, on=finding.desk, summary=text, note=body, user_id=who, deadline=deadline), memory
+    )
 
 
-def _refresh(house: House, finding: Finding, case: Case, activity_id: int) -> list[Step]:
+def _refresh(house: EscalationPolicy, finding: Finding, case: Case, activity_id: int) -> list[PlannedStep]:
     text = summary(house, finding)
     memory = case.memory or replace(_recalled(house, case), text=text if case.text == text else "")
     current = replace(  # Odoo is right: it may show open again, or further up, what we remember otherwise
@@ -307,41 +317,41 @@ def _refresh(house: House, finding: Finding, case: Case, activity_id: int) -> li
     )
     if case.text != memory.text or text == case.text:
         # A person has rewritten it, or it reads well already: only what we remember moves.
-        return [] if current == case.memory else [Step(None, current)]
+        return [] if current == case.memory else [PlannedStep(None, current)]
     change = Update(
         ref=Ref("mail.activity", activity_id),
         expect={"summary": case.text},
         values={"summary": text, "note": _body(house, finding)},
     )
-    return [Step(change, replace(current, text=text))]
+    return [PlannedStep(change, replace(current, text=text))]
 
 
-def _end(house: House, case: Case | None, mark: Mark, why: str) -> list[Step]:
+def _end(house: EscalationPolicy, case: Case | None, mark: FeedbackMarker, why: str) -> list[PlannedStep]:
     if case is None:
         return []
     tidied = _tidy(case, f"{why} {mark}")
-    if case.state in ENDED:
+    if case.state in ENDED_STATES:
         return tidied
     memory = replace(
         case.memory or _recalled(house, case),
         episode=case.episode,
         rung=case.rung,
         activity=case.activity,
-        state=CaseState.CLOSED if mark is Mark.KEPT else CaseState.WITHDRAWN,
+        state=CaseState.CLOSED if mark is FeedbackMarker.KEPT else CaseState.WITHDRAWN,
         ended_on=house.today,
     )
     name = case.key.rung(case.episode, case.rung)
     change: Change | None = None
     if case.state is CaseState.OPEN and memory.note:
-        change = Note(on=case.key.subject, key=f"{name}/ended", body=f"{house.title}: {why}")
+        change = PostNote(on=case.key.subject, key=f"{name}/ended", body=f"{house.title}: {why}")
     elif case.state is CaseState.OPEN and case.activity is not None:
-        change = Close(activity=case.activity, feedback=f"{why} {mark}", key=name)
-    return [Step(change, memory), *tidied]
+        change = CloseActivity(activity=case.activity, feedback=f"{why} {mark}", key=name)
+    return [PlannedStep(change, memory), *tidied]
 
 
-def _recalled(house: House, case: Case) -> CaseMemory:
+def _recalled(house: EscalationPolicy, case: Case) -> CaseRecord:
     """Make a lost memory anew from what Odoo shows."""
-    return CaseMemory(
+    return CaseRecord(
         key=case.key,
         episode=case.episode,
         rung=case.rung,
@@ -355,13 +365,13 @@ def _recalled(house: House, case: Case) -> CaseMemory:
     )
 
 
-def summary(house: House, finding: Finding) -> str:
+def summary(house: EscalationPolicy, finding: Finding) -> str:
     """Give the line a person reads in a list of activities."""
     text = f"{house.title}: {finding.summary}"
     return text if len(text) <= _SUMMARY_LENGTH else text[: _SUMMARY_LENGTH - 1] + "…"
 
 
-def _body(house: House, finding: Finding, passed_over: str = "") -> str:
+def _body(house: EscalationPolicy, finding: Finding, passed_over: str = "") -> str:
     lines = [house.rule, f"Since {finding.since}."]
     if passed_over:
         lines.append(passed_over)

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from purser.cadence import Cadence
-from purser.declare import Tunable, is_read, tunables_of
-from purser.errors import Mistake
-from purser.reads import Row
-from purser.words import is_wire_name
+from purser.declarations import Parameter, is_read, tunables_of
+from purser.errors import ConfigurationError
+from purser.naming import is_wire_name
+from purser.queries import Row
 
 Tell = Callable[..., Iterator[Any]]
 
 
-class By(enum.StrEnum):
+class WatchTrigger(enum.StrEnum):
     """What makes a record worth another look."""
 
     WRITING = "writing"
@@ -26,7 +26,7 @@ class By(enum.StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Watch:
+class Watcher:
     """A model whose records are looked at when they changed, and the facts they can amount to."""
 
     name: str
@@ -38,11 +38,11 @@ class Watch:
     """The facts it may tell, classes of `events`."""
     every: Cadence
     """How often the change feed asks."""
-    by: By
+    by: WatchTrigger
     stamped: bool
     """Odoo itself stamps the marks of its facts, at the moment that makes them true. So one that is older than the
     watching is history, however late its record is written to once more."""
-    tunables: Mapping[str, Tunable]
+    tunables: Mapping[str, Parameter]
     tell: Tell = field(repr=False)
     source: str
 
@@ -78,26 +78,26 @@ def watch(
     row: type[Row],
     tells: Sequence[type[Any]],
     every: Cadence,
-    by: By = By.WRITING,
+    by: WatchTrigger = WatchTrigger.WRITING,
     stamped: bool = True,
-) -> Callable[[Tell], Watch]:
+) -> Callable[[Tell], Watcher]:
     """Declare a watch: a function from a row and the moment it was read to the facts it amounts to.
 
     Its keyword-only parameters are its tunables; the row's domain sees them, too, as `scope.tunables`.
     """
 
-    def declare(function: Tell) -> Watch:
+    def declare(function: Tell) -> Watcher:
         where = f"watch {name!r}"
         if not is_wire_name(name):
-            raise Mistake(f"{where}: a name is lower-case words with hyphens, such as 'opportunities'")
+            raise ConfigurationError(f"{where}: a name is lower-case words with hyphens, such as 'opportunities'")
         rule = (inspect.getdoc(function) or "").splitlines()
         if not rule:
-            raise Mistake(f"{where}: say in one sentence what it tells, as the docstring of the function")
+            raise ConfigurationError(f"{where}: say in one sentence what it tells, as the docstring of the function")
         if not tells:
-            raise Mistake(f"{where}: name the facts it may tell")
+            raise ConfigurationError(f"{where}: name the facts it may tell")
         if not (is_read(row) and issubclass(row, Row)):
-            raise Mistake(f'{where}: row is {row!r}, which is no Row with a model="..."')
-        return Watch(
+            raise ConfigurationError(f'{where}: row is {row!r}, which is no Row with a model="..."')
+        return Watcher(
             name=name,
             rule=rule[0].strip(),
             row=row,

@@ -5,33 +5,33 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from purser.declare import Automation, Control
-from purser.errors import Mistake
-from purser.watch import Watch
-from purser.words import did_you_mean
+from purser.declarations import Automation, Control
+from purser.errors import ConfigurationError
+from purser.naming import did_you_mean
+from purser.watchers import Watcher
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class Registry:
     """The controls, automations and watches of one fleet, by name."""
 
     controls: Mapping[str, Control]
     automations: Mapping[str, Automation]
-    watches: Mapping[str, Watch]
+    watches: Mapping[str, Watcher]
 
     @classmethod
-    def of(cls, declared: Iterable[Control | Automation | Watch]) -> "Catalogue":
+    def of(cls, declared: Iterable[Control | Automation | Watcher]) -> "Registry":
         """Build a catalogue; Mistake when a name is declared twice."""
         controls: dict[str, Control] = {}
         automations: dict[str, Automation] = {}
-        watches: dict[str, Watch] = {}
+        watches: dict[str, Watcher] = {}
         for one in declared:
             match one:
                 case Control():
                     _add("control", controls, one)
                 case Automation():
                     _add("automation", automations, one)
-                case Watch():
+                case Watcher():
                     _add("watch", watches, one)
         _check_ends(automations.values())
         return cls(MappingProxyType(controls), MappingProxyType(automations), MappingProxyType(watches))
@@ -41,27 +41,29 @@ class Catalogue:
         try:
             return self.controls[name]
         except KeyError:
-            raise Mistake(f"control `{name}` is unknown.{did_you_mean(name, self.controls)}") from None
+            raise ConfigurationError(f"control `{name}` is unknown.{did_you_mean(name, self.controls)}") from None
 
     def automation(self, name: str) -> Automation:
         """Give an automation by name; Mistake suggests the right one."""
         try:
             return self.automations[name]
         except KeyError:
-            raise Mistake(f"automation `{name}` is unknown.{did_you_mean(name, self.automations)}") from None
+            raise ConfigurationError(
+                f"automation `{name}` is unknown.{did_you_mean(name, self.automations)}"
+            ) from None
 
-    def watch(self, name: str) -> Watch:
+    def watch(self, name: str) -> Watcher:
         """Give a watch by name; Mistake suggests the right one."""
         try:
             return self.watches[name]
         except KeyError:
-            raise Mistake(f"watch `{name}` is unknown.{did_you_mean(name, self.watches)}") from None
+            raise ConfigurationError(f"watch `{name}` is unknown.{did_you_mean(name, self.watches)}") from None
 
-    def looking_at(self, model: str) -> Iterator[Watch]:
+    def looking_at(self, model: str) -> Iterator[Watcher]:
         """Give the watches of a model."""
         return (watch for watch in self.watches.values() if watch.model == model)
 
-    def telling(self, fact: type[Any]) -> Iterator[Watch]:
+    def telling(self, fact: type[Any]) -> Iterator[Watcher]:
         """Give the watches that may tell a fact."""
         return (watch for watch in self.watches.values() if fact in watch.tells)
 
@@ -85,10 +87,14 @@ def _check_ends(automations: Iterable[Automation]) -> None:
                 left.append(fact)
         if start in reached:
             named = ", ".join(sorted(one.name for one in automations if start in one.facts))
-            raise Mistake(f"automations tell facts in a circle: {start.type} leads to itself, by way of {named}")
+            raise ConfigurationError(
+                f"automations tell facts in a circle: {start.type} leads to itself, by way of {named}"
+            )
 
 
-def _add(kind: str, known: dict[str, Any], one: Control | Automation | Watch) -> None:
+def _add(kind: str, known: dict[str, Any], one: Control | Automation | Watcher) -> None:
     if one.name in known:
-        raise Mistake(f"{kind} `{one.name}` is declared twice: in {known[one.name].source} and in {one.source}")
+        raise ConfigurationError(
+            f"{kind} `{one.name}` is declared twice: in {known[one.name].source} and in {one.source}"
+        )
     known[one.name] = one

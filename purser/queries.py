@@ -13,13 +13,13 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from purser.model import Period, Ref
+from purser.findings import Period, Ref
 
 Domain = list[Any]
 """A search domain in Odoo's prefix notation; `None` instead of a domain means: nothing to read, spend no call."""
 
 
-class Named(NamedTuple):
+class Many2One(NamedTuple):
     """A many2one value read with its display name."""
 
     id: int
@@ -36,15 +36,15 @@ Moment = Annotated[dt.datetime, BeforeValidator(_utc)]
 """Odoo's naive UTC text as an aware datetime."""
 
 
-class _IfKnown:
+class _Optional:
     """Marks a field that only some databases have: absent there, the field keeps its default."""
 
 
-IF_KNOWN = _IfKnown()
+OPTIONAL_FIELD = _Optional()
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class OpenCaseRef:
     """The subject and period of an open case: a scan looks at it again wherever its window ends."""
 
     subject: Ref
@@ -52,13 +52,13 @@ class Watched:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scope:
+class QueryContext:
     """Everything a domain may depend on."""
 
     as_of: dt.datetime
     tunables: Mapping[str, Any] = field(default_factory=lambda: types.MappingProxyType({}))
     event: Any = None
-    watched: Sequence[Watched] = ()
+    watched: Sequence[OpenCaseRef] = ()
     look: Sequence[Any] = ()
     """For the row of a watch: the conditions that name the records to look at, joined by *and*."""
     snapshot: "Snapshot"
@@ -73,7 +73,7 @@ class Scope:
         return sorted({one.subject.id for one in self.watched if one.subject.model == model})
 
 
-class _Read(BaseModel):
+class _BaseQuery(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
     model: ClassVar[str]
@@ -83,7 +83,7 @@ class _Read(BaseModel):
     translated: ClassVar[bool] = False
 
     @classmethod
-    def domain(cls, scope: Scope) -> Domain | None:
+    def domain(cls, scope: QueryContext) -> Domain | None:
         """Say which records to read. Pure."""
         raise NotImplementedError(f"{cls.__qualname__} must say which records it reads: define domain(scope)")
 
@@ -94,8 +94,8 @@ class _Read(BaseModel):
             FieldSpec(
                 name=name,
                 asked=info.alias or name,
-                if_known=any(isinstance(m, _IfKnown) for m in info.metadata),
-                named=_holds(info.annotation, Named),
+                if_known=any(isinstance(m, _Optional) for m in info.metadata),
+                named=_holds(info.annotation, Many2One),
                 grouped=bool(isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("grouped")),
             )
             for name, info in cls.model_fields.items()
@@ -115,7 +115,7 @@ class _Read(BaseModel):
 _BOOLEANS: dict[type, frozenset[str]] = {}
 
 
-def _booleans(cls: type[_Read]) -> frozenset[str]:
+def _booleans(cls: type[_BaseQuery]) -> frozenset[str]:
     found = _BOOLEANS.get(cls)
     if found is None:
         found = frozenset(
@@ -150,7 +150,7 @@ class FieldSpec(NamedTuple):
         return self.asked.split(":")[0].split(".")[0]
 
 
-class Row(_Read):
+class Row(_BaseQuery):
     """A typed projection of one model. Fields that may be empty in Odoo are typed `| None = None`.
 
     class Employee(Row, model="hr.employee", active_test=False):
@@ -188,7 +188,7 @@ class Row(_Read):
         return Ref(type(self).model, self.id)
 
 
-class Group(_Read):
+class Aggregate(_BaseQuery):
     """Sums made by the server: one object per group.
 
     class Logged(Group, model="account.analytic.line"):
@@ -213,12 +213,12 @@ def _first(value: object) -> object:
     return value[0] if isinstance(value, (list, tuple)) and len(value) == 2 else value
 
 
-def by(spec: str, default: Any = ...) -> Any:
+def group_by(spec: str, default: Any = ...) -> Any:
     """Declare a grouping, such as `employee_id` or `date:month`."""
     return Field(default, alias=spec, json_schema_extra={"grouped": True})
 
 
-def total(spec: str, default: Any = 0) -> Any:
+def aggregate(spec: str, default: Any = 0) -> Any:
     """Declare an aggregate, such as `unit_amount:sum` or `__count`; no rows give `default`."""
     return Field(default, alias=spec, validate_default=True)
 
@@ -228,8 +228,8 @@ GroupDate = Annotated[dt.date, BeforeValidator(_first)]
 
 
 R = TypeVar("R", bound=Row)
-T = TypeVar("T", bound=_Read)
-Read = type[Row] | type[Group]
+T = TypeVar("T", bound=_BaseQuery)
+Read = type[Row] | type[Aggregate]
 
 
 class Snapshot:
@@ -240,10 +240,10 @@ class Snapshot:
     def __init__(
         self,
         as_of: dt.datetime,
-        rows: Mapping[type[_Read], Sequence[Any]] | None = None,
+        rows: Mapping[type[_BaseQuery], Sequence[Any]] | None = None,
         *,
-        unknown: Iterable[type[_Read]] = (),
-        watched: Sequence[Watched] = (),
+        unknown: Iterable[type[_BaseQuery]] = (),
+        watched: Sequence[OpenCaseRef] = (),
     ) -> None:
         if as_of.tzinfo is None:
             raise ValueError("as_of must carry a time zone")
@@ -251,7 +251,7 @@ class Snapshot:
         self.watched = tuple(watched)
         self._rows = {kind: tuple(found) for kind, found in (rows or {}).items()}
         self._unknown = frozenset(unknown)
-        self._index: dict[type[_Read], dict[int, Any]] = {}
+        self._index: dict[type[_BaseQuery], dict[int, Any]] = {}
 
     @property
     def today(self) -> dt.date:
@@ -278,11 +278,11 @@ class Snapshot:
             index = self._index[kind] = {row.id: row for row in self.rows(kind)}
         return None if id is None else index.get(id)
 
-    def knows(self, kind: type[_Read]) -> bool:
+    def knows(self, kind: type[_BaseQuery]) -> bool:
         """Say whether an optional read was answered by this database."""
         return kind in self._rows and kind not in self._unknown
 
-    def plus(self, kind: type[_Read], rows: Sequence[Any] | None) -> Self:
+    def plus(self, kind: type[_BaseQuery], rows: Sequence[Any] | None) -> Self:
         """Add one read; `None` marks an optional one that this database cannot answer."""
         unknown = self._unknown | {kind} if rows is None else self._unknown
         return type(self)(
@@ -292,6 +292,6 @@ class Snapshot:
             watched=self.watched,
         )
 
-    def kinds(self) -> tuple[type[_Read], ...]:
+    def kinds(self) -> tuple[type[_BaseQuery], ...]:
         """List what was read."""
         return tuple(self._rows)

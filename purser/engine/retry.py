@@ -9,17 +9,17 @@ from purser.errors import Conflict, Misconfigured, NotSetUp, Refusal, Snooze, Th
 Rng = Callable[[float, float], float]
 """Gives a number between two bounds, as `random.uniform` does."""
 
-LONGEST_PATIENCE = 6 * 3600.0
+MAX_WAIT = 6 * 3600.0
 """Seconds: a `Retry-After` beyond this is taken for a mistake."""
 
 MISCONFIGURED_WAIT = 60.0
 """Seconds until work that met a wrong key or setting looks again."""
 
-SPREAD = 0.1
+JITTER = 0.1
 """How much longer than asked a wait may become, so that a fleet that waits together does not come back together."""
 
 
-SNOOZE_SPREAD = 5.0
+SNOOZE_JITTER = 5.0
 """Seconds by which a snooze becomes longer at most: what was held back until a known moment comes back at it."""
 
 
@@ -58,25 +58,25 @@ class Snoozed:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
+class MoveToDeadLetters:
     """Set it aside, for this reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RecordRefusal:
     """A person must decide; an engineer need not look."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Overtaken:
+class Superseded:
     """Let it go: it was held back on purpose, and what comes next does its work."""
 
 
-Decision = Retry | Snoozed | DeadLetter | Refused | Overtaken
+Decision = Retry | Snoozed | MoveToDeadLetters | RecordRefusal | Superseded
 
 
 def decide(
@@ -93,23 +93,23 @@ def decide(
     could only be tried after that is set aside; what was only held back until then is overtaken.
     """
     if isinstance(error, Snooze):
-        snooze = Snoozed(_spread(error.after, rng, most=SNOOZE_SPREAD), error.why)
-        return Overtaken() if budget is not None and snooze.after >= budget else snooze
+        snooze = Snoozed(_spread(error.after, rng, most=SNOOZE_JITTER), error.why)
+        return Superseded() if budget is not None and snooze.after >= budget else snooze
     if isinstance(error, (Refusal, NotSetUp)):  # people settle both: by a decision, or by setting Odoo up
-        return Refused(str(error))
+        return RecordRefusal(str(error))
     if isinstance(error, Misconfigured):  # nothing is wrong with this work: it waits until the settings are right
         snooze = Snoozed(_spread(MISCONFIGURED_WAIT, rng), f"a setting is wrong: {error}")
-        return Overtaken() if budget is not None and snooze.after >= budget else snooze
+        return Superseded() if budget is not None and snooze.after >= budget else snooze
     if not isinstance(error, (Transient, Conflict)):
-        return DeadLetter("permanent failure")
+        return MoveToDeadLetters("permanent failure")
     if attempt >= policy.attempts:
-        return DeadLetter("attempts spent")
+        return MoveToDeadLetters("attempts spent")
     wait = _wait(policy, attempt, rng)
     if isinstance(error, Throttled):
-        asked = _spread(min(error.retry_after, LONGEST_PATIENCE), rng)
+        asked = _spread(min(error.retry_after, MAX_WAIT), rng)
         wait = asked if policy.waits else max(wait, asked)
     if budget is not None and wait >= budget:
-        return DeadLetter("next slot comes first")
+        return MoveToDeadLetters("next slot comes first")
     return Retry(wait)
 
 
@@ -121,4 +121,4 @@ def _wait(policy: RetryPolicy, attempt: int, rng: Rng) -> float:
 
 def _spread(seconds: float, rng: Rng, *, most: float = math.inf) -> float:
     """Give at least so many seconds, and a little more by chance, up to `most`."""
-    return seconds + rng(0.0, min(SPREAD * seconds, most))
+    return seconds + rng(0.0, min(JITTER * seconds, most))

@@ -1,0 +1,1 @@
+"""Decisions of the engine: reconcile, retry, predicted outcomes."""

@@ -1,0 +1,1 @@
+"""Formats of values on the wire: strict JSON, typed values, Retry-After."""
