@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 from config.marked import Marked
 from config.report import Report
-from events.fact import Fact
-from events.objects import OBJECTS, ODOO
+from events.business_objects import OBJECTS, ODOO
+from events.event import Event
 
 MASTERS = tuple(name for name, one in OBJECTS.items() if one.master)
 """The objects that have master data."""
@@ -19,7 +19,7 @@ class Ownership:
 
     owners: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
-    def objection(self, fact: type[Fact], source: str) -> str:
+    def objection(self, fact: type[Event], source: str) -> str:
         """Say why a source may not tell of a fact; '' when it may. Odoo may always tell of itself."""
         owners = self.owners.get(fact.of.name)
         if owners is None or not fact.is_master() or any(_begins(source, prefix) for prefix in (ODOO, *owners)):

@@ -17,7 +17,7 @@ from config.networks import Network, read_networks
 from config.senders import Sender, read_senders
 from config.signing import read_keys, secrets_in
 from config.urls import address_problem, mask_url, passwords_in
-from events.envelope import MAX_BYTES
+from events.cloudevent import MAX_BYTES
 from purser.errors import ConfigurationError
 from purser.naming import did_you_mean
 

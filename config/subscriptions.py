@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from config.marked import Marked
 from config.report import Report
-from events.fact import known_facts
+from events.event import known_events
 from purser.naming import did_you_mean, is_wire_name
 
 _KEYS = ("to", "events", "where", "secret", "allow_private", "enabled")
@@ -154,7 +154,7 @@ def _events(report: Report, at: Marked | None, what: str) -> tuple[str, ...]:
     items: Sequence[Marked] = report.items(at, what)
     if not items and at.value == ():
         report.add(at, f"{what}: the list is empty: name a type, or a beginning such as `invoice.*`")
-    types = known_facts()
+    types = known_events()
     return tuple(report.read(one, what, lambda value: _pattern(value, types), "") for one in items)
 
 
@@ -172,7 +172,7 @@ def _where(report: Report, at: Marked | None, what: str, events: tuple[str, ...]
     if at is None:
         return MappingProxyType({})
     fields = {
-        pattern: [fact.model_fields.keys() for type_, fact in known_facts().items() if _covers(pattern, type_)]
+        pattern: [fact.model_fields.keys() for type_, fact in known_events().items() if _covers(pattern, type_)]
         for pattern in events
         if pattern
     }

@@ -18,9 +18,9 @@ from config.policies import PATIENCE
 from config.settings import Settings
 from console.cli.main import app
 from console.cli.type_names import type_name
-from events.contract import asyncapi, envelope_schema, example_of, schema_of
-from events.fact import Fact, known_facts
-from events.objects import OBJECTS, BusinessObject
+from events.asyncapi import asyncapi, envelope_schema, example_of, schema_of
+from events.business_objects import OBJECTS, BusinessObject
+from events.event import Event, known_events
 from purser.declarations import Automation, Control, Parameter
 from purser.watchers import Watcher, WatchTrigger
 from tasks.house import catalogue
@@ -172,7 +172,7 @@ def contract() -> Mapping[str, dict[str, Any]]:
     return {
         "asyncapi.json": asyncapi(),
         "cloudevent.json": envelope_schema(),
-        **{f"{name}.json": schema_of(fact) for name, fact in known_facts().items()},
+        **{f"{name}.json": schema_of(fact) for name, fact in known_events().items()},
     }
 
 
@@ -181,7 +181,7 @@ def events() -> Iterator[str]:
     yield from ("# Events and automations", "", _ABOUT_EVENTS)
     yield from _table(("object", "what it is", "lives in", "master data"), map(_object, OBJECTS.values()))
     yield from ("", _ABOUT_IDENTITY)
-    facts = sorted(known_facts().values(), key=lambda fact: list(OBJECTS).index(fact.of.name))
+    facts = sorted(known_events().values(), key=lambda fact: list(OBJECTS).index(fact.of.name))
     rows = (
         (fact.of.name, f"[`{fact.type}`](#{slug(fact.type)})", f"`{_identity(fact)}`", _reactions(fact))
         for fact in facts
@@ -202,7 +202,7 @@ def events() -> Iterator[str]:
             for name, told in properties.items()
         ),
     )
-    for name, fact in known_facts().items():
+    for name, fact in known_events().items():
         yield from ("", f"## {name}", "", (inspect.getdoc(fact) or "").strip(), "")
         yield from _table(
             ("field", "required", "value", "meaning"),
@@ -272,12 +272,12 @@ def _object(one: BusinessObject) -> tuple[str, str, str, str]:
     return one.name, one.says, f"{one.system_of_record}: {models}", f"`{one.master}`" if one.master else ""
 
 
-def _identity(fact: type[Fact]) -> str:
+def _identity(fact: type[Event]) -> str:
     model, field = fact.about
     return f"{fact.type}/{model}/<{field}>" + (f"/<{fact.mark}>" if fact.mark else "")
 
 
-def _reactions(fact: type[Fact]) -> str:
+def _reactions(fact: type[Event]) -> str:
     return ", ".join(f"[`{one.name}`](#{one.name})" for one in catalogue().reacting_to(fact)) or "none"
 
 

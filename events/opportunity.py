@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
-from events.fact import Fact
-from events.values import Day, Id, Instant, Word
+from events.event import Event
+from events.field_types import Day, Id, Instant, Word
 
 
-class OpportunityWon(Fact, type="opportunity.won.v1", about=("crm.lead", "opportunity_id"), mark="closed_at"):
+class OpportunityWon(Event, type="opportunity.won.v1", about=("crm.lead", "opportunity_id"), mark="closed_at"):
     """A customer said yes. Odoo is read again before anything follows, so the id is all that matters."""
 
     opportunity_id: Id = Field(description="The id of the crm.lead that was won.")
@@ -14,14 +14,14 @@ class OpportunityWon(Fact, type="opportunity.won.v1", about=("crm.lead", "opport
     closed_at: Instant | None = Field(None, description="When Odoo closed it (`date_closed`).")
 
 
-class OpportunityLost(Fact, type="opportunity.lost.v1", about=("crm.lead", "opportunity_id"), mark="closed_at"):
+class OpportunityLost(Event, type="opportunity.lost.v1", about=("crm.lead", "opportunity_id"), mark="closed_at"):
     """A customer said no."""
 
     opportunity_id: Id = Field(description="The id of the crm.lead that was lost.")
     closed_at: Instant | None = Field(None, description="When Odoo closed it (`date_closed`).")
 
 
-class QuotationSigned(Fact, type="quotation.signed.v1", about=("sale.order", "order_id"), mark="signed_at"):
+class QuotationSigned(Event, type="quotation.signed.v1", about=("sale.order", "order_id"), mark="signed_at"):
     """A customer signed a quotation in the portal."""
 
     order_id: Id = Field(description="The id of the sale.order that was signed.")
@@ -29,7 +29,7 @@ class QuotationSigned(Fact, type="quotation.signed.v1", about=("sale.order", "or
 
 
 class ContractExpiring(
-    Fact, type="contract.expiring.v1", about=("project.project", "project_id"), mark="ends_on", of="contract"
+    Event, type="contract.expiring.v1", about=("project.project", "project_id"), mark="ends_on", of="contract"
 ):
     """An engagement reaches its agreed end soon. Community keeps that end on the project (`date`)."""
 
@@ -37,7 +37,7 @@ class ContractExpiring(
     ends_on: Day | None = Field(None, description="Its agreed end (`date`).")
 
 
-class SubscriptionChanged(Fact, type="subscription.changed.v1", about=("sale.order", "order_id"), mark="state"):
+class SubscriptionChanged(Event, type="subscription.changed.v1", about=("sale.order", "order_id"), mark="state"):
     """A subscription came into another state: renewed, paused, churned. Enterprise only."""
 
     order_id: Id = Field(description="The id of the sale.order that is the subscription.")

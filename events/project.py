@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
-from events.fact import Fact
-from events.values import Day, Id, Instant, Text, Word
+from events.event import Event
+from events.field_types import Day, Id, Instant, Text, Word
 
 
-class ProjectCreated(Fact, type="project.created.v1", about=("project.project", "project_id"), mark="created_at"):
+class ProjectCreated(Event, type="project.created.v1", about=("project.project", "project_id"), mark="created_at"):
     """Work on an engagement can be planned."""
 
     project_id: Id = Field(description="The id of the project.project.")
@@ -14,7 +14,7 @@ class ProjectCreated(Fact, type="project.created.v1", about=("project.project", 
 
 
 class MilestoneApproved(
-    Fact, type="milestone.approved.v1", about=("project.milestone", "milestone_id"), mark="reached_on"
+    Event, type="milestone.approved.v1", about=("project.milestone", "milestone_id"), mark="reached_on"
 ):
     """Somebody who may has said that a milestone is delivered, in Odoo by ticking it, elsewhere by telling it."""
 
@@ -27,28 +27,30 @@ class MilestoneApproved(
     )
 
 
-class ChangeRequestApproved(Fact, type="change-request.approved.v1", about=("project.task", "task_id"), mark="state"):
+class ChangeRequestApproved(
+    Event, type="change-request.approved.v1", about=("project.task", "task_id"), mark="state"
+):
     """The customer agreed to work beside the contract: a task that stands for it was approved."""
 
     task_id: Id = Field(description="The id of the project.task that stands for the change.")
     state: Word | None = Field(None, examples=["03_approved"], description="The state that says so (`state`).")
 
 
-class TicketEscalated(Fact, type="ticket.escalated.v1", about=("helpdesk.ticket", "ticket_id"), mark="priority"):
+class TicketEscalated(Event, type="ticket.escalated.v1", about=("helpdesk.ticket", "ticket_id"), mark="priority"):
     """A support case became urgent. Helpdesk is an add-on: Enterprise's or OCA's."""
 
     ticket_id: Id = Field(description="The id of the helpdesk.ticket.")
     priority: Word | None = Field(None, examples=["3"], description="The priority it was raised to (`priority`).")
 
 
-class TicketResolved(Fact, type="ticket.resolved.v1", about=("helpdesk.ticket", "ticket_id"), mark="closed_at"):
+class TicketResolved(Event, type="ticket.resolved.v1", about=("helpdesk.ticket", "ticket_id"), mark="closed_at"):
     """A support case is closed. Helpdesk is an add-on: Enterprise's or OCA's."""
 
     ticket_id: Id = Field(description="The id of the helpdesk.ticket.")
     closed_at: Instant | None = Field(None, description="When it was closed (`close_date`, with OCA `closed_date`).")
 
 
-class DocumentSigned(Fact, type="document.signed.v1", about=("sale.order", "order_id"), mark="document"):
+class DocumentSigned(Event, type="document.signed.v1", about=("sale.order", "order_id"), mark="document"):
     """A statement of work came back signed, outside of Odoo's portal."""
 
     order_id: Id = Field(description="The id of the sale.order that it belongs to.")

@@ -17,7 +17,7 @@ PREFIX = "whsec_"
 _LEAST_BYTES = 24
 
 
-class Unsigned(PurserError):
+class InvalidSignature(PurserError):
     """A message is not from whom it says it is, or not of now. The sentence is safe to show to anybody."""
 
 
@@ -59,9 +59,11 @@ def verify(keys: Iterable[bytes], headers: Mapping[str, str], body: bytes, *, no
         for one in given:
             matches |= hmac.compare_digest(expected, one)
     if not matches:
-        raise Unsigned("the signature fits none of the secrets that count now")
+        raise InvalidSignature("the signature fits none of the secrets that count now")
     if away > TOLERANCE.total_seconds():
-        raise Unsigned(f"the message is of {away:.0f} s ago or ahead; {TOLERANCE.total_seconds():.0f} s are allowed")
+        raise InvalidSignature(
+            f"the message is of {away:.0f} s ago or ahead; {TOLERANCE.total_seconds():.0f} s are allowed"
+        )
     return told[ID]
 
 
@@ -70,9 +72,9 @@ def check_signed(headers: Mapping[str, str]) -> dict[str, str]:
     told = {name: headers.get(name, "") for name in (ID, MOMENT, SIGNATURES)}
     missing = [name for name, value in told.items() if not value]
     if missing:
-        raise Unsigned(f"the request is not signed: {', '.join(missing)} is missing")
+        raise InvalidSignature(f"the request is not signed: {', '.join(missing)} is missing")
     if not told[MOMENT].isascii() or not told[MOMENT].isdecimal() or len(told[MOMENT]) > 12:
-        raise Unsigned(f"{MOMENT} is no whole number of seconds since 1970")
+        raise InvalidSignature(f"{MOMENT} is no whole number of seconds since 1970")
     return told
 
 

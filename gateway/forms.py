@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from events.envelope import MAX_BYTES, CloudEvent, read_event
-from events.fact import Fact
+from events.cloudevent import MAX_BYTES, CloudEvent, read_event
+from events.event import Event
 from events.signature import ID
 from gateway.limits import MOST_EVENTS
 from gateway.problems import Place, Problem
@@ -102,9 +102,9 @@ def _attributes(headers: Mapping[str, str]) -> dict[str, str]:
 # ---------------------------------------------------------------------------------- checks --
 
 
-def checked(raw: list[Any]) -> list[tuple[CloudEvent, Fact]]:
+def checked(raw: list[Any]) -> list[tuple[CloudEvent, Event]]:
     """Give the events and the facts they carry; a Problem lists all that is wrong with any of them."""
-    read: list[tuple[CloudEvent, Fact]] = []
+    read: list[tuple[CloudEvent, Event]] = []
     wrong: list[Place] = []
     for number, one in enumerate(raw):
         try:
@@ -116,7 +116,7 @@ def checked(raw: list[Any]) -> list[tuple[CloudEvent, Fact]]:
     return read
 
 
-def _checked(raw: Any) -> tuple[CloudEvent, Fact]:
+def _checked(raw: Any) -> tuple[CloudEvent, Event]:
     if not isinstance(raw, dict):
         raise Permanent("an event is an object")
     envelope, fact = read_event(raw)

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 
 from config.peers import Peers
 from config.settings import Settings
-from events.values import MOST_ID
+from events.field_types import MAX_ID
 from gateway.hands import Hands
 from gateway.limits import Bodies, Room
 from gateway.peers import peer_of_request
@@ -119,7 +119,7 @@ def _record(body: bytes) -> Ref:
     if not isinstance(told, dict):
         raise _wrong("the body is no object")
     model, number = told.get("_model"), told.get("_id")
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= MOST_ID:
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= MAX_ID:
         raise _wrong("_id: it is no id of a record")
     try:
         return Ref(model if isinstance(model, str) else "", number)
@@ -141,7 +141,7 @@ _REQUEST: dict[str, Any] = {
                     "required": ["_model", "_id"],
                     "properties": {
                         "_model": {"type": "string"},
-                        "_id": {"type": "integer", "minimum": 1, "maximum": MOST_ID},
+                        "_id": {"type": "integer", "minimum": 1, "maximum": MAX_ID},
                     },
                 }
             }

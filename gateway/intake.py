@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from config.peers import Peers
 from config.senders import Sender
 from config.settings import Settings
-from events.envelope import CloudEvent
+from events.cloudevent import CloudEvent
 from gateway.forms import BATCH, ENVELOPE, PLAIN, Form, checked, events_in, form_of
 from gateway.hands import Hands
 from gateway.limits import Bodies, Pace, Room

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 
 from config.senders import Sender
-from events.signature import Unsigned, check_signed, verify
+from events.signature import InvalidSignature, check_signed, verify
 from gateway.problems import Problem
 
 
@@ -18,14 +18,14 @@ class Sources:
         """Raise a Problem where no body could make the signature right: then none is read."""
         try:
             check_signed(headers)
-        except Unsigned as error:
+        except InvalidSignature as error:
             raise Problem(401, str(error)) from None
 
     def who_signed(self, headers: Mapping[str, str], body: bytes, *, now: dt.datetime) -> Sender:
         """Give the sender of a request by its signature, or raise a Problem."""
         try:
             verify([key for sender in self._senders for key in sender.keys], headers, body, now=now)
-        except Unsigned as error:
+        except InvalidSignature as error:
             raise Problem(401, str(error)) from None
         return next(sender for sender in self._senders if _signed_by(sender, headers, body, now))
 
@@ -33,5 +33,5 @@ class Sources:
 def _signed_by(sender: Sender, headers: Mapping[str, str], body: bytes, now: dt.datetime) -> bool:
     try:
         return bool(verify(sender.keys, headers, body, now=now))
-    except Unsigned:
+    except InvalidSignature:
         return False

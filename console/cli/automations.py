@@ -9,8 +9,8 @@ import typer
 from console.cli import command_context
 from console.cli.events import load
 from console.cli.output import AsJson, as_json, facts, print_error, table, text
-from events.envelope import read_event
-from events.fact import Fact
+from events.cloudevent import read_event
+from events.event import Event
 from purser.declarations import Automation
 from purser.engine.predictions import FieldChange, PredictedOutcome
 from purser.errors import ConfigurationError, Permanent, Refusal
@@ -109,7 +109,7 @@ def run(
         print_error(_why_nothing(automation, fact))
 
 
-def _why_nothing(automation: Automation, fact: Fact) -> str:
+def _why_nothing(automation: Automation, fact: Event) -> str:
     """Say why no change follows: what the automation looks for, and where it looked."""
     models = ", ".join(sorted({read.model for read in automation.reads}))
     return (

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from events.envelope import CloudEvent, read_event
+from events.cloudevent import CloudEvent, read_event
 from purser.errors import ConfigurationError, Permanent
 from purser.formats.strict_json import InvalidJson, read_json
 

@@ -11,9 +11,9 @@ import typer
 
 from console.cli import command_context, event_files, watchers
 from console.cli.output import FAILED, AsJson, as_json, count, exit_with, nothing, print_error, progress, table, text
-from events.contract import asyncapi, schema_of
-from events.envelope import CloudEvent, read_event
-from events.fact import Fact, known_facts
+from events.asyncapi import asyncapi, schema_of
+from events.cloudevent import CloudEvent, read_event
+from events.event import Event, known_events
 from purser.errors import ConfigurationError, Permanent
 from purser.formats.strict_json import InvalidJson, read_json
 from purser.naming import did_you_mean
@@ -40,7 +40,7 @@ def list_(json: AsJson = False) -> None:
             "watches": [watch.name for watch in declared.telling(fact)],
             "reactions": [automation.name for automation in declared.reacting_to(fact)],
         }
-        for name, fact in known_facts().items()
+        for name, fact in known_events().items()
     ]
     if json:
         as_json(told)
@@ -58,7 +58,7 @@ def schema(
     """Print the JSON Schema of what an event carries as `data`."""
     if (type_ is None) != all_:
         raise ConfigurationError("name one fact, or say --all")
-    as_json(schema_of(_fact(type_)) if type_ else {name: schema_of(fact) for name, fact in known_facts().items()})
+    as_json(schema_of(_fact(type_)) if type_ else {name: schema_of(fact) for name, fact in known_events().items()})
 
 
 @group.command("asyncapi")
@@ -153,8 +153,8 @@ def load(file: Path) -> str:
         raise ConfigurationError(f"{file} cannot be read: {reason}") from None
 
 
-def _fact(name: str) -> type[Fact]:
-    facts = known_facts()
+def _fact(name: str) -> type[Event]:
+    facts = known_events()
     if name not in facts:
         nothing(f"fact `{name}` is unknown.{did_you_mean(name, facts)}")
     return facts[name]

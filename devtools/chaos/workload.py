@@ -19,7 +19,7 @@ from amqp.exceptions import AMQPError
 from kombu.exceptions import KombuError
 
 from devtools.chaos.verification import DeliveryCheck, SentMessage, check_delivery
-from events.envelope import CloudEvent
+from events.cloudevent import CloudEvent
 from events.opportunity import OpportunityWon
 from purser.changes import Ensure, PostNote, RecordLink
 from purser.engine.reconcile import PlannedStep

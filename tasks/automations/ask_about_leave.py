@@ -14,7 +14,7 @@ import datetime as dt
 from collections.abc import Iterator
 from html import escape
 
-from events.people import LeaveApproved, LeaveCancelled
+from events.employee import LeaveApproved, LeaveCancelled
 from purser import Change, Snapshot, activity, automation
 from purser.todos import close_todos
 from tasks.people import Absences, People

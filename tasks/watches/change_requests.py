@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Annotated
 
-from events.fact import Fact
+from events.event import Event
 from events.project import ChangeRequestApproved
 from purser import Domain, QueryContext, Row, minutes, watch
 from purser.policy_names import RecordNameType
@@ -31,7 +31,7 @@ class ApprovedTask(Row, model="project.task", optional=True):
 
 
 @watch("change-requests", row=ApprovedTask, tells=(ChangeRequestApproved,), every=minutes(5))
-def change_requests(row: ApprovedTask, as_of: dt.datetime, *, tags: tuple[TagName, ...] = ()) -> Iterator[Fact]:
+def change_requests(row: ApprovedTask, as_of: dt.datetime, *, tags: tuple[TagName, ...] = ()) -> Iterator[Event]:
     """A task that stands for a change request (`tags`) was approved."""
     if tags and row.state == APPROVED:
         yield ChangeRequestApproved(task_id=row.id, state=row.state)

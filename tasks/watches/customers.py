@@ -4,8 +4,8 @@ import datetime as dt
 from collections.abc import Iterator
 
 from events.customer import CustomerChanged
-from events.fact import Fact
-from events.values import fingerprint
+from events.event import Event
+from events.field_types import fingerprint
 from purser import Domain, QueryContext, Row, minutes, watch
 
 
@@ -28,6 +28,6 @@ class CustomerCard(Row, model="res.partner"):
 
 
 @watch("customers", row=CustomerCard, tells=(CustomerChanged,), every=minutes(15), stamped=False)
-def customers(row: CustomerCard, as_of: dt.datetime) -> Iterator[Fact]:
+def customers(row: CustomerCard, as_of: dt.datetime) -> Iterator[Event]:
     """A customer has another name, address or way to be reached."""
     yield CustomerChanged(customer_id=row.id, state=fingerprint(row.model_dump(exclude={"id"})))

@@ -10,9 +10,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from events.fact import Fact
-from events.people import EmployeeChanged, EmployeeDeparted
-from events.values import fingerprint
+from events.employee import EmployeeChanged, EmployeeDeparted
+from events.event import Event
+from events.field_types import fingerprint
 from purser import OPTIONAL_FIELD, Domain, QueryContext, Row, minutes, watch
 
 
@@ -50,14 +50,14 @@ class ArchivedEmployee(Row, model="hr.employee", optional=True, active_test=Fals
 
 
 @watch("employments", row=Employment, tells=(EmployeeChanged,), every=minutes(15), stamped=False)
-def employments(row: Employment, as_of: dt.datetime) -> Iterator[Fact]:
+def employments(row: Employment, as_of: dt.datetime) -> Iterator[Event]:
     """Somebody has another department, job or calendar from a day on."""
     if row.employee_id:
         yield EmployeeChanged(employee_id=row.employee_id, state=row.state, since=row.since)
 
 
 @watch("departures", row=ArchivedEmployee, tells=(EmployeeDeparted,), every=minutes(15), stamped=False)
-def departures(row: ArchivedEmployee, as_of: dt.datetime) -> Iterator[Fact]:
+def departures(row: ArchivedEmployee, as_of: dt.datetime) -> Iterator[Event]:
     """Somebody left the firm: their record is archived."""
     if not row.active:
         yield EmployeeDeparted(employee_id=row.id, departed_on=row.departure_date)

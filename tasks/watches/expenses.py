@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 
 from events.billing import ExpenseRejected, ExpenseSubmitted
-from events.fact import Fact
+from events.event import Event
 from purser import Domain, QueryContext, Row, minutes, watch
 
 SUBMITTED, REFUSED = "submitted", "refused"
@@ -22,7 +22,7 @@ class HandedInExpense(Row, model="hr.expense", optional=True):
 
 
 @watch("expenses", row=HandedInExpense, tells=(ExpenseSubmitted, ExpenseRejected), every=minutes(5))
-def expenses(row: HandedInExpense, as_of: dt.datetime) -> Iterator[Fact]:
+def expenses(row: HandedInExpense, as_of: dt.datetime) -> Iterator[Event]:
     """An expense was handed in or refused."""
     if row.state == SUBMITTED:
         yield ExpenseSubmitted(expense_id=row.id, state=row.state)

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 
 from events.billing import InvoiceDisputed, InvoicePosted, PaymentMissed, PaymentReceived
-from events.fact import Fact
+from events.event import Event
 from purser import Domain, QueryContext, Row, WatchTrigger, hours, minutes, watch
 from tasks.rows.accounting import LEVEL_DAYS
 
@@ -48,7 +48,7 @@ class OverdueInvoice(Row, model="account.move", optional=True):
 
 
 @watch("invoices", row=PostedInvoice, tells=(InvoicePosted, InvoiceDisputed, PaymentReceived), every=minutes(5))
-def invoices(row: PostedInvoice, as_of: dt.datetime) -> Iterator[Fact]:
+def invoices(row: PostedInvoice, as_of: dt.datetime) -> Iterator[Event]:
     """An invoice was posted, disputed or paid, the last also in part."""
     yield InvoicePosted(invoice_id=row.id, number=row.name)
     if row.payment_state == BLOCKED:
@@ -62,7 +62,7 @@ def invoices(row: PostedInvoice, as_of: dt.datetime) -> Iterator[Fact]:
 )
 def missed_payments(
     row: OverdueInvoice, as_of: dt.datetime, *, level_days: tuple[int, ...] = LEVEL_DAYS
-) -> Iterator[Fact]:
+) -> Iterator[Event]:
     """An invoice is open so many days after its due day (`level_days`) that another reminder is due.
 
     Only the level that is reached by now is told: of one that was passed while nobody looked, nothing need follow.

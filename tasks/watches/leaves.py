@@ -11,8 +11,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from events.fact import Fact
-from events.people import LeaveApproved, LeaveCancelled
+from events.employee import LeaveApproved, LeaveCancelled
+from events.event import Event
 from purser import OPTIONAL_FIELD, Domain, Moment, QueryContext, Row, minutes, watch
 
 APPROVED = "validate"
@@ -68,14 +68,14 @@ def _span(row: CalledOffLeave | CalendarAbsence) -> str:
 
 
 @watch("leaves", row=CalledOffLeave, tells=(LeaveCancelled,), every=minutes(5))
-def leaves(row: CalledOffLeave, as_of: dt.datetime) -> Iterator[Fact]:
+def leaves(row: CalledOffLeave, as_of: dt.datetime) -> Iterator[Event]:
     """A leave that is not over was cancelled or refused."""
     if row.ends is not None and row.ends >= as_of and row.state in CALLED_OFF:
         yield LeaveCancelled(leave_id=row.id, state=row.state, request=row.mark)
 
 
 @watch("absences", row=CalendarAbsence, tells=(LeaveApproved,), every=minutes(5))
-def absences(row: CalendarAbsence, as_of: dt.datetime) -> Iterator[Fact]:
+def absences(row: CalendarAbsence, as_of: dt.datetime) -> Iterator[Event]:
     """A leave that is not over was approved, for the first time, for other days or once more."""
     if row.leave_id and row.ends is not None and row.ends >= as_of:
         yield LeaveApproved(leave_id=row.leave_id, state=APPROVED, absence=row.mark)

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Iterator
 
-from events.fact import Fact
+from events.event import Event
 from events.project import MilestoneApproved
 from purser import Domain, QueryContext, Row, minutes, watch
 
@@ -21,7 +21,7 @@ class TickedMilestone(Row, model="project.milestone", optional=True):
 
 
 @watch("milestones", row=TickedMilestone, tells=(MilestoneApproved,), every=minutes(5))
-def milestones(row: TickedMilestone, as_of: dt.datetime) -> Iterator[Fact]:
+def milestones(row: TickedMilestone, as_of: dt.datetime) -> Iterator[Event]:
     """A milestone was marked as reached."""
     if row.is_reached:
         yield MilestoneApproved(milestone_id=row.id, reached_on=row.reached_date)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from events.fact import Fact
+from events.event import Event
 from events.opportunity import OpportunityLost, OpportunityWon
 from purser import OPTIONAL_FIELD, Domain, Moment, QueryContext, Row, minutes, watch
 
@@ -43,7 +43,7 @@ class ClosedLead(Row, model="crm.lead", active_test=False):
 
 
 @watch("opportunities", row=ClosedLead, tells=(OpportunityWon, OpportunityLost), every=minutes(5))
-def opportunities(row: ClosedLead, as_of: dt.datetime) -> Iterator[Fact]:
+def opportunities(row: ClosedLead, as_of: dt.datetime) -> Iterator[Event]:
     """An opportunity was won or lost."""
     if row.type == "lead":
         return  # nobody has qualified it: a lead that is dropped is no lost opportunity

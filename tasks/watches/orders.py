@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Iterator
 
-from events.fact import Fact
+from events.event import Event
 from events.opportunity import QuotationSigned, SubscriptionChanged
 from purser import Domain, Moment, QueryContext, Row, minutes, watch
 
@@ -35,13 +35,13 @@ DRAFT = "1_draft"
 
 
 @watch("signatures", row=SignedOrder, tells=(QuotationSigned,), every=minutes(5))
-def signatures(row: SignedOrder, as_of: dt.datetime) -> Iterator[Fact]:
+def signatures(row: SignedOrder, as_of: dt.datetime) -> Iterator[Event]:
     """A customer signed a quotation."""
     yield QuotationSigned(order_id=row.id, signed_at=row.signed_on)
 
 
 @watch("subscriptions", row=Subscription, tells=(SubscriptionChanged,), every=minutes(15))
-def subscriptions(row: Subscription, as_of: dt.datetime) -> Iterator[Fact]:
+def subscriptions(row: Subscription, as_of: dt.datetime) -> Iterator[Event]:
     """A subscription came into another state."""
     if row.subscription_state and row.subscription_state != DRAFT:
         yield SubscriptionChanged(order_id=row.id, state=row.subscription_state)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from events.fact import Fact
+from events.event import Event
 from events.opportunity import ContractExpiring
 from events.project import ProjectCreated
 from purser import OPTIONAL_FIELD, Domain, Moment, QueryContext, Row, WatchTrigger, hours, minutes, watch
@@ -41,14 +41,14 @@ class EndingProject(Row, model="project.project", optional=True):
 
 
 @watch("projects", row=MadeProject, tells=(ProjectCreated,), every=minutes(5))
-def projects(row: MadeProject, as_of: dt.datetime) -> Iterator[Fact]:
+def projects(row: MadeProject, as_of: dt.datetime) -> Iterator[Event]:
     """A project was made."""
     if not row.is_template:
         yield ProjectCreated(project_id=row.id, created_at=row.create_date)
 
 
 @watch("contracts", row=EndingProject, tells=(ContractExpiring,), every=hours(6), by=WatchTrigger.TIME, stamped=False)
-def contracts(row: EndingProject, as_of: dt.datetime, *, notice_days: int = NOTICE_DAYS) -> Iterator[Fact]:
+def contracts(row: EndingProject, as_of: dt.datetime, *, notice_days: int = NOTICE_DAYS) -> Iterator[Event]:
     """The agreed end of a customer's project is `notice_days` away, or less."""
     last = as_of.date() + dt.timedelta(days=notice_days)
     if row.ends_on and as_of.date() <= row.ends_on <= last and not row.is_template:

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 
 from events.billing import PurchaseApproved
-from events.fact import Fact
+from events.event import Event
 from purser import Domain, Moment, QueryContext, Row, minutes, watch
 
 ORDERED = ("purchase", "done")
@@ -23,6 +23,6 @@ class ApprovedPurchase(Row, model="purchase.order", optional=True):
 
 
 @watch("purchases", row=ApprovedPurchase, tells=(PurchaseApproved,), every=minutes(5))
-def purchases(row: ApprovedPurchase, as_of: dt.datetime) -> Iterator[Fact]:
+def purchases(row: ApprovedPurchase, as_of: dt.datetime) -> Iterator[Event]:
     """A purchase was approved."""
     yield PurchaseApproved(purchase_id=row.id, approved_at=row.date_approve)

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Annotated
 
-from events.fact import Fact
+from events.event import Event
 from events.project import TicketEscalated, TicketResolved
 from purser import OPTIONAL_FIELD, Domain, Moment, QueryContext, Row, minutes, watch
 
@@ -33,7 +33,7 @@ class SupportCase(Row, model="helpdesk.ticket", optional=True, active_test=False
 
 
 @watch("tickets", row=SupportCase, tells=(TicketEscalated, TicketResolved), every=minutes(5))
-def tickets(row: SupportCase, as_of: dt.datetime) -> Iterator[Fact]:
+def tickets(row: SupportCase, as_of: dt.datetime) -> Iterator[Event]:
     """A support case became urgent or was closed."""
     if row.closed_at is not None:
         yield TicketResolved(ticket_id=row.id, closed_at=row.closed_at)

@@ -6,8 +6,8 @@ A sheet that is given back is a draft again, as if nothing had been: that is not
 import datetime as dt
 from collections.abc import Iterator
 
-from events.fact import Fact
-from events.people import TimesheetApproved, TimesheetSubmitted
+from events.employee import TimesheetApproved, TimesheetSubmitted
+from events.event import Event
 from purser import Domain, QueryContext, Row, minutes, watch
 
 SUBMITTED, APPROVED = "confirm", "done"
@@ -25,7 +25,7 @@ class DecidedSheet(Row, model="hr_timesheet.sheet", optional=True):
 
 
 @watch("timesheets", row=DecidedSheet, tells=(TimesheetSubmitted, TimesheetApproved), every=minutes(5))
-def timesheets(row: DecidedSheet, as_of: dt.datetime) -> Iterator[Fact]:
+def timesheets(row: DecidedSheet, as_of: dt.datetime) -> Iterator[Event]:
     """A timesheet was handed in or accepted."""
     if row.state == SUBMITTED:
         yield TimesheetSubmitted(sheet_id=row.id, state=row.state)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from events.envelope import CloudEvent
+from events.cloudevent import CloudEvent
 from events.opportunity import OpportunityWon
 from purser.cases import CaseKey, CaseState, FeedbackMarker
 from purser.findings import Period, Ref

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from events.billing import InvoicePosted
-from events.envelope import CloudEvent
+from events.cloudevent import CloudEvent
 from store import DeadLetterFilter, DeadLetterState
 from tasks.house import catalogue
 from tests.e2e.running import RunningFleet, running

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from events.billing import BillingReady, InvoicePosted, PaymentMissed
-from events.fact import Fact
+from events.employee import LeaveApproved
+from events.event import Event
 from events.opportunity import OpportunityWon
-from events.people import LeaveApproved
 from events.project import MilestoneApproved
 from purser.findings import Period
 from tests.odoo.seeding_people import Firm
@@ -26,7 +26,7 @@ Values = dict[str, Any]
 class Scene:
     """One piece of business. `told` are the facts by which it may be told, all of them the same news."""
 
-    told: Sequence[Fact]
+    told: Sequence[Event]
     desks: Sequence[tuple[str, int]]
     """The records whose activities and notes are looked at; those of `found` come on top."""
     found: Callable[[], Sequence[tuple[str, int]]] = tuple
@@ -36,7 +36,7 @@ class Scene:
     """What Odoo works out after each change, and the twin does not."""
     take_back: Callable[[], None]
     """What people do that makes the fact untrue again."""
-    late: Sequence[Fact] = ()
+    late: Sequence[Event] = ()
     """What is told too late then, where it is something else than `told`."""
     by_hand: Callable[[], None] = lambda: None
     """What people change afterwards, and nobody overwrites."""

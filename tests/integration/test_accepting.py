@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from config.policies import load_policies
-from events.envelope import CloudEvent
+from events.cloudevent import CloudEvent
 from events.opportunity import OpportunityWon
 from purser import Change, Snapshot, automation
 from purser.errors import Transient

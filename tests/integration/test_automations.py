@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from config.settings import Settings
-from events.envelope import CloudEvent
-from events.fact import Fact
+from events.cloudevent import CloudEvent
+from events.event import Event
 from odoo_client import OdooConnection, connect, provisioning
 from odoo_client.error_mapping import AccessDenied
 from odoo_client.transport.request import Request
@@ -48,7 +48,7 @@ class World:
         self.fleet.publish = self._publish
         return SCENES[kind][1](self.stage)
 
-    def react(self, kind: str, scene: Scene, fact: Fact, life: Life | None = None, *, way: str = WAYS[0]) -> bool:
+    def react(self, kind: str, scene: Scene, fact: Event, life: Life | None = None, *, way: str = WAYS[0]) -> bool:
         """Let a process react; say whether it came to its end."""
         life = life or Life()
         with self.cradle.process(life):
@@ -56,7 +56,7 @@ class World:
         scene.computes()
         return not life.is_over
 
-    def told(self, fact: Fact, way: str = WAYS[0]) -> dict[str, Any]:
+    def told(self, fact: Event, way: str = WAYS[0]) -> dict[str, Any]:
         event = CloudEvent.wrap(fact, source=way, time=self.calm.moment)
         return event.model_dump(mode="json", exclude_none=True)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from events.envelope import CloudEvent
+from events.cloudevent import CloudEvent
 from events.opportunity import OpportunityWon
 from purser.changes import Update
 from purser.engine.predictions import FieldChange, PredictedOutcome

@@ -20,7 +20,7 @@ from console.cli.main import app
 from docs.examples.ask_for_reference import ask_for_reference
 from docs.examples.ownerless_projects import RunningProject, ownerless_projects
 from docs.generate import REFERENCE, pages
-from events.envelope import read_event
+from events.cloudevent import read_event
 from events.opportunity import OpportunityWon
 from purser import Compliant, Ensure, Exempt, OpenCaseRef, QueryContext, Ref
 from purser.registry import Registry

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from events.envelope import read_event
+from events.cloudevent import read_event
 from events.signature import read_secret, sign, verify
 from tests.conftest import service_is_missing
 

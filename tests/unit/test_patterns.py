@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from events.envelope import read_event
+from events.cloudevent import read_event
 from odoo_client.error_mapping import first_line
 from purser.errors import PurserError
 from purser.naming import did_you_mean

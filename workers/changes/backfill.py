@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from config.policies import WatchPolicy
-from events.envelope import CloudEvent
+from events.cloudevent import CloudEvent
 from purser.errors import ConfigurationError, Transient
 from purser.findings import Ref
 from purser.watchers import WatchTrigger

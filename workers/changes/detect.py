@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from config.policies import OVERLAP_MINUTES, WatchPolicy
-from events.envelope import CloudEvent
-from events.fact import Fact, odoo_source
+from events.cloudevent import CloudEvent
+from events.event import Event, odoo_source
 from odoo_client import RecordPage
 from purser.errors import NotApplicable, Permanent
 from purser.findings import Ref
@@ -185,6 +185,6 @@ def _horizon(fleet: WorkerContext, policy: WatchPolicy, now: dt.datetime) -> dt.
     return oldest(now - OVERLAP if cursor is None else cursor.started, now)
 
 
-def _moment_of(fact: Fact) -> dt.datetime | None:
+def _moment_of(fact: Event) -> dt.datetime | None:
     mark = getattr(fact, fact.mark) if fact.mark else None
     return mark if isinstance(mark, dt.datetime) else None

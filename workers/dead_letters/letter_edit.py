@@ -15,7 +15,7 @@ import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from config.people import may_edit
-from events.envelope import read_event
+from events.cloudevent import read_event
 from purser.errors import ConfigurationError, Permanent
 from purser.formats.strict_json import read_json
 from store import DeadLetter, DeadLetterState, Edit

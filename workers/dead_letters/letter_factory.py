@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from events.envelope import read_event
+from events.cloudevent import read_event
 from purser.errors import Permanent
 from purser.findings import Ref
 from purser.formats.strict_json import read_json

@@ -11,8 +11,8 @@ from typing import Any
 from kombu.serialization import loads
 from pydantic import ValidationError
 
-from events.envelope import read_event
-from events.fact import Fact
+from events.cloudevent import read_event
+from events.event import Event
 from purser.declarations import Automation
 from purser.engine.predictions import PredictedOutcome
 from purser.engine.reconcile import PlannedStep
@@ -180,7 +180,9 @@ class IntentReader:
             )
         return ReplayIntent(letter=letter, fate=PredictedOutcome.APPLY, why=f"it is sent to `{name}` at {one.place}")
 
-    def _decided(self, letter: DeadLetter, reacting: Sequence[Automation], fact: Fact, why: str = "") -> ReplayIntent:
+    def _decided(
+        self, letter: DeadLetter, reacting: Sequence[Automation], fact: Event, why: str = ""
+    ) -> ReplayIntent:
         """Draft what automations decide. A fact that is told in turn is named, and counts where nothing changes."""
         try:
             decisions = [self._decide(one, fact) for one in reacting]
@@ -197,7 +199,7 @@ class IntentReader:
             why="; ".join(filter(None, (why, *told))),
         )
 
-    def _decide(self, automation: Automation, fact: Fact) -> AutomationDecision:
+    def _decide(self, automation: Automation, fact: Event) -> AutomationDecision:
         if self.away is not None:
             raise self.away
         try:

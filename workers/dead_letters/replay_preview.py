@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from events.fact import Fact
+from events.event import Event
 from odoo_client import OdooClient, Preview, Previewer
 from purser.changes import (
     CallMethod,
@@ -113,7 +113,7 @@ def predict(fleet: WorkerContext, decision: AutomationDecision) -> tuple[Planned
     return (*changes, *(_told(fact) for fact in decision.facts))
 
 
-def _told(fact: Fact) -> PlannedChange:
+def _told(fact: Event) -> PlannedChange:
     """Show a fact that would be told among the changes it follows from."""
     return PlannedChange(
         kind="tell",

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
-from events.envelope import CloudEvent
-from events.fact import known_facts
+from events.cloudevent import CloudEvent
+from events.event import known_events
 from purser.findings import Ref
 from workers.context import WorkerContext
 
@@ -56,7 +56,7 @@ def enqueue_checks(fleet: WorkerContext, record: Ref, *, at_once: bool = False, 
 
 def queue_of(event_type: str) -> str:
     """Give the queue of an event: master data flows with the bulk, so that no flood of it delays a won deal."""
-    kind = known_facts().get(event_type)
+    kind = known_events().get(event_type)
     return "apply" if kind is not None and kind.is_master() else "events"
 
 

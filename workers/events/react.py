@@ -9,8 +9,8 @@ from typing import Any
 import structlog
 
 from config.logs import bound
-from events.envelope import CloudEvent, read_event
-from events.fact import Fact
+from events.cloudevent import CloudEvent, read_event
+from events.event import Event
 from odoo_client import ChangeOutcome, ChangeStatus
 from purser.changes import KINDS, Change, PostNote, change_key
 from purser.declarations import Automation
@@ -35,7 +35,7 @@ class AutomationDecision:
     """What an automation decided: the changes to carry out, and the facts that are told once they are."""
 
     changes: tuple[Change, ...] = ()
-    facts: tuple[Fact, ...] = ()
+    facts: tuple[Event, ...] = ()
 
 
 def accept(fleet: WorkerContext, raw: Mapping[str, Any], *, holder: str) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ def accept(fleet: WorkerContext, raw: Mapping[str, Any], *, holder: str) -> tupl
         return _accept(fleet, envelope, fact, holder)
 
 
-def _accept(fleet: WorkerContext, envelope: CloudEvent, fact: Fact, holder: str) -> tuple[str, ...]:
+def _accept(fleet: WorkerContext, envelope: CloudEvent, fact: Event, holder: str) -> tuple[str, ...]:
     if objection := fleet.policies.ownership.objection(type(fact), envelope.source):
         raise Refusal(objection)
     claim = fleet.ledger.events.claim(envelope.source, envelope.id, holder=holder, lease=CLAIM_LEASE)
@@ -105,29 +105,29 @@ def targets_of(name: str, queue: str) -> tuple[str, ...]:
     return "all", f"queue:{queue}", own
 
 
-def tell(fleet: WorkerContext, fact: Fact) -> None:
+def tell(fleet: WorkerContext, fact: Event) -> None:
     """Tell a fact that follows from a reaction. Told again it is the same event, in the same message."""
     told = CloudEvent.wrap(fact, source=SOURCE, time=fleet.now())
     publish.publish_event(fleet, told)
     log.info("event told", type=told.type, event_id=told.id)
 
 
-def decide(fleet: WorkerContext, automation: Automation, fact: Fact) -> AutomationDecision:
+def decide(fleet: WorkerContext, automation: Automation, fact: Event) -> AutomationDecision:
     """Read Odoo and let an automation decide. Reads only; raises Refusal where a person must settle something."""
     tunables = fleet.policies.automation(automation.name).tunables
     snapshot = fleet.audit.snapshot(automation.reads, as_of=fleet.local_now(), event=fact, tunables=tunables)
     changes: list[Change] = []
-    facts: list[Fact] = []
+    facts: list[Event] = []
     for one in automation(fact, snapshot, **tunables):
         if isinstance(one, KINDS):
             if problem := automation.effects.change_problem(one):
                 key = change_key(one)
                 raise Permanent(f"automation `{automation.name}`: its declaration must name {problem} for {key}")
             changes.append(one)
-        elif isinstance(one, Fact) and isinstance(one, automation.tells):
+        elif isinstance(one, Event) and isinstance(one, automation.tells):
             facts.append(one)
         else:
-            said = one.type if isinstance(one, Fact) else type(one).__name__
+            said = one.type if isinstance(one, Event) else type(one).__name__
             raise Permanent(f"automation `{automation.name}` tells {said}, which its `tells` does not name")
     return AutomationDecision(tuple(changes), tuple(facts))
 

@@ -14,8 +14,8 @@ import structlog
 from pydantic import ValidationError
 
 from config.subscriptions import Subscription
-from events.envelope import CloudEvent, read_event
-from events.fact import Fact
+from events.cloudevent import CloudEvent, read_event
+from events.event import Event
 from purser.errors import Misconfigured, Permanent, Refusal, Snooze, Throttled, Transient, UnknownOutcome
 from store import (
     CallResult,
@@ -58,7 +58,7 @@ def gate_of(ledger: Ledger, name: str) -> OdooLimiter:
 # ----------------------------------------------------------------------------- accepting --
 
 
-def subscribed(fleet: WorkerContext, envelope: CloudEvent, fact: Fact) -> tuple[Reaction, ...]:
+def subscribed(fleet: WorkerContext, envelope: CloudEvent, fact: Event) -> tuple[Reaction, ...]:
     """Name the subscriptions that want an event, as reactions to it. One that is switched off is left out, and that
     is written down."""
     if not fleet.policies.subscriptions:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from events.envelope import read_event
+from events.cloudevent import read_event
 from purser.errors import Permanent
 from store import DeadLetter
 from workers.dead_letters.letter_factory import values_in

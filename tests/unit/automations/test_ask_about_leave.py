@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from events.people import LeaveApproved
+from events.employee import LeaveApproved
 from purser import RecordLink, Ref
 from purser.testing import snapshot
 from tasks.automations.ask_about_leave import ask_about_leave

@@ -5,8 +5,8 @@ import pytest
 from config.ownership import Ownership
 from config.policies import Policies, parse_policies
 from events.customer import CustomerChanged
+from events.employee import EmployeeDeparted, LeaveApproved
 from events.opportunity import OpportunityWon
-from events.people import EmployeeDeparted, LeaveApproved
 from purser.errors import ConfigurationError
 from purser.registry import Registry
 

@@ -10,9 +10,9 @@ import pytest
 import redis
 
 from devtools.fake_odoo import FakeOdoo
-from events.contract import asyncapi, schema_of
-from events.envelope import read_event
-from events.fact import known_facts
+from events.asyncapi import asyncapi, schema_of
+from events.cloudevent import read_event
+from events.event import known_events
 from events.opportunity import OpportunityWon
 from store import FeedCursor, Ledger
 from tests.unit.console.conftest import Purser
@@ -40,8 +40,8 @@ def test_a_fact_shows_its_schema(purser: Purser) -> None:
 
 def test_all_schemas_and_the_document_are_printed_as_they_stand_in_the_reference(purser: Purser) -> None:
     told = json.loads(purser("events", "schema", "--all").stdout)
-    assert told.keys() == known_facts().keys()
-    assert told["invoice.posted.v1"] == schema_of(known_facts()["invoice.posted.v1"])
+    assert told.keys() == known_events().keys()
+    assert told["invoice.posted.v1"] == schema_of(known_events()["invoice.posted.v1"])
     assert json.loads(purser("events", "asyncapi").stdout) == asyncapi()
 
 

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from events.contract import asyncapi, envelope_schema, example_of, schema_of
-from events.envelope import CloudEvent, read_event
-from events.fact import Fact, known_facts
-from events.objects import OBJECTS, object_of
+from events.asyncapi import asyncapi, envelope_schema, example_of, schema_of
+from events.business_objects import OBJECTS, object_of
+from events.cloudevent import CloudEvent, read_event
+from events.event import Event, known_events
+from events.field_types import Id, Instant, fingerprint
 from events.opportunity import OpportunityWon
-from events.values import Id, Instant, fingerprint
 from purser.errors import ConfigurationError, Permanent
 
-FACTS = known_facts()
+FACTS = known_events()
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 ASKED_FOR = {
     *("opportunity.won", "opportunity.lost", "quotation.signed", "contract.expiring", "project.created"),
@@ -60,7 +60,7 @@ def test_a_fact_is_of_the_object_of_its_record_unless_it_says_otherwise() -> Non
 
 
 @every_fact
-def test_a_fact_says_everything_it_must(fact: type[Fact]) -> None:
+def test_a_fact_says_everything_it_must(fact: type[Event]) -> None:
     fields = fact.model_fields
     assert fact.type.endswith(".v1")
     assert fact.__doc__
@@ -93,7 +93,7 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     raise AssertionError(f"no strategy for {schema}")
 
 
-def told_by(fact: type[Fact]) -> st.SearchStrategy[dict[str, Any]]:
+def told_by(fact: type[Event]) -> st.SearchStrategy[dict[str, Any]]:
     """Generate the data of a fact."""
     schema = schema_of(fact)
     fields = {name: values(one) for name, one in schema["properties"].items()}
@@ -109,7 +109,7 @@ ENVELOPE = jsonschema_rs.validator_for(envelope_schema(), validate_formats=True)
 
 
 @given(FACT_AND_DATA)
-def test_a_fact_survives_its_journey_and_keeps_its_name(told: tuple[type[Fact], dict[str, Any]]) -> None:
+def test_a_fact_survives_its_journey_and_keeps_its_name(told: tuple[type[Event], dict[str, Any]]) -> None:
     kind, data = told
     fact = kind.model_validate(data)
     sent = CloudEvent.wrap(fact, source="/here", time=NOW).model_dump_json(exclude_none=True)
@@ -137,7 +137,7 @@ ODD = st.one_of(
 
 
 @given(FACT_AND_DATA, st.data())
-def test_a_schema_takes_what_its_model_takes(told: tuple[type[Fact], dict[str, Any]], more: st.DataObject) -> None:
+def test_a_schema_takes_what_its_model_takes(told: tuple[type[Event], dict[str, Any]], more: st.DataObject) -> None:
     kind, data = told
     names = st.sampled_from([*kind.model_fields, "other"])
     data = {**data, **more.draw(st.dictionaries(names, ODD, min_size=1, max_size=2))}
@@ -161,7 +161,7 @@ def test_equal_values_have_equal_fingerprints() -> None:
 # ----------------------------------------------------------------------------- versions --
 
 
-class WonSecond(Fact, type="opportunity.won.v2", about=("crm.lead", "opportunity_id"), mark="won_at"):
+class WonSecond(Event, type="opportunity.won.v2", about=("crm.lead", "opportunity_id"), mark="won_at"):
     """How a second version looks: a class of its own, with what is new about it."""
 
     opportunity_id: Id
@@ -169,7 +169,7 @@ class WonSecond(Fact, type="opportunity.won.v2", about=("crm.lead", "opportunity
 
 
 def test_a_new_version_is_a_new_class_and_messages_of_the_old_one_still_run() -> None:
-    both: dict[str, type[Fact]] = {**FACTS, WonSecond.type: WonSecond}
+    both: dict[str, type[Event]] = {**FACTS, WonSecond.type: WonSecond}
     old = CloudEvent.wrap(OpportunityWon(opportunity_id=7), source="/crm", time=NOW).model_dump(mode="json")
     new = {**old, "type": "opportunity.won.v2", "data": {"opportunity_id": 7, "won_at": "2026-11-22T09:30:00Z"}}
     assert type(read_event(old, facts=both)[1]) is OpportunityWon
@@ -216,7 +216,7 @@ def test_an_operation_names_messages_of_its_own_channel() -> None:
 
 
 @every_fact
-def test_the_example_of_a_message_is_one(fact: type[Fact]) -> None:
+def test_the_example_of_a_message_is_one(fact: type[Event]) -> None:
     document = asyncapi()
     message = document["components"]["messages"][fact.type]
     (example,) = message["examples"]

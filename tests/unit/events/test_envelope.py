@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from events.envelope import MOST_EXTENSIONS, read_event
-from events.fact import known_facts
+from events.cloudevent import MAX_EXTENSIONS, read_event
+from events.event import known_events
 from purser.errors import Permanent
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -67,7 +67,7 @@ def test_what_the_rules_allow_is_kept_and_travels_on(more: dict[str, Any]) -> No
         ({"urgent": {"a": 1}}, "`urgent`: an extension is"),
         ({"urgent": "a\x00"}, "`urgent`: an extension is"),
         ({"urgent": "x" * 1001}, "`urgent`: an extension is"),
-        ({f"x{n}": n for n in range(MOST_EXTENSIONS + 1)}, "21 extension attributes"),
+        ({f"x{n}": n for n in range(MAX_EXTENSIONS + 1)}, "21 extension attributes"),
         ({"traceparent": "00-" + "0" * 32 + "-00f067aa0ba902b7-01"}, "traceparent: "),
         ({"traceparent": TRACE.upper()}, "traceparent: "),
         ({"data": {"opportunity_id": True}}, "opportunity_id"),
@@ -169,8 +169,8 @@ JSON = st.recursive(
     max_leaves=8,
 )
 NAMES = st.sampled_from([*WON, "time", "subject", "datacontenttype", "dataschema", "traceparent", "urgent", "Ä"])
-TYPES = st.sampled_from([*known_facts(), "opportunity.won.v9"])
-FIELDS = st.sampled_from(sorted({name for fact in known_facts().values() for name in fact.model_fields}))
+TYPES = st.sampled_from([*known_events(), "opportunity.won.v9"])
+FIELDS = st.sampled_from(sorted({name for fact in known_events().values() for name in fact.model_fields}))
 
 
 @given(JSON | st.dictionaries(NAMES, JSON, max_size=8) | st.text(ANYTHING) | st.binary())

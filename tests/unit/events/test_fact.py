@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from events.envelope import MAX_BYTES, CloudEvent, read_event
-from events.fact import known_facts
+from events.cloudevent import MAX_BYTES, CloudEvent, read_event
+from events.event import known_events
 from events.opportunity import OpportunityWon
 from purser.errors import Permanent
 
@@ -30,7 +30,7 @@ def test_bytes_are_read_like_values() -> None:
 
 
 def test_every_fact_is_known_by_its_wire_name() -> None:
-    assert known_facts()["opportunity.won.v1"] is OpportunityWon
+    assert known_events()["opportunity.won.v1"] is OpportunityWon
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from events.envelope import read_event
+from events.cloudevent import read_event
 from tests.unit.gateway.desk import BATCH, CRM, OLD, PLAIN, SHOP, Desk, event, signed
 from workers.events.publish import ACCEPT_TASK, message_id
 

@@ -12,8 +12,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from events.envelope import read_event
-from events.fact import known_facts
+from events.cloudevent import read_event
+from events.event import known_events
 from tests.unit.gateway.desk import BATCH, ENVELOPE, Desk, event, signed
 
 DESK = Desk(PURSER_GATEWAY_RATE="1e9")
@@ -36,7 +36,7 @@ envelopes = st.fixed_dictionaries(
         "specversion": st.just("1.0") | values,
         "id": st.text(min_size=1, max_size=20) | values,
         "source": st.sampled_from(["/crm", "/crm/eu", "/shop"]) | values,
-        "type": st.sampled_from(sorted(known_facts())) | values,
+        "type": st.sampled_from(sorted(known_events())) | values,
         "time": st.just("2026-11-22T09:30:00+01:00") | values,
         "subject": st.text(max_size=8) | values,
         "traceparent": st.text(max_size=8),

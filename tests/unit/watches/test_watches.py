@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from events.fact import known_facts
-from events.values import fingerprint
+from events.event import known_events
+from events.field_types import fingerprint
 from purser import QueryContext, Snapshot, Watcher, WatchTrigger
 from purser.queries import Row
 from tasks.house import catalogue
@@ -217,8 +217,8 @@ def test_only_what_comes_with_time_alone_is_asked_for_by_time() -> None:
 
 def test_facts_of_odoo_that_nobody_watches_are_known() -> None:
     watched = {fact.type for watch in WATCHES.values() for fact in watch.tells}
-    assert set(known_facts()) - watched >= {"billing.ready.v1", "staffing.requested.v1", "document.signed.v1"}
-    assert not {name for name in set(known_facts()) - watched if name.startswith(("opportunity.", "invoice."))}
+    assert set(known_events()) - watched >= {"billing.ready.v1", "staffing.requested.v1", "document.signed.v1"}
+    assert not {name for name in set(known_events()) - watched if name.startswith(("opportunity.", "invoice."))}
 
 
 def test_a_stamp_tells_when_a_fact_became_true_and_a_day_holds_all_its_moments() -> None:

@@ -10,7 +10,7 @@ import fakeredis
 from config.policies import parse_policies
 from config.settings import Settings
 from events.billing import InvoicePosted
-from events.envelope import CloudEvent
+from events.cloudevent import CloudEvent
 from purser.registry import Registry
 from store import DeliveryResult, Ledger, PauseCache
 from tests.receivers import SECRET

@@ -8,9 +8,9 @@ import pytest
 import structlog
 
 from config.ownership import Ownership
+from events.cloudevent import CloudEvent
 from events.customer import CustomerChanged
-from events.envelope import CloudEvent
-from events.fact import Fact
+from events.event import Event
 from events.opportunity import OpportunityWon
 from purser import Snapshot, automation
 from purser.errors import Refusal
@@ -49,7 +49,7 @@ class Desk(World):
         self.fleet.policies = dataclasses.replace(self.fleet.policies, ownership=owners)
 
 
-def event(fact: Fact, source: str = "/website", **more: Any) -> dict[str, Any]:
+def event(fact: Event, source: str = "/website", **more: Any) -> dict[str, Any]:
     told = CloudEvent.wrap(fact, source=source, time=dt.datetime(2026, 11, 22, tzinfo=dt.UTC))
     return {**told.model_dump(mode="json", exclude_none=True), **more}
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from config.settings import Settings
-from events.envelope import CloudEvent
+from events.cloudevent import CloudEvent
 from events.opportunity import OpportunityWon
 from odoo_client import ChangeOutcome, ChangeStatus
 from purser import Ensure, PostNote, Ref, RunOperation

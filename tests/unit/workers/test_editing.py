@@ -16,7 +16,7 @@ from config.redact import Redactor
 from config.settings import Settings
 from console.pages.dead_letter_edit import draft_of
 from console.pages.presentation import payloads
-from events.envelope import CloudEvent
+from events.cloudevent import CloudEvent
 from events.opportunity import OpportunityWon
 from purser.cases import CaseKey, CaseRecord, CaseState
 from purser.changes import CloseActivity

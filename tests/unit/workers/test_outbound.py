@@ -10,7 +10,7 @@ import pytest
 from kombu.message import Message
 
 from events.billing import PaymentMissed
-from events.envelope import CloudEvent
+from events.cloudevent import CloudEvent
 from purser.engine.predictions import PredictedOutcome
 from purser.errors import ConfigurationError, Misconfigured, Permanent, Refusal, Snooze, Throttled, Transient
 from store import CircuitState, DeadLetter, DeadLetterFilter, DelayKind, DeliveryResult

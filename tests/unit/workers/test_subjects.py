@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from events.envelope import CloudEvent
+from events.cloudevent import CloudEvent
 from events.opportunity import OpportunityWon
 from purser.cases import CaseKey, CaseRecord, CaseState
 from purser.changes import Update

@@ -12,8 +12,8 @@ from config.policies import load_policies
 from config.settings import Settings
 from devtools.fake_odoo import FakeOdoo
 from events.billing import BillingReady, InvoicePosted
-from events.envelope import CloudEvent
-from events.fact import Fact
+from events.cloudevent import CloudEvent
+from events.event import Event
 from events.project import MilestoneApproved
 from purser import Automation, Change, PostNote, Ref, Registry, Snapshot, automation
 from purser.engine.predictions import PredictedOutcome
@@ -30,7 +30,7 @@ READY = BillingReady(order_id=4, cause="milestone/7")
 PARTNER = Ref("res.partner", 1)
 
 
-def on_milestone(*yielded: Any, tells: tuple[type[Fact], ...] = (BillingReady,)) -> Automation:
+def on_milestone(*yielded: Any, tells: tuple[type[Event], ...] = (BillingReady,)) -> Automation:
     def follow(event: MilestoneApproved, snapshot: Snapshot) -> Iterator[Change | BillingReady]:
         """Something follows."""
         yield from yielded

@@ -4,8 +4,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from events.envelope import CloudEvent
-from events.fact import Fact, known_facts
+from events.cloudevent import CloudEvent
+from events.event import Event, known_events
 
 VERSION = "1.0.0"
 """Of the doors and the envelope: facts carry their own."""
@@ -14,7 +14,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MEDIA_TYPE = "application/cloudevents+json"
 
 
-def schema_of(fact: type[Fact]) -> dict[str, Any]:
+def schema_of(fact: type[Event]) -> dict[str, Any]:
     """Give the JSON Schema of what an event of this fact carries as `data`."""
     return {"$schema": DIALECT, **_schema(fact)}
 
@@ -24,13 +24,13 @@ def envelope_schema() -> dict[str, Any]:
     return {"$schema": DIALECT, **CloudEvent.model_json_schema()}
 
 
-def _schema(fact: type[Fact]) -> dict[str, Any]:
+def _schema(fact: type[Event]) -> dict[str, Any]:
     model, field = fact.about
     mark = {"x-mark": fact.mark} if fact.mark else {}
     return {**fact.model_json_schema(), "x-object": fact.of.name, "x-record": f"{model}/{{{field}}}", **mark}
 
 
-def example_of(fact: type[Fact]) -> dict[str, Any]:
+def example_of(fact: type[Event]) -> dict[str, Any]:
     """Give an event of this fact as it may be sent."""
     properties = fact.model_json_schema()["properties"]
     examples = {name: (one | one.get("anyOf", [{}])[0]).get("examples") for name, one in properties.items()}
@@ -48,7 +48,7 @@ def example_of(fact: type[Fact]) -> dict[str, Any]:
 
 def asyncapi() -> dict[str, Any]:
     """Give the AsyncAPI 3 document: what the fleet takes and gives, through which channels."""
-    facts = known_facts()
+    facts = known_events()
     master = {name: fact for name, fact in facts.items() if fact.is_master()}
     return {
         "asyncapi": "3.0.0",
@@ -114,7 +114,7 @@ def asyncapi() -> dict[str, Any]:
     }
 
 
-def _queue(address: str, says: str, facts: Mapping[str, type[Fact]]) -> dict[str, Any]:
+def _queue(address: str, says: str, facts: Mapping[str, type[Event]]) -> dict[str, Any]:
     return {
         "address": address,
         "description": f"{says} A message calls the Celery task `events.accept` with the event as its one argument.",
@@ -124,11 +124,11 @@ def _queue(address: str, says: str, facts: Mapping[str, type[Fact]]) -> dict[str
     }
 
 
-def _messages(facts: Mapping[str, type[Fact]]) -> dict[str, Any]:
+def _messages(facts: Mapping[str, type[Event]]) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/messages/{name}"} for name in facts}
 
 
-def _operation(action: str, channel: str, says: str, facts: Mapping[str, type[Fact]]) -> dict[str, Any]:
+def _operation(action: str, channel: str, says: str, facts: Mapping[str, type[Event]]) -> dict[str, Any]:
     return {
         "action": action,
         "channel": {"$ref": f"#/channels/{channel}"},
@@ -137,7 +137,7 @@ def _operation(action: str, channel: str, says: str, facts: Mapping[str, type[Fa
     }
 
 
-def _message(fact: type[Fact]) -> dict[str, Any]:
+def _message(fact: type[Event]) -> dict[str, Any]:
     says = (inspect.getdoc(fact) or "").splitlines()[0]
     return {
         "name": fact.type,

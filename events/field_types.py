@@ -59,10 +59,10 @@ def _in_utc(moment: dt.datetime) -> dt.datetime:
         raise ValueError("the moment is outside of the calendar") from None
 
 
-MOST_ID = 2**31 - 1
+MAX_ID = 2**31 - 1
 """Odoo's ids are 32-bit integers."""
 
-Id = Annotated[int, Field(strict=True, gt=0, le=MOST_ID, examples=[42])]
+Id = Annotated[int, Field(strict=True, gt=0, le=MAX_ID, examples=[42])]
 """The id of a record in Odoo: a whole number, for `true` and "42" are none."""
 
 Count = Annotated[int, Field(strict=True, ge=1, le=9)]

@@ -10,19 +10,19 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from events.objects import OBJECTS, ODOO, BusinessObject, object_of
+from events.business_objects import OBJECTS, ODOO, BusinessObject, object_of
 from purser.errors import ConfigurationError
 from purser.findings import Ref
 
 
-class About(NamedTuple):
+class EventSubject(NamedTuple):
     """What a fact is about: a model of Odoo, and the field of the fact that holds the record's id."""
 
     model: str
     field: str
 
 
-class Fact(BaseModel):
+class Event(BaseModel):
     """The base of every fact. A new version is a new class; messages of the old one still run.
 
     class OpportunityWon(Fact, type="opportunity.won.v1", about=("crm.lead", "opportunity_id"), mark="closed_at"):
@@ -37,7 +37,7 @@ class Fact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: ClassVar[str]
-    about: ClassVar[About]
+    about: ClassVar[EventSubject]
     mark: ClassVar[str]
     of: ClassVar[BusinessObject]
 
@@ -53,7 +53,7 @@ class Fact(BaseModel):
         if type is not None:
             cls.type, cls.mark = type, mark
         if about is not None:
-            cls.about = About(*about)
+            cls.about = EventSubject(*about)
             cls.of = OBJECTS[of] if of else object_of(cls.about.model)
         super().__init_subclass__(**kwargs)
 
@@ -89,14 +89,14 @@ def odoo_source(db: str) -> str:
 
 
 @cache
-def known_facts() -> Mapping[str, type[Fact]]:
+def known_events() -> Mapping[str, type[Event]]:
     """Give every fact by its name on the wire: each class in a module of this package."""
     import events
 
     for module in pkgutil.iter_modules(events.__path__, "events."):
         importlib.import_module(module.name)
-    found: dict[str, type[Fact]] = {}
-    for kind in _subclasses(Fact):
+    found: dict[str, type[Event]] = {}
+    for kind in _subclasses(Event):
         if not kind.__module__.startswith("events."):
             continue
         if kind.type in found:
@@ -107,6 +107,6 @@ def known_facts() -> Mapping[str, type[Fact]]:
     return MappingProxyType(dict(sorted(found.items())))
 
 
-def _subclasses(kind: type[Fact]) -> list[type[Fact]]:
+def _subclasses(kind: type[Event]) -> list[type[Event]]:
     direct = kind.__subclasses__()
     return direct + [deeper for one in direct for deeper in _subclasses(one)]

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.config import JsonDict
 
-from events.fact import Fact, known_facts
-from events.values import Instant
+from events.event import Event, known_events
+from events.field_types import Instant
 from purser.errors import Permanent
 from purser.formats.strict_json import InvalidJson, read_json, shown_name
 from purser.naming import did_you_mean
@@ -19,10 +19,10 @@ from purser.naming import did_you_mean
 MAX_BYTES = 256 * 1024
 """A fact carries ids and a few words; what is larger is no fact."""
 
-MOST_EXTENSIONS, MOST_OF_A_NAME, MOST_OF_A_VALUE = 20, 40, 1000
+MAX_EXTENSIONS, MAX_NAME_LENGTH, MAX_VALUE_LENGTH = 20, 40, 1000
 """How many attributes of their own senders may add, and how long these are."""
 
-_NAME = rf"^[a-z0-9]{{1,{MOST_OF_A_NAME}}}$"
+_NAME = rf"^[a-z0-9]{{1,{MAX_NAME_LENGTH}}}$"
 _NO_TEXT = re.compile(
     "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
     + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
@@ -67,7 +67,7 @@ _EXTENSIONS: JsonDict = {
         "anyOf": [
             {"type": "boolean"},
             {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
-            {"type": "string", "maxLength": MOST_OF_A_VALUE},
+            {"type": "string", "maxLength": MAX_VALUE_LENGTH},
             {"type": "null"},
         ],
     },
@@ -97,18 +97,18 @@ class CloudEvent(BaseModel):
     @model_validator(mode="after")
     def _extensions_by_rule(self) -> Self:
         more = self.model_extra or {}
-        if len(more) > MOST_EXTENSIONS:
-            raise ValueError(f"it has {len(more)} extension attributes; {MOST_EXTENSIONS} are allowed")
+        if len(more) > MAX_EXTENSIONS:
+            raise ValueError(f"it has {len(more)} extension attributes; {MAX_EXTENSIONS} are allowed")
         for name, value in more.items():
             if not re.fullmatch(_NAME, name):
                 raise ValueError(
                     f"`{shown_name(name)}` is no attribute: "
-                    f"a name is 1 to {MOST_OF_A_NAME} lower-case letters and digits"
+                    f"a name is 1 to {MAX_NAME_LENGTH} lower-case letters and digits"
                 )
             if not _is_value(value):
                 raise ValueError(
                     f"`{name}`: an extension is true, false, a whole number of 32 bits, or a text of at most "
-                    f"{MOST_OF_A_VALUE} characters without control characters"
+                    f"{MAX_VALUE_LENGTH} characters without control characters"
                 )
         return self
 
@@ -118,7 +118,7 @@ class CloudEvent(BaseModel):
         return self.traceparent.split("-")[1] if self.traceparent else None
 
     @classmethod
-    def wrap(cls, fact: Fact, *, source: str, time: dt.datetime, id: str | None = None) -> "CloudEvent":  # noqa: A002
+    def wrap(cls, fact: Event, *, source: str, time: dt.datetime, id: str | None = None) -> "CloudEvent":  # noqa: A002
         """Put a fact in an envelope. Without an `id` it travels under its own identity."""
         return cls(
             id=id or fact.identity,
@@ -137,13 +137,13 @@ def _is_value(value: object) -> bool:
         case int():
             return -(2**31) <= value < 2**31
         case str():
-            return len(value) <= MOST_OF_A_VALUE and not _NO_TEXT.search(value)
+            return len(value) <= MAX_VALUE_LENGTH and not _NO_TEXT.search(value)
     return False
 
 
 def read_event(
-    raw: Mapping[str, Any] | str | bytes, *, facts: Mapping[str, type[Fact]] | None = None
-) -> tuple[CloudEvent, Fact]:
+    raw: Mapping[str, Any] | str | bytes, *, facts: Mapping[str, type[Event]] | None = None
+) -> tuple[CloudEvent, Event]:
     """Read an event and the fact it carries. Permanent says what is wrong, where, and what to do; nothing else rises.
 
     `facts` are those known by their names: left out, all of this release.
@@ -155,7 +155,7 @@ def read_event(
         envelope = CloudEvent.model_validate(raw)
     except (ValueError, RecursionError) as error:
         raise Permanent(f"not a CloudEvent 1.0: {_where(error)}") from None
-    known = known_facts() if facts is None else facts
+    known = known_events() if facts is None else facts
     kind = known.get(envelope.type)
     if kind is None:
         raise Permanent(f"event type `{envelope.type}` is unknown.{did_you_mean(envelope.type, known)}")
