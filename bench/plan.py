@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from config.policies import load_policies
+from config.policy.loader import load_policies
 from config.settings import Settings
 from devtools.fake_odoo import FakeOdoo
 from purser.cases import CaseKey, CaseRecord, CaseState

@@ -12,7 +12,7 @@ import time
 import uuid
 from typing import Any
 
-from config.policies import load_policies
+from config.policy.loader import load_policies
 from odoo_client import OdooClient, OdooConnection, connect
 from odoo_client.transport.request import Request
 from purser.findings import Period

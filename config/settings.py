@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from pydantic import Field, Secret, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from config.networks import Network, read_networks
-from config.senders import Sender, read_senders
-from config.signing import read_keys, secrets_in
-from config.urls import address_problem, mask_url, passwords_in
+from config.security.event_sources import EventSource, read_senders
+from config.security.networks import Network, read_networks
+from config.security.signing_keys import read_keys, secrets_in
+from config.server_urls import address_problem, mask_url, passwords_in
 from events.cloudevent import MAX_BYTES
 from purser.errors import ConfigurationError
 from purser.naming import did_you_mean
@@ -39,7 +39,7 @@ _BROKERS = ("redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps")
 _LEDGERS = ("redis", "rediss", "unix", "sentinel")
 
 
-class Role(enum.StrEnum):
+class BotRole(enum.StrEnum):
     """The bots that act in Odoo, each with the rights its work needs and no more."""
 
     AUDIT = "audit"
@@ -300,7 +300,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _bots_are_whole(self) -> Self:
-        for role in Role:
+        for role in BotRole:
             login, key = self._bot(role)
             if (login is None) != (key is None):
                 name = _variable(f"odoo_{role}_")
@@ -326,7 +326,7 @@ class Settings(BaseSettings):
         """Broker and ledger are the same database of the same Redis, so one step there can do both."""
         return _place(self.broker) == _place(self.ledger)
 
-    def odoo(self, role: Role) -> OdooAccess:
+    def odoo(self, role: BotRole) -> OdooAccess:
         """Give the access of one bot; a role without a bot of its own uses the single one."""
         login, key = self._bot(role)
         if login is None or key is None:
@@ -341,9 +341,9 @@ class Settings(BaseSettings):
         )
 
     @property
-    def shared_bots(self) -> tuple[Role, ...]:
+    def shared_bots(self) -> tuple[BotRole, ...]:
         """The roles that fell back to the single bot."""
-        return tuple(role for role in Role if self._bot(role)[0] is None)
+        return tuple(role for role in BotRole if self._bot(role)[0] is None)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -356,7 +356,7 @@ class Settings(BaseSettings):
         return read_networks(self.gateway_proxies)
 
     @property
-    def senders(self) -> tuple[Sender, ...]:
+    def senders(self) -> tuple[EventSource, ...]:
         """Who may send events over HTTP."""
         return () if self.gateway_secrets is None else read_senders(self.gateway_secrets.get_secret_value())
 
@@ -375,7 +375,7 @@ class Settings(BaseSettings):
         values = ((name, getattr(self, name)) for name in type(self).model_fields)
         return {_variable(name): _revealed(value) for name, value in values if value is not None}
 
-    def _bot(self, role: Role) -> tuple[str | None, SecretStr | None]:
+    def _bot(self, role: BotRole) -> tuple[str | None, SecretStr | None]:
         return getattr(self, f"odoo_{role}_login"), getattr(self, f"odoo_{role}_api_key")
 
     def _secrets(self) -> Iterator[str]:
@@ -488,7 +488,7 @@ def _missing(
     cls: type[Settings], values: Mapping[str, str], need: Collection[Need], problems: Collection[str]
 ) -> list[str]:
     wanted = dict.fromkeys(name for one in _NEEDS if one in need for name in _NEEDS[one])
-    own_bots = all(f"odoo_{role}_login" in values for role in Role)
+    own_bots = all(f"odoo_{role}_login" in values for role in BotRole)
     absent = []
     for name in wanted:
         given = name in values or cls.model_fields[name].default is not None

@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from config.policies import PATIENCE
+from config.policy.loader import PATIENCE
 from config.settings import Settings
 from console.cli.main import app
 from console.cli.type_names import type_name

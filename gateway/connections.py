@@ -13,7 +13,7 @@ import h11
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from config.peers import Peers, peer_of
+from config.security.trusted_proxies import PeerResolver, peer_of
 
 log = structlog.get_logger(__name__)
 
@@ -38,9 +38,9 @@ class Connections:
     many sockets closes its own, and somebody who sends a request at once is let in.
     """
 
-    def __init__(self, limits: ConnectionLimits = ConnectionLimits(), peers: Peers | None = None) -> None:
+    def __init__(self, limits: ConnectionLimits = ConnectionLimits(), peers: PeerResolver | None = None) -> None:
         self.limits = limits
-        self._peers = peers or Peers()
+        self._peers = peers or PeerResolver()
         self._open: dict[LimitedProtocol, str] = {}
         self._counts: Counter[str] = Counter()
         self._numbers = itertools.count()

@@ -11,7 +11,7 @@ import structlog
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 
-from config.peers import Peers
+from config.security.trusted_proxies import PeerResolver
 from config.settings import Settings
 from events.field_types import MAX_ID
 from gateway.hands import Hands
@@ -50,7 +50,7 @@ class Hooks:
     ) -> None:
         self._fleet, self._settings, self._hands = fleet, settings, hands
         self._bodies, self._room, self._within = bodies, room, within
-        self._peers = Peers(settings.trusted_proxies)
+        self._peers = PeerResolver(settings.trusted_proxies)
         self.missed = 0
         """How many hooks of known shape could not be passed on since the start."""
 

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from config.peers import Peers
-from config.senders import Sender
+from config.security.event_sources import EventSource
+from config.security.trusted_proxies import PeerResolver
 from config.settings import Settings
 from events.cloudevent import CloudEvent
 from gateway.forms import BATCH, ENVELOPE, PLAIN, Form, checked, events_in, form_of
@@ -47,7 +47,7 @@ class Intake:
         self._fleet, self._settings, self._hands = fleet, settings, hands
         self._sources = Sources(settings.senders)
         self._bodies, self._room, self._pace = bodies, room, pace
-        self._peers = Peers(settings.trusted_proxies)
+        self._peers = PeerResolver(settings.trusted_proxies)
 
     def routes(self) -> APIRouter:
         """Give the route."""
@@ -82,10 +82,10 @@ class Intake:
         told = TakenBatch(events=taken) if batch else taken[0]
         return JSONResponse(told.model_dump(), status_code=202)
 
-    def _who_signed(self, headers: Mapping[str, str], body: bytes) -> Sender:
+    def _who_signed(self, headers: Mapping[str, str], body: bytes) -> EventSource:
         return self._sources.who_signed(headers, body, now=self._fleet.now())
 
-    def _take(self, sender: Sender, form: Form, headers: Mapping[str, str], body: bytes) -> list[Taken]:
+    def _take(self, sender: EventSource, form: Form, headers: Mapping[str, str], body: bytes) -> list[Taken]:
         raw = events_in(form, headers, body)
         self._pace.spend(sender.source, len(raw))
         told = checked(raw)

@@ -10,9 +10,9 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from config.logs import setup_logs
-from config.peers import Peers
-from config.sentry import setup_sentry
+from config.observability.logging import configure_logging
+from config.observability.sentry import setup_sentry
+from config.security.trusted_proxies import PeerResolver
 from config.settings import Need, Settings
 from gateway.app import build
 from gateway.connections import Connections, LimitedProtocol
@@ -36,7 +36,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _end)  # also while we start; uvicorn takes it over, and hands it back at the end
     need: tuple[Need, ...] = ("broker", "ledger") if HOOKS_ONLY in sys.argv[1:] else ("broker", "ledger", "gateway")
     settings = Settings.load(need=need)
-    setup_logs(settings)
+    configure_logging(settings)
     setup_sentry(settings)
     serve(settings)
 
@@ -44,7 +44,7 @@ def main() -> None:
 def serve(settings: Settings) -> None:
     """Listen where the settings say."""
     with listening(settings.gateway_host, settings.gateway_port) as listener:
-        server = server_of(build(settings), Connections(peers=Peers(settings.trusted_proxies)))
+        server = server_of(build(settings), Connections(peers=PeerResolver(settings.trusted_proxies)))
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         sources = [sender.source for sender in settings.senders]

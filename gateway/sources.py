@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
-from config.senders import Sender
+from config.security.event_sources import EventSource
 from events.signature import InvalidSignature, check_signed, verify
 from gateway.problems import Problem
 
@@ -11,7 +11,7 @@ from gateway.problems import Problem
 class Sources:
     """Who may send."""
 
-    def __init__(self, senders: Sequence[Sender]) -> None:
+    def __init__(self, senders: Sequence[EventSource]) -> None:
         self._senders = tuple(senders)
 
     def check_headers(self, headers: Mapping[str, str]) -> None:
@@ -21,7 +21,7 @@ class Sources:
         except InvalidSignature as error:
             raise Problem(401, str(error)) from None
 
-    def who_signed(self, headers: Mapping[str, str], body: bytes, *, now: dt.datetime) -> Sender:
+    def who_signed(self, headers: Mapping[str, str], body: bytes, *, now: dt.datetime) -> EventSource:
         """Give the sender of a request by its signature, or raise a Problem."""
         try:
             verify([key for sender in self._senders for key in sender.keys], headers, body, now=now)
@@ -30,7 +30,7 @@ class Sources:
         return next(sender for sender in self._senders if _signed_by(sender, headers, body, now))
 
 
-def _signed_by(sender: Sender, headers: Mapping[str, str], body: bytes, now: dt.datetime) -> bool:
+def _signed_by(sender: EventSource, headers: Mapping[str, str], body: bytes, now: dt.datetime) -> bool:
     try:
         return bool(verify(sender.keys, headers, body, now=now))
     except InvalidSignature:

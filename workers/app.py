@@ -10,9 +10,9 @@ from celery import signals
 from kombu.entity import Exchange, Queue
 from pydantic import ValidationError
 
-from config.logs import setup_logs
+from config.observability.logging import configure_logging as setup_logs
+from config.observability.sentry import setup_sentry
 from config.queues import PRIORITY_STEPS, QUEUES
-from config.sentry import setup_sentry
 from config.settings import Settings
 from purser.errors import Permanent
 from schedules.beat import beat_entries

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from config.logs import redactor_of
-from config.policies import Policies, load_policies
-from config.redact import Redactor
-from config.settings import Role, Settings
+from config.observability.logging import redactor_of
+from config.observability.redaction import Redactor
+from config.policy.loader import Policies, load_policies
+from config.settings import BotRole, Settings
 from odoo_client import OdooClient, OdooConnection, connect
 from purser.errors import Misconfigured, Snooze
 from purser.registry import Registry
@@ -68,17 +68,17 @@ class WorkerContext:
     @cached_property
     def audit(self) -> OdooClient:
         """The bot that reads."""
-        return connect(connection_for(self.settings, Role.AUDIT), self._before_odoo())
+        return connect(connection_for(self.settings, BotRole.AUDIT), self._before_odoo())
 
     @cached_property
     def change(self) -> OdooClient:
         """The bot that writes."""
-        return connect(connection_for(self.settings, Role.CHANGE), self._before_odoo())
+        return connect(connection_for(self.settings, BotRole.CHANGE), self._before_odoo())
 
     @cached_property
     def billing(self) -> OdooClient:
         """The bot that carries out what touches money; the one that writes, where it has no user of its own."""
-        access = connection_for(self.settings, Role.BILLING)
+        access = connection_for(self.settings, BotRole.BILLING)
         return self.change if access == self.change.door else connect(access, self._before_odoo())
 
     @cached_property
@@ -159,7 +159,7 @@ def odoo_binding_of(settings: Settings) -> str:
     return f"{settings.odoo_url} ({settings.odoo_db})"
 
 
-def connection_for(settings: Settings, role: Role) -> OdooConnection:
+def connection_for(settings: Settings, role: BotRole) -> OdooConnection:
     """Say where Odoo is and as whom to enter it. A role without a bot of its own falls back to the single one."""
     access = settings.odoo(role)
     return OdooConnection(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from config.settings import Role, Settings
+from config.settings import BotRole, Settings
 from odoo_client import OdooClient, OdooConnection, provisioning
 from odoo_client.provisioning import (
     AutomationRule,
@@ -23,7 +23,7 @@ from store import token_digest
 from workers.doctor.checks import BotUser as Entered
 from workers.doctor.checks import Check, Level, check_connection, forbidden_rights
 
-DEFAULT_LOGINS: Mapping[str, str] = {role: f"purser-{role}" for role in Role}
+DEFAULT_LOGINS: Mapping[str, str] = {role: f"purser-{role}" for role in BotRole}
 """How bots are called that the settings do not name yet."""
 
 _MATTERS = frozenset(
@@ -250,7 +250,7 @@ def _performs(bot: Entered) -> Check:
     try:
         version = bot.client.receipts.check()
     except (NotApplicable, Refusal) as error:
-        level = Level.WARN if bot.roles == (Role.AUDIT,) else Level.FAIL
+        level = Level.WARN if bot.roles == (BotRole.AUDIT,) else Level.FAIL
         return Check(name, level, str(error), "run `purser odoo setup`")
     return Check(name, Level.OK, f"answers, version {version}")
 
@@ -275,7 +275,7 @@ def admin_connection(settings: Settings, login: str, key: str) -> OdooConnection
 def bots_of(settings: Settings) -> tuple[BotUserSpec, ...]:
     """Give the users that the settings name, each with its roles; where they name none, one for each role."""
     by_login: dict[str, list[str]] = {}
-    for role in Role:
+    for role in BotRole:
         login = getattr(settings, f"odoo_{role}_login") or settings.odoo_login or DEFAULT_LOGINS[role]
         by_login.setdefault(login, []).append(role)
     return tuple(BotUserSpec(login=login, roles=tuple(roles)) for login, roles in by_login.items())
@@ -287,9 +287,9 @@ def rules_for(models: Iterable[str]) -> tuple[AutomationRule, ...]:
     return tuple(rule for rule in provisioning.RULES if rule.model in watched)
 
 
-def _doors(settings: Settings) -> dict[tuple[Role, ...], OdooConnection]:
-    found: dict[str, tuple[list[Role], OdooConnection]] = {}
-    for role in Role:
+def _doors(settings: Settings) -> dict[tuple[BotRole, ...], OdooConnection]:
+    found: dict[str, tuple[list[BotRole], OdooConnection]] = {}
+    for role in BotRole:
         try:
             access = settings.odoo(role)
         except ConfigurationError:

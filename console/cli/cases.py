@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from config.settings import Role
+from config.settings import BotRole
 from console.cli import command_context
 from console.cli.output import AsJson, as_json, facts, money, nothing, table
 from odoo_client import connect
@@ -94,7 +94,7 @@ def _told(case: CaseRecord, today: dt.date) -> dict[str, Any]:
 def _user(owner: str) -> int:
     if owner.isdecimal():
         return int(owner)
-    with connect(connection_for(command_context.settings("odoo"), Role.AUDIT)) as client:
+    with connect(connection_for(command_context.settings("odoo"), BotRole.AUDIT)) as client:
         found = client.users([owner])
     if owner not in found:
         nothing(f"Odoo knows no active user with the login {owner!r}")

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from config.policies import Policies, load_policies
+from config.policy.loader import Policies, load_policies
 from config.settings import Need, Settings
 from console.cli.output import print_error
 from purser.errors import ConfigurationError

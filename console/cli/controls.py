@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from config.policies import ControlPolicy
+from config.policy.loader import ControlPolicy
 from console.cli import command_context
 from console.cli.output import (
     FOUND,

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from config.patience import RETRIED, TASKS
-from config.policies import ControlPolicy, Policies
-from config.settings import Role
+from config.policy.loader import ControlPolicy, Policies
+from config.policy.retries import RETRIED, TASKS
+from config.settings import BotRole
 from console.cli import command_context
 from console.cli.output import FOUND, AsJson, as_json, exit_with, facts, print_error, table, text
 from odoo_client import connect
@@ -110,7 +110,7 @@ def _unknown(policies: Policies, ask: bool | None) -> Iterator[str]:
         return
     try:
         settings = command_context.settings("odoo")
-        with connect(connection_for(settings, Role.AUDIT)) as client:
+        with connect(connection_for(settings, BotRole.AUDIT)) as client:
             names, logins = list(unknown_names(client, policies)), list(unknown_logins(client, policies))
     except (ConfigurationError, PurserError) as error:
         if ask:

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from config.logs import redactor_of
-from config.subscriptions import Subscription
+from config.observability.logging import redactor_of
+from config.policy.subscriptions import Subscription
 from console.cli import command_context
 from console.cli.output import (
     FAILED,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from config.policies import WatchPolicy
+from config.policy.loader import WatchPolicy
 from console.cli import command_context
 from console.cli.output import FAILED, AsJson, as_json, count, exit_with, print_error, progress, table, text
 from purser.errors import ConfigurationError

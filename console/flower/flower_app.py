@@ -22,10 +22,10 @@ from tornado.ioloop import IOLoop
 from tornado.options import options
 from tornado.web import RequestHandler, stream_request_body
 
-from config.peers import Peers, peer_of
-from config.people import People, Person, Rank
+from config.security.console_users import ConsoleRole, ConsoleUser, ConsoleUsers
+from config.security.trusted_proxies import PeerResolver, peer_of
+from config.server_urls import mask_url
 from config.settings import Settings
-from config.urls import mask_url
 from console.cli import command_context
 from console.cli.output import print_error
 from console.flower.event_filter import CheckedEvents
@@ -105,7 +105,7 @@ class AuthenticatedFlower(Flower):
     ) -> None:
         self._logins = LoginCache(check, names)
         self._prefix = prefix
-        self._peers = Peers(capp.fleet.settings.trusted_proxies)
+        self._peers = PeerResolver(capp.fleet.settings.trusted_proxies)
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="pages")
         inner = f"within:{secrets.token_urlsafe(24)}"
         self._pass = "Basic " + b64encode(inner.encode()).decode()
@@ -135,7 +135,7 @@ class AuthenticatedFlower(Flower):
             query = f"?{request.query}" if request.query else ""
             request.uri = f"{request.path}{query}"
 
-    async def ask(self, request: HTTPServerRequest) -> Person | None:
+    async def ask(self, request: HTTPServerRequest) -> ConsoleUser | None:
         """Check the login of a request."""
         return await self._logins.ask(request.headers.get("Authorization", ""), *visitor_of(request, self._peers))
 
@@ -151,13 +151,13 @@ class AuthenticatedFlower(Flower):
         """Give the handler that asks for a login."""
         return self.get_handler_delegate(request, DeniedHandler, {"status": 401, "words": "a login is needed"})
 
-    def within(self, request: Any, person: Person, **given: Any) -> Any:
+    def within(self, request: Any, person: ConsoleUser, **given: Any) -> Any:
         """Give the handler of a request by somebody who may come in. A viewer changes nothing, whatever the page."""
         if _NOT_SERVED.match(request.path or ""):
             words = "there is no such address: messages are sent by the fleet alone"
             return self.get_handler_delegate(request, DeniedHandler, {"status": 404, "words": words})
-        if request.method not in _SAFE and not person.may(Rank.OPERATOR):
-            words = f"{person.name} is a {person.rank}: this takes an {Rank.OPERATOR}"
+        if request.method not in _SAFE and not person.may(ConsoleRole.OPERATOR):
+            words = f"{person.name} is a {person.rank}: this takes an {ConsoleRole.OPERATOR}"
             return self.get_handler_delegate(request, DeniedHandler, {"status": 403, "words": words})
         if problem := _wrong_word(request):
             return self.get_handler_delegate(request, DeniedHandler, {"status": 400, "words": problem})
@@ -207,7 +207,7 @@ class PendingAuthDelegate(HTTPMessageDelegate):
             self._inner.on_connection_close()
 
 
-def visitor_of(request: HTTPServerRequest, peers: Peers) -> tuple[str, str]:
+def visitor_of(request: HTTPServerRequest, peers: PeerResolver) -> tuple[str, str]:
     """Return who sends a request, and the machine it came from.
 
     Behind a proxy that `PURSER_GATEWAY_PROXIES` names, both are the address that it forwards for. Any process of this
@@ -317,7 +317,7 @@ def serve(
 def _check(told: Settings, address: str) -> tuple[Check, Container[str], str]:
     """Give what checks a login, the names there are, and whose it is in words."""
     if told.people is not None:
-        people = People.load(told.people)
+        people = ConsoleUsers.load(told.people)
         return all_users(people), people.known.keys(), f"logins of {told.people}: {', '.join(people.known)}"
     return single_user(told.flower_user, _password(told, address)), (told.flower_user,), f"login {told.flower_user}"
 

@@ -8,10 +8,10 @@ from base64 import b64decode
 from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
 
-from config.people import People, Person, Rank
+from config.security.console_users import ConsoleRole, ConsoleUser, ConsoleUsers
 from console.flower.login_attempts import LoginAttempts
 
-Check = Callable[[str, str], Person | None]
+Check = Callable[[str, str], ConsoleUser | None]
 
 MAX_PENDING_CHECKS = 20
 """So many logins may wait to be checked; one more is told no. Guessing gets as far as one thread does."""
@@ -20,17 +20,17 @@ _MOST_KNOWN = 1000
 
 def single_user(user: str, password: str) -> Check:
     """Check the single login, which may all."""
-    person = Person(user, Rank.EDITOR)
+    person = ConsoleUser(user, ConsoleRole.EDITOR)
     wanted = f"{user}:{password}".encode()
 
-    def check(name: str, given: str) -> Person | None:
+    def check(name: str, given: str) -> ConsoleUser | None:
         told = f"{name}:{given}".encode("utf-8", "surrogatepass")
         return person if hmac.compare_digest(told, wanted) else None
 
     return check
 
 
-def all_users(people: People) -> Check:
+def all_users(people: ConsoleUsers) -> Check:
     """Check the logins of a file of people."""
     return people.check
 
@@ -43,11 +43,11 @@ class LoginCache:
         self._names = names
         self._attempts = attempts or LoginAttempts()
         self._key = secrets.token_bytes(32)
-        self._known: dict[bytes, Person] = {}
+        self._known: dict[bytes, ConsoleUser] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="logins")
         self._waiting = 0
 
-    def known(self, header: str) -> Person | None:
+    def known(self, header: str) -> ConsoleUser | None:
         """Give who sent this header before and was let in."""
         return self._known.get(self._digest(header))
 
@@ -56,7 +56,7 @@ class LoginCache:
         login = _read(header)
         return 0.0 if login is None else self._attempts.wait(self._counted(login[0]), origin, machine)
 
-    async def ask(self, header: str, origin: str = "", machine: str = "") -> Person | None:
+    async def ask(self, header: str, origin: str = "", machine: str = "") -> ConsoleUser | None:
         """Give who sends this header from `origin`; None for whoever is not to come in."""
         login = _read(header)
         if login is None or self._waiting >= MAX_PENDING_CHECKS:

@@ -12,8 +12,8 @@ import structlog
 from flower.views import BaseHandler
 from tornado.web import HTTPError, RequestHandler
 
-from config.people import Person, Rank
-from config.redact import Redactor
+from config.observability.redaction import Redactor
+from config.security.console_users import ConsoleRole, ConsoleUser
 from console.pages.presentation import formatting
 from purser.errors import ConfigurationError, Misconfigured, PurserError, Transient
 from purser.formats.strict_json import write_json
@@ -48,7 +48,7 @@ class BasePageHandler(BaseHandler):
     """A page of ours. Whoever comes here is let in already: see `console.flower.flower_app`."""
 
     tab: ClassVar[str] = ""
-    needs: ClassVar[Rank] = Rank.OPERATOR
+    needs: ClassVar[ConsoleRole] = ConsoleRole.OPERATOR
     """What a POST takes."""
 
     def initialize(self, fleet: WorkerContext, executor: Executor) -> None:
@@ -80,9 +80,9 @@ class BasePageHandler(BaseHandler):
     # -- what a page works with
 
     @property
-    def person(self) -> Person:
+    def person(self) -> ConsoleUser:
         """Who is here."""
-        person: Person = self.request.person
+        person: ConsoleUser = self.request.person
         return person
 
     @property
@@ -132,7 +132,7 @@ class BasePageHandler(BaseHandler):
             f"purser/{template}",
             tab=self.tab,
             person=self.person,
-            Rank=Rank,
+            Rank=ConsoleRole,
             words=formatting,
             now=dt.datetime.now(dt.UTC),
             said=self._heard(),

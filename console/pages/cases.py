@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from decimal import Decimal
 
-from config.policies import Policies
+from config.policy.loader import Policies
 from console.pages.base_handler import BasePageHandler
 from console.pages.presentation import formatting
 from console.pages.presentation.user_names import UserNameCache

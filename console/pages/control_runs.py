@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from config.policies import ControlPolicy, Policies
+from config.policy.loader import ControlPolicy, Policies
 from console.pages.base_handler import BasePageHandler
 from schedules.slots import latest_slot, slots_between, stagger
 from store import ControlRun, Ledger, Page, RunStatus

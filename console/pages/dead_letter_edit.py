@@ -3,8 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from config.people import Rank, may_edit
-from config.redact import Redactor
+from config.observability.redaction import Redactor
+from config.security.console_users import ConsoleRole, may_edit
 from console.pages.base_handler import BasePageHandler
 from console.pages.presentation import formatting
 from console.pages.presentation.masking import mask, unmask
@@ -51,7 +51,7 @@ class EditPage(BasePageHandler):
     """The payload of one letter."""
 
     tab = "dead"
-    needs = Rank.EDITOR
+    needs = ConsoleRole.EDITOR
 
     async def get(self) -> None:
         """Show it in an editor."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from config.people import may_edit
+from config.observability.redaction import Redactor
 from config.queues import QUEUES
-from config.redact import Redactor
+from config.security.console_users import may_edit
 from console.cli.output import count
 from console.pages.base_handler import BasePageHandler
 from console.pages.presentation import formatting, payloads, runbook_links

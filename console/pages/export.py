@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from config.people import Rank
+from config.security.console_users import ConsoleRole
 from console.pages.base_handler import BasePageHandler
 from console.pages.dead_letters import BaseDeadLetterHandler
 from purser.formats.strict_json import write_json
@@ -15,7 +15,7 @@ _BATCH = 100
 class ExportPage(BaseDeadLetterHandler):
     """Letters to take along. They hold every byte, secrets included, so this takes an editor and is audited."""
 
-    needs = Rank.EDITOR
+    needs = ConsoleRole.EDITOR
 
     async def post(self) -> None:
         """Send all that match, one a line."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from config.policies import Policies
+from config.policy.loader import Policies
 from console.pages.base_handler import BasePageHandler
 from console.pages.presentation import formatting
 from purser.errors import ConfigurationError

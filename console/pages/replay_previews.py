@@ -9,7 +9,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.settings import Role
+from config.settings import BotRole
 from console.pages.dead_letters import BaseDeadLetterHandler
 from console.pages.presentation import formatting
 from console.pages.replays import RATE
@@ -97,7 +97,7 @@ class ReplayPreviewPage(BaseDeadLetterHandler):
             raise ConfigurationError("say which letters: by their ids, or all=1 with a filter")
         typed = {"id": ids} if ids else {"all": "1", **self.as_typed()}
         wanted = self.wanted()
-        self.fleet.settings.odoo(Role.AUDIT)  # says at once what is not set
+        self.fleet.settings.odoo(BotRole.AUDIT)  # says at once what is not set
         job = self.planner.job(
             formatting.link_many("", typed),
             lambda: self._these(ids) if ids else self._all(wanted),

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from config.settings import Role, Settings
+from config.settings import BotRole, Settings
 from devtools.fake_odoo import FakeOdoo
 from devtools.fake_odoo.odoo_errors import BadRequest
 from odoo_client import OdooClient, OdooConnection, connect
@@ -217,7 +217,7 @@ def slowed(office: OdooTarget, seconds: float) -> Iterator[None]:
 def opened(told: Settings | None, rng: random.Random) -> Iterator[OdooTarget]:
     """Give the Odoo of these settings, or a twin of the drill's own."""
     if told is not None:
-        office = OdooTarget(connection_for(told, Role.CHANGE))
+        office = OdooTarget(connection_for(told, BotRole.CHANGE))
         try:
             yield office
         finally:

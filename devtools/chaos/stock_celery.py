@@ -9,7 +9,7 @@ from typing import Any
 
 import celery
 
-from config.settings import Role, Settings
+from config.settings import BotRole, Settings
 from odoo_client import connect
 from odoo_client.transport.request import Request
 from workers.context import connection_for
@@ -42,7 +42,7 @@ def build(settings: Settings, conf: dict[str, Any], options: dict[str, Any]) -> 
 
     @app.task(name="drill.create", shared=False, **options)  # else each app would have the other's options
     def create(place: int, name: str, note: str) -> None:
-        with connect(connection_for(settings, Role.CHANGE)) as odoo:
+        with connect(connection_for(settings, BotRole.CHANGE)) as odoo:
             odoo.send(_create("project.task", {"name": name, "project_id": place}))
             odoo.send(_create("mail.message", {"model": "project.project", "res_id": place, "body": note}))
 

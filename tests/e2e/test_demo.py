@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from config.policies import HOUSE_VIEW, parse_policies
+from config.policy.loader import DEFAULT_POLICY, parse_policies
 from devtools.demo import sample_company as firms
 from devtools.demo.sample_company import ExpectedFinding
 from devtools.fake_odoo import FakeOdoo
@@ -105,7 +105,7 @@ DAYS = [
 
 @pytest.mark.parametrize("now", DAYS, ids=lambda now: f"{now:%a %Y-%m-%d %H:%M}")
 def test_the_firm_is_as_known_by_hand_on_any_day(now: dt.datetime) -> None:
-    policies = parse_policies(catalogue(), POLICY, source=HOUSE_VIEW.name)
+    policies = parse_policies(catalogue(), POLICY, source=DEFAULT_POLICY.name)
     found: dict[CaseKey, ExpectedFinding] = {}
     with FakeOdoo(clock=lambda: now) as twin:
         firm = firms.seed(twin, now)

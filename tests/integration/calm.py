@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from config.policies import UnseenCompanies, load_policies
+from config.policy.loader import UnseenCompanies, load_policies
 from config.settings import Settings
 from purser.cases import Case, CaseKey, CaseState
 from store import Ledger

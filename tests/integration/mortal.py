@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from config.settings import Role
+from config.settings import BotRole
 from odoo_client import OdooClient
 from odoo_client.transport.json2 import Json2
 from odoo_client.transport.request import Request, Transport, Version
@@ -91,4 +91,4 @@ class Cradle:
                     fleet.__dict__[name] = earlier
 
 
-_BOTS = {"audit": Role.AUDIT, "change": Role.CHANGE, "billing": Role.BILLING}
+_BOTS = {"audit": BotRole.AUDIT, "change": BotRole.CHANGE, "billing": BotRole.BILLING}

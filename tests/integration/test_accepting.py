@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from config.policies import load_policies
+from config.policy.loader import load_policies
 from events.cloudevent import CloudEvent
 from events.opportunity import OpportunityWon
 from purser import Change, Snapshot, automation

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from config.policies import UnseenCompanies
+from config.policy.loader import UnseenCompanies
 from odoo_client import OdooClient
 from purser.cases import CaseKey, CaseState, FeedbackMarker
 from purser.errors import Misconfigured

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 
-from config.policies import load_policies, parse_policies
+from config.policy.loader import load_policies, parse_policies
 from config.settings import Settings
 from console.cli.controls import report
 from console.cli.main import app

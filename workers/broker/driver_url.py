@@ -1,6 +1,6 @@
 """The address of the broker as kombu is given it, for RabbitMQ and Redis."""
 
-from config.urls import nodes_of, tls_options, without_query
+from config.server_urls import nodes_of, tls_options, without_query
 from workers.broker.rabbitmq.topology import is_rabbitmq
 
 

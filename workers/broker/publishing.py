@@ -14,7 +14,7 @@ from kombu.exceptions import EncodeError, KombuError
 from kombu.transport import redis as kombu_redis
 
 from config.queues import redis_lists
-from config.urls import mask_url
+from config.server_urls import mask_url
 from purser.errors import Transient
 from store import DeadLetter, DelayedMessage
 from workers.broker.rabbitmq import topology

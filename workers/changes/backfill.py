@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from config.policies import WatchPolicy
+from config.policy.loader import WatchPolicy
 from events.cloudevent import CloudEvent
 from purser.errors import ConfigurationError, Transient
 from purser.findings import Ref

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from config.policies import OVERLAP_MINUTES, WatchPolicy
+from config.policy.loader import OVERLAP_MINUTES, WatchPolicy
 from events.cloudevent import CloudEvent
 from events.event import Event, odoo_source
 from odoo_client import RecordPage

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from config.policies import WatchPolicy
+from config.policy.loader import WatchPolicy
 from odoo_client import RecordPage
 from purser.errors import NotApplicable
 from purser.watchers import WatchTrigger

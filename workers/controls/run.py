@@ -18,7 +18,7 @@ import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
 from pydantic import TypeAdapter
 
-from config.policies import ControlPolicy, UnseenCompanies
+from config.policy.loader import ControlPolicy, UnseenCompanies
 from odoo_client import OdooClient, find_hiding_rules_in, hidden_from
 from purser.cadence import Cadence, Every
 from purser.cases import ENDED_STATES, Case, CaseKey, ObservedActivity, merge

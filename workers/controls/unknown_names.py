@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from config.policies import Policies
+from config.policy.loader import Policies
 from odoo_client import OdooClient
 from odoo_client.error_mapping import AccessDenied, UnknownModel
 from odoo_client.transport.request import Request

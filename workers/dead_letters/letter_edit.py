@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from config.people import may_edit
+from config.security.console_users import may_edit
 from events.cloudevent import read_event
 from purser.errors import ConfigurationError, Permanent
 from purser.formats.strict_json import read_json

@@ -11,11 +11,11 @@ from typing import Any
 import redis
 from kombu.connection import Connection
 
-from config.logs import redactor_of
-from config.policies import Policies
+from config.observability.logging import redactor_of
+from config.policy.loader import Policies
 from config.queues import QUEUES, redis_lists
-from config.settings import Role, Settings
-from config.urls import mask_url
+from config.server_urls import mask_url
+from config.settings import BotRole, Settings
 from odoo_client import NARROWINGS, CurrentUser, OdooClient, RestrictedModel, connect, hidden_from
 from odoo_client.transport.request import Request
 from purser.cadence import Cadence, Every
@@ -296,7 +296,7 @@ def _evicts(health: RedisHealth) -> Check:
 class BotUser:
     """One user of ours in Odoo, and the roles it plays."""
 
-    roles: tuple[Role, ...]
+    roles: tuple[BotRole, ...]
     login: str
     client: OdooClient
     me: CurrentUser
@@ -320,7 +320,7 @@ def _odoo(settings: Settings, declared: Registry, policies: Policies | None) -> 
             yield from _asked(f"rights of {bot}", partial(required_rights, bot, declared, policies))
         if policies is not None:
             yield from timezones(bots, policies.timezone.key)
-        audit = next((bot for bot in bots if Role.AUDIT in bot.roles), None)
+        audit = next((bot for bot in bots if BotRole.AUDIT in bot.roles), None)
         if audit is not None:
             yield from _asked("visibility", partial(visibility, audit, bots))
             yield from _asked("companies", partial(companies, bots))
@@ -342,9 +342,9 @@ def _asked(name: str, ask: Callable[[], Iterable[Check]]) -> Iterator[Check]:
         yield Check(name, Level.FAIL, str(error), "see the other checks first, then repeat")
 
 
-def _logins(settings: Settings) -> Mapping[tuple[Role, ...], str]:
-    by_login: dict[str, list[Role]] = {}
-    for role in Role:
+def _logins(settings: Settings) -> Mapping[tuple[BotRole, ...], str]:
+    by_login: dict[str, list[BotRole]] = {}
+    for role in BotRole:
         try:
             by_login.setdefault(settings.odoo(role).login, []).append(role)
         except ConfigurationError:  # not set: the check of the settings says so
@@ -352,7 +352,9 @@ def _logins(settings: Settings) -> Mapping[tuple[Role, ...], str]:
     return {tuple(roles): login for login, roles in by_login.items()}
 
 
-def check_connection(client: OdooClient, roles: tuple[Role, ...], login: str, bots: list[BotUser]) -> Iterator[Check]:
+def check_connection(
+    client: OdooClient, roles: tuple[BotRole, ...], login: str, bots: list[BotUser]
+) -> Iterator[Check]:
     """Can each bot come in? Who can is added to `bots`."""
     name = f"Odoo as {login}"
     ping = client.ping()
@@ -454,7 +456,7 @@ class RequiredRight:
     is_optional: bool
 
 
-def rights_needed(declared: Registry, policies: Policies | None, role: Role) -> tuple[RequiredRight, ...]:
+def rights_needed(declared: Registry, policies: Policies | None, role: BotRole) -> tuple[RequiredRight, ...]:
     """List what the enabled controls and automations need of a bot, by model and operation."""
     needed: dict[tuple[str, str], dict[str, bool]] = {}
     for model, operation, by, is_optional in _needs(declared, policies, role):
@@ -466,12 +468,12 @@ def rights_needed(declared: Registry, policies: Policies | None, role: Role) -> 
     )
 
 
-def _needs(declared: Registry, policies: Policies | None, role: Role) -> Iterator[tuple[str, str, str, bool]]:
+def _needs(declared: Registry, policies: Policies | None, role: BotRole) -> Iterator[tuple[str, str, str, bool]]:
     for name, reads, effects in _enabled(declared, policies):
-        if role is Role.AUDIT:
+        if role is BotRole.AUDIT:
             for read in reads:
                 yield read.model, "read", name, read.optional
-        if role is Role.CHANGE:
+        if role is BotRole.CHANGE:
             for model, operation in effects.rights():
                 yield model, operation, name, operation == "write" and model in _EXPECTED_UNWRITABLE
 
@@ -587,7 +589,7 @@ def timezones(bots: Iterable[BotUser], firm: str) -> Iterator[Check]:
     """Check that the users of writing bots have the firm's time zone: Odoo fills in days by it."""
     for bot in bots:
         own = bot.me.tz or "UTC"
-        if own != firm and {*bot.roles} != {Role.AUDIT}:
+        if own != firm and {*bot.roles} != {BotRole.AUDIT}:
             found = f"{own}, and the policy says {firm}: days that Odoo fills in itself may be a day off"
             advice = (
                 f"set the time zone of the user {bot.login} in Odoo to {firm}, or run `purser odoo setup --force`"

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from config.logs import bound
+from config.observability.logging import bound
 from events.cloudevent import CloudEvent, read_event
 from events.event import Event
 from odoo_client import ChangeOutcome, ChangeStatus

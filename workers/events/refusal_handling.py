@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from config.policies import Policies
+from config.policy.loader import Policies
 from odoo_client import ChangeStatus
 from purser.cases import CaseKey, CaseRecord
 from purser.changes import load_changes

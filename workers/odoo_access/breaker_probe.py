@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from config.settings import Role, Settings
+from config.settings import BotRole, Settings
 from odoo_client import OdooConnection, connect
 from odoo_client.throttling import verdict_of
 from odoo_client.transport.request import Request
@@ -71,7 +71,7 @@ def _ask(gate: OdooLimiter, ticket: LimiterPermit, one: OdooConnection) -> None:
 def connections(settings: Settings) -> list[OdooConnection]:
     """Return how our users enter Odoo, each once."""
     found: list[OdooConnection] = []
-    for role in Role:
+    for role in BotRole:
         try:
             one = connection_for(settings, role)
         except ConfigurationError:  # not set: nobody enters as this one

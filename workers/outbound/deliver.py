@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from config.subscriptions import Subscription
+from config.policy.subscriptions import Subscription
 from events.cloudevent import CloudEvent, read_event
 from events.event import Event
 from purser.errors import Misconfigured, Permanent, Refusal, Snooze, Throttled, Transient, UnknownOutcome

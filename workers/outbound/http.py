@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from config.subscriptions import Subscription
+from config.policy.subscriptions import Subscription
 from events.signature import SIGNATURES, sign
 from purser.errors import Transient, UnknownOutcome
 from purser.formats.retry_after import seconds_to_wait

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from config.subscriptions import Subscription
+from config.policy.subscriptions import Subscription
 from store import DeadLetterFilter, DeadLetterState, DeliveryAttempt, DeliveryResult
 from workers.context import WorkerContext
 from workers.dead_letters.letter_factory import values_in

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from config.logs import redactor_of
-from config.redact import Redactor
+from config.observability.logging import redactor_of
+from config.observability.redaction import Redactor
 from console.cli import command_context
 from console.cli.dead.selection import chosen_by_words, in_state
 from console.cli.output import AsJson, as_json, facts, format_value, nothing, print_error, table, text

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from config.logs import redactor_of
-from config.redact import Redactor
+from config.observability.logging import redactor_of
+from config.observability.redaction import Redactor
 from console.cli import command_context
 from console.cli.dead.selection import All, Ids, choose, chosen_by_words, require_one_selection
 from console.cli.output import AsJson, as_json, count, facts, money, plain, print_error, progress, table, text

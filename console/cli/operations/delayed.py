@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from config.logs import redactor_of
-from config.redact import Redactor
+from config.observability.logging import redactor_of
+from config.observability.redaction import Redactor
 from console.cli import command_context
 from console.cli.output import FAILED, AsJson, as_json, exit_with, nothing, print_error, table
 from purser.errors import ConfigurationError

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from config.people import People, hash_password
+from config.security.console_users import ConsoleUsers, hash_password
 from console.cli import command_context
 from console.cli.output import AsJson, as_json, print_error, table, text
 from purser.errors import ConfigurationError
@@ -23,7 +23,7 @@ def list_(json: AsJson = False) -> None:
         print_error(f"PURSER_PEOPLE is not set: there is one login, {told.flower_user}, and it may all")
         known = [{"name": told.flower_user, "role": "editor"}]
     else:
-        known = [{"name": one.name, "role": str(one.rank)} for one in People.load(told.people).known.values()]
+        known = [{"name": one.name, "role": str(one.rank)} for one in ConsoleUsers.load(told.people).known.values()]
     if json:
         as_json(known)
     else:

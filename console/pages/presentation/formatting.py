@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from tornado.escape import url_escape, xhtml_escape
 
-from config.redact import Redactor
+from config.observability.redaction import Redactor
 from console.cli.output import clean as printable
 from console.cli.output import count
 from purser.findings import Money

@@ -3,7 +3,7 @@
 from itertools import zip_longest
 from typing import Any
 
-from config.redact import SECRET, Redactor
+from config.observability.redaction import SECRET, Redactor
 
 _NOTHING = object()
 

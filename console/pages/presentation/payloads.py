@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from config.redact import Redactor
+from config.observability.redaction import Redactor
 from console.pages.presentation import formatting
 from purser.formats.strict_json import InvalidJson, read_json
 from store import DeadLetter

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from config.dead_letters import LetterPolicy
-from config.policies import Policies, parse_policies
+from config.policy.dead_letter_rules import LetterPolicy
+from config.policy.loader import Policies, parse_policies
 from purser.errors import ConfigurationError
 from purser.findings import Money
 from purser.registry import Registry

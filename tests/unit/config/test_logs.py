@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from config.logs import bound, setup_logs
+from config.observability.logging import bound, configure_logging
 from config.settings import Settings
 
 SETTINGS = Settings.load(
@@ -42,7 +42,7 @@ def logging_as_it_was() -> Iterator[None]:
 @pytest.fixture
 def out() -> io.StringIO:
     stream = io.StringIO()
-    setup_logs(SETTINGS, stream=stream)
+    configure_logging(SETTINGS, stream=stream)
     return stream
 
 
@@ -65,7 +65,7 @@ def test_each_entry_is_one_json_object_with_time_level_event_and_logger(out: io.
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_no_secret_and_no_person_is_written(form: str) -> None:
     stream = Terminal()
-    setup_logs(SETTINGS.model_copy(update={"log_format": form}), stream=stream)
+    configure_logging(SETTINGS.model_copy(update={"log_format": form}), stream=stream)
     log = structlog.get_logger("purser.scan")
     log.info("signed in with key-of-the-bot", url="redis://:brokerpass@localhost/0", args=("key-of-the-bot",))
     log.info("who", name="Anna Muster", email="anna@example.com", password="hunter2", partner={"phone": "0123-456"})
@@ -122,7 +122,7 @@ def test_an_exception_stays_one_for_other_handlers(out: io.StringIO) -> None:
 
 def test_what_is_below_the_level_is_not_written() -> None:
     stream = io.StringIO()
-    setup_logs(SETTINGS.model_copy(update={"log_level": "warning"}), stream=stream)
+    configure_logging(SETTINGS.model_copy(update={"log_level": "warning"}), stream=stream)
     structlog.get_logger("purser").info("quiet")
     logging.getLogger("celery").info("quiet")
     structlog.get_logger("purser").warning("loud")
@@ -137,9 +137,9 @@ def test_libraries_that_log_each_request_are_quiet_at_info(out: io.StringIO) -> 
 def test_a_terminal_gets_text_and_a_pipe_gets_json() -> None:
     auto = SETTINGS.model_copy(update={"log_format": "auto"})
     terminal, pipe = Terminal(), io.StringIO()
-    setup_logs(auto, stream=terminal)
+    configure_logging(auto, stream=terminal)
     structlog.get_logger("purser").info("case opened", control="x")
-    setup_logs(auto, stream=pipe)
+    configure_logging(auto, stream=pipe)
     structlog.get_logger("purser").info("case opened", control="x")
     assert not terminal.getvalue().startswith("{")
     assert "case opened" in terminal.getvalue()
@@ -148,7 +148,7 @@ def test_a_terminal_gets_text_and_a_pipe_gets_json() -> None:
 
 def test_setting_up_again_replaces_and_does_not_double(out: io.StringIO) -> None:
     again = io.StringIO()
-    setup_logs(SETTINGS, stream=again)
+    configure_logging(SETTINGS, stream=again)
     logging.getLogger("celery").warning("once")
     assert out.getvalue() == ""
     assert len(lines(again)) == 1

@@ -2,8 +2,8 @@
 
 import pytest
 
-from config.ownership import Ownership
-from config.policies import Policies, parse_policies
+from config.policy.loader import Policies, parse_policies
+from config.policy.master_data import MasterDataOwners
 from events.customer import CustomerChanged
 from events.employee import EmployeeDeparted, LeaveApproved
 from events.opportunity import OpportunityWon
@@ -42,7 +42,7 @@ def test_only_master_data_has_an_owner() -> None:
 
 
 def test_without_a_word_about_it_everybody_may_tell() -> None:
-    assert Ownership().objection(CustomerChanged, "/anybody") == ""
+    assert MasterDataOwners().objection(CustomerChanged, "/anybody") == ""
     assert policies("").hash == policies("ownership: {}").hash != policies("ownership: {customer: [/crm]}").hash
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from config.patience import seconds
-from config.policies import Policies, parse_policies
+from config.policy.loader import Policies, parse_policies
+from config.policy.retries import seconds
 from purser.cadence import Freeze
 from purser.engine.retry import RetryPolicy
 from purser.errors import ConfigurationError, Conflict, Throttled, Transient, UnknownOutcome

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.people import People, Rank, hash_password, may_edit
+from config.security.console_users import ConsoleRole, ConsoleUsers, hash_password, may_edit
 from config.settings import Settings
 from purser.errors import ConfigurationError
 
@@ -15,8 +15,8 @@ FILE = "\n".join(
 )
 
 
-def people(text: str = FILE) -> People:
-    return People.parse(text, source="people.yaml")
+def people(text: str = FILE) -> ConsoleUsers:
+    return ConsoleUsers.parse(text, source="people.yaml")
 
 
 def wrong(text: str) -> str:
@@ -29,7 +29,7 @@ def test_a_person_is_known_by_name_and_password() -> None:
     known = people()
     anna = known.check("anna", "open sesame")
     assert anna is not None
-    assert (anna.name, anna.rank) == ("anna", Rank.EDITOR)
+    assert (anna.name, anna.rank) == ("anna", ConsoleRole.EDITOR)
     assert known.check("anna", "open sesame ") is None
     assert known.check("nobody", "open sesame") is None
     assert known.check("nobody", "") is None
@@ -45,7 +45,7 @@ def test_no_hash_prints() -> None:
 
 
 def test_each_may_what_those_before_may() -> None:
-    told = {name: [one.may(rank) for rank in Rank] for name, one in people().known.items()}
+    told = {name: [one.may(rank) for rank in ConsoleRole] for name, one in people().known.items()}
     assert told == {"vera": [True, False, False], "otto": [True, True, False], "anna": [True, True, True]}
 
 
@@ -76,7 +76,7 @@ def test_what_is_wrong_is_said_with_its_line(text: str, said: str) -> None:
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="PURSER_PEOPLE names it"):
-        People.load(tmp_path / "people.yaml")
+        ConsoleUsers.load(tmp_path / "people.yaml")
 
 
 def test_editing_takes_an_editor_and_a_task_that_may_be_edited(tmp_path: Path) -> None:

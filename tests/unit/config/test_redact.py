@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
-from config.redact import LONGEST_TEXT, MOST_CHARACTERS, PERSONAL, SECRET, Redactor
+from config.observability.redaction import MAX_TEXT_LENGTH, MAX_TOTAL_CHARACTERS, PERSONAL, SECRET, Redactor
 from purser.findings import Ref
 
 KNOWN = "s3cr3t-value"
@@ -248,15 +248,15 @@ def test_a_cut_shows_no_part_of_a_secret(limit: int, where: int) -> None:
 
 def test_a_text_is_cut_before_it_is_searched_and_says_how_long_it_is() -> None:
     shown = redact.text("a" * 5_000_000)
-    assert len(shown) < LONGEST_TEXT + 40
+    assert len(shown) < MAX_TEXT_LENGTH + 40
     assert shown.endswith("5,000,000 characters")
-    assert redact.text("a" * LONGEST_TEXT) == "a" * LONGEST_TEXT
+    assert redact.text("a" * MAX_TEXT_LENGTH) == "a" * MAX_TEXT_LENGTH
     assert redact.for_insiders().text("a" * 100_000) == "a" * 100_000
 
 
 def test_a_value_of_many_texts_is_shown_up_to_a_size() -> None:
     many = [{"x": "a" * 50_000, "y": ["b" * 1000] * 50}] * 500
-    assert len(json.dumps(redact.value(many))) < 2 * MOST_CHARACTERS
+    assert len(json.dumps(redact.value(many))) < 2 * MAX_TOTAL_CHARACTERS
 
 
 @pytest.mark.parametrize(

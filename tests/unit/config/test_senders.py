@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from config.senders import read_senders
+from config.security.event_sources import read_senders
 from config.settings import Settings
 from purser.errors import ConfigurationError
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from config.server_urls import mask_url
 from config.settings import Settings
-from config.urls import mask_url
 from purser.errors import ConfigurationError
 
 THREE = "sentinel://:pw@a:1;sentinel://b:2;sentinel://c:3/4"

@@ -15,8 +15,8 @@ import structlog
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 
-from config.logs import bound, setup_logs
-from config.sentry import release, setup_sentry
+from config.observability.logging import bound, configure_logging
+from config.observability.sentry import release, setup_sentry
 from config.settings import Settings
 
 SETTINGS = Settings.load(
@@ -57,7 +57,7 @@ class Captured(Transport):
 def sentry() -> Iterator[Captured]:
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
-    setup_logs(SETTINGS)
+    configure_logging(SETTINGS)
     captured = Captured()
     assert setup_sentry(SETTINGS, transport=captured)
     with sentry_sdk.isolation_scope(), sentry_sdk.new_scope():

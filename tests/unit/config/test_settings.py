@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from config.settings import Need, Role, SecretUrl, Settings
-from config.urls import mask_url
+from config.server_urls import mask_url
+from config.settings import BotRole, Need, SecretUrl, Settings
 from purser.errors import ConfigurationError
 
 EXAMPLE = Path(__file__).resolve().parents[3] / ".env.example"
@@ -58,7 +58,7 @@ def test_a_complete_environment_loads() -> None:
 def test_a_command_needs_only_the_settings_it_uses() -> None:
     assert Settings.load(environ={}).broker_url is None
     odoo_alone = {name: value for name, value in COMPLETE.items() if "ODOO" in name}
-    assert Settings.load({"odoo"}, environ=odoo_alone).odoo(Role.AUDIT).login == "purser-bot"
+    assert Settings.load({"odoo"}, environ=odoo_alone).odoo(BotRole.AUDIT).login == "purser-bot"
 
 
 def test_every_problem_is_listed_at_once_and_says_what_to_do() -> None:
@@ -213,7 +213,7 @@ def test_no_form_of_the_settings_prints_a_secret() -> None:
         f"{settings.broker_url} {settings.ledger_url!r}",
         str(settings.model_dump()),
         settings.model_dump_json(),
-        repr(settings.odoo(Role.AUDIT)),
+        repr(settings.odoo(BotRole.AUDIT)),
     )
     for form in forms:
         assert [secret for secret in (*SECRETS, "ledgerpass") if secret in form] == []
@@ -382,20 +382,20 @@ def test_a_rabbitmq_broker_needs_a_ledger_of_its_own() -> None:
 
 def test_a_role_without_a_bot_of_its_own_uses_the_single_one_and_says_so() -> None:
     settings = load(PURSER_ODOO_BILLING_LOGIN="billing-bot", PURSER_ODOO_BILLING_API_KEY="billing-key")
-    assert settings.shared_bots == (Role.AUDIT, Role.CHANGE)
-    assert settings.odoo(Role.AUDIT).api_key == "key-of-the-bot"
-    billing = settings.odoo(Role.BILLING)
+    assert settings.shared_bots == (BotRole.AUDIT, BotRole.CHANGE)
+    assert settings.odoo(BotRole.AUDIT).api_key == "key-of-the-bot"
+    billing = settings.odoo(BotRole.BILLING)
     assert (billing.login, billing.api_key, billing.db) == ("billing-bot", "billing-key", "example")
 
 
 def test_the_single_bot_may_be_left_out_where_each_role_has_its_own() -> None:
     environ = {"PURSER_ODOO_URL": "https://odoo.example.com", "PURSER_ODOO_DB": "example"}
-    for role in Role:
+    for role in BotRole:
         environ[f"PURSER_ODOO_{role.upper()}_LOGIN"] = role
         environ[f"PURSER_ODOO_{role.upper()}_API_KEY"] = f"key of {role}"
     settings = Settings.load({"odoo"}, environ=environ)
     assert settings.shared_bots == ()
-    assert [settings.odoo(role).login for role in Role] == ["audit", "change", "billing"]
+    assert [settings.odoo(role).login for role in BotRole] == ["audit", "change", "billing"]
     del environ["PURSER_ODOO_AUDIT_LOGIN"], environ["PURSER_ODOO_AUDIT_API_KEY"]
     assert [line.split(" is ")[0] for line in mistakes("odoo", environ=environ)] == [
         "PURSER_ODOO_LOGIN",
@@ -414,7 +414,7 @@ def test_using_what_was_not_needed_at_the_start_says_what_is_missing() -> None:
     with pytest.raises(ConfigurationError, match="PURSER_BROKER_URL is missing"):
         _ = nothing.broker
     with pytest.raises(ConfigurationError, match="PURSER_ODOO_LOGIN is missing"):
-        nothing.odoo(Role.AUDIT)
+        nothing.odoo(BotRole.AUDIT)
 
 
 def test_settings_built_in_code_do_not_look_at_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from config.policies import Policies, parse_policies
+from config.policy.loader import Policies, parse_policies
+from config.policy.subscriptions import Subscription
 from config.settings import Settings
-from config.subscriptions import Subscription
 from purser.errors import ConfigurationError
 from tasks.house import catalogue
 from tests.receivers import OLD_SECRET, SECRET

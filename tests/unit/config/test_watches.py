@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from config.policies import Policies, parse_policies
+from config.policy.loader import Policies, parse_policies
 from events.opportunity import OpportunityWon
 from purser import Domain, Every, QueryContext, Row, minutes, watch
 from purser.errors import ConfigurationError

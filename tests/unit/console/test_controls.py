@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from config.policies import load_policies
+from config.policy.loader import load_policies
 from console.cli.controls import _moment, report
 from purser.errors import ConfigurationError
 from purser.findings import Compliant, Finding, Money, Period, Ref, Severity

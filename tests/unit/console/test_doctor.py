@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from config.policies import load_policies, parse_policies
-from config.settings import Role
+from config.policy.loader import load_policies, parse_policies
+from config.settings import BotRole
 from purser import Domain, QueryContext, Registry, Row, Severity, daily
 from purser.declarations import Control
 from purser.effects import Effects
@@ -120,7 +120,7 @@ def test_seeing_less_than_another_bot_is_told(count: int, best: tuple[int, str] 
 
 
 def test_a_control_needs_to_read_what_it_reads() -> None:
-    (order, purchase) = rights_needed(one_control(Order, Purchase), None, Role.AUDIT)[::-1]
+    (order, purchase) = rights_needed(one_control(Order, Purchase), None, BotRole.AUDIT)[::-1]
     assert (order.model, order.operation, order.needed_by, order.is_optional) == (
         "sale.order",
         "read",
@@ -132,14 +132,14 @@ def test_a_control_needs_to_read_what_it_reads() -> None:
 
 def test_whoever_opens_cases_needs_to_write_on_the_records_that_carry_them() -> None:
     declared = one_control(Order, effects=Effects(activity_on=("project.task",), notes_on=("account.move",)))
-    assert [(one.model, one.operation) for one in rights_needed(declared, None, Role.CHANGE)] == [
+    assert [(one.model, one.operation) for one in rights_needed(declared, None, BotRole.CHANGE)] == [
         ("account.move", "read"),
         ("project.task", "write"),
     ]
 
 
 def test_the_rights_of_the_catalogue_derive_from_its_declarations() -> None:
-    needed = {(one.model, one.operation): one.needed_by for one in rights_needed(catalogue(), None, Role.CHANGE)}
+    needed = {(one.model, one.operation): one.needed_by for one in rights_needed(catalogue(), None, BotRole.CHANGE)}
     assert needed["project.task", "write"] == ("ask-about-leave", "join-projects")
     assert "join-projects" in needed["project.project", "write"]
     assert needed["account.move", "read"] == ("stale-drafts",)
@@ -148,7 +148,7 @@ def test_the_rights_of_the_catalogue_derive_from_its_declarations() -> None:
 def test_a_control_that_is_switched_off_needs_nothing() -> None:
     declared = one_control(Order)
     off = parse_policies(declared, "version: 1\ncontrols: {late-orders: {enabled: false}}\n", source="here")
-    assert rights_needed(declared, off, Role.AUDIT) == ()
+    assert rights_needed(declared, off, BotRole.AUDIT) == ()
 
 
 def test_what_is_missing_is_a_finding_and_the_rest_is_still_asked(purser: Purser, redis_url: str) -> None:

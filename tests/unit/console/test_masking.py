@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.redact import SECRET, Redactor
+from config.observability.redaction import SECRET, Redactor
 from console.pages.presentation.masking import mask, unmask
 
 CLEAN = Redactor.of(["hunter2"]).for_insiders()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flower.urls import settings as flower
 
-from config.redact import Redactor
+from config.observability.redaction import Redactor
 from console.pages import menu
 from console.pages.presentation import formatting, payloads, runbook_links
 from purser.errors import Permanent

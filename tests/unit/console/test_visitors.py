@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from config.networks import read_networks
-from config.peers import Peers
+from config.security.networks import read_networks
+from config.security.trusted_proxies import PeerResolver
 from console.flower.flower_app import visitor_of
 from console.flower.login_attempts import BURST, FREE_ATTEMPTS, LoginAttempts
 
-PROXIES = Peers(read_networks("10.0.0.0/8"))
+PROXIES = PeerResolver(read_networks("10.0.0.0/8"))
 
 
 def request(address: str, *forwarded: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import fakeredis
 import httpx
 
-from config.policies import load_policies
+from config.policy.loader import load_policies
 from config.settings import Settings
 from events.signature import read_secret, sign
 from gateway.app import doors

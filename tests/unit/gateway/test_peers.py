@@ -3,8 +3,8 @@
 import pytest
 from fastapi import Request
 
-from config.networks import read_networks
-from config.peers import Peers, peer_of
+from config.security.networks import read_networks
+from config.security.trusted_proxies import PeerResolver, peer_of
 from config.settings import Settings
 from gateway.peers import peer_of_request
 from purser.errors import ConfigurationError
@@ -36,7 +36,7 @@ def request(address: str, *forwarded: str) -> Request:
 def test_the_peer_is_the_last_address_before_the_trusted_proxies(
     address: str, forwarded: list[str], peer: str
 ) -> None:
-    assert peer_of_request(Peers(PROXIES), request(address, *forwarded)) == peer
+    assert peer_of_request(PeerResolver(PROXIES), request(address, *forwarded)) == peer
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from config.settings import Role
+from config.settings import BotRole
 from purser import Domain, Exempt, Finding, QueryContext, Ref, Row, Severity, Snapshot, Verdict, control, daily
 from purser.changes import CallMethod, Change, CloseActivity, Ensure, Key, PostNote, RunOperation, Update, activity
 from purser.declarations import Control
@@ -92,7 +92,7 @@ def test_the_test_kit_refuses_a_case_that_stands_where_the_declaration_does_not_
 
 def test_a_new_control_on_a_model_that_nobody_used_before_is_seen_by_doctor() -> None:
     ours = Registry.of([declared(activity_on=("project.task",))])
-    assert [(r.model, r.operation, r.needed_by) for r in rights_needed(ours, None, Role.CHANGE)] == [
+    assert [(r.model, r.operation, r.needed_by) for r in rights_needed(ours, None, BotRole.CHANGE)] == [
         ("project.task", "write", ("late-tasks",))
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import fakeredis
 
-from config.policies import parse_policies
+from config.policy.loader import parse_policies
 from config.settings import Settings
 from events.billing import InvoicePosted
 from events.cloudevent import CloudEvent

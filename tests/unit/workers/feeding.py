@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.policies import load_policies, parse_policies
+from config.policy.loader import load_policies, parse_policies
 from config.settings import Settings
 from odoo_client import RecordPage
 from purser.errors import NotApplicable

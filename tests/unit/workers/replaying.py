@@ -10,7 +10,7 @@ from typing import Any
 import fakeredis
 import redis
 
-from config.policies import load_policies
+from config.policy.loader import load_policies
 from config.settings import Settings
 from purser.engine.call_result import CallResult
 from purser.errors import Transient

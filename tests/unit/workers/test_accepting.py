@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import structlog
 
-from config.ownership import Ownership
+from config.policy.master_data import MasterDataOwners
 from events.cloudevent import CloudEvent
 from events.customer import CustomerChanged
 from events.event import Event
@@ -34,7 +34,7 @@ class Desk(World):
 
     def __init__(self) -> None:
         super().__init__()
-        from config.policies import parse_policies
+        from config.policy.loader import parse_policies
 
         self.published: list[tuple[str, dict[str, Any]]] = []
         self.fleet.catalogue = Registry.of([*CATALOGUE.automations.values(), greet])
@@ -45,7 +45,7 @@ class Desk(World):
         self.published.append((task, options))
 
     def owned(self) -> None:
-        owners = Ownership({"customer": ("/crm",)})
+        owners = MasterDataOwners({"customer": ("/crm",)})
         self.fleet.policies = dataclasses.replace(self.fleet.policies, ownership=owners)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import fakeredis
 import pytest
 
-from config.policies import load_policies
+from config.policy.loader import load_policies
 from odoo_client.throttling import ThrottledSender
 from purser.engine.call_result import RetryIn
 from purser.engine.retry import MoveToDeadLetters, Retry, Snoozed, Superseded, decide

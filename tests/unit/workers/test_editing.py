@@ -11,8 +11,8 @@ from typing import Any
 import fakeredis
 import pytest
 
-from config.policies import parse_policies
-from config.redact import Redactor
+from config.observability.redaction import Redactor
+from config.policy.loader import parse_policies
 from config.settings import Settings
 from console.pages.dead_letter_edit import draft_of
 from console.pages.presentation import payloads

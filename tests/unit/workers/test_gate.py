@@ -8,7 +8,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from config.settings import Role, Settings
+from config.settings import BotRole, Settings
 from odoo_client import connect
 from purser.engine.call_result import CallResult, RetryIn
 from purser.errors import Permanent, PurserError, Snooze, Transient
@@ -155,7 +155,7 @@ def test_what_one_worker_meets_holds_all_of_them_back_and_not_the_doctor(redis_u
             client.search_count("res.partner", [])
         assert 0 < caught.value.after <= 5
     assert second.gate.state().breaker is CircuitState.OPEN
-    with connect(connection_for(second.settings, Role.AUDIT)) as alone:
+    with connect(connection_for(second.settings, BotRole.AUDIT)) as alone:
         assert "cannot be reached" in alone.ping().problem
 
     for fleet in (first, second):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from config.policies import parse_policies
+from config.policy.loader import parse_policies
 from console.cli.main import app
 from devtools.fake_odoo import FakeOdoo
 from odoo_client import connect

@@ -8,8 +8,8 @@ import pytest
 from amqp.transport import SSLTransport
 from kombu.connection import Connection
 
+from config.server_urls import heartbeat_of
 from config.settings import Settings
-from config.urls import heartbeat_of
 from workers.broker.driver_url import driver_url
 from workers.broker.rabbitmq.topology import tls_of
 

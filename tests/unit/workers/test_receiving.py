@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from config.subscriptions import Subscription
+from config.policy.subscriptions import Subscription
 from events.signature import read_secret
 from tests.receivers import OLD_SECRET, SECRET
 from tests.waiting import wait_until

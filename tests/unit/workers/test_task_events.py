@@ -12,7 +12,7 @@ from celery.events.dispatcher import EventDispatcher
 from celery.utils.saferepr import saferepr
 from celery.worker.request import Request
 
-from config.redact import Redactor
+from config.observability.redaction import Redactor
 from config.settings import Settings
 from store import DelayKind
 from workers.app import create_app

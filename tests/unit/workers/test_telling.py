@@ -8,7 +8,7 @@ from typing import Any
 import fakeredis
 import pytest
 
-from config.policies import load_policies
+from config.policy.loader import load_policies
 from config.settings import Settings
 from devtools.fake_odoo import FakeOdoo
 from events.billing import BillingReady, InvoicePosted

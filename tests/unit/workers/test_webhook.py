@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from config.subscriptions import Subscription
+from config.policy.subscriptions import Subscription
 from events.signature import read_secret
 from purser.errors import Transient, UnknownOutcome
 from store import CallResult, DeliveryResult

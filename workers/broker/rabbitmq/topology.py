@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from kombu.entity import Exchange, Queue
 
 from config.queues import QUEUES
+from config.server_urls import heartbeat_of, nodes_of, tls_options
 from config.settings import Settings
-from config.urls import heartbeat_of, nodes_of, tls_options
 from purser.errors import ConfigurationError, Misconfigured
 from workers.broker.rabbitmq.amqp_connection import TIMEOUT_SECONDS
 from workers.broker.redis.channel import MAX_DELIVERIES

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from config.marked import Marked
-from config.report import Report
+from config.policy.problems import ProblemCollector
+from config.policy.yaml_positions import YamlNode
 from events.event import known_events
 from purser.naming import did_you_mean, is_wire_name
 
@@ -83,13 +83,13 @@ def _same(found: object, wanted: object) -> bool:
 # ------------------------------------------------------------------------------ the reader --
 
 
-def read_subscriptions(report: Report, at: Marked | None) -> Mapping[str, Subscription]:
+def read_subscriptions(report: ProblemCollector, at: YamlNode | None) -> Mapping[str, Subscription]:
     """Read `subscriptions:` of a policy file."""
     entries = {} if at is None else report.mapping(at, "subscriptions")
     return MappingProxyType({name: _subscription(report, name, one) for name, one in entries.items()})
 
 
-def _subscription(report: Report, name: str, at: Marked) -> Subscription:
+def _subscription(report: ProblemCollector, name: str, at: YamlNode) -> Subscription:
     what = f"subscription `{name}`"
     if not is_wire_name(name):
         report.add(at, f"{what}: a name is lower-case words with hyphens, such as `n8n-deals`")
@@ -148,10 +148,10 @@ def _is_ours(host: str) -> bool:
     return not number.is_global or number.is_multicast
 
 
-def _events(report: Report, at: Marked | None, what: str) -> tuple[str, ...]:
+def _events(report: ProblemCollector, at: YamlNode | None, what: str) -> tuple[str, ...]:
     if at is None:
         return ()
-    items: Sequence[Marked] = report.items(at, what)
+    items: Sequence[YamlNode] = report.items(at, what)
     if not items and at.value == ():
         report.add(at, f"{what}: the list is empty: name a type, or a beginning such as `invoice.*`")
     types = known_events()
@@ -168,7 +168,7 @@ def _pattern(value: object, types: Collection[str]) -> str:
     raise ValueError(f"`{value}` is no type of event, nor a beginning of some.{near}")
 
 
-def _where(report: Report, at: Marked | None, what: str, events: tuple[str, ...]) -> Mapping[str, Wanted]:
+def _where(report: ProblemCollector, at: YamlNode | None, what: str, events: tuple[str, ...]) -> Mapping[str, Wanted]:
     if at is None:
         return MappingProxyType({})
     fields = {

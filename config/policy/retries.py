@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from config.marked import Marked
-from config.report import Report
+from config.policy.problems import ProblemCollector
+from config.policy.yaml_positions import YamlNode
 from purser import errors
 from purser.cadence import Freeze
 from purser.engine.retry import RetryPolicy
@@ -24,7 +24,7 @@ RETRIED: Mapping[str, type[PurserError]] = MappingProxyType(
 )
 """The errors a policy can name: those that are tried again."""
 
-HOUSE = RetryPolicy()
+DEFAULT_RETRIES = RetryPolicy()
 _HOUSE_BY_ERROR: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         Conflict.__name__: {"base": 0.5, "cap": 60.0},
@@ -44,7 +44,7 @@ Given = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicies:
     """The retry policies of a firm, by task and by error."""
 
     by_task: Mapping[str, Given] = field(default_factory=dict)
@@ -70,7 +70,9 @@ class Patience:
         waits = _HOUSE_BY_TASK.get(task, ())
         if waits and not {"base", "cap"} & firm.keys():
             attempts = {"attempts": len(waits) + 1.0} | house | firm
-            return replace(HOUSE, attempts=int(attempts["attempts"]), base=waits[0], cap=waits[-1], waits=waits)
+            return replace(
+                DEFAULT_RETRIES, attempts=int(attempts["attempts"]), base=waits[0], cap=waits[-1], waits=waits
+            )
         return _policy(house | firm)
 
 
@@ -83,20 +85,20 @@ def _merged(said: Iterable[Given]) -> dict[str, float]:
 
 
 def _policy(given: Given) -> RetryPolicy:
-    base, cap = given.get("base", HOUSE.base), given.get("cap", HOUSE.cap)
+    base, cap = given.get("base", DEFAULT_RETRIES.base), given.get("cap", DEFAULT_RETRIES.cap)
     if "cap" not in given:
         cap = max(base, cap)
     elif base > cap:
         base = cap  # each was right where it stood: the nearer one counts
-    return replace(HOUSE, attempts=int(given.get("attempts", HOUSE.attempts)), base=base, cap=cap)
+    return replace(DEFAULT_RETRIES, attempts=int(given.get("attempts", DEFAULT_RETRIES.attempts)), base=base, cap=cap)
 
 
 def checked(given: Given) -> Given:
     """Return the values of one place in a policy, or raise ValueError where they do not fit each other."""
     RetryPolicy(
-        attempts=int(given.get("attempts", HOUSE.attempts)),
-        base=given.get("base", min(HOUSE.base, given.get("cap", HOUSE.cap))),
-        cap=given.get("cap", max(HOUSE.cap, given.get("base", HOUSE.base))),
+        attempts=int(given.get("attempts", DEFAULT_RETRIES.attempts)),
+        base=given.get("base", min(DEFAULT_RETRIES.base, given.get("cap", DEFAULT_RETRIES.cap))),
+        cap=given.get("cap", max(DEFAULT_RETRIES.cap, given.get("base", DEFAULT_RETRIES.base))),
     )
     return given
 
@@ -125,7 +127,7 @@ _RETRY_KEYS = ("attempts", "base", "cap")
 _FREEZE_KEYS = ("what", "days_before", "days_after", "months")
 
 
-def read_retries(report: Report, at: Marked | None) -> Patience:
+def read_retries(report: ProblemCollector, at: YamlNode | None) -> RetryPolicies:
     """Read `retries:` of a policy file."""
     by_task: dict[str, Given] = {}
     by_error: dict[tuple[str, str], Given] = {}
@@ -137,16 +139,16 @@ def read_retries(report: Report, at: Marked | None) -> Patience:
         for name, error in ({} if errors_at is None else report.mapping(errors_at, what, RETRIED)).items():
             inner = f"{what}: {name}"
             by_error[task, name] = _given(report, error, inner, report.mapping(error, inner, _RETRY_KEYS))
-    return Patience(MappingProxyType(by_task), MappingProxyType(by_error))
+    return RetryPolicies(MappingProxyType(by_task), MappingProxyType(by_error))
 
 
-def _given(report: Report, at: Marked, what: str, entries: Mapping[str, Marked]) -> Given:
+def _given(report: ProblemCollector, at: YamlNode, what: str, entries: Mapping[str, YamlNode]) -> Given:
     given: dict[str, float] = {}
     if "attempts" in entries:
-        given["attempts"] = report.read(entries["attempts"], f"{what}: attempts", _attempts, HOUSE.attempts)
+        given["attempts"] = report.read(entries["attempts"], f"{what}: attempts", _attempts, DEFAULT_RETRIES.attempts)
     for name in ("base", "cap"):
         if name in entries:
-            given[name] = report.read(entries[name], f"{what}: {name}", seconds, getattr(HOUSE, name))
+            given[name] = report.read(entries[name], f"{what}: {name}", seconds, getattr(DEFAULT_RETRIES, name))
     return report.read(at, what, lambda _: checked(given), {})
 
 
@@ -156,7 +158,7 @@ def _attempts(value: object) -> int:
     return value
 
 
-def read_freezes(report: Report, at: Marked | None, targets: Collection[str]) -> tuple[Freeze, ...]:
+def read_freezes(report: ProblemCollector, at: YamlNode | None, targets: Collection[str]) -> tuple[Freeze, ...]:
     """Read `freezes:` of a policy file; `targets` are what there is to freeze."""
     return tuple(
         _freeze(report, name, one, targets)
@@ -164,7 +166,7 @@ def read_freezes(report: Report, at: Marked | None, targets: Collection[str]) ->
     )
 
 
-def _freeze(report: Report, name: str, at: Marked, targets: Collection[str]) -> Freeze:
+def _freeze(report: ProblemCollector, name: str, at: YamlNode, targets: Collection[str]) -> Freeze:
     what = f"freeze `{name}`"
     given = report.mapping(at, what, _FREEZE_KEYS)
     if "what" not in given:
@@ -190,7 +192,7 @@ def _freeze(report: Report, name: str, at: Marked, targets: Collection[str]) -> 
     )
 
 
-def _items(report: Report, at: Marked | None, what: str) -> Sequence[Marked]:
+def _items(report: ProblemCollector, at: YamlNode | None, what: str) -> Sequence[YamlNode]:
     """Give the items of a list that names at least one thing; left out, none."""
     if at is None:
         return ()

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import yaml
 
-from config.marked import Marked, read_yaml
-from config.report import Report
+from config.policy.problems import ProblemCollector
+from config.policy.yaml_positions import YamlNode, load_yaml
 from config.settings import Settings
 from purser.errors import ConfigurationError
 
@@ -27,7 +27,7 @@ _COST, _BLOCK, _LANES = 15, 8, 1
 _MOST_MEMORY = 256 * 1024 * 1024
 
 
-class Rank(enum.IntEnum):
+class ConsoleRole(enum.IntEnum):
     """What a person may do; each may what those before may."""
 
     VIEWER = 1
@@ -41,7 +41,7 @@ class Rank(enum.IntEnum):
         return self.name.lower()
 
     @classmethod
-    def read(cls, word: object) -> "Rank":
+    def read(cls, word: object) -> "ConsoleRole":
         """Read what a file says; ValueError names what there is."""
         try:
             return cls[str(word).upper()]
@@ -50,26 +50,26 @@ class Rank(enum.IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class ConsoleUser:
     """Somebody who may enter."""
 
     name: str
-    rank: Rank
+    rank: ConsoleRole
 
-    def may(self, rank: Rank) -> bool:
+    def may(self, rank: ConsoleRole) -> bool:
         """Say whether this person may what a rank may."""
         return self.rank >= rank
 
 
 @dataclass(frozen=True, slots=True)
-class People:
+class ConsoleUsers:
     """Everybody who may enter, by name."""
 
-    known: Mapping[str, Person]
+    known: Mapping[str, ConsoleUser]
     _hashes: Mapping[str, str] = field(repr=False)
 
     @classmethod
-    def load(cls, path: Path) -> "People":
+    def load(cls, path: Path) -> "ConsoleUsers":
         """Read the file that PURSER_PEOPLE names; Mistake lists everything that is wrong, with its line."""
         try:
             text = path.read_text(encoding="utf-8")
@@ -81,11 +81,11 @@ class People:
         return cls.parse(text, source=str(path))
 
     @classmethod
-    def parse(cls, text: str, *, source: str) -> "People":
+    def parse(cls, text: str, *, source: str) -> "ConsoleUsers":
         """Read the text of the file; Mistake lists everything that is wrong, with its line."""
-        report = Report(source)
+        report = ProblemCollector(source)
         try:
-            root, doubled = read_yaml(text)
+            root, doubled = load_yaml(text)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f"{source}:{mark.line + 1}" if mark else source
@@ -102,11 +102,11 @@ class People:
             lines = (f"- {problem}" for _, problem in sorted(report.problems))
             raise ConfigurationError("\n".join(["the file of people has problems:", *lines]))
         return cls(
-            {name: Person(name, rank) for name, (rank, _) in read.items()},
+            {name: ConsoleUser(name, rank) for name, (rank, _) in read.items()},
             {name: hashed for name, (_, hashed) in read.items()},
         )
 
-    def check(self, name: str, password: str) -> Person | None:
+    def check(self, name: str, password: str) -> ConsoleUser | None:
         """Give the person whose login this is. As slow for a name nobody has as for a wrong password."""
         fits = _fits(password, self._hashes.get(name, _NOBODYS))
         return self.known.get(name) if fits else None
@@ -128,23 +128,23 @@ def may_edit(settings: Settings, who: str, task: str) -> str:
         return f"messages of {task or 'no task'} are not to be edited here: PURSER_EDITABLE names those that are"
     if settings.people is None:
         return ""
-    person = People.load(settings.people).known.get(who)
+    person = ConsoleUsers.load(settings.people).known.get(who)
     if person is None:
         return f"{who} is not in the file that PURSER_PEOPLE names"
-    return "" if person.may(Rank.EDITOR) else f"{who} is {_a(person.rank)}: editing takes an editor"
+    return "" if person.may(ConsoleRole.EDITOR) else f"{who} is {_a(person.rank)}: editing takes an editor"
 
 
-def _a(rank: Rank) -> str:
+def _a(rank: ConsoleRole) -> str:
     return f"an {rank}" if str(rank)[0] in "aeiou" else f"a {rank}"
 
 
-def _entry(report: Report, name: str, at: Marked) -> tuple[Rank, str]:
+def _entry(report: ProblemCollector, name: str, at: YamlNode) -> tuple[ConsoleRole, str]:
     entry = report.mapping(at, f"`{name}`", ("role", "password"))
     if not name or ":" in name or not name.isprintable():
         report.add(at, f"`{name}` cannot be a login: no colon, nothing that does not print")
     for missing in [key for key in ("role", "password") if key not in entry]:
         report.add(at, f"`{name}`: `{missing}` is missing")
-    rank = report.read(entry.get("role"), f"`{name}`: role", Rank.read, Rank.VIEWER)
+    rank = report.read(entry.get("role"), f"`{name}`: role", ConsoleRole.read, ConsoleRole.VIEWER)
     return rank, report.read(entry.get("password"), f"`{name}`: password", _checked_hash, "")
 
 

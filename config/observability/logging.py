@@ -11,7 +11,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from config.redact import Redactor
+from config.observability.redaction import Redactor
 from config.settings import Settings
 
 _NOISY = {
@@ -31,13 +31,13 @@ def redactor_of(settings: Settings) -> Redactor:
     return Redactor.of(settings.secrets, hosts={socket.gethostname()})
 
 
-def setup_logs(settings: Settings, *, redactor: Redactor | None = None, stream: TextIO | None = None) -> None:
+def configure_logging(settings: Settings, *, redactor: Redactor | None = None, stream: TextIO | None = None) -> None:
     """Send what structlog and the standard library log to `stream` (stderr), in one form.
 
     Celery replaces what it finds at start: connect this to its signal `setup_logging`, and it leaves it alone.
     """
     target = sys.stderr if stream is None else stream
-    clean = _Clean(redactor_of(settings) if redactor is None else redactor)
+    clean = _RedactingProcessor(redactor_of(settings) if redactor is None else redactor)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -108,7 +108,7 @@ def _exception_of_record(_logger: WrappedLogger, _method: str, entry: EventDict)
     return entry
 
 
-class _Clean:
+class _RedactingProcessor:
     """Redacts a whole entry, the event's own text included."""
 
     def __init__(self, redactor: Redactor) -> None:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from events.signature import PREFIX, read_secret
 from purser.errors import ConfigurationError
 
-MOST_SECRETS = 5
+MAX_SECRETS = 5
 """So many may count at once under one name: an exchange takes two."""
 
 
@@ -37,9 +37,9 @@ def _entry(number: int, words: list[str]) -> tuple[str, tuple[bytes, ...]]:
         raise ConfigurationError(
             f"entry {number} begins with a secret: the name stands first, as in `n8n {PREFIX}...`"
         )
-    if not 1 <= len(secrets) <= MOST_SECRETS:
+    if not 1 <= len(secrets) <= MAX_SECRETS:
         raise ConfigurationError(
-            f"entry {number} has {len(secrets)} secrets: 1 to {MOST_SECRETS} stand behind the name"
+            f"entry {number} has {len(secrets)} secrets: 1 to {MAX_SECRETS} stand behind the name"
         )
     try:
         return name, tuple(map(read_secret, secrets))

@@ -8,8 +8,8 @@ import yaml
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
-    """A value and its line: a scalar, a tuple of `Marked` for a list, a tuple of pairs of them for a mapping."""
+class YamlNode:
+    """A value and its line: a scalar, a tuple of `YamlNode` for a list, a tuple of pairs of them for a mapping."""
 
     value: Any
     line: int
@@ -22,20 +22,20 @@ class Marked:
         return [one.plain() for one in self.value] if isinstance(self.value, tuple) else self.value
 
 
-def read_yaml(text: str) -> tuple[Marked, tuple[Marked, ...]]:
+def load_yaml(text: str) -> tuple[YamlNode, tuple[YamlNode, ...]]:
     """Read one document, and the keys that stand twice in their mapping; yaml.YAMLError says where it is none."""
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
         if node is None:
-            return Marked(None, 1), ()
+            return YamlNode(None, 1), ()
         root = _marked(loader, node, inside=())
     finally:
         loader.dispose()
     return root, tuple(_doubled(root))
 
 
-def _marked(loader: yaml.SafeLoader, node: yaml.Node, *, inside: tuple[int, ...]) -> Marked:
+def _marked(loader: yaml.SafeLoader, node: yaml.Node, *, inside: tuple[int, ...]) -> YamlNode:
     line = node.start_mark.line + 1
     if id(node) in inside:
         raise yaml.MarkedYAMLError(problem="an alias that contains itself", problem_mark=node.start_mark)
@@ -45,16 +45,16 @@ def _marked(loader: yaml.SafeLoader, node: yaml.Node, *, inside: tuple[int, ...]
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.MarkedYAMLError(problem="a key must be a plain text", problem_mark=key.start_mark)
         pairs = tuple((_marked(loader, k, inside=within), _marked(loader, v, inside=within)) for k, v in node.value)
-        return Marked(pairs, line, is_mapping=True)
+        return YamlNode(pairs, line, is_mapping=True)
     if isinstance(node, yaml.SequenceNode):
-        return Marked(tuple(_marked(loader, one, inside=within) for one in node.value), line)
+        return YamlNode(tuple(_marked(loader, one, inside=within) for one in node.value), line)
     try:
-        return Marked(loader.construct_object(node), line)
+        return YamlNode(loader.construct_object(node), line)
     except ValueError as error:  # such as 2026-02-30, which has the shape of a date
         raise yaml.MarkedYAMLError(problem=f"{node.value}: {error}", problem_mark=node.start_mark) from None
 
 
-def _doubled(at: Marked) -> Iterator[Marked]:
+def _doubled(at: YamlNode) -> Iterator[YamlNode]:
     if at.is_mapping:
         seen: set[Any] = set()
         for key, one in at.value:

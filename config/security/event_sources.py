@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from config.signing import read_keys
+from config.security.signing_keys import read_keys
 from purser.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
+class EventSource:
     """A source and the keys it signs with."""
 
     source: str
@@ -18,9 +18,9 @@ class Sender:
         return source == self.source or source.startswith(f"{self.source}/")
 
 
-def read_senders(text: str) -> tuple[Sender, ...]:
+def read_senders(text: str) -> tuple[EventSource, ...]:
     """Read `/crm whsec_... whsec_...; /billing whsec_...` (`read_keys`). Mistake says what is wrong."""
-    senders = tuple(Sender(name.rstrip("/"), keys) for name, keys in read_keys(text).items())
+    senders = tuple(EventSource(name.rstrip("/"), keys) for name, keys in read_keys(text).items())
     if any(not one.source for one in senders):
         raise ConfigurationError("the source `/` is named, which would speak for everybody")
     _no_two_alike("source", [one.source for one in senders])

@@ -16,13 +16,13 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from config.dead_letters import LetterPolicy, read_letters
-from config.marked import Marked, read_yaml
-from config.ownership import Ownership, read_ownership
-from config.patience import Patience, read_freezes, read_retries
+from config.policy.dead_letter_rules import LetterPolicy, read_letters
+from config.policy.master_data import MasterDataOwners, read_ownership
+from config.policy.problems import ProblemCollector
+from config.policy.retries import RetryPolicies, read_freezes, read_retries
+from config.policy.subscriptions import Subscription, read_subscriptions
+from config.policy.yaml_positions import YamlNode, load_yaml
 from config.queues import QUEUES
-from config.report import Report
-from config.subscriptions import Subscription, read_subscriptions
 from purser.cadence import Cadence, Freeze, parse_cadence
 from purser.cases import EscalationStep
 from purser.declarations import Automation, Control, Parameter
@@ -33,7 +33,7 @@ from purser.naming import did_you_mean, is_wire_name
 from purser.registry import Registry
 from purser.watchers import Watcher
 
-HOUSE_VIEW = Path(__file__).with_name("policies.yaml")
+DEFAULT_POLICY = Path(__file__).parents[1] / "policies.yaml"
 PATIENCE = 2
 """Working days until the next one on a ladder is asked, where a policy does not say."""
 
@@ -144,10 +144,10 @@ class Policies:
     controls: Mapping[str, ControlPolicy]
     automations: Mapping[str, AutomationPolicy]
     watches: Mapping[str, WatchPolicy] = field(default_factory=dict)
-    patience: Patience = field(default_factory=Patience)
+    patience: RetryPolicies = field(default_factory=RetryPolicies)
     freezes: tuple[Freeze, ...] = ()
     dead_letters: LetterPolicy = field(default_factory=LetterPolicy)
-    ownership: Ownership = field(default_factory=Ownership)
+    ownership: MasterDataOwners = field(default_factory=MasterDataOwners)
     subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
 
     def control(self, name: str) -> ControlPolicy:
@@ -215,7 +215,7 @@ class Policies:
 
 def load_policies(catalogue: Registry, path: Path | None = None) -> Policies:
     """Read a firm's policy file, or the house view; Mistake lists everything that is wrong, with its line."""
-    file = HOUSE_VIEW if path is None else path
+    file = DEFAULT_POLICY if path is None else path
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -228,9 +228,9 @@ def load_policies(catalogue: Registry, path: Path | None = None) -> Policies:
 
 def parse_policies(catalogue: Registry, text: str, *, source: str) -> Policies:
     """Read the text of a policy file; Mistake lists everything that is wrong, with its line."""
-    report = Report(source)
+    report = ProblemCollector(source)
     try:
-        root, doubled = read_yaml(text)
+        root, doubled = load_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
@@ -248,7 +248,7 @@ def parse_policies(catalogue: Registry, text: str, *, source: str) -> Policies:
 # ----------------------------------------------------------------------------- the readers --
 
 
-def _policies(report: Report, catalogue: Registry, root: Marked) -> Policies:
+def _policies(report: ProblemCollector, catalogue: Registry, root: YamlNode) -> Policies:
     top = report.mapping(root, "the policy", _KEYS)
     if "version" not in top:
         report.add(root, f"the policy: `version` is missing: write `version: {_VERSION}`")
@@ -295,11 +295,11 @@ def _targets(catalogue: Registry, subscriptions: Collection[str]) -> frozenset[s
     )
 
 
-def _entries(report: Report, at: Marked | None, what: str, known: Collection[str]) -> dict[str, Marked]:
+def _entries(report: ProblemCollector, at: YamlNode | None, what: str, known: Collection[str]) -> dict[str, YamlNode]:
     return {} if at is None else report.mapping(at, what, known)
 
 
-def _roles(report: Report, catalogue: Registry, at: Marked | None) -> Roles:
+def _roles(report: ProblemCollector, catalogue: Registry, at: YamlNode | None) -> Roles:
     roles: dict[str, tuple[str, ...]] = {one.owner: () for one in catalogue.controls.values()}
     audiences = {ask for one in catalogue.controls.values() for ask in one.asks}
     for name, members in ({} if at is None else report.mapping(at, "roles")).items():
@@ -313,7 +313,7 @@ def _roles(report: Report, catalogue: Registry, at: Marked | None) -> Roles:
     return MappingProxyType(roles)
 
 
-def _suspect_roles(report: Report, at: Marked | None, policies: Policies) -> None:
+def _suspect_roles(report: ProblemCollector, at: YamlNode | None, policies: Policies) -> None:
     """A role that nothing asks is fine, unless it looks like one that is asked and has nobody."""
     written = {key.value: key for key, _ in at.value} if at is not None and at.is_mapping else {}
     asked = {rung.ask for policy in policies.controls.values() for rung in policy.ladder}
@@ -324,7 +324,7 @@ def _suspect_roles(report: Report, at: Marked | None, policies: Policies) -> Non
             report.add(key, f"role `{name}` is asked by no control.{near}")
 
 
-def _control(report: Report, control: Control, at: Marked | None, roles: Roles) -> ControlPolicy:
+def _control(report: ProblemCollector, control: Control, at: YamlNode | None, roles: Roles) -> ControlPolicy:
     what = f"`{control.name}`"
     given = {} if at is None else report.mapping(at, what, _CONTROL_KEYS)
     return ControlPolicy(
@@ -340,7 +340,7 @@ def _control(report: Report, control: Control, at: Marked | None, roles: Roles) 
     )
 
 
-def _automation(report: Report, automation: Automation, at: Marked | None) -> AutomationPolicy:
+def _automation(report: ProblemCollector, automation: Automation, at: YamlNode | None) -> AutomationPolicy:
     what = f"`{automation.name}`"
     given = {} if at is None else report.mapping(at, what, _AUTOMATION_KEYS)
     return AutomationPolicy(
@@ -350,7 +350,7 @@ def _automation(report: Report, automation: Automation, at: Marked | None) -> Au
     )
 
 
-def _watch(report: Report, watch: Watcher, at: Marked | None) -> WatchPolicy:
+def _watch(report: ProblemCollector, watch: Watcher, at: YamlNode | None) -> WatchPolicy:
     what = f"`{watch.name}`"
     given = {} if at is None else report.mapping(at, what, _WATCH_KEYS)
     return WatchPolicy(
@@ -364,7 +364,9 @@ def _watch(report: Report, watch: Watcher, at: Marked | None) -> WatchPolicy:
     )
 
 
-def _ladder(report: Report, control: Control, at: Marked | None, roles: Roles) -> tuple[EscalationStep, ...]:
+def _ladder(
+    report: ProblemCollector, control: Control, at: YamlNode | None, roles: Roles
+) -> tuple[EscalationStep, ...]:
     house = tuple(EscalationStep(ask, PATIENCE if n else 0) for n, ask in enumerate((*control.asks, control.owner)))
     if at is None:
         return house
@@ -375,7 +377,9 @@ def _ladder(report: Report, control: Control, at: Marked | None, roles: Roles) -
     return tuple(_rung(report, what, n, one, {*control.asks, *roles}) for n, one in enumerate(items)) or house
 
 
-def _rung(report: Report, what: str, number: int, at: Marked, audiences: Collection[str]) -> EscalationStep:
+def _rung(
+    report: ProblemCollector, what: str, number: int, at: YamlNode, audiences: Collection[str]
+) -> EscalationStep:
     given = report.mapping(at, what, _RUNG_KEYS)
     if "ask" not in given:
         report.add(at, f"{what}: a rung must say whom to ask, such as {{ask: manager, after: 2}}")
@@ -388,7 +392,9 @@ def _rung(report: Report, what: str, number: int, at: Marked, audiences: Collect
     )
 
 
-def _tunables(report: Report, declared: Control | Automation | Watcher, at: Marked | None) -> Mapping[str, Any]:
+def _tunables(
+    report: ProblemCollector, declared: Control | Automation | Watcher, at: YamlNode | None
+) -> Mapping[str, Any]:
     what = f"`{declared.name}`: tunables"
     given = {} if at is None else report.mapping(at, what, declared.tunables)
     return MappingProxyType(

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from config.marked import Marked
-from config.report import Report
+from config.policy.problems import ProblemCollector
+from config.policy.yaml_positions import YamlNode
 from events.business_objects import OBJECTS, ODOO
 from events.event import Event
 
@@ -14,7 +14,7 @@ MASTERS = tuple(name for name, one in OBJECTS.items() if one.master)
 
 
 @dataclass(frozen=True, slots=True)
-class Ownership:
+class MasterDataOwners:
     """By object, the prefixes of the sources that may tell of its master data; an object not named is open to all."""
 
     owners: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
@@ -40,13 +40,13 @@ def _begins(source: str, prefix: str) -> bool:
     return source.startswith(prefix) and (not rest or prefix[-1] in "/:" or rest[0] in "/:#?")
 
 
-def read_ownership(report: Report, at: Marked | None) -> Ownership:
+def read_ownership(report: ProblemCollector, at: YamlNode | None) -> MasterDataOwners:
     """Read `ownership:` of a policy file."""
     given = {} if at is None else report.mapping(at, "ownership", MASTERS)
-    return Ownership(MappingProxyType({name: _prefixes(report, name, one) for name, one in given.items()}))
+    return MasterDataOwners(MappingProxyType({name: _prefixes(report, name, one) for name, one in given.items()}))
 
 
-def _prefixes(report: Report, name: str, at: Marked) -> tuple[str, ...]:
+def _prefixes(report: ProblemCollector, name: str, at: YamlNode) -> tuple[str, ...]:
     what = f"ownership: {name}"
     return tuple(report.read(one, what, _prefix, "/") for one in report.items(at, what))
 

@@ -4,23 +4,23 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from config.marked import Marked
+from config.policy.yaml_positions import YamlNode
 from purser.naming import did_you_mean
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ProblemCollector:
     """Collects what is wrong; each reader goes on with a usable value, so that one start shows all of it."""
 
     source: str
     problems: list[tuple[int, str]] = field(default_factory=list)
 
-    def add(self, at: Marked, text: str) -> None:
+    def add(self, at: YamlNode, text: str) -> None:
         self.problems.append((at.line, f"{self.source}:{at.line}: {text}"))
 
-    def mapping(self, at: Marked, what: str, known: Collection[str] | None = None) -> dict[str, Marked]:
+    def mapping(self, at: YamlNode, what: str, known: Collection[str] | None = None) -> dict[str, YamlNode]:
         """Give the entries of a mapping, those with an unknown key left out."""
         if at.value is None:
             return {}
@@ -37,14 +37,14 @@ class Report:
                 entries[key.value] = value
         return entries
 
-    def items(self, at: Marked, what: str) -> Sequence[Marked]:
+    def items(self, at: YamlNode, what: str) -> Sequence[YamlNode]:
         """Give the items of a list."""
         if isinstance(at.value, tuple) and not at.is_mapping:
             return at.value
         self.add(at, f"{what} must be a list, such as [one, two]")
         return ()
 
-    def read(self, at: Marked | None, what: str, read: Callable[[Any], T], default: T) -> T:
+    def read(self, at: YamlNode | None, what: str, read: Callable[[Any], T], default: T) -> T:
         """Give one value read by `read`, which raises ValueError; left out, the default."""
         if at is None:
             return default

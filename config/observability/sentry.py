@@ -9,8 +9,8 @@ import sentry_sdk
 import structlog
 from sentry_sdk.transport import Transport
 
-from config.logs import redactor_of
-from config.redact import Redactor
+from config.observability.logging import redactor_of
+from config.observability.redaction import Redactor
 from config.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def setup_sentry(
         return False
     from sentry_sdk.integrations.celery import CeleryIntegration  # imports Celery: only where errors are reported
 
-    scrub = _Scrubber(redactor or redactor_of(settings))
+    scrub = _SentryScrubber(redactor or redactor_of(settings))
     sentry_sdk.init(
         dsn=settings.sentry_dsn.get_secret_value(),
         environment=settings.environment,
@@ -62,7 +62,7 @@ def release() -> str | None:
         return None
 
 
-class _Scrubber:
+class _SentryScrubber:
     """Cleans what is about to leave. If it fails, the SDK sends nothing, which is the safe side."""
 
     def __init__(self, redactor: Redactor) -> None:

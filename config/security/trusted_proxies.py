@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Collection, Iterable
 
-from config.networks import Network
+from config.security.networks import Network
 
 _IPV6_PREFIX = 64
 """Bits that the IPv6 addresses of one subscriber have in common: all of these count as one peer."""
@@ -25,7 +25,7 @@ def _read(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     return getattr(read, "ipv4_mapped", None) or read
 
 
-class Peers:
+class PeerResolver:
     """Tells which peer a request is from. `X-Forwarded-For` counts only where a trusted proxy has written it."""
 
     def __init__(self, proxies: Collection[Network] = ()) -> None:

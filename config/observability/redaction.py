@@ -20,9 +20,9 @@ from pydantic import BaseModel
 
 SECRET = "<secret>"  # noqa: S105 - what stands in its place
 PERSONAL = "<personal>"
-LONGEST_TEXT = 60_000
+MAX_TEXT_LENGTH = 60_000
 """Characters of one text that are shown; the rest is counted."""
-MOST_CHARACTERS = 240_000
+MAX_TOTAL_CHARACTERS = 240_000
 """Characters of all texts of one value together."""
 _DEPTH = 8
 _SHORTEST = 4
@@ -69,7 +69,7 @@ class Redactor:
     hosts: frozenset[str] = frozenset()
     """Machines whose `worker@host` is the name of a process and no e-mail address."""
     hides_people: bool = True
-    longest_text: int | None = LONGEST_TEXT
+    longest_text: int | None = MAX_TEXT_LENGTH
     """Characters of one text that are shown; None shows all of it."""
 
     @classmethod
@@ -120,19 +120,19 @@ class Redactor:
 
     def entry(self, key: object, value: Any) -> Any:
         """Give the value that stands under a key."""
-        return _Walk(self).entry(key, value, 0)
+        return _RedactionWalk(self).entry(key, value, 0)
 
     def value(self, value: Any) -> Any:
         """Give any value as plain data that may be shown: what has no plain form, as redacted text."""
-        return _Walk(self).value(value, 0)
+        return _RedactionWalk(self).value(value, 0)
 
 
-class _Walk:
+class _RedactionWalk:
     """Goes through one value, and stops when it has shown as much as one value may show."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._left: float = float("inf") if redactor.longest_text is None else MOST_CHARACTERS
+        self._left: float = float("inf") if redactor.longest_text is None else MAX_TOTAL_CHARACTERS
 
     def entry(self, key: object, value: Any, depth: int) -> Any:
         if value is None or isinstance(value, bool):
@@ -163,7 +163,7 @@ class _Walk:
     def _text(self, text: str) -> str:
         if self._left <= 0:
             return f"<{len(text):,} characters>"
-        self._left -= min(len(text), LONGEST_TEXT)
+        self._left -= min(len(text), MAX_TEXT_LENGTH)
         return self._redactor.text(text)
 
     def _nested(self, value: Any, depth: int) -> Any:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 
-from config.marked import Marked
-from config.report import Report
+from config.policy.problems import ProblemCollector
+from config.policy.yaml_positions import YamlNode
 from purser.findings import Money
 
-LEAST_DAYS, MOST_DAYS = 7, 3650
+MIN_RETENTION_DAYS, MAX_RETENTION_DAYS = 7, 3650
 _KEYS = ("retention_days", "second_person_above")
 
 
@@ -51,7 +51,7 @@ class LetterPolicy:
         return {**days, **above}
 
 
-def read_letters(report: Report, at: Marked | None) -> LetterPolicy:
+def read_letters(report: ProblemCollector, at: YamlNode | None) -> LetterPolicy:
     """Read `dead_letters:` of a policy file."""
     house = LetterPolicy()
     given = {} if at is None else report.mapping(at, "dead_letters", _KEYS)
@@ -66,7 +66,7 @@ def read_letters(report: Report, at: Marked | None) -> LetterPolicy:
     return LetterPolicy(retention_days=days, second_person_above=MappingProxyType(above))
 
 
-def _is_currency(report: Report, at: Marked, name: str, what: str) -> bool:
+def _is_currency(report: ProblemCollector, at: YamlNode, name: str, what: str) -> bool:
     if len(name) == 3 and name.isalpha() and name.isupper() and name.isascii():
         return True
     report.add(at, f"{what}: `{name}` is no currency: write its ISO code, such as EUR")
@@ -74,8 +74,10 @@ def _is_currency(report: Report, at: Marked, name: str, what: str) -> bool:
 
 
 def _days(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not LEAST_DAYS <= value <= MOST_DAYS:
-        raise ValueError(f"write days as a whole number from {LEAST_DAYS} to {MOST_DAYS}, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int) or not MIN_RETENTION_DAYS <= value <= MAX_RETENTION_DAYS:
+        raise ValueError(
+            f"write days as a whole number from {MIN_RETENTION_DAYS} to {MAX_RETENTION_DAYS}, not {value!r}"
+        )
     return value
 
 

@@ -1,0 +1,1 @@
+"""The policy file: sections, validation and defaults."""
