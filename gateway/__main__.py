@@ -1,6 +1,6 @@
 """The gateway as a process: `python -m gateway`, which `purser gateway` becomes."""
 
-from gateway.serve import main
+from gateway.server import main
 
 if __name__ == "__main__":
     main()

@@ -12,20 +12,20 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from config.settings import Settings
-from gateway.hands import Hands
+from gateway.access_log import AccessLogMiddleware
+from gateway.docs_page import page_of
+from gateway.events_api import EventsApi
 from gateway.health import HealthRoutes
-from gateway.hooks import AT_ONCE, Hooks
-from gateway.intake import Intake
-from gateway.limits import Bodies, Pace, Room
-from gateway.page import page_of
-from gateway.porter import Porter
-from gateway.problems import Problem, answer
+from gateway.limits import BodyMemoryLimit, ConcurrencyLimit, SourceRateLimiter
+from gateway.odoo_webhooks import MAX_CONCURRENT_HOOKS, OdooWebhookRoutes
+from gateway.problem_details import Problem, problem_response
+from gateway.thread_pool import ThreadPool
 from purser.errors import Misconfigured, Transient
 from workers.app import create_app as build_fleet
 from workers.broker.publishing import depth_of, translated
 from workers.context import WorkerContext
 
-EVENT_HANDS, HOOK_HANDS = 6, 3
+EVENT_THREADS, HOOK_THREADS = 6, 3
 """Threads for each door: a flood of events leaves those of the hooks alone. All of them share the broker's ten
 connections."""
 
@@ -34,7 +34,7 @@ _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fa
 """What FastAPI would tell of a request holds its path, and with it the token of a hook."""
 
 
-def build(settings: Settings) -> FastAPI:
+def create_app(settings: Settings) -> FastAPI:
     """Build the gateway of these settings, on a fleet of its own."""
     celery = build_fleet(settings)
     celery.conf.task_send_sent_event = False  # it costs as much as the message; workers tell Flower what they receive
@@ -44,18 +44,31 @@ def build(settings: Settings) -> FastAPI:
         with translated(celery, "a question"):
             depth("events")
 
-    return doors(celery.fleet, ask_broker=ask_broker)
+    return include_routers(celery.fleet, ask_broker=ask_broker)
 
 
-def doors(
-    fleet: WorkerContext, *, ask_broker: Callable[[], object], hook_within: float = AT_ONCE, pace: Pace | None = None
+def include_routers(
+    fleet: WorkerContext,
+    *,
+    ask_broker: Callable[[], object],
+    hook_within: float = MAX_CONCURRENT_HOOKS,
+    pace: SourceRateLimiter | None = None,
 ) -> FastAPI:
     """Build the gateway before a fleet; `ask_broker` raises Transient when the broker does not answer."""
     settings = fleet.settings
-    events, others = Hands("events", EVENT_HANDS), Hands("hooks", HOOK_HANDS)
-    asking = Hands("health", 1)
-    intake = Intake(fleet, settings, events, bodies=Bodies(), room=Room(), pace=pace or Pace(settings.gateway_rate))
-    hooks = Hooks(fleet, settings, others, bodies=Bodies(), room=Room(), within=hook_within)
+    events, others = ThreadPool("events", EVENT_THREADS), ThreadPool("hooks", HOOK_THREADS)
+    asking = ThreadPool("health", 1)
+    intake = EventsApi(
+        fleet,
+        settings,
+        events,
+        bodies=BodyMemoryLimit(),
+        room=ConcurrencyLimit(),
+        pace=pace or SourceRateLimiter(settings.gateway_rate),
+    )
+    hooks = OdooWebhookRoutes(
+        fleet, settings, others, bodies=BodyMemoryLimit(), room=ConcurrencyLimit(), within=hook_within
+    )
     health = HealthRoutes(fleet, ask_broker, hooks, asking)
 
     @asynccontextmanager
@@ -80,23 +93,23 @@ def doors(
         app.include_router(intake.routes())
     app.include_router(health.routes())
     app.include_router(page_of(app))
-    app.add_middleware(Porter)
+    app.add_middleware(AccessLogMiddleware)
     for error, handler in _HANDLERS.items():
         app.add_exception_handler(error, handler)
     return app
 
 
 async def _problem(_: Request, error: Any) -> Response:
-    return answer(error)
+    return problem_response(error)
 
 
 async def _http(_: Request, error: Any) -> Response:
     says = {404: "there is nothing here", 405: "not with this method"}
-    return answer(Problem(error.status_code, says.get(error.status_code, "no"), headers=error.headers))
+    return problem_response(Problem(error.status_code, says.get(error.status_code, "no"), headers=error.headers))
 
 
 async def _away(*_: Any) -> Response:
-    return answer(Problem(503, "broker or ledger is away: send the same again, nothing is doubled"))
+    return problem_response(Problem(503, "broker or ledger is away: send the same again, nothing is doubled"))
 
 
 _HANDLERS = {Problem: _problem, HTTPException: _http, Transient: _away, Misconfigured: _away}

@@ -6,9 +6,9 @@ import structlog
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from gateway.hands import Hands
-from gateway.hooks import Hooks
-from gateway.problems import Problem, documented
+from gateway.odoo_webhooks import OdooWebhookRoutes
+from gateway.problem_details import Problem, documented_problems
+from gateway.thread_pool import ThreadPool
 from purser.errors import PurserError
 from workers.context import WorkerContext
 
@@ -34,7 +34,9 @@ class Ready(BaseModel):
 class HealthRoutes:
     """Answers whether we live and are ready."""
 
-    def __init__(self, fleet: WorkerContext, ask_broker: Callable[[], object], hooks: Hooks, hands: Hands) -> None:
+    def __init__(
+        self, fleet: WorkerContext, ask_broker: Callable[[], object], hooks: OdooWebhookRoutes, hands: ThreadPool
+    ) -> None:
         self._fleet, self._ask_broker, self._hooks, self._hands = fleet, ask_broker, hooks, hands
 
     def routes(self) -> APIRouter:
@@ -46,7 +48,7 @@ class HealthRoutes:
             self._ready,
             name="ready",
             summary="Do broker and ledger answer?",
-            responses=documented(503),
+            responses=documented_problems(503),
         )
         return router
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from gateway.problems import RETRY_AFTER, Problem
+from gateway.problem_details import RETRY_AFTER, Problem
 
 MOST_EVENTS = 1000
 """Events in one batch: each is a message, and the sender waits for all of them."""
@@ -19,10 +19,10 @@ MOST_EVENTS = 1000
 BURST = 10.0
 """Seconds for which a source may be ahead of its rate."""
 
-ROUNDING = 1e-9
+FLOAT_TOLERANCE_SECONDS = 1e-9
 """Seconds that only sums of fractions make: who waited as long as was asked is not told to wait for these."""
 
-MOST_AT_ONCE = 100
+MAX_CONCURRENT_REQUESTS = 100
 """Requests whose bodies are read at a time, and requests that are worked on at a time."""
 
 
@@ -30,7 +30,7 @@ START_SECONDS, SLOWEST_BYTES = 5.0, 20_000
 """Before its sender is known, a body has these seconds, and one more for each so many bytes that came."""
 
 
-class Body:
+class LimitedBody:
     """The body of one request, while it is read and until its sender is known."""
 
     def __init__(self, peer: str) -> None:
@@ -77,22 +77,22 @@ class Body:
             self._ends.reschedule(asyncio.get_running_loop().time())
 
 
-class Bodies:
+class BodyMemoryLimit:
     """The bodies that are read at a time. When there are too many, the slowest of the busiest peer is given up.
 
     So a peer that sends many slow bodies loses these, and a body that is sent at once is read, whoever sends it.
     """
 
-    def __init__(self, most: int = MOST_AT_ONCE) -> None:
+    def __init__(self, most: int = MAX_CONCURRENT_REQUESTS) -> None:
         self._most = most
-        self._held: list[Body] = []  # the oldest first
+        self._held: list[LimitedBody] = []  # the oldest first
 
     @contextmanager
-    def held(self, peer: str) -> Iterator[Body]:
+    def held(self, peer: str) -> Iterator[LimitedBody]:
         """Hold a body of a peer for as long as the block lasts. Raises Problem when none can be given up for it."""
         if len(self._held) >= self._most:
             self._give_one_up()
-        body = Body(peer)
+        body = LimitedBody(peer)
         self._held.append(body)
         try:
             yield body
@@ -108,7 +108,7 @@ class Bodies:
         slowest.give_up()
         self._forget(slowest)
 
-    def _forget(self, body: Body) -> None:
+    def _forget(self, body: LimitedBody) -> None:
         with suppress(ValueError):
             self._held.remove(body)
 
@@ -121,10 +121,10 @@ def _too_large(most: int) -> Problem:
     return Problem(413, f"the body is larger than {most} bytes: send ids, not documents, and more than one batch")
 
 
-class Room:
+class ConcurrencyLimit:
     """How many requests are worked on at once; who finds no room is told so at once."""
 
-    def __init__(self, most: int = MOST_AT_ONCE) -> None:
+    def __init__(self, most: int = MAX_CONCURRENT_REQUESTS) -> None:
         self._left = most
 
     @contextmanager
@@ -139,7 +139,7 @@ class Room:
             self._left += 1
 
 
-class Pace:
+class SourceRateLimiter:
     """What each source may send: so many events a second, and a burst of ten seconds' worth before that counts.
 
     A batch that is larger than what is left still passes, and its source then waits for longer: a limit that some
@@ -157,7 +157,7 @@ class Pace:
             now = self._steady()
             paid = max(self._paid_until.get(source, now), now)
             ahead = paid - now - BURST
-            if ahead > ROUNDING:
+            if ahead > FLOAT_TOLERANCE_SECONDS:
                 raise Problem(
                     429,
                     f"this source sends more than {self._rate:g} events a second: wait as Retry-After says",

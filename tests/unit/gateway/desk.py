@@ -13,8 +13,8 @@ import httpx
 from config.policy.loader import load_policies
 from config.settings import Settings
 from events.signature import read_secret, sign
-from gateway.app import doors
-from gateway.limits import Pace
+from gateway.app import include_routers
+from gateway.limits import SourceRateLimiter
 from purser.errors import Transient
 from store import Ledger
 from tasks.house import catalogue
@@ -83,8 +83,8 @@ class Desk:
         )
         self.ledger = Ledger(fakeredis.FakeRedis(server=self.redis), now=lambda: self.moment)
         self.fleet.__dict__["ledger"] = self.ledger
-        pace = Pace(self.settings.gateway_rate, steady=steady)
-        self.app = doors(self.fleet, ask_broker=self._ask, hook_within=30, pace=pace)
+        pace = SourceRateLimiter(self.settings.gateway_rate, steady=steady)
+        self.app = include_routers(self.fleet, ask_broker=self._ask, hook_within=30, pace=pace)
 
     @property
     def told(self) -> list[Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.connections import ConnectionLimits, Connections
-from gateway.serve import listening, server_of
+from gateway.server import listen, server_of
 from tests.unit.gateway.desk import Desk, event, signed
 from tests.waiting import wait_until
 
@@ -60,7 +60,7 @@ class Served:
 def serving(limits: ConnectionLimits = ConnectionLimits()) -> Iterator[Served]:  # noqa: B008
     """Serve with limits until the block ends."""
     desk, connections = Desk(), Connections(limits)
-    listener = listening("127.0.0.1", 0)
+    listener = listen("127.0.0.1", 0)
     server = server_of(desk.app, connections)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()

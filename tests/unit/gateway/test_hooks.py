@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.app import doors
-from gateway.limits import Pace
+from gateway.app import include_routers
+from gateway.limits import SourceRateLimiter
 from tests.unit.gateway.desk import Desk
 
 TOKEN = "R3aL-token-of-a-rule"
@@ -119,7 +119,7 @@ def test_a_broker_that_does_not_answer_is_not_waited_for(desk: Desk) -> None:
         desk.sent.append((task, kwargs, "", {}))
 
     desk.fleet.publish = hangs
-    desk.app = doors(desk.fleet, ask_broker=lambda: None, hook_within=0.05, pace=Pace(1))
+    desk.app = include_routers(desk.fleet, ask_broker=lambda: None, hook_within=0.05, pace=SourceRateLimiter(1))
 
     assert posted(desk, hook()).status_code == 503
     goes_on.set()

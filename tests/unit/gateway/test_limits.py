@@ -8,12 +8,12 @@ from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.limits import BURST, Bodies, Pace, Room
-from gateway.problems import Problem
+from gateway.limits import BURST, BodyMemoryLimit, ConcurrencyLimit, SourceRateLimiter
+from gateway.problem_details import Problem
 
 
 def test_whoever_finds_no_room_is_told_so_and_room_that_is_left_is_free_again() -> None:
-    room = Room(1)
+    room = ConcurrencyLimit(1)
     with room.taken(), pytest.raises(Problem) as caught, room.taken():
         pass
     assert caught.value.status == 503
@@ -28,7 +28,7 @@ def test_nobody_sends_more_than_rate_and_burst_and_one_batch_and_all_come_throug
     asked: list[tuple[float, int]], rate: float
 ) -> None:
     now = taken = largest = 0.0
-    pace = Pace(rate, steady=lambda: now)
+    pace = SourceRateLimiter(rate, steady=lambda: now)
     for pause, count in asked:
         now += pause
         try:
@@ -43,7 +43,7 @@ def test_nobody_sends_more_than_rate_and_burst_and_one_batch_and_all_come_throug
 # ------------------------------------------------------------------------------------------ bodies --
 
 
-async def slowly(bodies: Bodies, peer: str) -> str:
+async def slowly(bodies: BodyMemoryLimit, peer: str) -> str:
     """Send a body that never comes; give what is answered."""
 
     async def receive() -> dict[str, Any]:
@@ -60,7 +60,7 @@ async def slowly(bodies: Bodies, peer: str) -> str:
 
 def test_of_too_many_bodies_the_oldest_of_the_busiest_peer_is_given_up() -> None:
     async def story() -> list[str]:
-        bodies = Bodies(4)
+        bodies = BodyMemoryLimit(4)
         peers = ["a", "b", "b", "b"]
         tasks = [asyncio.create_task(slowly(bodies, peer)) for peer in peers]
         await asyncio.sleep(0)
@@ -76,7 +76,7 @@ def test_of_too_many_bodies_the_oldest_of_the_busiest_peer_is_given_up() -> None
 
 
 def test_a_body_that_is_there_is_never_given_up_for_another() -> None:
-    bodies = Bodies(1)
+    bodies = BodyMemoryLimit(1)
     with bodies.held("a"), pytest.raises(Problem) as caught, bodies.held("b"):
         pass
     assert (caught.value.status, caught.value.headers["retry-after"]) == (503, "2")
@@ -104,7 +104,7 @@ def test_a_body_has_some_seconds_and_more_for_what_has_come(size: int, seconds: 
             return await asyncio.Future()
 
         request = Request({"type": "http", "headers": []}, receive)
-        with Bodies().held("a") as body, pytest.raises(Problem) as caught:
+        with BodyMemoryLimit().held("a") as body, pytest.raises(Problem) as caught:
             await body.read(request, most=2_000_000, within=10)
         return str(caught.value.detail)
 

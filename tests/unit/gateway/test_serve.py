@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from gateway.serve import listening
+from gateway.server import listen
 from purser.errors import ConfigurationError
 
 
@@ -19,7 +19,7 @@ def test_an_answer_in_two_pieces_is_sent_without_waiting_for_anybody() -> None:
             )
             writer.close()
 
-        listener = listening("127.0.0.1", 0)
+        listener = listen("127.0.0.1", 0)
         async with await asyncio.start_server(met, sock=listener):
             _, writer = await asyncio.open_connection(*listener.getsockname())
             answer = await told
@@ -31,7 +31,7 @@ def test_an_answer_in_two_pieces_is_sent_without_waiting_for_anybody() -> None:
 
 
 def test_a_place_that_somebody_has_is_named_with_the_settings_that_choose_another() -> None:
-    with listening("127.0.0.1", 0) as taken:
+    with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=rf"127.0.0.1:{port}: .*PURSER_GATEWAY_PORT"):
-            listening("127.0.0.1", port)
+            listen("127.0.0.1", port)

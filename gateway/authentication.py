@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from config.security.event_sources import EventSource
 from events.signature import InvalidSignature, check_signed, verify
-from gateway.problems import Problem
+from gateway.problem_details import Problem
 
 
-class Sources:
+class SourceAuthenticator:
     """Who may send."""
 
     def __init__(self, senders: Sequence[EventSource]) -> None:

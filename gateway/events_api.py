@@ -12,19 +12,19 @@ from config.security.event_sources import EventSource
 from config.security.trusted_proxies import PeerResolver
 from config.settings import Settings
 from events.cloudevent import CloudEvent
-from gateway.forms import BATCH, ENVELOPE, PLAIN, Form, checked, events_in, form_of
-from gateway.hands import Hands
-from gateway.limits import Bodies, Pace, Room
+from gateway.access_log import add_log_fields
+from gateway.authentication import SourceAuthenticator
+from gateway.cloudevents_http import BATCH, ENVELOPE, PLAIN, ContentMode, checked, content_mode, events_in
+from gateway.limits import BodyMemoryLimit, ConcurrencyLimit, SourceRateLimiter
 from gateway.peers import peer_of_request
-from gateway.porter import note
-from gateway.problems import Problem, documented
-from gateway.sources import Sources
+from gateway.problem_details import Problem, documented_problems
+from gateway.thread_pool import ThreadPool
 from purser.formats.strict_json import shown_name
 from workers.context import WorkerContext
 from workers.events.publish import publish_events
 
 
-class Taken(BaseModel):
+class AcceptedEvent(BaseModel):
     """An event that the fleet has."""
 
     source: str
@@ -32,20 +32,27 @@ class Taken(BaseModel):
     known: bool = Field(description="It was accepted before, so it was not sent again.")
 
 
-class TakenBatch(BaseModel):
+class AcceptedBatch(BaseModel):
     """A batch that the fleet has."""
 
-    events: list[Taken] = Field(description="What became of each, in the order of the batch.")
+    events: list[AcceptedEvent] = Field(description="What became of each, in the order of the batch.")
 
 
-class Intake:
+class EventsApi:
     """Takes events: size, signature, form, pace, facts, and then the queue."""
 
     def __init__(
-        self, fleet: WorkerContext, settings: Settings, hands: Hands, *, bodies: Bodies, room: Room, pace: Pace
+        self,
+        fleet: WorkerContext,
+        settings: Settings,
+        hands: ThreadPool,
+        *,
+        bodies: BodyMemoryLimit,
+        room: ConcurrencyLimit,
+        pace: SourceRateLimiter,
     ) -> None:
         self._fleet, self._settings, self._hands = fleet, settings, hands
-        self._sources = Sources(settings.senders)
+        self._sources = SourceAuthenticator(settings.senders)
         self._bodies, self._room, self._pace = bodies, room, pace
         self._peers = PeerResolver(settings.trusted_proxies)
 
@@ -61,16 +68,16 @@ class Intake:
             description=_DESCRIPTION,
             status_code=202,
             response_description="The broker has all of it.",
-            response_model=Taken | TakenBatch,
-            responses=documented(400, 401, 403, 408, 413, 415, 422, 429, 503),
+            response_model=AcceptedEvent | AcceptedBatch,
+            responses=documented_problems(400, 401, 403, 408, 413, 415, 422, 429, 503),
             openapi_extra=_REQUEST,
         )
         return router
 
     async def _post(self, request: Request) -> JSONResponse:
-        headers = plain(request)
-        form = form_of(headers)
-        batch = form is Form.BATCH
+        headers = to_json(request)
+        form = content_mode(headers)
+        batch = form is ContentMode.BATCH
         most = self._settings.gateway_batch_limit if batch else self._settings.gateway_body_limit
         self._sources.check_headers(headers)
         with self._bodies.held(peer_of_request(self._peers, request)) as arriving:
@@ -78,14 +85,16 @@ class Intake:
             sender = await self._hands.do(partial(self._who_signed, headers, body))
         with self._room.taken():
             taken = await self._hands.do(partial(self._take, sender, form, headers, body))
-        note(request, source=sender.source, events=len(taken), known=sum(one.known for one in taken))
-        told = TakenBatch(events=taken) if batch else taken[0]
+        add_log_fields(request, source=sender.source, events=len(taken), known=sum(one.known for one in taken))
+        told = AcceptedBatch(events=taken) if batch else taken[0]
         return JSONResponse(told.model_dump(), status_code=202)
 
     def _who_signed(self, headers: Mapping[str, str], body: bytes) -> EventSource:
         return self._sources.who_signed(headers, body, now=self._fleet.now())
 
-    def _take(self, sender: EventSource, form: Form, headers: Mapping[str, str], body: bytes) -> list[Taken]:
+    def _take(
+        self, sender: EventSource, form: ContentMode, headers: Mapping[str, str], body: bytes
+    ) -> list[AcceptedEvent]:
         raw = events_in(form, headers, body)
         self._pace.spend(sender.source, len(raw))
         told = checked(raw)
@@ -93,12 +102,12 @@ class Intake:
             raise Problem(403, f"this secret signs for the source {sender.source} and what lies under it")
         known = publish_events(self._fleet, [envelope for envelope, _ in told], at_once=True)
         return [
-            Taken(source=envelope.source, id=envelope.id, known=was)
+            AcceptedEvent(source=envelope.source, id=envelope.id, known=was)
             for (envelope, _), was in zip(told, known, strict=True)
         ]
 
 
-def plain(request: Request) -> dict[str, str]:
+def to_json(request: Request) -> dict[str, str]:
     """Give the headers by lower-case name; a value in UTF-8 is read as what its sender signed.
 
     Raises Problem where one that counts is there twice: some readers take the first, and others the last.

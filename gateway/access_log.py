@@ -10,7 +10,7 @@ import structlog
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.problems import Problem, answer
+from gateway.problem_details import Problem, problem_response
 
 log = structlog.get_logger(__name__)
 
@@ -19,12 +19,12 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _ALWAYS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
 
-def note(request: Request, **facts: object) -> None:
+def add_log_fields(request: Request, **facts: object) -> None:
     """Put something on the line that tells of this request: names and numbers of ours."""
     request.scope.setdefault(_FACTS, {}).update(facts)
 
 
-class Porter:
+class AccessLogMiddleware:
     """Stands before everything else."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -56,7 +56,9 @@ class Porter:
             # Where it arose and of what kind; its text may quote the request.
             log.error("a request failed", error=type(error).__name__, at=_place(error), door=_door(scope))
             if not status:
-                await answer(Problem(500, "this is a fault of ours; it is in the log"))(scope, receive, pass_on)
+                await problem_response(Problem(500, "this is a fault of ours; it is in the log"))(
+                    scope, receive, pass_on
+                )
         took = round((time.perf_counter() - began) * 1000, 1)
         facts = scope.get(_FACTS, {})
         level = log.debug if _door(scope).startswith("/health") else log.info

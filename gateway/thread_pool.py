@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Hands:
+class ThreadPool:
     """A few threads of a name."""
 
     def __init__(self, name: str, count: int) -> None:

@@ -11,7 +11,7 @@ from events.cloudevent import MAX_BYTES, CloudEvent, read_event
 from events.event import Event
 from events.signature import ID
 from gateway.limits import MOST_EVENTS
-from gateway.problems import Place, Problem
+from gateway.problem_details import Problem, ProblemLocation
 from purser.errors import Permanent
 from purser.formats.strict_json import InvalidJson, read_json
 
@@ -20,7 +20,7 @@ _HEADER = "ce-"
 _ANY_JSON = r"application/[a-z0-9.-]+\+json"
 
 
-class Form(enum.Enum):
+class ContentMode(enum.Enum):
     """How a request holds its events."""
 
     STRUCTURED = enum.auto()
@@ -31,7 +31,7 @@ class Form(enum.Enum):
     """The body is `data`; the rest of the envelope is in headers named `ce-...`."""
 
 
-def form_of(headers: Mapping[str, str]) -> Form:
+def content_mode(headers: Mapping[str, str]) -> ContentMode:
     """Tell the form by the headers alone, or raise a Problem."""
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(415, "the body is compressed: send it as it is", headers={"accept-encoding": "identity"})
@@ -41,15 +41,17 @@ def form_of(headers: Mapping[str, str]) -> Form:
     has_attributes = any(name.startswith(_HEADER) for name in headers)
     match kind:
         case "application/cloudevents+json":
-            return Form.STRUCTURED
+            return ContentMode.STRUCTURED
         case "application/cloudevents-batch+json":
-            return Form.BATCH
+            return ContentMode.BATCH
         case "application/json":
-            return Form.BINARY if has_attributes else Form.STRUCTURED
+            return ContentMode.BINARY if has_attributes else ContentMode.STRUCTURED
         case "" if has_attributes:
-            return Form.BINARY  # libraries leave it out where the event has no datacontenttype, which means JSON
+            return (
+                ContentMode.BINARY
+            )  # libraries leave it out where the event has no datacontenttype, which means JSON
     if has_attributes and re.fullmatch(_ANY_JSON, kind):
-        return Form.BINARY
+        return ContentMode.BINARY
     raise _unread()
 
 
@@ -65,17 +67,17 @@ def _unread() -> Problem:
     return Problem(415, f"the content type is none of {forms}, in UTF-8", headers={"accept": forms})
 
 
-def events_in(form: Form, headers: Mapping[str, str], body: bytes) -> list[Any]:
+def events_in(form: ContentMode, headers: Mapping[str, str], body: bytes) -> list[Any]:
     """Give the events of a request as they stand in it."""
     read = _json(body)
     match form:
-        case Form.STRUCTURED:
+        case ContentMode.STRUCTURED:
             return [read]
-        case Form.BINARY:
+        case ContentMode.BINARY:
             return [{**_attributes(headers), "data": read}]
-        case Form.BATCH:
+        case ContentMode.BATCH:
             if not isinstance(read, list):
-                raise _wrong([Place(reason="a batch is a list of events")])
+                raise _wrong([ProblemLocation(reason="a batch is a list of events")])
             if len(read) > MOST_EVENTS:
                 raise Problem(413, f"the batch has {len(read)} events and may have {MOST_EVENTS}: send several")
             return read
@@ -85,7 +87,7 @@ def _json(body: bytes) -> Any:
     try:
         return read_json(body)
     except InvalidJson as error:
-        raise _wrong([Place(reason=f"the body is not JSON: {error}")]) from None
+        raise _wrong([ProblemLocation(reason=f"the body is not JSON: {error}")]) from None
 
 
 def _attributes(headers: Mapping[str, str]) -> dict[str, str]:
@@ -96,7 +98,7 @@ def _attributes(headers: Mapping[str, str]) -> dict[str, str]:
     try:
         return {name: unquote(value, errors="strict") for name, value in told.items()}
     except UnicodeDecodeError:
-        raise _wrong([Place(reason=f"a header {_HEADER}... is not percent-encoded UTF-8")]) from None
+        raise _wrong([ProblemLocation(reason=f"a header {_HEADER}... is not percent-encoded UTF-8")]) from None
 
 
 # ---------------------------------------------------------------------------------- checks --
@@ -105,12 +107,12 @@ def _attributes(headers: Mapping[str, str]) -> dict[str, str]:
 def checked(raw: list[Any]) -> list[tuple[CloudEvent, Event]]:
     """Give the events and the facts they carry; a Problem lists all that is wrong with any of them."""
     read: list[tuple[CloudEvent, Event]] = []
-    wrong: list[Place] = []
+    wrong: list[ProblemLocation] = []
     for number, one in enumerate(raw):
         try:
             read.append(_checked(one))
         except Permanent as error:
-            wrong.append(Place(event=number, reason=str(error)))
+            wrong.append(ProblemLocation(event=number, reason=str(error)))
     if wrong:
         raise _wrong(wrong)
     return read
@@ -126,7 +128,7 @@ def _checked(raw: Any) -> tuple[CloudEvent, Event]:
     return envelope, fact
 
 
-def _wrong(places: list[Place]) -> Problem:
+def _wrong(places: list[ProblemLocation]) -> Problem:
     first = places[0]
     where = "" if first.event is None else f"event {first.event}: "
     more = f", and {len(places) - 1} more" if len(places) > 1 else ""

@@ -14,11 +14,11 @@ from fastapi.responses import JSONResponse
 from config.security.trusted_proxies import PeerResolver
 from config.settings import Settings
 from events.field_types import MAX_ID
-from gateway.hands import Hands
-from gateway.limits import Bodies, Room
+from gateway.access_log import add_log_fields
+from gateway.limits import BodyMemoryLimit, ConcurrencyLimit
 from gateway.peers import peer_of_request
-from gateway.porter import note
-from gateway.problems import Place, Problem, documented
+from gateway.problem_details import Problem, ProblemLocation, documented_problems
+from gateway.thread_pool import ThreadPool
 from purser.errors import Transient
 from purser.findings import Ref
 from purser.formats.strict_json import InvalidJson, read_json
@@ -28,25 +28,25 @@ from workers.events.publish import enqueue_checks
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 0.08
+MAX_CONCURRENT_HOOKS = 0.08
 """Seconds after which a hook is answered with 503: a person waits. What was begun by then still ends well."""
 
 READ_WITHIN = 2.0
 """Seconds in which the body of a hook must be there: Odoo sends it at once, and waits for one second itself."""
 
 
-class Hooks:
+class OdooWebhookRoutes:
     """Takes what automation rules of Odoo post."""
 
     def __init__(
         self,
         fleet: WorkerContext,
         settings: Settings,
-        hands: Hands,
+        hands: ThreadPool,
         *,
-        bodies: Bodies,
-        room: Room,
-        within: float = AT_ONCE,
+        bodies: BodyMemoryLimit,
+        room: ConcurrencyLimit,
+        within: float = MAX_CONCURRENT_HOOKS,
     ) -> None:
         self._fleet, self._settings, self._hands = fleet, settings, hands
         self._bodies, self._room, self._within = bodies, room, within
@@ -66,7 +66,7 @@ class Hooks:
             description="For automation rules of Odoo, each with a token. Of the body `_model` and `_id` count.",
             status_code=202,
             response_description="Somebody will look at the record.",
-            responses=documented(400, 403, 404, 408, 413, 422, 503),
+            responses=documented_problems(400, 403, 404, 408, 413, 422, 503),
             openapi_extra=_REQUEST,
         )
         return router
@@ -80,7 +80,7 @@ class Hooks:
             body = await arriving.read(request, most=most, within=within)
         with self._room.taken():
             rule = await self._answer(token, body)
-        note(request, rule=rule.rule)
+        add_log_fields(request, rule=rule.rule)
         return JSONResponse({}, status_code=202)
 
     async def _answer(self, token: str, body: bytes) -> HookRule:
@@ -128,7 +128,7 @@ def _record(body: bytes) -> Ref:
 
 
 def _wrong(reason: str) -> Problem:
-    return Problem(422, reason, errors=[Place(reason=reason)])
+    return Problem(422, reason, errors=[ProblemLocation(reason=reason)])
 
 
 _REQUEST: dict[str, Any] = {

@@ -12,7 +12,7 @@ RETRY_AFTER = 2
 """Seconds after which it is worth asking again when the broker or the ledger is away."""
 
 
-class Place(BaseModel):
+class ProblemLocation(BaseModel):
     """One thing that is wrong, and where."""
 
     event: int | None = Field(None, description="Which event of a batch, counted from 0.")
@@ -26,14 +26,19 @@ class ProblemDetails(BaseModel):
     title: str
     status: int
     detail: str = Field(description="What is wrong and what to do.")
-    errors: list[Place] = Field([], description="With 422: everything that is wrong with the events.")
+    errors: list[ProblemLocation] = Field([], description="With 422: everything that is wrong with the events.")
 
 
 class Problem(Exception):
     """A request is turned away. The detail is safe to show to anybody."""
 
     def __init__(
-        self, status: int, detail: str, *, errors: list[Place] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: list[ProblemLocation] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status, self.detail = status, detail
@@ -41,7 +46,7 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
 
-def answer(problem: Problem) -> Response:
+def problem_response(problem: Problem) -> Response:
     """Give the answer that tells of a problem."""
     told = ProblemDetails(
         title=http.HTTPStatus(problem.status).phrase,
@@ -67,10 +72,10 @@ _ALWAYS: Mapping[int, Mapping[str, str]] = {
 }
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def documented_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe these answers for OpenAPI."""
     schema = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
-    place = schema.pop("$defs")["Place"]
+    place = schema.pop("$defs")["ProblemLocation"]
     schema["properties"]["errors"]["items"] = place
     return {
         status: {"description": _SAYS[status], "content": {MEDIA_TYPE: {"schema": schema}}, **_with_headers(status)}

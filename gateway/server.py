@@ -14,7 +14,7 @@ from config.observability.logging import configure_logging
 from config.observability.sentry import setup_sentry
 from config.security.trusted_proxies import PeerResolver
 from config.settings import Need, Settings
-from gateway.app import build
+from gateway.app import create_app
 from gateway.connections import Connections, LimitedProtocol
 from purser.errors import ConfigurationError
 
@@ -43,8 +43,8 @@ def main() -> None:
 
 def serve(settings: Settings) -> None:
     """Listen where the settings say."""
-    with listening(settings.gateway_host, settings.gateway_port) as listener:
-        server = server_of(build(settings), Connections(peers=PeerResolver(settings.trusted_proxies)))
+    with listen(settings.gateway_host, settings.gateway_port) as listener:
+        server = server_of(create_app(settings), Connections(peers=PeerResolver(settings.trusted_proxies)))
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         sources = [sender.source for sender in settings.senders]
@@ -71,7 +71,7 @@ def server_of(app: FastAPI, connections: Connections) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def listening(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Bind a socket, or raise Mistake.
 
     It says that it is TCP: asyncio lets only those send at once. Others keep the end of an answer back until its
