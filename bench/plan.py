@@ -19,7 +19,7 @@ from purser.changes import activity
 from purser.engine.reconcile import PlannedStep
 from purser.findings import Money, Ref, Severity
 from store import DeadLetter
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.context import WorkerContext
 from workers.controls.run import dump_steps
 from workers.dead_letters.letter_factory import letter
@@ -81,7 +81,7 @@ def fleet_of(twin: FakeOdoo, ledger: str) -> WorkerContext:
             "PURSER_ODOO_API_KEY": "bench",
         },
     )
-    declared = catalogue()
+    declared = load_registry()
     return WorkerContext(settings, declared, load_policies(declared), publish=nobody, resend=nobody)
 
 

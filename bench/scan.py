@@ -16,7 +16,7 @@ from config.policy.loader import load_policies
 from odoo_client import OdooClient, OdooConnection, connect
 from odoo_client.transport.request import Request
 from purser.findings import Period
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.controls.run import evaluate_control
 
 SAMPLE = 100
@@ -78,7 +78,7 @@ def first_monday() -> dt.date:
 
 def measure(client: OdooClient, employees: list[int]) -> None:
     """Run the control (once before, to fill the caches), then a loop over some employees."""
-    policy = load_policies(catalogue()).control("missing-timesheets")
+    policy = load_policies(load_registry()).control("missing-timesheets")
     judged = evaluate_control(client, policy, as_of=dt.datetime.now(dt.UTC))
     seconds: list[float] = []
     for _ in range(SCANS):

@@ -23,7 +23,7 @@ from events.business_objects import OBJECTS, BusinessObject
 from events.event import Event, known_events
 from purser.declarations import Automation, Control, Parameter
 from purser.watchers import Watcher, WatchTrigger
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 
 REFERENCE = Path(__file__).with_name("reference")
 CONTRACT = "events"
@@ -117,7 +117,7 @@ def controls() -> Iterator[str]:
     yield "What the fleet checks. A policy may set cadence, severity, ladder and tunables: see"
     yield "[policies](../how-to/policies.md). `purser controls show NAME` tells the same with your firm's values."
     yield "A rung of the ladder that names nobody for a finding is skipped."
-    for control in catalogue().controls.values():
+    for control in load_registry().controls.values():
         ladder = ", then ".join(
             f"{ask} after {PATIENCE} working days" if n else ask
             for n, ask in enumerate((*control.asks, control.owner))
@@ -216,14 +216,14 @@ def events() -> Iterator[str]:
                 for field, info in fact.model_fields.items()
             ),
         )
-        watches = ", ".join(f"[`{watch.name}`](#{watch.name})" for watch in catalogue().telling(fact)) or "none"
+        watches = ", ".join(f"[`{watch.name}`](#{watch.name})" for watch in load_registry().telling(fact)) or "none"
         yield from (
             "",
             f"Watches: {watches}. Automations: {_reactions(fact)}. [JSON Schema]({CONTRACT}/{name}.json).",
             "",
         )
         yield from ("```json", json.dumps(example_of(fact), indent=2), "```")
-    declared = catalogue()
+    declared = load_registry()
     yield from ("", "# Automations")
     for automation in declared.automations.values():
         reads = ", ".join(f"`{model}`" for model in sorted({read.model for read in automation.reads}))
@@ -278,7 +278,7 @@ def _identity(fact: type[Event]) -> str:
 
 
 def _reactions(fact: type[Event]) -> str:
-    return ", ".join(f"[`{one.name}`](#{one.name})" for one in catalogue().reacting_to(fact)) or "none"
+    return ", ".join(f"[`{one.name}`](#{one.name})" for one in load_registry().reacting_to(fact)) or "none"
 
 
 def slug(heading: str) -> str:

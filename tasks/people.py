@@ -18,21 +18,21 @@ from functools import cached_property
 from typing import Protocol
 
 from purser import Snapshot
-from tasks.hours import Span, day_span, instant, overlap, union, zone_of
-from tasks.rows.askable import (
-    Askable,
-    AwayToday,
-    ManagerAwayToday,
+from tasks.queries.availability import (
+    AbsentManagerToday,
+    AbsentToday,
+    AskableUser,
     ManagerRecord,
     ManagerWorkRecord,
     WorkRecord,
 )
+from tasks.working_time.calendar import Span, day_span, overlap, to_utc, union, zone_of
 
 ENOUGH = 3 * 3600
 """Seconds of a day from which on somebody is absent that day."""
 
 
-class Record(Protocol):
+class PersonRecord(Protocol):
     """An employee record: a row that names the user, the resource and the zone."""
 
     @property
@@ -48,7 +48,7 @@ class Record(Protocol):
         """Return the zone the record's days are cut in."""
 
 
-class Away(Protocol):
+class AbsencePeriod(Protocol):
     """An approved absence of a resource."""
 
     @property
@@ -68,8 +68,8 @@ class Away(Protocol):
 class Absences:
     """The absences of some people, to be asked by user and day."""
 
-    records: Iterable[Record]
-    away: Iterable[Away]
+    records: Iterable[PersonRecord]
+    away: Iterable[AbsencePeriod]
     firm: dt.tzinfo | None
     """The zone of a record that names none."""
 
@@ -78,13 +78,13 @@ class Absences:
         own = self._records.get(user_id, ()) if user_id is not None else ()
         return bool(own) and all(self._is_away(record, day) for record in own)
 
-    def _is_away(self, record: Record, day: dt.date) -> bool:
+    def _is_away(self, record: PersonRecord, day: dt.date) -> bool:
         spans = self._spans.get(record.resource_id, ())
         return overlap(day_span(day, zone_of(record.tz, firm=self.firm)), spans) >= ENOUGH
 
     @cached_property
-    def _records(self) -> Mapping[int | None, Sequence[Record]]:
-        found: dict[int | None, list[Record]] = defaultdict(list)
+    def _records(self) -> Mapping[int | None, Sequence[PersonRecord]]:
+        found: dict[int | None, list[PersonRecord]] = defaultdict(list)
         for record in self.records:
             found[record.user_id].append(record)
         return found
@@ -93,22 +93,22 @@ class Absences:
     def _spans(self) -> Mapping[int | None, Sequence[Span]]:
         found: dict[int | None, list[Span]] = defaultdict(list)
         for one in self.away:
-            found[one.resource_id].append((instant(one.date_from), instant(one.date_to)))
+            found[one.resource_id].append((to_utc(one.date_from), to_utc(one.date_to)))
         return {resource: union(spans) for resource, spans in found.items()}
 
 
-class People:
+class PersonIndex:
     """Who may be asked today, of those whom the rows of a snapshot name. The snapshot holds `ASKING`."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         firm = snapshot.as_of.tzinfo
-        self._absences = Absences(snapshot.rows(WorkRecord), snapshot.rows(AwayToday), firm)
-        self._managers = Absences(snapshot.rows(ManagerWorkRecord), snapshot.rows(ManagerAwayToday), firm)
+        self._absences = Absences(snapshot.rows(WorkRecord), snapshot.rows(AbsentToday), firm)
+        self._managers = Absences(snapshot.rows(ManagerWorkRecord), snapshot.rows(AbsentManagerToday), firm)
 
     def may_be_asked(self, user_id: int | None) -> bool:
         """Return whether this is an active, internal user."""
-        return self._snapshot.get(Askable, user_id) is not None
+        return self._snapshot.get(AskableUser, user_id) is not None
 
     def is_absent(self, user_id: int | None) -> bool:
         """Return whether a person is absent today."""

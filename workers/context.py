@@ -16,7 +16,7 @@ from purser.registry import Registry
 from schedules.freeze import frozen_until
 from schedules.slots import seconds_to_next_slot
 from store import DeadLetter, Ledger, OdooLimiter, PauseCache
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.odoo_access.shared_limiter import SharedLimiter
 from workers.runtime.shared_clock import FleetClock, utc_now
 
@@ -49,7 +49,7 @@ class WorkerContext:
         cls, settings: Settings, publish: Publisher, resend: Callable[[DeadLetter], None]
     ) -> "WorkerContext":
         """Build the fleet of this environment; Mistake says everything that is wrong with its policies."""
-        declared = catalogue()
+        declared = load_registry()
         fleet = cls(settings, declared, load_policies(declared, settings.policies), publish, resend)
         if settings.ledger_url is not None:
             fleet.now = FleetClock(lambda: fleet.ledger.now())

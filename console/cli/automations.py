@@ -15,7 +15,7 @@ from purser.declarations import Automation
 from purser.engine.predictions import FieldChange, PredictedOutcome
 from purser.errors import ConfigurationError, Permanent, Refusal
 from purser.findings import Ref
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.dead_letters.replay_preview import PlannedChange, predict
 from workers.events import react
 
@@ -35,7 +35,7 @@ def list_(json: AsJson = False) -> None:
             "rule": a.rule,
             "enabled": policies.automation(a.name).enabled,
         }
-        for a in catalogue().automations.values()
+        for a in load_registry().automations.values()
     ]
     if json:
         as_json(told)
@@ -77,7 +77,7 @@ def run(
     json: AsJson = False,
 ) -> None:
     """Let one automation react to an event here and now, past the queue."""
-    automation = catalogue().automation(name)
+    automation = load_registry().automation(name)
     raw = load(event)
     try:
         envelope, fact = read_event(raw)

@@ -13,7 +13,7 @@ from config.settings import Need, Settings
 from console.cli.output import print_error
 from purser.errors import ConfigurationError
 from store import Ledger
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.context import WorkerContext
 
 ENV_FILE = ".env"
@@ -33,7 +33,7 @@ def settings(*need: Need) -> Settings:
 
 def policies(file: Path | None = None) -> Policies:
     """Load the policies of this file, else those the settings name, else the house view."""
-    return load_policies(catalogue(), file or settings().policies)
+    return load_policies(load_registry(), file or settings().policies)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from purser.errors import ConfigurationError, Permanent
 from purser.formats.strict_json import InvalidJson, read_json
 from purser.naming import did_you_mean
 from store.pagination import chunks
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.changes.detect import publish_detected
 from workers.events.publish import publish_event
 
@@ -31,7 +31,7 @@ SOURCE = "/purser/console"
 @group.command("list")
 def list_(json: AsJson = False) -> None:
     """List the facts that can be told, the watches that tell them from Odoo, and the automations that react."""
-    declared = catalogue()
+    declared = load_registry()
     told = [
         {
             "type": name,

@@ -15,7 +15,7 @@ from odoo_client import connect
 from odoo_client.provisioning import PlannedAction, PlannedRecord
 from purser.errors import ConfigurationError
 from store import Ledger
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.doctor.checks import Check, Level
 from workers.provisioning import OdooSite, admin_connection, bots_of, check_bots, missing_companies, rules_for
 
@@ -150,7 +150,7 @@ def _site(
                 OdooSite(
                     admin=admin,
                     bots=bots_of(settings),
-                    rules=rules_for(watch.model for watch in catalogue().watches.values()),
+                    rules=rules_for(watch.model for watch in load_registry().watches.values()),
                     gateway=settings.gateway_url,
                     tokens=None if book is None else book.hooks,
                     key_days=key_days,

@@ -34,7 +34,7 @@ from devtools.local.supervisor import Backoff, ProcessSpec, Supervisor
 from purser.errors import PurserError
 from store import Ledger
 from store.timestamps import to_micros
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.app import create_app
 from workers.context import WorkerContext
 
@@ -193,7 +193,9 @@ class ChaosEnvironment:
             if self.setup.beats
             else {"enabled": False}
         )
-        watches = {name: {"enabled": False} for name in catalogue().watches}  # its deals are told by their own events
+        watches = {
+            name: {"enabled": False} for name in load_registry().watches
+        }  # its deals are told by their own events
         return {"version": 1, "controls": controls, "watches": watches}
 
     def _commands(self) -> Iterator[ProcessSpec]:

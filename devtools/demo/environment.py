@@ -39,7 +39,7 @@ from odoo_client import OdooClient, OdooConnection, connect
 from purser.cases import CaseKey, CaseRecord
 from purser.errors import ConfigurationError, PurserError
 from store import ControlRun, DeadLetter, Ledger
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.app import create_app
 from workers.broker.redis.scripts import HELD
 from workers.context import WorkerContext
@@ -288,5 +288,5 @@ def _policy() -> dict[str, Any]:
             firms.UNBILLED: {"every": f"every {EVERY} seconds"},
             firms.DRAFTS: {"every": f"every {EVERY} seconds"},
         },
-        "watches": {name: {"enabled": False} for name in catalogue().watches},  # the story tells its own events
+        "watches": {name: {"enabled": False} for name in load_registry().watches},  # the story tells its own events
     }

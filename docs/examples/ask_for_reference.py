@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from events.opportunity import OpportunityWon
 from purser import Change, Snapshot, activity, automation
-from tasks.rows.crm import WonLead
+from tasks.queries.crm import WonLead
 
 
 @automation("ask-for-reference", on=OpportunityWon, reads=(WonLead,), activity_on=("crm.lead",))

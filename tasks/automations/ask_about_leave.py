@@ -17,22 +17,22 @@ from html import escape
 from events.employee import LeaveApproved, LeaveCancelled
 from purser import Change, Snapshot, activity, automation
 from purser.todos import close_todos
-from tasks.people import Absences, People
-from tasks.rows.absence import (
+from tasks.people import Absences, PersonIndex
+from tasks.queries.availability import ASKING
+from tasks.queries.leaves import (
     QUESTION,
-    Absence,
-    AbsentEmployee,
+    ApprovedLeave,
     DueProject,
     DueTask,
+    LeaveEmployee,
     LeaveRequest,
     LeaveTodo,
     TeamAbsence,
     Teammate,
     TeamTask,
-    away,
+    leave_days,
     zone_of_absent,
 )
-from tasks.rows.askable import ASKING
 
 CALLED_OFF = "The absence does not take place any more, or the task does not fall into it: nobody has to take over."
 
@@ -42,7 +42,7 @@ CALLED_OFF = "The absence does not take place any more, or the task does not fal
     on=LeaveApproved,
     also=(LeaveCancelled,),
     reads=(
-        *(Absence, LeaveRequest, AbsentEmployee, DueTask, DueProject, TeamTask, Teammate, TeamAbsence),
+        *(ApprovedLeave, LeaveRequest, LeaveEmployee, DueTask, DueProject, TeamTask, Teammate, TeamAbsence),
         *(*ASKING, LeaveTodo),
     ),
     activity_on=("project.task",),
@@ -51,7 +51,7 @@ def ask_about_leave(
     event: LeaveApproved | LeaveCancelled, snapshot: Snapshot, *, answer_days: int = 2
 ) -> Iterator[Change]:
     """Whoever manages a project knows which of its tasks fall into an approved absence, and who could take over."""
-    days, person = away(snapshot), next(iter(snapshot.rows(AbsentEmployee)), None)
+    days, person = leave_days(snapshot), next(iter(snapshot.rows(LeaveEmployee)), None)
     today = snapshot.today
     base = f"leave/{event.leave_id}/"
     if days is None or person is None:
@@ -61,7 +61,7 @@ def ask_about_leave(
     due = [
         one for one in snapshot.rows(DueTask) if not one.has_template_ancestor and _concerns(one, person, snapshot)
     ]
-    approval = f"{base}{max(row.id for row in snapshot.rows(Absence))}/{first}..{last}/"
+    approval = f"{base}{max(row.id for row in snapshot.rows(ApprovedLeave))}/{first}..{last}/"
     keys = {f"{approval}task/{task.id}" for task in due}
     for task in due if last >= today else ():
         others = ", ".join(_alternatives(task, person, days, snapshot)) or "nobody else who works on this project"
@@ -78,7 +78,7 @@ def ask_about_leave(
     yield from close_todos(snapshot, LeaveTodo, prefix=base, but=keys, because=CALLED_OFF)
 
 
-def _concerns(task: DueTask, person: AbsentEmployee, snapshot: Snapshot) -> bool:
+def _concerns(task: DueTask, person: LeaveEmployee, snapshot: Snapshot) -> bool:
     """Return whether a task waits for this employment: who is away in one company may work on for another."""
     project = snapshot.get(DueProject, task.project_id.id)
     company = None if project is None else project.company_id
@@ -88,18 +88,18 @@ def _concerns(task: DueTask, person: AbsentEmployee, snapshot: Snapshot) -> bool
     return not employed_twice or company in (None, person.company_id)
 
 
-def _asked(task: DueTask, person: AbsentEmployee, snapshot: Snapshot) -> int | None:
+def _asked(task: DueTask, person: LeaveEmployee, snapshot: Snapshot) -> int | None:
     project = snapshot.get(DueProject, task.project_id.id)
     manager = snapshot.get(Teammate, person.manager_id)
     candidates = (project.user_id if project else None, manager.user_id if manager else None)
-    return People(snapshot).first(*(one for one in candidates if one != person.user_id))
+    return PersonIndex(snapshot).first(*(one for one in candidates if one != person.user_id))
 
 
 def _alternatives(
-    task: DueTask, person: AbsentEmployee, days: tuple[dt.date, dt.date], snapshot: Snapshot
+    task: DueTask, person: LeaveEmployee, days: tuple[dt.date, dt.date], snapshot: Snapshot
 ) -> Iterator[str]:
     """Name them in the order of their names, each person once."""
-    people = People(snapshot)
+    people = PersonIndex(snapshot)
     absences = Absences(snapshot.rows(Teammate), snapshot.rows(TeamAbsence), snapshot.as_of.tzinfo)
     on_it = {user for one in snapshot.rows(TeamTask) if one.project_id == task.project_id.id for user in one.user_ids}
     span = [days[0] + dt.timedelta(days=n) for n in range((days[1] - days[0]).days + 1)]

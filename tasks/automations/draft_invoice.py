@@ -36,18 +36,18 @@ from purser import (
 from purser.changes import Value
 from purser.errors import Refusal
 from purser.policy_names import Login
-from tasks.people import People
-from tasks.rows.askable import ASKING
-from tasks.rows.billing import (
-    BillingAddress,
+from tasks.people import PersonIndex
+from tasks.queries.availability import ASKING
+from tasks.queries.companies import OwnCompany, own_currency
+from tasks.queries.invoicing import (
+    InvoiceContact,
     InvoiceOfOrder,
+    InvoiceReviewer,
     LineOfOrder,
     OrderToBill,
-    Reviewer,
     undone_invoices,
 )
-from tasks.rows.companies import OwnCompany, own_currency
-from tasks.rows.sales import CONFIRMED
+from tasks.queries.sales import CONFIRMED
 
 Detail = Literal["street", "city", "country", "vat", "email"]
 
@@ -55,7 +55,7 @@ Detail = Literal["street", "city", "country", "vat", "email"]
 @automation(
     "draft-invoice",
     on=BillingReady,
-    reads=(OrderToBill, LineOfOrder, InvoiceOfOrder, BillingAddress, OwnCompany, Reviewer, *ASKING),
+    reads=(OrderToBill, LineOfOrder, InvoiceOfOrder, InvoiceContact, OwnCompany, InvoiceReviewer, *ASKING),
     activity_on=("sale.order",),
     notes_on=("sale.order",),
     operations=("order.draft-invoice",),
@@ -135,7 +135,7 @@ def _missing(
         yield "confirmed order"
     elif not lines:
         yield "work on it to be invoiced"
-    address = snapshot.get(BillingAddress, order.partner_invoice_id.id) if order.partner_invoice_id else None
+    address = snapshot.get(InvoiceContact, order.partner_invoice_id.id) if order.partner_invoice_id else None
     there = {} if address is None else address.model_dump()
     for detail in mandatory:
         if not there.get("country_id" if detail == "country" else detail):
@@ -161,8 +161,8 @@ def _reasons(
 
 def _reviewer(order: OrderToBill, login: str, snapshot: Snapshot) -> int | None:
     """Return whom the policy names, else the salesperson; who is absent today is passed over."""
-    named = next((user.id for user in snapshot.rows(Reviewer) if user.login == login), None)
-    return People(snapshot).first(named, order.user_id)
+    named = next((user.id for user in snapshot.rows(InvoiceReviewer) if user.login == login), None)
+    return PersonIndex(snapshot).first(named, order.user_id)
 
 
 def _because(event: BillingReady) -> str:

@@ -12,9 +12,9 @@ from events.billing import InvoicePosted, PaymentReceived
 from purser import Change, Snapshot, activity, automation
 from purser.errors import Refusal
 from purser.todos import close_todos
-from tasks.people import People
-from tasks.rows.askable import ASKING
-from tasks.rows.billing import Invoice, InvoicedOrder, InvoiceTodo
+from tasks.people import PersonIndex
+from tasks.queries.availability import ASKING
+from tasks.queries.invoicing import Invoice, InvoicedOrder, InvoiceTodo
 
 
 @automation(
@@ -40,7 +40,7 @@ def follow_up_invoice(
     if desk is None or invoice.invoice_date_due is None:
         lacking = "customer" if desk is None else "due date"
         raise Refusal(f"{invoice.ref} was posted, but it has no {lacking}: mend that in Odoo, then try again")
-    asked = People(snapshot).first(*(order.user_id for order in orders), invoice.invoice_user_id)
+    asked = PersonIndex(snapshot).first(*(order.user_id for order in orders), invoice.invoice_user_id)
     yield activity(
         key=f"invoice/{invoice.id}/follow-up",
         on=desk,

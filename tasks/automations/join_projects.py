@@ -14,9 +14,9 @@ from html import escape
 from events.project import ProjectCreated
 from purser import Change, PostNote, RecordLink, Ref, Snapshot, Update, activity, automation
 from purser.changes import change_key
-from tasks.people import People
-from tasks.rows.askable import ASKING
-from tasks.rows.crm import (
+from tasks.people import PersonIndex
+from tasks.queries.availability import ASKING
+from tasks.queries.crm import (
     DealProject,
     MilestoneOfProject,
     OrderedProject,
@@ -24,7 +24,7 @@ from tasks.rows.crm import (
     ProjectLine,
     ProjectOrder,
     TaskOfProject,
-    TimeOfProject,
+    TimesheetOfProject,
 )
 
 
@@ -33,7 +33,7 @@ from tasks.rows.crm import (
     on=ProjectCreated,
     reads=(
         *(OrderedProject, ProjectLine, ProjectOrder, OrderLineOfProject, TaskOfProject, MilestoneOfProject),
-        *(TimeOfProject, DealProject, *ASKING),
+        *(TimesheetOfProject, DealProject, *ASKING),
     ),
     writes=("project.project", "sale.order", "sale.order.line", "project.task"),
     activity_on=("project.project",),
@@ -63,7 +63,7 @@ def join_projects(event: ProjectCreated, snapshot: Snapshot, *, answer_days: int
 def _is_untouched(made: OrderedProject, deal: DealProject, snapshot: Snapshot) -> bool:
     """Return whether nothing is lost when the project that Odoo made goes."""
     is_same_line = deal.sale_line_id in (None, made.sale_line_id)
-    return is_same_line and not snapshot.rows(TimeOfProject) and not snapshot.rows(MilestoneOfProject)
+    return is_same_line and not snapshot.rows(TimesheetOfProject) and not snapshot.rows(MilestoneOfProject)
 
 
 def _join(made: OrderedProject, deal: DealProject, order: ProjectOrder, snapshot: Snapshot) -> Iterator[Change]:
@@ -97,6 +97,6 @@ def _question(
         note=f"<p>Odoo made {escape(made.name)} ({made.ref}) from the order, beside {escape(deal.name)} "
         f"({deal.ref}) of the won opportunity. Time on both is billed to the order. Move the tasks into one, and "
         "archive the other.</p>",
-        user_id=People(snapshot).first(order.user_id),
+        user_id=PersonIndex(snapshot).first(order.user_id),
         deadline=snapshot.today + dt.timedelta(days=answer_days),
     )

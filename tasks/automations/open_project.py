@@ -26,9 +26,9 @@ from purser.changes import Values
 from purser.errors import Refusal
 from purser.policy_names import Login, RecordNameType
 from purser.todos import close_todos
-from tasks.people import People
-from tasks.rows.askable import ASKING
-from tasks.rows.crm import (
+from tasks.people import PersonIndex
+from tasks.queries.availability import ASKING
+from tasks.queries.crm import (
     KICK_OFF,
     TAKEN_BACK,
     KickOffTodo,
@@ -44,7 +44,7 @@ from tasks.rows.crm import (
     find_customer,
     service_types,
 )
-from tasks.rows.projects import ProjectRole, ProjectTemplate, RolePlayer, TemplateTag
+from tasks.queries.projects import ProjectRole, ProjectRoleUser, ProjectTemplate, TemplateTag
 
 Service = Annotated[str, RecordNameType(("crm.tag", "crm.team"))]
 TemplateName = Annotated[str, RecordNameType(("project.project", "project.tags"))]
@@ -65,7 +65,7 @@ STEPS = (
     also=(OpportunityLost,),
     reads=(
         *(WonLead, LeadTag, LeadTeam, LeadOrder, LeadOrderLine, LeadProduct, KnownCustomer, LeadProject),
-        *(TemplateTag, ProjectTemplate, ProjectRole, RolePlayer, *ASKING, KickOffTodo, WithdrawnKickOff),
+        *(TemplateTag, ProjectTemplate, ProjectRole, ProjectRoleUser, *ASKING, KickOffTodo, WithdrawnKickOff),
     ),
     creates=("res.partner", "project.project"),
     writes=("crm.lead", "sale.order.line"),
@@ -126,7 +126,7 @@ def _again(key: str, snapshot: Snapshot) -> str:
 
 def _asked(lead: WonLead, snapshot: Snapshot) -> int | None:
     team = snapshot.get(LeadTeam, lead.team_id.id if lead.team_id else None)
-    return People(snapshot).first(lead.user_id, team.user_id if team else None)
+    return PersonIndex(snapshot).first(lead.user_id, team.user_id if team else None)
 
 
 # --------------------------------------------------------------------------------- the customer --
@@ -277,7 +277,7 @@ def _planned(template: ProjectTemplate, today: dt.date) -> Values:
 
 def _players(snapshot: Snapshot, roles: Mapping[str, str]) -> Values:
     """Give who plays which role, as far as both are there."""
-    users = {user.login: user.ref for user in snapshot.rows(RolePlayer)}
+    users = {user.login: user.ref for user in snapshot.rows(ProjectRoleUser)}
     found: dict[str, RecordLink] = {}
     for role in snapshot.rows(ProjectRole):
         logins = [roles[name] for name in sorted(role.names | {role.name}) if name in roles]

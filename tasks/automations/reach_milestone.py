@@ -17,9 +17,9 @@ from events.project import MilestoneApproved
 from purser import Change, PostNote, Snapshot, Update, activity, automation
 from purser.changes import change_key
 from purser.errors import Refusal
-from tasks.people import People
-from tasks.rows.askable import ASKING
-from tasks.rows.projects import (
+from tasks.people import PersonIndex
+from tasks.queries.availability import ASKING
+from tasks.queries.projects import (
     ApprovedMilestone,
     LineMilestone,
     MilestoneLine,
@@ -27,7 +27,7 @@ from tasks.rows.projects import (
     MilestoneOrder,
     MilestoneTask,
 )
-from tasks.rows.sales import CONFIRMED
+from tasks.queries.sales import CONFIRMED
 
 WHOLE = Decimal("0.001")
 """Shares that miss the whole by no more than this make one: a third is no number of two digits."""
@@ -108,7 +108,7 @@ def _billing(milestone: ApprovedMilestone, snapshot: Snapshot) -> Iterator[Chang
             on=order.ref,
             summary=f"{order.name}: milestones do not add up",
             note=f"<p>{wrong} Nothing is billed for its milestones until that is settled.</p>",
-            user_id=People(snapshot).first(order.user_id),
+            user_id=PersonIndex(snapshot).first(order.user_id),
             deadline=snapshot.today,
         )
         return

@@ -14,10 +14,10 @@ from purser import Change, Money, Snapshot, activity, automation
 from purser.errors import Refusal
 from purser.policy_names import Login
 from purser.todos import close_todos
-from tasks.people import People
-from tasks.rows.accounting import LEVEL_DAYS
-from tasks.rows.askable import ASKING
-from tasks.rows.billing import Invoice, InvoicedOrder, InvoiceTodo, Reviewer, SalesTeam
+from tasks.people import PersonIndex
+from tasks.queries.accounting import LEVEL_DAYS
+from tasks.queries.availability import ASKING
+from tasks.queries.invoicing import Invoice, InvoicedOrder, InvoiceReviewer, InvoiceTodo, SalesTeam
 
 ASKED_TO = {
     1: "Call the customer: why has it not been paid?",
@@ -30,7 +30,7 @@ ASKED_TO = {
     "review-account",
     on=PaymentMissed,
     also=(PaymentReceived,),
-    reads=(Invoice, InvoicedOrder, SalesTeam, Reviewer, *ASKING, InvoiceTodo),
+    reads=(Invoice, InvoicedOrder, SalesTeam, InvoiceReviewer, *ASKING, InvoiceTodo),
     activity_on=("sale.order", "res.partner"),
 )
 def review_account(
@@ -78,6 +78,6 @@ def _asked(
     """Climb as high as the level says, and from there back to the first who is there."""
     sales = [*(order.user_id for order in orders), invoice.invoice_user_id]
     leaders = [team.user_id for order in orders if (team := snapshot.get(SalesTeam, order.team_id)) is not None]
-    finance = [user.id for user in snapshot.rows(Reviewer) if user.login == reviewer]
+    finance = [user.id for user in snapshot.rows(InvoiceReviewer) if user.login == reviewer]
     rungs = reversed((sales, leaders, finance)[: min(level, 3)])
-    return People(snapshot).first(*(one for rung in rungs for one in rung))
+    return PersonIndex(snapshot).first(*(one for rung in rungs for one in rung))

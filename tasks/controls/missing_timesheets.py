@@ -22,22 +22,22 @@ from pydantic import Field
 
 from purser import Compliant, Exempt, Finding, Money, Period, Severity, Snapshot, Verdict, control, daily
 from purser.policy_names import RecordNameType
-from tasks.expectation import A_DAY, Asked, Workforce
-from tasks.hours import CENT
-from tasks.rows.people import (
-    Absence,
+from tasks.queries.employees import (
     Attendance,
     Calendar,
+    CalendarLeave,
     Company,
+    CurrentPlacement,
     Department,
     Employee,
-    Placement,
+    EmployeeVersion,
     Profile,
     Tag,
     User,
-    Version,
 )
-from tasks.rows.time import STANDARD_DAY, WEEKS_BACK, LoggedWeek, Unit
+from tasks.queries.timesheets import STANDARD_DAY, WEEKS_BACK, TimesheetUnit, TimesheetWeek
+from tasks.working_time.calendar import CENT
+from tasks.working_time.expected_hours import ONE_DAY, ExpectedWeek, Workforce
 
 Upto = Annotated[int, Field(ge=0, le=52)]
 Amount = Annotated[Decimal, Field(ge=0)]
@@ -57,9 +57,9 @@ Positive = Annotated[Decimal, Field(gt=0)]
     asked_on_return=("employee",),
     activity_on=("hr.employee",),
     reads=(
-        *(Department, Tag, User, Employee, Version, Placement, Profile),
-        *(LoggedWeek, Unit, Company),
-        *(Calendar, Attendance, Absence),
+        *(Department, Tag, User, Employee, EmployeeVersion, CurrentPlacement, Profile),
+        *(TimesheetWeek, TimesheetUnit, Company),
+        *(Calendar, Attendance, CalendarLeave),
     ),
 )
 def missing_timesheets(
@@ -84,12 +84,12 @@ def missing_timesheets(
     it is off because an amount divided by hours tells what somebody costs.
     """
     workforce = Workforce(snapshot, flexible_default_hours=flexible_default_hours)
-    exemption = _Exemption.of(snapshot, workforce, exempt_employees, exempt_departments, exempt_tags)
+    exemption = _ExemptRoles.of(snapshot, workforce, exempt_employees, exempt_departments, exempt_tags)
     logged = _logged(snapshot)
     watched = _watched(snapshot)
     for employee in snapshot.rows(Employee):
         today = snapshot.as_of.astimezone(workforce.zone(employee)).date()
-        due = today - grace_days * A_DAY
+        due = today - grace_days * ONE_DAY
         exempt = exemption.reason(employee)
         ref = employee.ref
         cases = watched.get(employee.id, frozenset())
@@ -131,7 +131,7 @@ def _finding(
         period=week,
         summary=f"Week {week.first} to {week.last}: "
         f"{_plain(done)} of {_plain(asked)} h logged, {_plain(short)} h missing",
-        since=week.last + A_DAY,
+        since=week.last + ONE_DAY,
         severity=Severity.LOW if short * 4 < asked else None,
         owner=asks.get("employee", asks.get("manager")),
         asks=asks,
@@ -204,8 +204,8 @@ def _watched(snapshot: Snapshot) -> Mapping[int, frozenset[Period]]:
 def _logged(snapshot: Snapshot) -> Mapping[tuple[int, dt.date], Decimal]:
     """Sum the hours of each employee and week. A day counts as many hours as a day has in the company's calendar."""
     hours: dict[tuple[int, dt.date], Decimal] = defaultdict(Decimal)
-    for group in snapshot.rows(LoggedWeek):
-        unit, monday = snapshot.get(Unit, group.unit_id), group.monday
+    for group in snapshot.rows(TimesheetWeek):
+        unit, monday = snapshot.get(TimesheetUnit, group.unit_id), group.monday
         in_days = unit is not None and unit.in_days
         for employee, quantity in group.quantities().items():
             day = _day_of(snapshot, employee) if in_days else STANDARD_DAY
@@ -228,13 +228,13 @@ def _named(names: frozenset[str], wanted: Sequence[str]) -> str | None:
     return next((one for one in wanted if one.strip() in names), None)
 
 
-def _why_nothing(asked: Asked | None) -> str:
+def _why_nothing(asked: ExpectedWeek | None) -> str:
     on_leave = asked is not None and asked.employed
     return "no work is left in this week: leave or holidays" if on_leave else "not employed in this week"
 
 
 @dataclass(frozen=True)
-class _Exemption:
+class _ExemptRoles:
     """Whom the policy leaves out, with the words it uses for them."""
 
     workforce: Workforce
@@ -252,7 +252,7 @@ class _Exemption:
         employees: Sequence[int | str],
         departments: Sequence[str],
         tags: Sequence[str],
-    ) -> "_Exemption":
+    ) -> "_ExemptRoles":
         """Look up what the policy names; a department stands for those below it too."""
         return cls(
             workforce=workforce,

@@ -30,13 +30,13 @@ from purser import (
     limit_in,
     reaches,
 )
-from tasks.people import People
-from tasks.rows.accounting import CUSTOMER, DraftMove, OrderOfDraft
-from tasks.rows.askable import ASKING
-from tasks.rows.companies import OwnCompany, own_currency
-from tasks.rows.expenses import ExpenseEmployee, WaitingExpense
-from tasks.rows.purchases import DraftPurchase
-from tasks.rows.sales import Quotation
+from tasks.people import PersonIndex
+from tasks.queries.accounting import CUSTOMER, DraftMove, OrderOfDraft
+from tasks.queries.availability import ASKING
+from tasks.queries.companies import OwnCompany, own_currency
+from tasks.queries.expenses import ExpenseEmployee, PendingExpense
+from tasks.queries.purchases import DraftPurchase
+from tasks.queries.sales import Quotation
 
 _KIND = {
     "out_invoice": "Draft invoice",
@@ -49,7 +49,7 @@ _KIND = {
 @control(
     "stale-drafts",
     title="Stale draft",
-    reads=(DraftMove, OrderOfDraft, Quotation, WaitingExpense, ExpenseEmployee, DraftPurchase, OwnCompany, *ASKING),
+    reads=(DraftMove, OrderOfDraft, Quotation, PendingExpense, ExpenseEmployee, DraftPurchase, OwnCompany, *ASKING),
     every=daily("06:30"),
     severity=Severity.MEDIUM,
     owner="billing",
@@ -77,7 +77,7 @@ def stale_drafts(
         *_expenses(snapshot, expense_days, submitted_expense_days),
         *_purchases(snapshot, purchase_days),
     ):
-        if not isinstance(judged, _Waiting):
+        if not isinstance(judged, _StaleDocument):
             yield judged
         elif judged.since >= today - dt.timedelta(days=judged.patience):
             yield Compliant(judged.subject)
@@ -86,7 +86,7 @@ def stale_drafts(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Waiting:
+class _StaleDocument:
     """A document that waits for somebody, for however long."""
 
     subject: Ref
@@ -102,16 +102,16 @@ class _Waiting:
     remark: str = ""
 
 
-_Judged = Iterator[_Waiting | Compliant | Exempt]
+_Judged = Iterator[_StaleDocument | Compliant | Exempt]
 
 _WORSE = {Severity.LOW: Severity.MEDIUM, Severity.MEDIUM: Severity.HIGH}
 
 
-def _finding(waiting: _Waiting, snapshot: Snapshot, large_amount: MoneyLimit) -> Finding:
+def _finding(waiting: _StaleDocument, snapshot: Snapshot, large_amount: MoneyLimit) -> Finding:
     limit = limit_in(large_amount, waiting.money.currency, own_currency(snapshot))
     is_large = reaches(waiting.money, limit)
     severity = _WORSE.get(waiting.severity, waiting.severity) if is_large else waiting.severity
-    people = People(snapshot)
+    people = PersonIndex(snapshot)
     known = [(audience, id_) for audience, id_ in waiting.candidates if id_ is not None and people.may_be_asked(id_)]
     asks = ([one for one in known if not people.is_absent(one[1])] or known)[:1]
     return Finding(
@@ -145,11 +145,11 @@ def _moves(snapshot: Snapshot, invoice_days: int, bill_days: int) -> _Judged:
             yield _bill(move, snapshot, bill_days)
 
 
-def _invoice(move: DraftMove, order: OrderOfDraft | None, snapshot: Snapshot, days: int) -> _Waiting:
+def _invoice(move: DraftMove, order: OrderOfDraft | None, snapshot: Snapshot, days: int) -> _StaleDocument:
     """Judge a draft for a customer. Its case sits on the order: the biller of a firm may not write on invoices."""
     made = _day(snapshot, move.create_date)
     salesperson = ("salesperson", move.invoice_user_id)
-    return _Waiting(
+    return _StaleDocument(
         subject=move.ref,
         name=_named(move.name if move.name != "/" else None, _KIND[move.move_type], move.id, move.partner_id),
         what=_KIND[move.move_type],
@@ -163,10 +163,10 @@ def _invoice(move: DraftMove, order: OrderOfDraft | None, snapshot: Snapshot, da
     )
 
 
-def _bill(move: DraftMove, snapshot: Snapshot, days: int) -> _Waiting:
+def _bill(move: DraftMove, snapshot: Snapshot, days: int) -> _StaleDocument:
     """Judge a draft of a vendor's document. Its own date is the vendor's and says nothing about our waiting."""
     name = move.their_number or (move.name if move.name != "/" else None)
-    return _Waiting(
+    return _StaleDocument(
         subject=move.ref,
         name=_named(name, _KIND[move.move_type], move.id, move.partner_id),
         what=_KIND[move.move_type],
@@ -196,7 +196,7 @@ def _quotations(snapshot: Snapshot, days: int, expired_days: int) -> _Judged:
         else:
             until = quotation.validity_date
             sent = "Quotation" if quotation.state == "sent" else "Unsent quotation"
-            yield _Waiting(
+            yield _StaleDocument(
                 subject=quotation.ref,
                 name=_named(quotation.name, "Quotation", quotation.id, quotation.partner_id),
                 what=sent,
@@ -211,7 +211,7 @@ def _quotations(snapshot: Snapshot, days: int, expired_days: int) -> _Judged:
 
 
 def _expenses(snapshot: Snapshot, draft_days: int, submitted_days: int) -> _Judged:
-    for expense in snapshot.rows(WaitingExpense):
+    for expense in snapshot.rows(PendingExpense):
         if expense.state == "refused":
             yield Exempt(expense.ref, "it was refused")
         elif expense.state not in {"draft", "submitted"}:
@@ -220,7 +220,7 @@ def _expenses(snapshot: Snapshot, draft_days: int, submitted_days: int) -> _Judg
             is_draft = expense.state == "draft"
             employee = snapshot.get(ExpenseEmployee, expense.employee_id)
             theirs, approver = ("employee", employee.user_id if employee else None), ("approver", expense.manager_id)
-            yield _Waiting(
+            yield _StaleDocument(
                 subject=expense.ref,
                 name=f"{expense.name}, {employee.name}" if employee else expense.name,
                 what="Draft expense" if is_draft else "Submitted expense",
@@ -240,7 +240,7 @@ def _purchases(snapshot: Snapshot, days: int) -> _Judged:
         elif purchase.state not in {"draft", "sent"}:
             yield Compliant(purchase.ref)
         else:
-            yield _Waiting(
+            yield _StaleDocument(
                 subject=purchase.ref,
                 name=_named(purchase.name, "Purchase", purchase.id, purchase.partner_id),
                 what="Draft purchase",

@@ -29,17 +29,17 @@ from purser import (
     daily,
     limit_in,
 )
-from tasks.rows.askable import Askable
-from tasks.rows.companies import OwnCompany, own_currency
-from tasks.rows.expenses import ReinvoicedExpense
-from tasks.rows.sales import (
+from tasks.queries.availability import AskableUser
+from tasks.queries.companies import OwnCompany, own_currency
+from tasks.queries.expenses import ReinvoicedExpense
+from tasks.queries.sales import (
     CONFIRMED,
     BilledOrder,
     LineToBill,
     ReachedMilestone,
     UnbilledTime,
-    Unit,
-    WorkingTime,
+    UnitConversion,
+    UnitOfMeasure,
 )
 
 MINUTE = Decimal("0.01")
@@ -51,7 +51,16 @@ LEAST = Decimal("0.00001")
 @control(
     "unbilled-work",
     title="Unbilled work",
-    reads=(LineToBill, BilledOrder, UnbilledTime, ReachedMilestone, ReinvoicedExpense, Unit, OwnCompany, Askable),
+    reads=(
+        LineToBill,
+        BilledOrder,
+        UnbilledTime,
+        ReachedMilestone,
+        ReinvoicedExpense,
+        UnitOfMeasure,
+        OwnCompany,
+        AskableUser,
+    ),
     every=daily("06:15"),
     severity=Severity.HIGH,
     owner="billing",
@@ -81,7 +90,7 @@ def unbilled_work(
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _LineToInvoice:
     """What one order line holds for the next invoice: work, or what is deducted from it."""
 
     amount: Decimal
@@ -94,9 +103,9 @@ class _Piece:
 
 
 def _finding(
-    order: BilledOrder, work: Sequence[_Piece], snapshot: Snapshot, to_come: Mapping[str, Decimal]
+    order: BilledOrder, work: Sequence[_LineToInvoice], snapshot: Snapshot, to_come: Mapping[str, Decimal]
 ) -> Finding:
-    salesperson = snapshot.get(Askable, order.user_id)
+    salesperson = snapshot.get(AskableUser, order.user_id)
     hours = sum((piece.hours for piece in work), Decimal(0)).quantize(MINUTE)
     return Finding(
         subject=order.ref,
@@ -111,7 +120,9 @@ def _finding(
     )
 
 
-def _summary(order: BilledOrder, work: Sequence[_Piece], hours: Decimal, to_come: Mapping[str, Decimal]) -> str:
+def _summary(
+    order: BilledOrder, work: Sequence[_LineToInvoice], hours: Decimal, to_come: Mapping[str, Decimal]
+) -> str:
     """Say it as in: 24 h and 3,600.00 EUR delivered and not invoiced, oldest since 2026-10-02."""
     amount = f"{_charge(order, work)}"
     what = f"{hours.normalize():f} h and {amount}" if hours else amount
@@ -134,12 +145,12 @@ def _expenses_to_come(snapshot: Snapshot) -> Mapping[int, Mapping[str, Decimal]]
     return sums
 
 
-def _charge(order: BilledOrder, work: Sequence[_Piece]) -> Money:
+def _charge(order: BilledOrder, work: Sequence[_LineToInvoice]) -> Money:
     """Return what the next invoice of the order would charge."""
     return Money.rounded(sum((piece.amount for piece in work), Decimal(0)), order.currency_id.name)
 
 
-def _since(work: Sequence[_Piece]) -> dt.date:
+def _since(work: Sequence[_LineToInvoice]) -> dt.date:
     """Return the day of the oldest piece that brings money: a rebate waits from the start and makes nothing older."""
     return min(piece.since for piece in [p for p in work if p.amount > 0 and not p.deducted] or work)
 
@@ -147,12 +158,12 @@ def _since(work: Sequence[_Piece]) -> dt.date:
 # ------------------------------------------------------------------------- what is open, and since when --
 
 
-def _open_work(snapshot: Snapshot, approved_only: bool) -> Mapping[int, list[_Piece]]:
+def _open_work(snapshot: Snapshot, approved_only: bool) -> Mapping[int, list[_LineToInvoice]]:
     """Return the open pieces of each order: work, and what is deducted from it."""
     time = _by_line(snapshot.rows(UnbilledTime))
-    clock = WorkingTime(snapshot.rows(Unit))
-    ages = _Ages(snapshot)
-    found: dict[int, list[_Piece]] = defaultdict(list)
+    clock = UnitConversion(snapshot.rows(UnitOfMeasure))
+    ages = _OldestUnits(snapshot)
+    found: dict[int, list[_LineToInvoice]] = defaultdict(list)
     for line in snapshot.rows(LineToBill):
         entries = time.get(line.id, ())
         hours_each = _hours_each(line, entries, clock)
@@ -163,7 +174,9 @@ def _open_work(snapshot: Snapshot, approved_only: bool) -> Mapping[int, list[_Pi
             if amount:
                 money = Money.rounded(amount, currency)
                 found[line.order_id].append(
-                    _Piece(money.amount, Decimal(0), ages.since(line, entries), delivered=False, deducted=True)
+                    _LineToInvoice(
+                        money.amount, Decimal(0), ages.since(line, entries), delivered=False, deducted=True
+                    )
                 )
             continue
         if approved_only and any(not entry.is_approved for entry in entries):
@@ -172,7 +185,7 @@ def _open_work(snapshot: Snapshot, approved_only: bool) -> Mapping[int, list[_Pi
         if quantity < LEAST:
             continue
         delivered = max(min(quantity, line.qty_delivered - line.qty_invoiced), Decimal(0))
-        piece = _Piece(
+        piece = _LineToInvoice(
             amount=Money.rounded(quantity * line.price, currency).amount,
             hours=delivered * (hours_each or Decimal(0)),
             since=ages.since(line, entries),
@@ -194,7 +207,7 @@ def _open_quantity(line: LineToBill) -> Decimal:
     return line.qty_to_invoice
 
 
-def _hours_each(line: LineToBill, entries: Iterable[UnbilledTime], clock: WorkingTime) -> Decimal | None:
+def _hours_each(line: LineToBill, entries: Iterable[UnbilledTime], clock: UnitConversion) -> Decimal | None:
     """Give the hours in one unit of the line. Time sold by the piece counts one piece per unit of its timesheets."""
     hours = clock.hours_in(line.product_uom_id)
     if hours is None and line.qty_delivered_method == "timesheet":
@@ -202,7 +215,7 @@ def _hours_each(line: LineToBill, entries: Iterable[UnbilledTime], clock: Workin
     return hours
 
 
-def _approved_quantity(entries: Iterable[UnbilledTime], hours_each: Decimal | None, clock: WorkingTime) -> Decimal:
+def _approved_quantity(entries: Iterable[UnbilledTime], hours_each: Decimal | None, clock: UnitConversion) -> Decimal:
     """Give approved time in the line's unit. Whether Odoo counts the rest as delivered is an option of the firm."""
     hours = sum((e.quantity * (clock.hours_in(e.unit_id) or 1) for e in entries), Decimal(0))
     return hours / (hours_each or 1)
@@ -215,7 +228,7 @@ def _by_line(time: Iterable[UnbilledTime]) -> Mapping[int, list[UnbilledTime]]:
     return found
 
 
-class _Ages:
+class _OldestUnits:
     """Since when a line has had something to bill."""
 
     def __init__(self, snapshot: Snapshot) -> None:

@@ -15,7 +15,7 @@ import yaml
 
 from config.settings import Settings
 from store import Ledger
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from tests.e2e.brokers import broker_at
 from tests.waiting import wait_until
 from workers.app import create_app
@@ -122,7 +122,7 @@ def write_policies(
 
     Controls judge also while other tests leave companies that the bot is not in.
     """
-    declared = catalogue()
+    declared = load_registry()
     names = declared.controls
     body = {
         "version": 1,

@@ -18,7 +18,7 @@ from devtools.demo.sample_company import ExpectedFinding
 from devtools.fake_odoo import FakeOdoo
 from odoo_client import OdooConnection, connect
 from purser.cases import CaseKey
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from tests.waiting import wait_until
 from workers.controls.run import evaluate_control
 
@@ -105,7 +105,7 @@ DAYS = [
 
 @pytest.mark.parametrize("now", DAYS, ids=lambda now: f"{now:%a %Y-%m-%d %H:%M}")
 def test_the_firm_is_as_known_by_hand_on_any_day(now: dt.datetime) -> None:
-    policies = parse_policies(catalogue(), POLICY, source=DEFAULT_POLICY.name)
+    policies = parse_policies(load_registry(), POLICY, source=DEFAULT_POLICY.name)
     found: dict[CaseKey, ExpectedFinding] = {}
     with FakeOdoo(clock=lambda: now) as twin:
         firm = firms.seed(twin, now)

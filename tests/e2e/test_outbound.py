@@ -12,7 +12,7 @@ import yaml
 from events.billing import InvoicePosted
 from events.cloudevent import CloudEvent
 from store import DeadLetterFilter, DeadLetterState
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from tests.e2e.running import RunningFleet, running
 from tests.receivers import SECRET, Receiver, answer, receiving
 from tests.waiting import wait_until
@@ -43,7 +43,7 @@ def start(redis_url: str, tmp_path: Path) -> Iterator[Any]:
         # The first attempts of a day, and as many of them as a test has time for.
         retries = {"deliver": {"attempts": 30, "base": "1 s", "cap": "1 s"}}
         policies = tmp_path / "firm.yaml"
-        silent = {name: {"enabled": False} for name in catalogue().automations}
+        silent = {name: {"enabled": False} for name in load_registry().automations}
         told = {"version": 1, "subscriptions": entries, "retries": retries, "automations": silent}
         policies.write_text(yaml.safe_dump(told))
         settings = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from tests.e2e.conftest import Start
 from tests.odoo.seeding_people import Firm
 from tests.waiting import wait_until
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 @pytest.mark.parametrize("house", [pytest.param("real", marks=pytest.mark.odoo)], indirect=True)
 def test_a_deal_won_while_no_worker_ran_is_told_by_the_feed(firm: Firm, start_fleet: Start, tmp_path: Path) -> None:
     firm.company()
-    declared = catalogue()
+    declared = load_registry()
     off = {"enabled": False}
     policies = {
         "version": 1,

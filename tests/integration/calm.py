@@ -9,7 +9,7 @@ from config.policy.loader import UnseenCompanies, load_policies
 from config.settings import Settings
 from purser.cases import Case, CaseKey, CaseState
 from store import Ledger
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.context import WorkerContext
 from workers.controls import apply_changes, run
 from workers.events import react
@@ -20,7 +20,7 @@ class Calm:
 
     def __init__(self, settings: Settings, policies: Path | None, now: dt.datetime) -> None:
         self.moment = now
-        declared = catalogue()
+        declared = load_registry()
         self.lost: set[str] = set()
         """Kinds of changes whose chunks get lost on their way."""
         self.fleet = WorkerContext(

@@ -4,7 +4,7 @@ import datetime as dt
 
 from odoo_client import OdooClient
 from tasks.automations.ask_about_leave import ask_about_leave
-from tasks.watches.leaves import CalendarAbsence, CalledOffLeave, absences, leaves
+from tasks.watchers.leaves import CalendarAbsence, CancelledLeave, absences, leaves
 from tests.odoo.seeding_people import Firm
 
 NOW = dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
@@ -14,7 +14,7 @@ FIRST, LATER = dt.date(2027, 1, 12), dt.date(2027, 1, 19)
 def told(odoo: OdooClient, leave: int) -> list[str]:
     """Return the identities of what the two watches tell of a request."""
     rows = odoo.look(CalendarAbsence, [("holiday_id", "=", leave)], as_of=NOW).rows
-    called_off = odoo.look(CalledOffLeave, [("id", "=", leave)], as_of=NOW).rows
+    called_off = odoo.look(CancelledLeave, [("id", "=", leave)], as_of=NOW).rows
     facts = [fact for row in rows for fact in absences(row, NOW)] + [
         fact for row in called_off for fact in leaves(row, NOW)
     ]

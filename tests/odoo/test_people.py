@@ -3,16 +3,16 @@
 import datetime as dt
 
 from odoo_client import OdooClient
-from tasks.people import People
-from tasks.rows.askable import ASKING, NAMED
+from tasks.people import PersonIndex
+from tasks.queries.availability import ASKING, NAMED
 from tests.odoo.seeding_people import Firm
 
 DAY = dt.date(2026, 11, 10)  # a Tuesday
 AS_OF = dt.datetime(2026, 11, 10, 12, tzinfo=dt.UTC)
 
 
-def people(client: OdooClient, *users: int, as_of: dt.datetime = AS_OF) -> People:
-    return People(client.snapshot(ASKING, as_of=as_of, tunables={NAMED: users}))
+def people(client: OdooClient, *users: int, as_of: dt.datetime = AS_OF) -> PersonIndex:
+    return PersonIndex(client.snapshot(ASKING, as_of=as_of, tunables={NAMED: users}))
 
 
 def test_somebody_on_approved_leave_is_passed_over_for_their_manager(staff: Firm, odoo: OdooClient) -> None:

@@ -10,7 +10,7 @@ from odoo_client import OdooClient, OdooConnection, connect
 from purser import Compliant, Exempt, Finding, Money, OpenCaseRef, Ref, Verdict
 from purser.errors import NotApplicable
 from tasks.controls.unbilled_work import unbilled_work
-from tasks.rows.sales import BilledOrder
+from tasks.queries.sales import BilledOrder
 from tests.conftest import OdooEnv
 from tests.odoo.seeding_sales import DAYS, UNITS, Seeder
 

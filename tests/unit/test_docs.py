@@ -25,7 +25,7 @@ from events.opportunity import OpportunityWon
 from purser import Compliant, Ensure, Exempt, OpenCaseRef, QueryContext, Ref
 from purser.registry import Registry
 from purser.testing import evaluate, snapshot
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.controls.run import ControlResult
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -240,7 +240,7 @@ def test_the_example_control_looks_again_at_what_has_an_open_case() -> None:
 
 
 def test_the_examples_fit_into_the_catalogue_of_the_house() -> None:
-    house = catalogue()
+    house = load_registry()
     whole = Registry.of(
         [*house.controls.values(), *house.automations.values(), ownerless_projects, ask_for_reference]
     )
@@ -249,7 +249,7 @@ def test_the_examples_fit_into_the_catalogue_of_the_house() -> None:
 
 
 def test_the_example_policy_is_in_order() -> None:
-    policies = load_policies(catalogue(), EXAMPLES / "policies.yaml")
+    policies = load_policies(load_registry(), EXAMPLES / "policies.yaml")
     assert policies.control("missing-timesheets").tunables["weeks_back"] == 6
     assert not policies.control("stale-drafts").enabled
     assert policies.unstaffed() == ()

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.hours import (
+from tasks.working_time.calendar import (
     HOUR,
-    Fixed,
-    Flexible,
+    FixedSchedule,
+    FlexibleSchedule,
     Schedule,
     Shift,
     Span,
@@ -21,8 +21,8 @@ from tasks.hours import (
     overlap,
     parity_of,
     seconds,
+    to_local,
     union,
-    wall,
     week_of,
     zone_of,
 )
@@ -31,13 +31,15 @@ UTC, BERLIN, SAMOA = ZoneInfo("UTC"), ZoneInfo("Europe/Berlin"), ZoneInfo("Pacif
 MONDAY = dt.date(2026, 11, 2)
 
 
-def fixed(days: range | tuple[int, ...] = range(5), *hours: tuple[float, float], parity: int | None = None) -> Fixed:
+def fixed(
+    days: range | tuple[int, ...] = range(5), *hours: tuple[float, float], parity: int | None = None
+) -> FixedSchedule:
     stretches = hours or ((8, 12), (13, 17))
-    return Fixed(tuple(Shift(d, int(a * HOUR), int(b * HOUR), parity) for d in days for a, b in stretches))
+    return FixedSchedule(tuple(Shift(d, int(a * HOUR), int(b * HOUR), parity) for d in days for a, b in stretches))
 
 
-def flexible(per_day: float, per_week: float) -> Flexible:
-    return Flexible(int(per_day * HOUR), int(per_week * HOUR))
+def flexible(per_day: float, per_week: float) -> FlexibleSchedule:
+    return FlexibleSchedule(int(per_day * HOUR), int(per_week * HOUR))
 
 
 def week(schedule: Schedule, monday: dt.date = MONDAY, zone: ZoneInfo = UTC, *absences: Span) -> Decimal:
@@ -46,7 +48,7 @@ def week(schedule: Schedule, monday: dt.date = MONDAY, zone: ZoneInfo = UTC, *ab
 
 
 def away(day: dt.date, start: float, end: float, zone: ZoneInfo = UTC) -> Span:
-    return wall(day, int(start * HOUR), zone), wall(day, int(end * HOUR), zone)
+    return to_local(day, int(start * HOUR), zone), to_local(day, int(end * HOUR), zone)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_no_days_ask_for_nothing() -> None:
 
 
 def test_alternating_weeks_are_counted_from_the_year_one() -> None:
-    both = Fixed((*fixed(range(5), parity=0).shifts, *fixed((0,), parity=1).shifts))
+    both = FixedSchedule((*fixed(range(5), parity=0).shifts, *fixed((0,), parity=1).shifts))
     mondays = [dt.date(2026, 12, 21) + dt.timedelta(weeks=n) for n in range(4)]  # ISO weeks 52, 53, 1, 2
     assert [week(both, monday) for monday in mondays] == [40, 8, 40, 8]
 
@@ -141,13 +143,13 @@ def test_an_absence_is_cut_in_the_zone_of_the_employee() -> None:
 
 spans = st.tuples(st.integers(-50, 220), st.integers(0, 60)).map(
     lambda s: (
-        wall(MONDAY, s[0] * HOUR, UTC),
-        wall(MONDAY, (s[0] + s[1]) * HOUR, UTC),
+        to_local(MONDAY, s[0] * HOUR, UTC),
+        to_local(MONDAY, (s[0] + s[1]) * HOUR, UTC),
     )
 )
 schedules = st.one_of(
     st.builds(
-        lambda shifts: Fixed(tuple(Shift(d, a * HOUR, (a + n) * HOUR) for d, a, n in shifts)),
+        lambda shifts: FixedSchedule(tuple(Shift(d, a * HOUR, (a + n) * HOUR) for d, a, n in shifts)),
         st.lists(st.tuples(st.integers(0, 6), st.integers(0, 23), st.integers(0, 8)), max_size=14),
     ),
     st.builds(flexible, st.integers(0, 24), st.integers(0, 100)),

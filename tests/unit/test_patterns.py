@@ -10,7 +10,7 @@ from odoo_client.error_mapping import first_line
 from purser.errors import PurserError
 from purser.naming import did_you_mean
 from store.dead_letters.fingerprint import fingerprint
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 
 MEGABYTE = 1_000_000
 
@@ -22,7 +22,7 @@ def _read_event(text: str) -> None:
 
 READERS: dict[str, Callable[[str], object]] = {
     "fingerprint": lambda text: fingerprint(error=text[:100], message=text, task=text[:100]),
-    "nearest name": lambda text: did_you_mean(text, catalogue().controls),
+    "nearest name": lambda text: did_you_mean(text, load_registry().controls),
     "first line of a fault": first_line,
     "event": _read_event,
 }

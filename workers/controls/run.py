@@ -30,8 +30,8 @@ from purser.findings import Finding, Ref, Verdict
 from purser.queries import Domain, Moment, OpenCaseRef, QueryContext, Row, Snapshot
 from schedules.slots import latest_slot, slots_between, stagger
 from store import ClaimResult, ControlRun, RunStatus
-from tasks.people import People
-from tasks.rows.askable import ASKING, NAMED
+from tasks.people import PersonIndex
+from tasks.queries.availability import ASKING, NAMED
 from workers.context import WorkerContext
 from workers.controls.unknown_names import unknown_values
 
@@ -374,7 +374,7 @@ def _availability(fleet: WorkerContext, users: Collection[int], as_of: dt.dateti
     """Read who of these users may be asked, who is absent today, and who stands in for them."""
     if not users:
         return EVERYBODY
-    people = People(fleet.audit.snapshot(ASKING, as_of=as_of, tunables={NAMED: sorted(users)}))
+    people = PersonIndex(fleet.audit.snapshot(ASKING, as_of=as_of, tunables={NAMED: sorted(users)}))
     absent = {user for user in users if people.may_be_asked(user) and people.is_absent(user)}
     return Availability(
         absent=frozenset(absent),

@@ -24,7 +24,7 @@ from purser.errors import ConfigurationError, PurserError
 from purser.queries import Aggregate, Row
 from purser.registry import Registry
 from store import CircuitState, FeedCursor, Ledger, RedisHealth
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.broker.driver_url import driver_url
 from workers.broker.rabbitmq import topology
 from workers.changes.detect import feed_name, sweep_name
@@ -57,7 +57,7 @@ class Check:
 
 def check_all(settings: Settings, policies: Callable[[], Policies]) -> Iterator[Check]:
     """Ask everything that these settings allow to ask. Nothing is written anywhere."""
-    declared = catalogue()
+    declared = load_registry()
     values, problem = _policies(policies)
     yield problem
     if settings.broker_url is not None:

@@ -14,7 +14,7 @@ from purser.errors import ConfigurationError
 from purser.naming import did_you_mean
 from store import Ledger, Pause
 from store.fleet.pauses import checked_target
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 
 Target = Annotated[
     str,
@@ -112,13 +112,13 @@ def _known(kind: str) -> Collection[str]:
         case "queue":
             return QUEUES
         case "control":
-            return catalogue().controls
+            return load_registry().controls
         case "automation":
-            return catalogue().automations
+            return load_registry().automations
         case "subscription":
             return command_context.policies().subscriptions
         case "watch":
-            return catalogue().watches
+            return load_registry().watches
         case _:
             return ()
 

@@ -8,8 +8,8 @@ import pytest
 
 import tasks.automations
 import tasks.controls
-import tasks.rows
-import tasks.watches
+import tasks.queries
+import tasks.watchers
 from devtools.fake_odoo.domain import leaves
 from devtools.fake_odoo.schema import Field, Model, load_schema
 from purser.queries import Aggregate, Read, Row
@@ -18,7 +18,7 @@ SCHEMA = load_schema()
 
 
 def _reads() -> Iterator[Read]:
-    for package in (tasks.rows, tasks.controls, tasks.automations, tasks.watches):
+    for package in (tasks.queries, tasks.controls, tasks.automations, tasks.watchers):
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{package.__name__}.{module.name}")
     left: list[Read] = [*Row.__subclasses__(), *Aggregate.__subclasses__()]

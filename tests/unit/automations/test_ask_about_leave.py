@@ -7,23 +7,23 @@ from events.employee import LeaveApproved
 from purser import RecordLink, Ref
 from purser.testing import snapshot
 from tasks.automations.ask_about_leave import ask_about_leave
-from tasks.rows.absence import (
-    Absence,
-    AbsentEmployee,
+from tasks.queries.availability import AbsentToday, AskableUser, WorkRecord
+from tasks.queries.leaves import (
+    ApprovedLeave,
     DueProject,
     DueTask,
+    LeaveEmployee,
     LeaveRequest,
     LeaveTodo,
     TeamAbsence,
     Teammate,
     TeamTask,
 )
-from tasks.rows.askable import Askable, AwayToday, WorkRecord
 
 AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
 MARA, BOSS, PM, ALI, ZOE = 51, 52, 53, 54, 55
 AWAY = {"date_from": "2026-12-01 07:00:00", "date_to": "2026-12-03 16:00:00"}
-PERSON = AbsentEmployee(id=1, name="Mara", user_id=MARA, manager_id=2, resource_id=11)
+PERSON = LeaveEmployee(id=1, name="Mara", user_id=MARA, manager_id=2, resource_id=11)
 TEAM = (
     Teammate(id=2, name="Boss", user_id=BOSS, resource_id=12),
     Teammate(id=5, name="Zoe <Z>", user_id=ZOE, resource_id=15),
@@ -33,11 +33,11 @@ TEAM = (
     TeamTask(id=31, project_id=3, user_ids=(ZOE,)),
 )
 BASE = "leave/21/1/2026-12-01..2026-12-03/task"
-COLLEAGUES = tuple(Askable(id=one) for one in (MARA, BOSS, PM, ALI, ZOE))
+COLLEAGUES = tuple(AskableUser(id=one) for one in (MARA, BOSS, PM, ALI, ZOE))
 
 
-def absence(**values: Any) -> Absence:
-    return Absence.model_validate({"id": 1, "resource_id": 11} | AWAY | values)
+def absence(**values: Any) -> ApprovedLeave:
+    return ApprovedLeave.model_validate({"id": 1, "resource_id": 11} | AWAY | values)
 
 
 def task(**values: Any) -> DueTask:
@@ -47,7 +47,7 @@ def task(**values: Any) -> DueTask:
 
 def decided(*rows: Any, **tunables: Any) -> list[Any]:
     reads = ask_about_leave.reads
-    users = () if any(isinstance(one, Askable) for one in rows) else COLLEAGUES
+    users = () if any(isinstance(one, AskableUser) for one in rows) else COLLEAGUES
     return list(ask_about_leave(LeaveApproved(leave_id=21), snapshot(AS_OF, *rows, *users, reads=reads), **tunables))
 
 
@@ -83,7 +83,7 @@ def test_somebody_with_two_records_is_one_person_absent_only_where_both_are() ->
 
 
 def test_who_is_away_in_one_company_is_asked_about_the_work_of_that_company_alone() -> None:
-    person = AbsentEmployee(id=1, name="Mara", user_id=MARA, manager_id=2, resource_id=11, company_id=1)
+    person = LeaveEmployee(id=1, name="Mara", user_id=MARA, manager_id=2, resource_id=11, company_id=1)
     second = Teammate(id=6, name="Mara (Paris)", user_id=MARA, resource_id=16)
     other = task(id=40, project_id=[4, "Q"])
     projects = (DueProject(id=3, user_id=PM, company_id=1), DueProject(id=4, user_id=PM, company_id=2))
@@ -104,7 +104,7 @@ def test_an_absence_in_a_persons_morning_elsewhere_is_not_of_that_day() -> None:
 
 def test_days_are_those_of_the_request_else_of_the_persons_zone() -> None:
     one_day = {"date_from": "2026-12-09 19:00:00", "date_to": "2026-12-10 04:00:00"}
-    person = AbsentEmployee(id=1, name="Tia", user_id=MARA, manager_id=2, resource_id=11, tz="Pacific/Auckland")
+    person = LeaveEmployee(id=1, name="Tia", user_id=MARA, manager_id=2, resource_id=11, tz="Pacific/Auckland")
     rows = (absence(**one_day), person, DueProject(id=3, user_id=PM), *TEAM)
     due = task(date_deadline="2026-12-09 19:30:00")
     (asked,) = decided(*rows, due)
@@ -116,7 +116,7 @@ def test_days_are_those_of_the_request_else_of_the_persons_zone() -> None:
 
 
 def test_whole_days_that_end_at_midnight_take_nothing_of_the_next() -> None:
-    fred = AbsentEmployee(id=1, name="Fred", user_id=MARA, resource_id=11, tz="Europe/Berlin")
+    fred = LeaveEmployee(id=1, name="Fred", user_id=MARA, resource_id=11, tz="Europe/Berlin")
     whole = absence(date_from="2026-12-09 23:00:00", date_to="2026-12-10 23:00:00")
     (asked,) = decided(whole, fred, task(), DueProject(id=3, user_id=PM), *TEAM)
     assert asked.values["summary"] == "Fred is away 2026-12-10: who takes this over?"
@@ -124,20 +124,20 @@ def test_whole_days_that_end_at_midnight_take_nothing_of_the_next() -> None:
 
 def test_nobody_is_asked_who_cannot_log_in() -> None:
     rows = (absence(), PERSON, task(), DueProject(id=3, user_id=PM), *TEAM)
-    (asked,) = decided(*rows, Askable(id=BOSS), Askable(id=ALI))
+    (asked,) = decided(*rows, AskableUser(id=BOSS), AskableUser(id=ALI))
     assert asked.values["user_id"] == RecordLink(Ref("res.users", BOSS))
     assert "There then: Ali." in asked.values["note"]
-    (asked,) = decided(*rows, Askable(id=ALI))
+    (asked,) = decided(*rows, AskableUser(id=ALI))
     assert asked.values["user_id"] is None
 
 
 def test_a_manager_on_leave_today_is_passed_over_while_somebody_else_is_there() -> None:
     today = {"resource_id": 13, "date_from": "2026-11-20 07:00:00", "date_to": "2026-11-20 16:00:00"}
     rows = (absence(), PERSON, task(), DueProject(id=3, user_id=PM), *TEAM)
-    away = (WorkRecord(id=3, user_id=PM, resource_id=13), AwayToday.model_validate({"id": 9, **today}))
+    away = (WorkRecord(id=3, user_id=PM, resource_id=13), AbsentToday.model_validate({"id": 9, **today}))
     (asked,) = decided(*rows, *away)
     assert asked.values["user_id"] == RecordLink(Ref("res.users", BOSS))
-    (asked,) = decided(*rows, *away, Askable(id=PM))
+    (asked,) = decided(*rows, *away, AskableUser(id=PM))
     assert asked.values["user_id"] == RecordLink(Ref("res.users", PM))
 
 

@@ -7,14 +7,14 @@ import pytest
 from events.billing import InvoiceDisputed
 from purser.errors import Refusal
 from purser.testing import snapshot
-from tasks.automations.decide_dispute import Disputed, decide_dispute
+from tasks.automations.route_dispute import DisputedInvoice, decide_dispute
 
 AS_OF = dt.datetime(2026, 11, 22, 7, tzinfo=dt.UTC)
 DISPUTE = InvoiceDisputed(invoice_id=7, number="INV/2026/00042", reason="Ada never agreed")
 
 
-def invoice(payment_state: str | None, state: str = "posted") -> Disputed:
-    return Disputed.model_validate(
+def invoice(payment_state: str | None, state: str = "posted") -> DisputedInvoice:
+    return DisputedInvoice.model_validate(
         {"id": 7, "name": "INV/2026/00042", "state": state, "payment_state": payment_state or False}
     )
 
@@ -28,5 +28,5 @@ def test_an_open_invoice_that_is_disputed_waits_for_a_person(payment_state: str)
 
 
 @pytest.mark.parametrize("rows", [[], [invoice("blocked")], [invoice("paid")], [invoice("not_paid", "cancel")]])
-def test_what_is_decided_or_gone_needs_nobody(rows: list[Disputed]) -> None:
-    assert list(decide_dispute(DISPUTE, snapshot(AS_OF, *rows, reads=(Disputed,)))) == []
+def test_what_is_decided_or_gone_needs_nobody(rows: list[DisputedInvoice]) -> None:
+    assert list(decide_dispute(DISPUTE, snapshot(AS_OF, *rows, reads=(DisputedInvoice,)))) == []

@@ -11,9 +11,9 @@ from purser import Ensure, PostNote, RecordLink, Ref, RunOperation
 from purser.errors import Refusal
 from purser.testing import snapshot
 from tasks.automations.draft_invoice import draft_invoice
-from tasks.rows.askable import Askable
-from tasks.rows.billing import BillingAddress, InvoiceOfOrder, LineOfOrder, OrderToBill, Reviewer
-from tasks.rows.companies import OwnCompany
+from tasks.queries.availability import AskableUser
+from tasks.queries.companies import OwnCompany
+from tasks.queries.invoicing import InvoiceContact, InvoiceOfOrder, InvoiceReviewer, LineOfOrder, OrderToBill
 
 AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
 EVENT = BillingReady(order_id=4, cause="milestone/7/2026-11-19")
@@ -34,7 +34,7 @@ def line(**values: Any) -> LineOfOrder:
 
 def decided(*rows: Any, event: BillingReady = EVENT, **tunables: Any) -> list[Any]:
     reads = draft_invoice.reads
-    return list(draft_invoice(event, snapshot(AS_OF, *rows, FIRM, Askable(id=SELLER), reads=reads), **tunables))
+    return list(draft_invoice(event, snapshot(AS_OF, *rows, FIRM, AskableUser(id=SELLER), reads=reads), **tunables))
 
 
 def test_what_is_ready_becomes_a_draft_with_a_note_of_its_cause() -> None:
@@ -171,7 +171,7 @@ def test_what_is_billed_or_taken_back_is_left_alone(rows: tuple[Any, ...]) -> No
         ((order(),), "no work on it to be invoiced"),
         ((order(state="sent"), line()), "no confirmed order"),
         (
-            (order(state="draft"), BillingAddress(id=6, city="Bern")),
+            (order(state="draft"), InvoiceContact(id=6, city="Bern")),
             "no confirmed order, no country .*, no vat",
         ),
     ],
@@ -196,8 +196,8 @@ def test_finance_looks_first_at_much_at_discounts_and_at_credit(
     assert isinstance(asked, Ensure)
     assert words in str(asked.values["note"])
     assert asked.values["user_id"] == RecordLink(Ref("res.users", SELLER))
-    reviewer = Reviewer(id=FINANCE, login="fin")
-    (asked,) = decided(order(), of, reviewer, Askable(id=FINANCE), reviewer="fin", **tunables)
+    reviewer = InvoiceReviewer(id=FINANCE, login="fin")
+    (asked,) = decided(order(), of, reviewer, AskableUser(id=FINANCE), reviewer="fin", **tunables)
     assert asked.values["user_id"] == RecordLink(Ref("res.users", FINANCE))
 
 

@@ -17,9 +17,8 @@ from tasks.automations.draft_invoice import draft_invoice
 from tasks.automations.join_projects import join_projects
 from tasks.automations.open_project import open_project
 from tasks.automations.reach_milestone import reach_milestone
-from tasks.rows.billing import InvoiceOfOrder, LineOfOrder, OrderToBill
-from tasks.rows.companies import OwnCompany
-from tasks.rows.crm import (
+from tasks.queries.companies import OwnCompany
+from tasks.queries.crm import (
     DealProject,
     KnownCustomer,
     LeadOrder,
@@ -33,7 +32,8 @@ from tasks.rows.crm import (
     TaskOfProject,
     WonLead,
 )
-from tasks.rows.projects import ApprovedMilestone, LineMilestone, MilestoneLine, MilestoneOrder
+from tasks.queries.invoicing import InvoiceOfOrder, LineOfOrder, OrderToBill
+from tasks.queries.projects import ApprovedMilestone, LineMilestone, MilestoneLine, MilestoneOrder
 
 AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
 World = Callable[[Sequence[Change]], Iterable[Row]]

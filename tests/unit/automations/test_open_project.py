@@ -13,8 +13,8 @@ from purser.errors import Refusal
 from purser.testing import snapshot
 from tasks.automations.join_projects import join_projects
 from tasks.automations.open_project import open_project
-from tasks.rows.askable import Askable
-from tasks.rows.crm import (
+from tasks.queries.availability import AskableUser
+from tasks.queries.crm import (
     DealProject,
     KickOffTodo,
     KnownCustomer,
@@ -29,11 +29,11 @@ from tasks.rows.crm import (
     ProjectLine,
     ProjectOrder,
     TaskOfProject,
-    TimeOfProject,
+    TimesheetOfProject,
     WithdrawnKickOff,
     WonLead,
 )
-from tasks.rows.projects import ProjectRole, ProjectTemplate, RolePlayer, TemplateTag
+from tasks.queries.projects import ProjectRole, ProjectRoleUser, ProjectTemplate, TemplateTag
 
 AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
 EVENT = OpportunityWon(opportunity_id=42)
@@ -119,7 +119,7 @@ def test_the_policy_may_name_another_template_for_a_service() -> None:
 def test_roles_of_the_template_are_played_by_whom_the_policy_names() -> None:
     roles = ProjectRole(id=6, name="Consultant"), ProjectRole(id=7, name="Auditor")
     named = {"Consultant": "mara", "Auditor": "nobody"}
-    made = project(lead(), template(71, "Europe"), *roles, RolePlayer(id=51, login="mara"), roles=named)
+    made = project(lead(), template(71, "Europe"), *roles, ProjectRoleUser(id=51, login="mara"), roles=named)
     assert isinstance(made, RunOperation)
     assert made.arguments["role/6"] == RecordLink(Ref("res.users", 51))
     assert "role/7" not in made.arguments
@@ -251,7 +251,7 @@ def test_kick_off_is_for_the_salesperson_else_the_leader_of_the_team_else_nobody
     for staff, user in (((5, 8), 5), ((8,), 8), ((), None)):
         asked = [
             one
-            for one in decided(lead(), team, *(Askable(id=one) for one in staff))
+            for one in decided(lead(), team, *(AskableUser(id=one) for one in staff))
             if getattr(one, "model", "") == "mail.activity"
         ]
         assert {one.values["user_id"] for one in asked} == {RecordLink(Ref("res.users", user)) if user else None}  # type: ignore[union-attr]
@@ -274,9 +274,10 @@ def test_the_project_of_the_deal_gets_the_line_of_an_order_that_made_a_second_on
     order = ProjectOrder(id=4, name="S9", opportunity_id=42, user_id=5)
     deal = DealProject(id=33, name="Deal", keys=("opportunity/42/project",))
     other = DealProject(id=34, name="Other", keys=("opportunity/43/project",))
-    rows = (made, ProjectLine(id=91, order_id=4), order, other, Askable(id=5))
+    rows = (made, ProjectLine(id=91, order_id=4), order, other, AskableUser(id=5))
     joined, asked = join_projects(
-        ProjectCreated(project_id=60), snapshot(AS_OF, *rows, TimeOfProject(id=1), deal, reads=join_projects.reads)
+        ProjectCreated(project_id=60),
+        snapshot(AS_OF, *rows, TimesheetOfProject(id=1), deal, reads=join_projects.reads),
     )
     assert isinstance(joined, Update)
     assert (joined.ref, joined.values["sale_line_id"]) == (deal.ref, RecordLink(Ref("sale.order.line", 91)))

@@ -11,16 +11,16 @@ from purser.errors import Refusal
 from purser.testing import snapshot
 from tasks.automations.follow_up_invoice import follow_up_invoice
 from tasks.automations.review_account import review_account
-from tasks.rows.askable import Askable
-from tasks.rows.billing import Invoice, InvoicedOrder, InvoiceTodo, Reviewer, SalesTeam
+from tasks.queries.availability import AskableUser
+from tasks.queries.invoicing import Invoice, InvoicedOrder, InvoiceReviewer, InvoiceTodo, SalesTeam
 
 AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
 DUE = dt.date(2026, 11, 10)
 SELLER, LEADER, FINANCE, BILLER = 9, 8, 7, 6
 ORDER = InvoicedOrder(id=4, name="S00004", user_id=SELLER, team_id=2)
 TEAM = SalesTeam(id=2, name="Europe", user_id=LEADER)
-REVIEWER = Reviewer(id=FINANCE, login="fin")
-STAFF = tuple(Askable(id=one) for one in (SELLER, LEADER, BILLER, FINANCE))
+REVIEWER = InvoiceReviewer(id=FINANCE, login="fin")
+STAFF = tuple(AskableUser(id=one) for one in (SELLER, LEADER, BILLER, FINANCE))
 
 
 def invoice(**values: Any) -> Invoice:

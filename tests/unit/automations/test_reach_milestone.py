@@ -13,7 +13,7 @@ from purser.changes import change_key
 from purser.errors import Refusal
 from purser.testing import snapshot
 from tasks.automations.reach_milestone import reach_milestone
-from tasks.rows.projects import (
+from tasks.queries.projects import (
     ApprovedMilestone,
     LineMilestone,
     MilestoneLine,

@@ -7,11 +7,11 @@ from config.policy.retries import seconds
 from purser.cadence import Freeze
 from purser.engine.retry import RetryPolicy
 from purser.errors import ConfigurationError, Conflict, Throttled, Transient, UnknownOutcome
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 
 
 def policies(text: str) -> Policies:
-    return parse_policies(catalogue(), "version: 1\n" + text, source="p.yaml")
+    return parse_policies(load_registry(), "version: 1\n" + text, source="p.yaml")
 
 
 def problems(text: str) -> list[str]:

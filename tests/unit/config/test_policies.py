@@ -160,7 +160,7 @@ def test_the_example_in_the_house_view_fits_what_ships() -> None:
         importlib.import_module(f"tasks.{name}")
         for name in (
             *("controls.missing_timesheets", "automations.open_project"),
-            *("watches.opportunities", "watches.orders", "watches.change_requests"),
+            *("watchers.opportunities", "watchers.orders", "watchers.change_requests"),
         )
     ]
     kinds = (Control, Automation, Watcher)

@@ -8,10 +8,10 @@ from config.policy.loader import Policies, parse_policies
 from config.policy.subscriptions import Subscription
 from config.settings import Settings
 from purser.errors import ConfigurationError
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from tests.receivers import OLD_SECRET, SECRET
 
-CATALOGUE = catalogue()
+CATALOGUE = load_registry()
 GOOD = {"to": "https://n8n.example.com/webhook/x?t=token", "events": "[invoice.posted.v1]", "secret": "n8n"}
 
 

@@ -12,7 +12,7 @@ from console.cli.controls import _moment, report
 from purser.errors import ConfigurationError
 from purser.findings import Compliant, Finding, Money, Period, Ref, Severity
 from store import ControlRun, Ledger, RunStatus
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from tests.unit.console.conftest import Purser
 from workers.controls.run import ControlResult
 
@@ -21,7 +21,7 @@ WEEK = Period(dt.date(2026, 11, 9), dt.date(2026, 11, 15))
 
 
 def judged(*verdicts: Finding | Compliant, **more: str) -> ControlResult:
-    control = catalogue().control("missing-timesheets")
+    control = load_registry().control("missing-timesheets")
     return ControlResult(control=control, as_of=AS_OF, verdicts=verdicts, rpc_calls=7, seconds=0.12345, **more)  # type: ignore[arg-type]
 
 
@@ -35,7 +35,7 @@ def test_controls_are_listed_without_any_setting(purser: Purser) -> None:
 
 def test_a_control_is_explained_with_every_value_a_policy_may_set(purser: Purser) -> None:
     told = json.loads(purser("controls", "show", "unbilled-work", "--json").stdout)
-    assert told["tunables"].keys() == catalogue().control("unbilled-work").tunables.keys()
+    assert told["tunables"].keys() == load_registry().control("unbilled-work").tunables.keys()
     assert told["rule"]
     assert "sale.order.line" in told["reads"]
     assert told["ladder"][-1]["ask"] == "billing"
@@ -100,7 +100,7 @@ def test_a_finding_is_reported_exactly_as_promised() -> None:
         hours_at_risk=Decimal("8.00"),
         money_at_risk=Money(Decimal("960.00"), "EUR"),
     )
-    policy = load_policies(catalogue()).control("missing-timesheets")
+    policy = load_policies(load_registry()).control("missing-timesheets")
     from console.cli.output import plain
 
     assert plain(report(policy, judged(finding, Compliant(Ref("hr.employee", 43), WEEK)))) == {
@@ -127,7 +127,7 @@ def test_a_finding_is_reported_exactly_as_promised() -> None:
 
 
 def test_what_does_not_apply_says_why() -> None:
-    policy = load_policies(catalogue()).control("missing-timesheets")
+    policy = load_policies(load_registry()).control("missing-timesheets")
     told = report(policy, judged(not_applicable="this database has no model hr.employee"))
     assert (told["applicable"], told["findings"]) == (False, [])
     assert told["reason"] == "this database has no model hr.employee"

@@ -13,7 +13,7 @@ from purser import Domain, QueryContext, Registry, Row, Severity, daily
 from purser.declarations import Control
 from purser.effects import Effects
 from store import FeedCursor, Ledger, RedisHealth
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from tests.unit.console.conftest import Purser
 from workers.doctor.checks import Level, check_count, check_expiry, check_feeds, check_ledger, rights_needed
 
@@ -139,7 +139,9 @@ def test_whoever_opens_cases_needs_to_write_on_the_records_that_carry_them() -> 
 
 
 def test_the_rights_of_the_catalogue_derive_from_its_declarations() -> None:
-    needed = {(one.model, one.operation): one.needed_by for one in rights_needed(catalogue(), None, BotRole.CHANGE)}
+    needed = {
+        (one.model, one.operation): one.needed_by for one in rights_needed(load_registry(), None, BotRole.CHANGE)
+    }
     assert needed["project.task", "write"] == ("ask-about-leave", "join-projects")
     assert "join-projects" in needed["project.project", "write"]
     assert needed["account.move", "read"] == ("stale-drafts",)
@@ -185,7 +187,7 @@ def test_a_wrong_policy_is_one_of_the_findings(purser: Purser) -> None:
 
 
 def test_a_feed_that_falls_behind_is_told_and_what_is_not_applicable_is_not_waited_for() -> None:
-    policies = load_policies(catalogue())
+    policies = load_policies(load_registry())
     now = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
 
     def cursor(name: str, minutes: int, lacks: str = "") -> FeedCursor:

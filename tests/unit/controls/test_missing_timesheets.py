@@ -26,20 +26,20 @@ from purser import (
 )
 from purser.testing import ControlVerdicts, evaluate, snapshot
 from tasks.controls.missing_timesheets import missing_timesheets
-from tasks.rows.people import (
-    Absence,
+from tasks.queries.employees import (
     Attendance,
     Calendar,
+    CalendarLeave,
     Company,
+    CurrentPlacement,
     Department,
     Employee,
-    Placement,
+    EmployeeVersion,
     Profile,
     Tag,
     User,
-    Version,
 )
-from tasks.rows.time import LoggedWeek, Unit
+from tasks.queries.timesheets import TimesheetUnit, TimesheetWeek
 
 AS_OF = dt.datetime(2026, 11, 17, 8, tzinfo=dt.UTC)  # a Tuesday
 WEEK = Period.week_of(dt.date(2026, 11, 9))
@@ -64,14 +64,16 @@ def employee(id: int = 1, **values: Any) -> Employee:  # noqa: A002
 
 def version(
     since: dt.date = dt.date(2026, 1, 1), *, of: int = 1, calendar: int | None = OFFICE, **values: Any
-) -> Version:
-    return Version(
+) -> EmployeeVersion:
+    return EmployeeVersion(
         id=of * 1000 + since.toordinal() % 1000, employee_id=of, since=since, calendar_id=calendar, **values
     )
 
 
-def placement(of: int = 1, **values: Any) -> Placement:
-    return Placement(**{"id": of, "created": dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "calendar_id": OFFICE, **values})
+def placement(of: int = 1, **values: Any) -> CurrentPlacement:
+    return CurrentPlacement(
+        **{"id": of, "created": dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "calendar_id": OFFICE, **values}
+    )
 
 
 def office(id: int = OFFICE, days: Iterable[int] = range(5)) -> list[Any]:  # noqa: A002
@@ -90,8 +92,8 @@ def office(id: int = OFFICE, days: Iterable[int] = range(5)) -> list[Any]:  # no
     return [Calendar(id=id, tz="UTC", hours_per_day=Decimal(8)), *attendances]
 
 
-def logged(hours: float, week: Period = WEEK, *, of: int = 1, unit: int | None = None) -> LoggedWeek:
-    return LoggedWeek(
+def logged(hours: float, week: Period = WEEK, *, of: int = 1, unit: int | None = None) -> TimesheetWeek:
+    return TimesheetWeek(
         month=week.first.replace(day=1),
         iso_week=week.first.isocalendar().week,
         unit_id=unit,
@@ -100,11 +102,11 @@ def logged(hours: float, week: Period = WEEK, *, of: int = 1, unit: int | None =
     )
 
 
-def leave(first: dt.datetime, last: dt.datetime, **values: Any) -> Absence:
-    return Absence(id=first.toordinal(), starts=first, ends=last, **values)
+def leave(first: dt.datetime, last: dt.datetime, **values: Any) -> CalendarLeave:
+    return CalendarLeave(id=first.toordinal(), starts=first, ends=last, **values)
 
 
-def whole(day: dt.date, **values: Any) -> Absence:
+def whole(day: dt.date, **values: Any) -> CalendarLeave:
     start = dt.datetime.combine(day, dt.time(), dt.UTC)
     return leave(start, start + dt.timedelta(hours=23, minutes=59, seconds=59), **values)
 
@@ -170,7 +172,7 @@ def test_every_week_of_the_window_is_judged_and_the_running_one_is_not() -> None
 def test_a_week_logged_across_two_months_is_one_week() -> None:
     week = Period.week_of(dt.date(2026, 10, 28))
     halves = [
-        LoggedWeek(month=month, iso_week=44, employee_ids=(1,), amounts=(20.0,))
+        TimesheetWeek(month=month, iso_week=44, employee_ids=(1,), amounts=(20.0,))
         for month in (dt.date(2026, 10, 1), dt.date(2026, 11, 1))
     ]
     assert Compliant(SOMEBODY, week) in look(employee(), version(), *halves, weeks_back=3).kept
@@ -257,13 +259,13 @@ def test_the_department_of_now_is_that_of_the_latest_version_begun(first: tuple[
 def test_without_hr_rights_the_placement_of_today_tells_calendar_department_and_departure() -> None:
     left = placement(calendar_id=20, department_id=1, departure_date=dt.date(2026, 11, 11))
     rows = [employee(), left, *office(20, range(2, 7)), Department(id=1, name="Front")]
-    blind = _without(firm(*rows, watched=[watch(WEEK)]), Version)
+    blind = _without(firm(*rows, watched=[watch(WEEK)]), EmployeeVersion)
     assert shortfall(evaluate(missing_timesheets, blind, weeks_back=1)) == 8
     assert evaluate(missing_timesheets, blind, weeks_back=1, exempt_departments=("Front",)).findings == ()
 
 
 def test_one_who_vanished_between_two_reads_is_not_judged() -> None:
-    blind = _without(firm(employee(), watched=[watch(WEEK)]), Version)
+    blind = _without(firm(employee(), watched=[watch(WEEK)]), EmployeeVersion)
     tunables: dict[str, Any] = {"weeks_back": 1, "flexible_default_hours": Decimal(20)}
     assert evaluate(missing_timesheets, blind, **tunables) == ControlVerdicts((), (), ())
 
@@ -334,7 +336,7 @@ def test_without_a_contract_people_count_from_their_first_version_on() -> None:
 
 def test_without_hr_rights_people_count_from_the_day_they_were_created_on() -> None:
     created = dt.datetime(2026, 11, 12, 3, tzinfo=dt.UTC)  # still Wednesday in New York
-    blind = _without(firm(employee(tz="America/New_York"), placement(created=created)), Version)
+    blind = _without(firm(employee(tz="America/New_York"), placement(created=created)), EmployeeVersion)
     judgement = evaluate(missing_timesheets, blind, weeks_back=1)
     assert shortfall(judgement) == 24
 
@@ -396,10 +398,12 @@ def test_a_calendar_that_cannot_be_read_or_says_nothing_is_not_judged() -> None:
 
 def counting_in_days(hours_per_day: str) -> list[Any]:
     return [
-        Unit(id=5, name="Days", factor=Decimal(8), relative_uom_id=4, timesheet_widget="float_toggle"),
-        Unit(id=6, name="Half days", factor=Decimal("0.5"), relative_uom_id=5, timesheet_widget="float_toggle"),
-        Unit(id=4, name="Hours", factor=Decimal(1), timesheet_widget="float_time"),
-        Unit(id=7, name="Minutes", factor=Decimal("0.0166667"), relative_uom_id=4),
+        TimesheetUnit(id=5, name="Days", factor=Decimal(8), relative_uom_id=4, timesheet_widget="float_toggle"),
+        TimesheetUnit(
+            id=6, name="Half days", factor=Decimal("0.5"), relative_uom_id=5, timesheet_widget="float_toggle"
+        ),
+        TimesheetUnit(id=4, name="Hours", factor=Decimal(1), timesheet_widget="float_time"),
+        TimesheetUnit(id=7, name="Minutes", factor=Decimal("0.0166667"), relative_uom_id=4),
         Company(id=1, name="Firm", currency=Many2One(1, "EUR"), calendar_id=40),
         Calendar(id=40, hours_per_day=Decimal(hours_per_day)),
     ]
@@ -517,7 +521,7 @@ def test_a_watched_week_with_no_work_left_is_withdrawn() -> None:
         (employee(active=False), version()),
     ],
 )
-def test_a_watched_week_surely_outside_employment_is_withdrawn(person: Employee, known: Version) -> None:
+def test_a_watched_week_surely_outside_employment_is_withdrawn(person: Employee, known: EmployeeVersion) -> None:
     assert Exempt(SOMEBODY, "not employed in this week", OLD) in look(person, known, watched=[watch(OLD)]).exempt
 
 
@@ -531,7 +535,7 @@ def test_a_first_version_is_no_proof_that_nobody_worked_before() -> None:
     [(False, dt.datetime(2026, 1, 1, tzinfo=dt.UTC)), (True, dt.datetime(2026, 10, 1, tzinfo=dt.UTC))],
 )
 def test_hr_rights_taken_away_withdraw_nothing(active: bool, created: dt.datetime) -> None:
-    blind = _without(firm(employee(active=active), placement(created=created), watched=[watch(OLD)]), Version)
+    blind = _without(firm(employee(active=active), placement(created=created), watched=[watch(OLD)]), EmployeeVersion)
     assert evaluate(missing_timesheets, blind, weeks_back=1).exempt == ()
 
 
@@ -636,12 +640,12 @@ def test_whoever_has_work_is_examined(hours: list[float]) -> None:
 
 @given(st.dates(dt.date(1990, 1, 1), dt.date(2100, 1, 1)))
 def test_a_month_and_an_iso_week_name_one_monday(day: dt.date) -> None:
-    group = LoggedWeek(month=day.replace(day=1), iso_week=day.isocalendar().week)
+    group = TimesheetWeek(month=day.replace(day=1), iso_week=day.isocalendar().week)
     assert group.monday == Period.week_of(day).first
 
 
 def test_a_group_is_read_as_odoo_writes_it() -> None:
-    group = LoggedWeek.model_validate(
+    group = TimesheetWeek.model_validate(
         {
             "date:month": ["2027-01-01", "January 2027"],
             "date:iso_week_number": 53.0,
@@ -655,7 +659,7 @@ def test_a_group_is_read_as_odoo_writes_it() -> None:
 
 
 def test_half_a_group_is_an_error_and_no_shorter_week() -> None:
-    torn = LoggedWeek(month=dt.date(2026, 11, 1), iso_week=46, employee_ids=(1, 2), amounts=(8.0,))
+    torn = TimesheetWeek(month=dt.date(2026, 11, 1), iso_week=46, employee_ids=(1, 2), amounts=(8.0,))
     with pytest.raises(ValueError, match="shorter"):
         look(employee(), version(), torn)
 
@@ -684,7 +688,7 @@ def _without(given_rows: Snapshot, *unknown: Any) -> Snapshot:
 @given(st.integers(0, 90_000), st.integers(1, 9), st.integers(-12, 14))
 def test_the_weeks_read_hold_every_week_judged_in_any_zone(hour: int, weeks_back: int, offset: int) -> None:
     as_of = dt.datetime(2020, 1, 1, tzinfo=dt.UTC) + dt.timedelta(hours=hour)
-    read = dict(dates(LoggedWeek.domain(scope(as_of=as_of, weeks_back=weeks_back))))
+    read = dict(dates(TimesheetWeek.domain(scope(as_of=as_of, weeks_back=weeks_back))))
     today = as_of.astimezone(dt.timezone(dt.timedelta(hours=offset))).date()
     assert read[">="] <= Period.week_of(today - dt.timedelta(weeks=weeks_back)).first
     assert read["<="] >= Period.week_of(today - dt.timedelta(weeks=1)).last
@@ -693,13 +697,13 @@ def test_the_weeks_read_hold_every_week_judged_in_any_zone(hour: int, weeks_back
 
 
 def test_an_old_case_widens_what_is_read_for_its_employee_only() -> None:
-    domain = LoggedWeek.domain(scope(watched=[watch(OLD), watch(WEEK, Ref("hr.employee", 2))]))
+    domain = TimesheetWeek.domain(scope(watched=[watch(OLD), watch(WEEK, Ref("hr.employee", 2))]))
     assert (">=", OLD.first) in dates(domain)
     assert ("employee_id", "in", [1]) in domain
 
 
 def test_absences_of_an_old_case_are_read_for_its_employee_and_the_holidays_of_all() -> None:
-    domain = Absence.domain(scope(employee(1), employee(2), watched=[watch(OLD)]))
+    domain = CalendarLeave.domain(scope(employee(1), employee(2), watched=[watch(OLD)]))
     assert ("resource_id", "in", [101]) in domain
     assert ("resource_id", "=", False) in domain
 
@@ -715,7 +719,7 @@ def test_the_employee_of_an_open_case_is_read_even_if_archived_long_ago() -> Non
 def test_timesheets_made_by_odoo_of_leave_and_holidays_are_left_out(
     leaves: tuple[int | None, ...], holidays: tuple[int | None, ...], by_hand: int
 ) -> None:
-    lines = LoggedWeek(
+    lines = TimesheetWeek(
         month=WEEK.first.replace(day=1),
         iso_week=46,
         employee_ids=(1, 1, 1),
@@ -727,14 +731,14 @@ def test_timesheets_made_by_odoo_of_leave_and_holidays_are_left_out(
 
 
 def test_what_tells_leave_from_work_is_asked_only_where_odoo_knows_it() -> None:
-    optional = {spec.asked for spec in LoggedWeek.specs() if spec.if_known}
+    optional = {spec.asked for spec in TimesheetWeek.specs() if spec.if_known}
     assert optional == {"holiday_id:array_agg", "global_leave_id:array_agg"}
 
 
 def test_what_nobody_needs_is_not_asked_for() -> None:
-    hours = Unit(id=4, name="Hours", factor=Decimal(1))
-    assert Unit.domain(scope()) is None
-    assert Unit.domain(scope(logged(1, unit=4))) == [("id", "in", [4])]
+    hours = TimesheetUnit(id=4, name="Hours", factor=Decimal(1))
+    assert TimesheetUnit.domain(scope()) is None
+    assert TimesheetUnit.domain(scope(logged(1, unit=4))) == [("id", "in", [4])]
     assert Company.domain(scope(hours)) is None
     assert Company.domain(scope(hours, hourly_rate=Decimal(1))) == []
     assert Company.domain(scope(*counting_in_days("8"))) == []
@@ -746,9 +750,9 @@ def test_what_nobody_needs_is_not_asked_for() -> None:
 
 
 def test_only_where_versions_are_out_of_sight_is_their_stand_in_asked_for() -> None:
-    assert Placement.domain(scope(employee(1), employee(2), version())) is None
-    blind = _without(firm(employee(1), employee(2)), Version)
-    assert Placement.domain(QueryContext(as_of=AS_OF, snapshot=blind)) == [("id", "in", [1, 2])]
+    assert CurrentPlacement.domain(scope(employee(1), employee(2), version())) is None
+    blind = _without(firm(employee(1), employee(2)), EmployeeVersion)
+    assert CurrentPlacement.domain(QueryContext(as_of=AS_OF, snapshot=blind)) == [("id", "in", [1, 2])]
 
 
 def test_calendars_are_read_of_people_of_every_version_and_of_companies() -> None:

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from purser import Compliant, Exempt, Finding, Money, OpenCaseRef, QueryContext, Ref, Row, Severity
 from purser.testing import ControlVerdicts, evaluate, snapshot
 from tasks.controls.stale_drafts import stale_drafts
-from tasks.rows.accounting import DraftMove, OrderOfDraft
-from tasks.rows.askable import ASKING, Askable
-from tasks.rows.companies import OwnCompany
-from tasks.rows.expenses import ExpenseEmployee, WaitingExpense
-from tasks.rows.purchases import DraftPurchase
-from tasks.rows.sales import Quotation
+from tasks.queries.accounting import DraftMove, OrderOfDraft
+from tasks.queries.availability import ASKING, AskableUser
+from tasks.queries.companies import OwnCompany
+from tasks.queries.expenses import ExpenseEmployee, PendingExpense
+from tasks.queries.purchases import DraftPurchase
+from tasks.queries.sales import Quotation
 
 AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
 SELLER, AUTHOR, WORKER, BOSS, BUYER, GONE = 3, 4, 5, 6, 7, 8
-PEOPLE = tuple(Askable(id=one) for one in (SELLER, AUTHOR, WORKER, BOSS, BUYER))
+PEOPLE = tuple(AskableUser(id=one) for one in (SELLER, AUTHOR, WORKER, BOSS, BUYER))
 FIRM = OwnCompany.model_validate({"id": 1, "currency_id": [1, "EUR"]})
 COMMON = {"currency_id": [1, "EUR"], "partner_id": [9, "Azure"], "create_date": "2026-10-02 08:00:00"}
 
@@ -42,10 +42,10 @@ def quotation(**values: Any) -> Quotation:
     return Quotation.model_validate(COMMON | own | when | values)
 
 
-def expense(**values: Any) -> WaitingExpense:
+def expense(**values: Any) -> PendingExpense:
     own = {"id": 31, "name": "Taxi", "state": "draft", "employee_id": 50, "manager_id": BOSS}
     more = {"total_amount_currency": 30.0, "write_date": "2026-10-20 08:00:00"}
-    return WaitingExpense.model_validate(COMMON | own | more | values)
+    return PendingExpense.model_validate(COMMON | own | more | values)
 
 
 def employee(**values: Any) -> ExpenseEmployee:
@@ -260,7 +260,7 @@ def test_amounts_have_the_decimals_of_their_currency(currency: str, given: float
 
 def test_a_database_without_purchases_and_expenses_still_gets_the_rest() -> None:
     of = snapshot(AS_OF, move(), *PEOPLE, reads=[OrderOfDraft, OwnCompany, *ASKING])
-    for kind in (Quotation, WaitingExpense, ExpenseEmployee, DraftPurchase):
+    for kind in (Quotation, PendingExpense, ExpenseEmployee, DraftPurchase):
         of = of.plus(kind, None)
     assert len(evaluate(stale_drafts, of).findings) == 1
 
@@ -293,7 +293,7 @@ def scope(*rows: Row, watched: tuple[OpenCaseRef, ...] = ()) -> QueryContext:
     return QueryContext(as_of=AS_OF, watched=watched, snapshot=snapshot(AS_OF, *rows, reads=stale_drafts.reads))
 
 
-@pytest.mark.parametrize("kind", [DraftMove, Quotation, WaitingExpense, DraftPurchase])
+@pytest.mark.parametrize("kind", [DraftMove, Quotation, PendingExpense, DraftPurchase])
 def test_documents_of_open_cases_are_read_whatever_their_state(kind: type[Row]) -> None:
     watched = tuple(OpenCaseRef(Ref(model, 77), None) for model in ("account.move", kind.model, "res.partner"))
     domain = kind.domain(scope(watched=watched))
@@ -309,5 +309,5 @@ def test_orders_are_searched_from_customer_drafts_only() -> None:
 
 def test_only_people_whom_a_document_names_are_read() -> None:
     rows = move(invoice_user_id=False), quotation(user_id=30), expense(manager_id=20), employee(user_id=False)
-    assert Askable.domain(scope(*rows)) == [("id", "in", [AUTHOR, 20, 30]), ("share", "=", False)]
-    assert Askable.domain(scope()) is None
+    assert AskableUser.domain(scope(*rows)) == [("id", "in", [AUTHOR, 20, 30]), ("share", "=", False)]
+    assert AskableUser.domain(scope()) is None

@@ -11,17 +11,28 @@ from hypothesis import strategies as st
 from purser import Compliant, Exempt, Finding, Money, OpenCaseRef, QueryContext, Ref, Row
 from purser.testing import ControlVerdicts, evaluate, snapshot
 from tasks.controls.unbilled_work import unbilled_work
-from tasks.rows.askable import Askable
-from tasks.rows.companies import OwnCompany
-from tasks.rows.expenses import ReinvoicedExpense
-from tasks.rows.sales import BilledOrder, LineToBill, ReachedMilestone, UnbilledTime, Unit, WorkingTime
+from tasks.queries.availability import AskableUser
+from tasks.queries.companies import OwnCompany
+from tasks.queries.expenses import ReinvoicedExpense
+from tasks.queries.sales import (
+    BilledOrder,
+    LineToBill,
+    ReachedMilestone,
+    UnbilledTime,
+    UnitConversion,
+    UnitOfMeasure,
+)
 
 AS_OF = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
 HOUR, DAY, PIECE = 4, 5, 1
 UNITS = (
-    Unit.model_validate({"id": HOUR, "factor": 1.0, "relative_uom_id": False, "timesheet_widget": "float_time"}),
-    Unit.model_validate({"id": DAY, "factor": 8.0, "relative_uom_id": HOUR, "timesheet_widget": "float_toggle"}),
-    Unit.model_validate({"id": PIECE, "factor": 1.0, "relative_uom_id": False, "timesheet_widget": False}),
+    UnitOfMeasure.model_validate(
+        {"id": HOUR, "factor": 1.0, "relative_uom_id": False, "timesheet_widget": "float_time"}
+    ),
+    UnitOfMeasure.model_validate(
+        {"id": DAY, "factor": 8.0, "relative_uom_id": HOUR, "timesheet_widget": "float_toggle"}
+    ),
+    UnitOfMeasure.model_validate({"id": PIECE, "factor": 1.0, "relative_uom_id": False, "timesheet_widget": False}),
 )
 ORDER = Ref("sale.order", 7)
 FIRM = OwnCompany.model_validate({"id": 1, "currency_id": [1, "EUR"]})
@@ -47,7 +58,7 @@ def time(oldest: str = "2026-10-02", hours: float = 24.0, **values: Any) -> Unbi
 
 
 def judged(*rows: Any, as_of: dt.datetime = AS_OF, **tunables: Any) -> ControlVerdicts:
-    people = () if any(isinstance(row, Askable) for row in rows) else (Askable(id=3),)
+    people = () if any(isinstance(row, AskableUser) for row in rows) else (AskableUser(id=3),)
     return evaluate(
         unbilled_work, snapshot(as_of, *rows, *UNITS, *people, FIRM, reads=unbilled_work.reads), **tunables
     )
@@ -286,7 +297,9 @@ def test_approved_time_is_counted_in_the_unit_of_its_line() -> None:
 
 
 def test_where_no_time_may_be_read_the_orders_own_count_stands() -> None:
-    of = snapshot(AS_OF, order(), line(), *UNITS, Askable(id=3), reads=unbilled_work.reads).plus(UnbilledTime, None)
+    of = snapshot(AS_OF, order(), line(), *UNITS, AskableUser(id=3), reads=unbilled_work.reads).plus(
+        UnbilledTime, None
+    )
     assert worth(evaluate(unbilled_work, of)) == (24, 3600, dt.date(2026, 9, 1))
 
 
@@ -405,7 +418,7 @@ def test_orders_of_open_cases_are_read_whatever_their_lines_say() -> None:
 
 def test_with_nothing_to_bill_and_nothing_watched_only_lines_and_units_cost_a_call() -> None:
     calls = [read for read in unbilled_work.reads if read.domain(scope()) is not None]
-    assert calls == [LineToBill, Unit]
+    assert calls == [LineToBill, UnitOfMeasure]
 
 
 def test_fields_of_approval_are_asked_for_only_where_they_exist() -> None:
@@ -416,20 +429,22 @@ def test_fields_of_approval_are_asked_for_only_where_they_exist() -> None:
 
 
 def test_minutes_add_up_to_hours() -> None:
-    minute = Unit.model_validate({"id": 6, "factor": 0.0166667, "relative_uom_id": HOUR, "timesheet_widget": False})
-    each = WorkingTime([*UNITS, minute]).hours_in(6)
+    minute = UnitOfMeasure.model_validate(
+        {"id": 6, "factor": 0.0166667, "relative_uom_id": HOUR, "timesheet_widget": False}
+    )
+    each = UnitConversion([*UNITS, minute]).hours_in(6)
     assert each is not None
     assert round(each * 6000, 2) == 100
 
 
 def test_an_older_odoo_converts_by_category() -> None:
-    hour = Unit.model_validate({"id": 4, "factor": 8.0, "category_id": 3, "timesheet_widget": "float_time"})
-    day = Unit.model_validate({"id": 3, "factor": 1.0, "category_id": 3, "timesheet_widget": "float_toggle"})
-    piece = Unit.model_validate({"id": 1, "factor": 1.0, "category_id": 1, "timesheet_widget": False})
-    clock = WorkingTime([day, hour, piece])
+    hour = UnitOfMeasure.model_validate({"id": 4, "factor": 8.0, "category_id": 3, "timesheet_widget": "float_time"})
+    day = UnitOfMeasure.model_validate({"id": 3, "factor": 1.0, "category_id": 3, "timesheet_widget": "float_toggle"})
+    piece = UnitOfMeasure.model_validate({"id": 1, "factor": 1.0, "category_id": 1, "timesheet_widget": False})
+    clock = UnitConversion([day, hour, piece])
     assert [clock.hours_in(one) for one in (4, 3, 1, None)] == [1, 8, None, None]
 
 
 def test_a_database_without_timesheets_knows_no_hours() -> None:
-    piece = Unit.model_validate({"id": PIECE, "factor": 1.0})
-    assert WorkingTime([piece]).hours_in(PIECE) is None
+    piece = UnitOfMeasure.model_validate({"id": PIECE, "factor": 1.0})
+    assert UnitConversion([piece]).hours_in(PIECE) is None

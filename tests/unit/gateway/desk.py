@@ -17,7 +17,7 @@ from gateway.app import include_routers
 from gateway.limits import SourceRateLimiter
 from purser.errors import Transient
 from store import Ledger
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.context import WorkerContext
 
 NOW = dt.datetime(2026, 11, 22, 9, 30, tzinfo=dt.UTC)
@@ -28,7 +28,7 @@ def secret(letter: str) -> str:
 
 
 CRM, OLD, SHOP = secret("c"), secret("o"), secret("s")
-HOUSE = catalogue()
+HOUSE = load_registry()
 POLICIES = load_policies(HOUSE, None)
 ENVELOPE, BATCH, PLAIN = (
     "application/cloudevents+json",

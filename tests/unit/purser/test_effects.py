@@ -14,7 +14,7 @@ from purser.effects import Effects
 from purser.errors import ConfigurationError
 from purser.registry import Registry
 from purser.testing import evaluate, snapshot
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.doctor.checks import rights_needed
 
 NOW = dt.datetime(2026, 11, 22, 7, tzinfo=dt.UTC)
@@ -97,7 +97,7 @@ def test_a_new_control_on_a_model_that_nobody_used_before_is_seen_by_doctor() ->
     ]
 
 
-@pytest.mark.parametrize("name", sorted(catalogue().controls))
+@pytest.mark.parametrize("name", sorted(load_registry().controls))
 def test_every_control_of_ours_says_where_its_cases_stand(name: str) -> None:
-    effects = catalogue().controls[name].effects
+    effects = load_registry().controls[name].effects
     assert effects.activity_on or effects.notes_on

@@ -9,10 +9,10 @@ from events.event import known_events
 from events.field_types import fingerprint
 from purser import QueryContext, Snapshot, Watcher, WatchTrigger
 from purser.queries import Row
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 
 NOON = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
-WATCHES = catalogue().watches
+WATCHES = load_registry().watches
 
 CARD = {
     **dict.fromkeys(("email", "phone", "vat", "street", "zip", "city")),

@@ -12,7 +12,7 @@ from purser.errors import NotApplicable
 from purser.findings import Ref
 from purser.queries import Row
 from store import Ledger
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.context import WorkerContext
 
 START = dt.datetime(2026, 11, 26, 8, tzinfo=dt.UTC)
@@ -119,7 +119,7 @@ def fleet_of(office: Office, ledger: Ledger, policy: str = "") -> WorkerContext:
         "PURSER_ODOO_LOGIN": "bot",
         "PURSER_ODOO_API_KEY": "none",
     }
-    declared = catalogue()
+    declared = load_registry()
     policies = parse_policies(declared, policy, source="test") if policy else load_policies(declared)
     fleet = WorkerContext(
         Settings.load(need={"odoo"}, environ=environ),

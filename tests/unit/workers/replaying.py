@@ -27,7 +27,7 @@ from store import (
     Replay,
     fingerprint,
 )
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.context import WorkerContext
 from workers.dead_letters.replay_one import part_of
 from workers.dead_letters.replay_runner import advance, start
@@ -47,7 +47,7 @@ SETTINGS = Settings.load(
         "PURSER_ODOO_API_KEY": "key",
     },
 )
-CATALOGUE = catalogue()
+CATALOGUE = load_registry()
 POLICIES = load_policies(CATALOGUE, None)
 
 

@@ -15,7 +15,7 @@ from purser.engine.call_result import RetryIn
 from purser.engine.retry import MoveToDeadLetters, Retry, Snoozed, Superseded, decide
 from purser.errors import Misconfigured, PurserError, Transient
 from store import CallResult, CircuitState, Ledger, LimiterPermit, OdooLimiter
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 
 START = dt.datetime(2026, 11, 26, 22, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -41,7 +41,7 @@ class Simulated:
         self.rng = random.Random(seed)
         self.ledger = Ledger(fakeredis.FakeRedis(server=fakeredis.FakeServer()), now=lambda: self.now)
         self.gate = self.ledger.gate("an Odoo")
-        self.policy = load_policies(catalogue()).retry("react", failure)
+        self.policy = load_policies(load_registry()).retry("react", failure)
         self.done: dict[int, dt.datetime] = {}
         self.dead: dict[int, dt.datetime] = {}
         self.attempts: dict[int, int] = {}

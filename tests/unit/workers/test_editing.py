@@ -25,7 +25,7 @@ from purser.findings import Money, Ref, Severity
 from store import DeadLetter, DeadLetterFilter, DeadLetterState, Ledger
 from store.content_digest import body_digest
 from store.dead_letters.edits import patch
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.context import WorkerContext
 from workers.controls.amounts_at_risk import AmountAtRisk, amount_at_risk
 from workers.controls.run import dump_steps
@@ -35,7 +35,7 @@ from workers.dead_letters.letter_factory import subjects_in, values_in
 from workers.messages import PARAMETERS
 
 NOW = dt.datetime(2026, 11, 16, 8, 0, tzinfo=dt.UTC)
-CATALOGUE = catalogue()
+CATALOGUE = load_registry()
 ADA = {"who": "ada", "note": "wrong id"}
 POLICY = "version: 1\ndead_letters: {retention_days: 30, second_person_above: {EUR: 1000}}"
 _numbers = itertools.count()

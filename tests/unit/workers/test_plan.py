@@ -19,7 +19,7 @@ from purser.engine.predictions import FieldChange, PredictedOutcome
 from purser.engine.reconcile import PlannedStep
 from purser.findings import Money, Ref, Severity
 from store import DeadLetter, Ledger
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.context import WorkerContext
 from workers.controls.run import dump_steps
 from workers.dead_letters.letter_factory import UNREADABLE, letter
@@ -51,7 +51,7 @@ def fleet_at(url: str, key: str = "none") -> WorkerContext:
             "PURSER_ODOO_API": "json2",
         },
     )
-    declared = catalogue()
+    declared = load_registry()
     fleet = WorkerContext(settings, declared, load_policies(declared), no_queue, no_queue, now=lambda: MOMENT)
     fleet.__dict__["ledger"] = Ledger(fakeredis.FakeRedis(server=fakeredis.FakeServer()), now=lambda: MOMENT)
     return fleet

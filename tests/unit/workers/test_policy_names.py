@@ -15,7 +15,7 @@ from odoo_client.connection import OdooConnection
 from purser.changes import Update
 from purser.findings import Ref
 from purser.policy_names import names_in
-from tasks.house import catalogue
+from tasks.discovery import load_registry
 from workers.controls.run import evaluate_control
 from workers.controls.unknown_names import unknown_logins, unknown_names
 
@@ -30,7 +30,7 @@ controls:
 
 
 def test_every_name_of_a_value_is_found() -> None:
-    tunables = catalogue().automation("open-project").tunables
+    tunables = load_registry().automation("open-project").tunables
     found = [(str(mark), name) for mark, name in names_in(tunables["templates"].type, {"Audit": "Blueprint"})]
     assert found == [("crm.tag or crm.team", "Audit"), ("project.project or project.tags", "Blueprint")]
     assert list(names_in(tunables["mandatory"].type, ("email",))) == []
@@ -38,7 +38,7 @@ def test_every_name_of_a_value_is_found() -> None:
 
 @pytest.mark.parametrize("known", [False, True])
 def test_names_that_are_nowhere_are_told_with_their_place(known: bool) -> None:
-    policies = parse_policies(catalogue(), POLICY, source="test")
+    policies = parse_policies(load_registry(), POLICY, source="test")
     with FakeOdoo() as twin:
         if known:
             _make(twin)
@@ -49,7 +49,7 @@ def test_names_that_are_nowhere_are_told_with_their_place(known: bool) -> None:
 
 
 def test_a_run_says_which_names_of_its_policy_have_no_effect() -> None:
-    policies = parse_policies(catalogue(), POLICY, source="test")
+    policies = parse_policies(load_registry(), POLICY, source="test")
     as_of = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
     with FakeOdoo() as twin:
         _make(twin)
@@ -61,7 +61,7 @@ def test_a_run_says_which_names_of_its_policy_have_no_effect() -> None:
 
 def test_a_login_of_somebody_who_may_not_be_asked_is_told() -> None:
     text = "version: 1\nautomations: {draft-invoice: {tunables: {reviewer: gone}}}\nroles: {pmo: [gone, mara]}\n"
-    policies = parse_policies(catalogue(), text, source="test")
+    policies = parse_policies(load_registry(), text, source="test")
     with FakeOdoo() as twin:
         for login in ("gone", "mara"):
             twin.add_user(login, f"key of {login}", ["base.group_user"])

@@ -12,8 +12,8 @@ from events.billing import PaymentMissed
 from purser.queries import QueryContext, Snapshot
 from purser.testing import snapshot
 from store import Ledger
-from tasks.rows.askable import Askable
-from tasks.rows.billing import Invoice
+from tasks.queries.availability import AskableUser
+from tasks.queries.invoicing import Invoice
 from tests.unit.workers.feeding import Office, fleet_of
 from workers.changes import feed
 from workers.controls import run
@@ -53,7 +53,7 @@ def test_automations_are_given_the_firms_date(zone: str, today: dt.date) -> None
     fleet, given = _fleet(zone, office), []
 
     def read(reads: Any, as_of: dt.datetime, **_: Any) -> Snapshot:
-        given.append(snapshot(as_of, _invoice("2026-11-20"), Askable(id=3), reads=reads))
+        given.append(snapshot(as_of, _invoice("2026-11-20"), AskableUser(id=3), reads=reads))
         return given[-1]
 
     vars(office)["snapshot"] = read
@@ -88,7 +88,7 @@ def test_an_invoice_that_is_told_as_missed_is_reviewed_at_once(zone: str) -> Non
     fleet = _fleet(zone, office)
     office.write(7, invoice_date_due="2026-11-20")
     vars(office)["snapshot"] = lambda reads, as_of, **_: snapshot(
-        as_of, _invoice("2026-11-20"), Askable(id=3), reads=reads
+        as_of, _invoice("2026-11-20"), AskableUser(id=3), reads=reads
     )
     made: list[str] = []
     for _ in range(2 * 24):
@@ -111,7 +111,7 @@ def test_tasks_read_no_date_off_a_moment_in_utc() -> None:
     found = [
         f"{path.name}:{number}"
         for path in sorted(Path("tasks").rglob("*.py"))
-        if path.parent.name != "watches"  # a watch is given the moment in the firm's zone
+        if path.parent.name != "watchers"  # a watcher is given the moment in the firm's zone
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if wrong.search(line)
     ]

@@ -5,7 +5,7 @@ from decimal import Decimal
 from purser import Domain, Many2One, Moment, QueryContext, Row
 
 
-class WaitingOrder(Row):
+class UnconfirmedOrder(Row):
     """An order nobody has confirmed yet, or one with an open case."""
 
     name: str

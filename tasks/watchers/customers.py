@@ -9,7 +9,7 @@ from events.field_types import fingerprint
 from purser import Domain, QueryContext, Row, minutes, watch
 
 
-class CustomerCard(Row, model="res.partner"):
+class CustomerRecord(Row, model="res.partner"):
     """What others keep of a customer, too."""
 
     name: str | None = None
@@ -27,7 +27,7 @@ class CustomerCard(Row, model="res.partner"):
         return [*scope.look, ("is_company", "=", True), ("parent_id", "=", False)]
 
 
-@watch("customers", row=CustomerCard, tells=(CustomerChanged,), every=minutes(15), stamped=False)
-def customers(row: CustomerCard, as_of: dt.datetime) -> Iterator[Event]:
+@watch("customers", row=CustomerRecord, tells=(CustomerChanged,), every=minutes(15), stamped=False)
+def customers(row: CustomerRecord, as_of: dt.datetime) -> Iterator[Event]:
     """A customer has another name, address or way to be reached."""
     yield CustomerChanged(customer_id=row.id, state=fingerprint(row.model_dump(exclude={"id"})))

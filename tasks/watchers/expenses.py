@@ -10,7 +10,7 @@ from purser import Domain, QueryContext, Row, minutes, watch
 SUBMITTED, REFUSED = "submitted", "refused"
 
 
-class HandedInExpense(Row, model="hr.expense", optional=True):
+class SubmittedExpense(Row, model="hr.expense", optional=True):
     """An expense that waits for its approver, or that one refused."""
 
     state: str | None = None
@@ -21,8 +21,8 @@ class HandedInExpense(Row, model="hr.expense", optional=True):
         return [*scope.look, ("state", "in", (SUBMITTED, REFUSED))]
 
 
-@watch("expenses", row=HandedInExpense, tells=(ExpenseSubmitted, ExpenseRejected), every=minutes(5))
-def expenses(row: HandedInExpense, as_of: dt.datetime) -> Iterator[Event]:
+@watch("expenses", row=SubmittedExpense, tells=(ExpenseSubmitted, ExpenseRejected), every=minutes(5))
+def expenses(row: SubmittedExpense, as_of: dt.datetime) -> Iterator[Event]:
     """An expense was handed in or refused."""
     if row.state == SUBMITTED:
         yield ExpenseSubmitted(expense_id=row.id, state=row.state)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from events.billing import InvoiceDisputed, InvoicePosted, PaymentMissed, PaymentReceived
 from events.event import Event
 from purser import Domain, QueryContext, Row, WatchTrigger, hours, minutes, watch
-from tasks.rows.accounting import LEVEL_DAYS
+from tasks.queries.accounting import LEVEL_DAYS
 
 OWED = ("out_invoice", "out_receipt")
 """What a customer owes. A credit note is owed by the firm."""

@@ -17,7 +17,7 @@ from purser import (
     aggregate,
     group_by,
 )
-from tasks.rows.waiting import WaitingOrder
+from tasks.queries.draft_orders import UnconfirmedOrder
 
 CONFIRMED = ("sale", "done")
 """Up to Odoo 16 a locked order is `done`; later it stays `sale`."""
@@ -120,7 +120,7 @@ class ReachedMilestone(Row, model="project.milestone", optional=True):
         return [("sale_line_id", "in", lines), ("is_reached", "=", True)] if lines else None
 
 
-class Unit(Row, model="uom.uom", active_test=False):
+class UnitOfMeasure(Row, model="uom.uom", active_test=False):
     """A unit of measure."""
 
     factor: Decimal = Decimal(1)
@@ -136,16 +136,16 @@ class Unit(Row, model="uom.uom", active_test=False):
         return []
 
 
-class Quotation(WaitingOrder, model="sale.order", optional=True):
+class Quotation(UnconfirmedOrder, model="sale.order", optional=True):
     """An order nobody has confirmed yet, or one with an open case."""
 
     validity_date: dt.date | None = None
 
 
-class WorkingTime:
+class UnitConversion:
     """How many hours one unit holds, for the units that measure time."""
 
-    def __init__(self, units: Iterable[Unit]) -> None:
+    def __init__(self, units: Iterable[UnitOfMeasure]) -> None:
         known = {unit.id: unit for unit in units}
         # The unit shown as hours and minutes is the hour, whatever a firm calls it.
         hour = min((u.id for u in known.values() if u.timesheet_widget == "float_time"), default=None)
@@ -156,7 +156,7 @@ class WorkingTime:
         return None if unit_id is None else self._hours.get(unit_id)
 
 
-def _in_hours(known: dict[int, Unit], hour: Unit) -> Iterator[tuple[int, Decimal]]:
+def _in_hours(known: dict[int, UnitOfMeasure], hour: UnitOfMeasure) -> Iterator[tuple[int, Decimal]]:
     family = _family(known, hour)
     for unit in known.values():
         if unit.factor and hour.factor and _family(known, unit) == family:
@@ -164,7 +164,7 @@ def _in_hours(known: dict[int, Unit], hour: Unit) -> Iterator[tuple[int, Decimal
             yield unit.id, ratio
 
 
-def _family(known: dict[int, Unit], unit: Unit) -> tuple[str, int]:
+def _family(known: dict[int, UnitOfMeasure], unit: UnitOfMeasure) -> tuple[str, int]:
     """Give what all comparable units share: their category, or the unit they are all multiples of."""
     if unit.category_id:
         return "category", unit.category_id

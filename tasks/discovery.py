@@ -9,7 +9,7 @@ from typing import Any
 
 import tasks.automations
 import tasks.controls
-import tasks.watches
+import tasks.watchers
 from purser.declarations import Automation, Control
 from purser.errors import ConfigurationError
 from purser.registry import Registry
@@ -19,11 +19,11 @@ PLUGINS = "purser.plugins"
 """The entry-point group under which other distributions name their modules of declarations."""
 
 
-def catalogue() -> Registry:
+def load_registry() -> Registry:
     """Give everything declared under `tasks/` and by plug-ins; Mistake when a name is declared twice."""
     modules = [
         _loaded(found.name, partial(importlib.import_module, found.name))
-        for package in (tasks.controls, tasks.automations, tasks.watches)
+        for package in (tasks.controls, tasks.automations, tasks.watchers)
         for found in pkgutil.iter_modules(package.__path__, package.__name__ + ".")
     ]
     modules += [

@@ -19,7 +19,7 @@ class SignedOrder(Row, model="sale.order", optional=True):
         return [*scope.look, ("signed_on", "!=", False)]
 
 
-class Subscription(Row, model="sale.order", optional=True):
+class SubscriptionOrder(Row, model="sale.order", optional=True):
     """An order that is a subscription. Enterprise only: elsewhere orders have no such state."""
 
     subscription_state: str | None = None
@@ -40,8 +40,8 @@ def signatures(row: SignedOrder, as_of: dt.datetime) -> Iterator[Event]:
     yield QuotationSigned(order_id=row.id, signed_at=row.signed_on)
 
 
-@watch("subscriptions", row=Subscription, tells=(SubscriptionChanged,), every=minutes(15))
-def subscriptions(row: Subscription, as_of: dt.datetime) -> Iterator[Event]:
+@watch("subscriptions", row=SubscriptionOrder, tells=(SubscriptionChanged,), every=minutes(15))
+def subscriptions(row: SubscriptionOrder, as_of: dt.datetime) -> Iterator[Event]:
     """A subscription came into another state."""
     if row.subscription_state and row.subscription_state != DRAFT:
         yield SubscriptionChanged(order_id=row.id, state=row.subscription_state)

@@ -29,7 +29,7 @@ WEST, EAST = dt.timedelta(hours=-12), dt.timedelta(hours=14)
 
 
 @dataclass(frozen=True)
-class Weeks:
+class ReportingWeeks:
     """Whole weeks for everybody, and older ones for the employees of open cases."""
 
     first: dt.date
@@ -39,7 +39,7 @@ class Weeks:
     """Employees with an open case before `first`."""
 
 
-def weeks_in_view(scope: QueryContext) -> Weeks:
+def reporting_weeks(scope: QueryContext) -> ReportingWeeks:
     """Say which weeks a scan reads: `weeks_back` before the running one, and those of open cases."""
     utc = scope.as_of.astimezone(dt.UTC)
     back = dt.timedelta(weeks=int(scope.tunables.get("weeks_back", WEEKS_BACK)))
@@ -49,7 +49,7 @@ def weeks_in_view(scope: QueryContext) -> Weeks:
         for w in sorted(scope.watched, key=lambda w: w.period.first if w.period else first, reverse=True)
         if w.subject.model == "hr.employee" and w.period is not None and w.period.first < first
     }
-    return Weeks(
+    return ReportingWeeks(
         first=first,
         last=Period.week_of((utc + EAST).date()).last,
         oldest=min(older.values(), default=first),
@@ -57,7 +57,7 @@ def weeks_in_view(scope: QueryContext) -> Weeks:
     )
 
 
-class LoggedWeek(Aggregate, model="account.analytic.line"):
+class TimesheetWeek(Aggregate, model="account.analytic.line"):
     """Time logged in one week and unit, by whom.
 
     A month and the number of an ISO week name one Monday even at the turn of the year. A week that spans two months
@@ -95,7 +95,7 @@ class LoggedWeek(Aggregate, model="account.analytic.line"):
     @classmethod
     def domain(cls, scope: QueryContext) -> Domain:
         """Read the weeks in view."""
-        weeks = weeks_in_view(scope)
+        weeks = reporting_weeks(scope)
         since: list[Any] = [("date", ">=", weeks.first)]
         if weeks.watched:
             since = ["|", *since, "&", ("date", ">=", weeks.oldest), ("employee_id", "in", list(weeks.watched))]
@@ -117,7 +117,7 @@ STANDARD_DAY = Decimal(8)
 """Odoo's own unit `Days` has eight hours, whatever a firm's day is."""
 
 
-class Unit(Row, model="uom.uom", active_test=False):
+class TimesheetUnit(Row, model="uom.uom", active_test=False):
     """A unit of measure, and how many hours it holds where it is a unit of time (Odoo 19: relative to its root)."""
 
     name: str
@@ -139,5 +139,5 @@ class Unit(Row, model="uom.uom", active_test=False):
     @classmethod
     def domain(cls, scope: QueryContext) -> Domain | None:
         """Read the units time was logged in."""
-        used = {group.unit_id for group in scope.snapshot.rows(LoggedWeek) if group.unit_id}
+        used = {group.unit_id for group in scope.snapshot.rows(TimesheetWeek) if group.unit_id}
         return [("id", "in", sorted(used))] if used else None

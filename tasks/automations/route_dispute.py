@@ -14,7 +14,7 @@ from purser.errors import Refusal
 DECIDED = ("blocked", "paid", "in_payment", "reversed")
 
 
-class Disputed(Row, model="account.move", optional=True):
+class DisputedInvoice(Row, model="account.move", optional=True):
     """The invoice, as far as the dispute goes."""
 
     name: str | None = None
@@ -27,10 +27,10 @@ class Disputed(Row, model="account.move", optional=True):
         return [("id", "=", scope.event.invoice_id)]
 
 
-@automation("decide-dispute", on=InvoiceDisputed, reads=(Disputed,))
+@automation("decide-dispute", on=InvoiceDisputed, reads=(DisputedInvoice,))
 def decide_dispute(event: InvoiceDisputed, snapshot: Snapshot) -> Iterator[Change]:
     """A disputed invoice waits for finance to decide."""
-    invoice = snapshot.get(Disputed, event.invoice_id)
+    invoice = snapshot.get(DisputedInvoice, event.invoice_id)
     if invoice is not None and invoice.state == "posted" and invoice.payment_state not in DECIDED:
         raise Refusal(
             f"{invoice.ref} ({invoice.name}) is disputed by the customer: block its payment in Odoo and try this "

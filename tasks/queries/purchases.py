@@ -1,7 +1,7 @@
 """What declarations read of purchasing: requests for quotation that wait."""
 
-from tasks.rows.waiting import WaitingOrder
+from tasks.queries.draft_orders import UnconfirmedOrder
 
 
-class DraftPurchase(WaitingOrder, model="purchase.order", optional=True):
+class DraftPurchase(UnconfirmedOrder, model="purchase.order", optional=True):
     """A purchase nobody has confirmed yet, or one with an open case."""

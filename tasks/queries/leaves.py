@@ -12,15 +12,15 @@ from pydantic import Field
 
 from purser import OPTIONAL_FIELD, Domain, Many2One, Moment, QueryContext, Row, Snapshot
 from purser.todos import Todo
-from tasks.hours import day_span, days_between, zone_of
-from tasks.rows.askable import MARGIN
-from tasks.rows.projects import OPEN
+from tasks.queries.availability import MARGIN
+from tasks.queries.projects import OPEN
+from tasks.working_time.calendar import day_span, days_between, zone_of
 
 QUESTION = "who takes this over?"
 """The end of the summary of each question about a task."""
 
 
-class Absence(Row, model="resource.calendar.leaves"):
+class ApprovedLeave(Row, model="resource.calendar.leaves"):
     """An approved absence, of the request an event speaks of. Time of type 'other' is worked, so it is not read."""
 
     resource_id: int | None = None
@@ -42,10 +42,10 @@ class LeaveRequest(Row, model="hr.leave", optional=True):
     @classmethod
     def domain(cls, scope: QueryContext) -> Domain | None:
         """Read the request of the event while it has an absence."""
-        return [("id", "=", scope.event.leave_id)] if scope.snapshot.rows(Absence) else None
+        return [("id", "=", scope.event.leave_id)] if scope.snapshot.rows(ApprovedLeave) else None
 
 
-class AbsentEmployee(Row, model="hr.employee", active_test=False):
+class LeaveEmployee(Row, model="hr.employee", active_test=False):
     """Whose absence it is."""
 
     name: str
@@ -58,18 +58,20 @@ class AbsentEmployee(Row, model="hr.employee", active_test=False):
     @classmethod
     def domain(cls, scope: QueryContext) -> Domain | None:
         """Read the employee of the absence."""
-        resources = sorted({row.resource_id for row in scope.snapshot.rows(Absence) if row.resource_id is not None})
+        resources = sorted(
+            {row.resource_id for row in scope.snapshot.rows(ApprovedLeave) if row.resource_id is not None}
+        )
         return [("resource_id", "in", resources)] if resources else None
 
 
 def zone_of_absent(snapshot: Snapshot) -> ZoneInfo:
     """Return the zone in which days of the absence are cut: the person's, else the firm's."""
-    return zone_of(*(one.tz for one in snapshot.rows(AbsentEmployee)), firm=snapshot.as_of.tzinfo)
+    return zone_of(*(one.tz for one in snapshot.rows(LeaveEmployee)), firm=snapshot.as_of.tzinfo)
 
 
-def away(snapshot: Snapshot) -> tuple[dt.date, dt.date] | None:
+def leave_days(snapshot: Snapshot) -> tuple[dt.date, dt.date] | None:
     """Return the first and the last day of the absence, None where there is none."""
-    rows = snapshot.rows(Absence)
+    rows = snapshot.rows(ApprovedLeave)
     if not rows:
         return None
     for request in snapshot.rows(LeaveRequest):
@@ -82,7 +84,7 @@ def away(snapshot: Snapshot) -> tuple[dt.date, dt.date] | None:
 
 def _within(snapshot: Snapshot) -> tuple[dt.datetime, dt.datetime] | None:
     """Return the moments between which something is due then: the days of the absence in the person's zone."""
-    days = away(snapshot)
+    days = leave_days(snapshot)
     if days is None:
         return None
     zone = zone_of_absent(snapshot)
@@ -102,7 +104,7 @@ class DueTask(Row, model="project.task"):
     @classmethod
     def domain(cls, scope: QueryContext) -> Domain | None:
         """Read by whom and when."""
-        users = [one.user_id for one in scope.snapshot.rows(AbsentEmployee) if one.user_id is not None]
+        users = [one.user_id for one in scope.snapshot.rows(LeaveEmployee) if one.user_id is not None]
         within = _within(scope.snapshot)
         if not users or within is None:
             return None
@@ -155,8 +157,8 @@ class Teammate(Row, model="hr.employee"):
         if not scope.snapshot.rows(DueTask):
             return None
         users = {user for task in scope.snapshot.rows(TeamTask) for user in task.user_ids}
-        users |= {one.user_id for one in scope.snapshot.rows(AbsentEmployee) if one.user_id is not None}
-        managers = [m for one in scope.snapshot.rows(AbsentEmployee) if (m := one.manager_id) is not None]
+        users |= {one.user_id for one in scope.snapshot.rows(LeaveEmployee) if one.user_id is not None}
+        managers = [m for one in scope.snapshot.rows(LeaveEmployee) if (m := one.manager_id) is not None]
         return ["|", ("user_id", "in", sorted(users)), ("id", "in", managers)] if users or managers else None
 
     @property

@@ -8,8 +8,8 @@ from decimal import Decimal
 from purser import Domain, Many2One, QueryContext, Ref, Row
 from purser.money_limits import is_credited_in_full
 from purser.todos import Todo
-from tasks.rows.accounting import CUSTOMER
-from tasks.rows.sales import LineToBill
+from tasks.queries.accounting import CUSTOMER
+from tasks.queries.sales import LineToBill
 
 
 class OrderToBill(Row, model="sale.order"):
@@ -82,7 +82,7 @@ def _is_undone(invoice: InvoiceOfOrder, credited: Decimal) -> bool:
     return invoice.state == "cancel" or invoice.payment_state == "reversed" or in_full
 
 
-class BillingAddress(Row, model="res.partner", active_test=False):
+class InvoiceContact(Row, model="res.partner", active_test=False):
     """Whom the invoice goes to."""
 
     street: str | None = None
@@ -99,7 +99,7 @@ class BillingAddress(Row, model="res.partner", active_test=False):
         return [("id", "in", partners)] if asked and partners else None
 
 
-class Reviewer(Row, model="res.users"):
+class InvoiceReviewer(Row, model="res.users"):
     """The colleague whom the policy names by login to look over what touches money."""
 
     login: str

@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import Annotated
 
 from purser import OPTIONAL_FIELD, Domain, Many2One, Moment, QueryContext, Row
-from tasks.rows.sales import BilledOrder, LineToBill
+from tasks.queries.sales import BilledOrder, LineToBill
 
 
-class WaitingExpense(Row, model="hr.expense", optional=True):
+class PendingExpense(Row, model="hr.expense", optional=True):
     """An expense that its employee has not submitted or its approver not decided, or one with an open case."""
 
     name: str
@@ -41,7 +41,7 @@ class ExpenseEmployee(Row, model="hr.employee", optional=True, active_test=False
     @classmethod
     def domain(cls, scope: QueryContext) -> Domain | None:
         """Read the employees of the expenses."""
-        ids = sorted({expense.employee_id for expense in scope.snapshot.rows(WaitingExpense)})
+        ids = sorted({expense.employee_id for expense in scope.snapshot.rows(PendingExpense)})
         return [("id", "in", ids)] if ids else None
 
     @property

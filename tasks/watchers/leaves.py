@@ -20,7 +20,7 @@ CALLED_OFF = ("cancel", "refuse")
 """A manager who takes an approval back refuses the leave; Odoo keeps no trace of its having been approved."""
 
 
-class CalledOffLeave(Row, model="hr.leave", optional=True):
+class CancelledLeave(Row, model="hr.leave", optional=True):
     """A leave that was refused or cancelled."""
 
     state: str | None = None
@@ -62,13 +62,13 @@ class CalendarAbsence(Row, model="resource.calendar.leaves", optional=True):
         return f"{self.id}:{_span(self)}"
 
 
-def _span(row: CalledOffLeave | CalendarAbsence) -> str:
+def _span(row: CancelledLeave | CalendarAbsence) -> str:
     moments = ("" if one is None else f"{one.astimezone(dt.UTC):%Y-%m-%dT%H:%MZ}" for one in (row.starts, row.ends))
     return "..".join(moments)
 
 
-@watch("leaves", row=CalledOffLeave, tells=(LeaveCancelled,), every=minutes(5))
-def leaves(row: CalledOffLeave, as_of: dt.datetime) -> Iterator[Event]:
+@watch("leaves", row=CancelledLeave, tells=(LeaveCancelled,), every=minutes(5))
+def leaves(row: CancelledLeave, as_of: dt.datetime) -> Iterator[Event]:
     """A leave that is not over was cancelled or refused."""
     if row.ends is not None and row.ends >= as_of and row.state in CALLED_OFF:
         yield LeaveCancelled(leave_id=row.id, state=row.state, request=row.mark)

@@ -17,7 +17,7 @@ MARGIN = dt.timedelta(hours=38)
 """From any moment to the ends of the days that it is part of somewhere on Earth."""
 
 
-class Askable(Row, model="res.users"):
+class AskableUser(Row, model="res.users"):
     """The active colleagues among those whom the rows read before name (their `people`)."""
 
     active: bool = True
@@ -44,11 +44,11 @@ class WorkRecord(Row, model="hr.employee", optional=True):
     @classmethod
     def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those of the users."""
-        users = sorted(user.id for user in scope.snapshot.rows(Askable))
+        users = sorted(user.id for user in scope.snapshot.rows(AskableUser))
         return [("user_id", "in", users)] if users else None
 
 
-class AwayToday(Row, model="resource.calendar.leaves", optional=True):
+class AbsentToday(Row, model="resource.calendar.leaves", optional=True):
     """An approved absence around today of one of these records."""
 
     resource_id: int
@@ -69,7 +69,7 @@ class ManagerRecord(Row, model="hr.employee", optional=True):
     @classmethod
     def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those whose user is active and internal."""
-        away = {one.resource_id for one in scope.snapshot.rows(AwayToday)}
+        away = {one.resource_id for one in scope.snapshot.rows(AbsentToday)}
         managers = {one.manager_id for one in scope.snapshot.rows(WorkRecord) if one.resource_id in away}
         known = sorted(one for one in managers if one is not None)
         return [("id", "in", known), ("user_id.active", "=", True), ("user_id.share", "=", False)] if known else None
@@ -85,7 +85,7 @@ class ManagerWorkRecord(WorkRecord):
         return [("user_id", "in", users)] if users else None
 
 
-class ManagerAwayToday(AwayToday):
+class AbsentManagerToday(AbsentToday):
     """An approved absence around today of such a manager."""
 
     @classmethod
@@ -102,7 +102,7 @@ def _absences_near(scope: QueryContext, resources: Iterable[int | None]) -> Doma
     return [("time_type", "=", "leave"), ("resource_id", "in", known), *near]
 
 
-ASKING = (Askable, WorkRecord, AwayToday, ManagerRecord, ManagerWorkRecord, ManagerAwayToday)
+ASKING = (AskableUser, WorkRecord, AbsentToday, ManagerRecord, ManagerWorkRecord, AbsentManagerToday)
 """What a declaration reads, after the rows that name people, to choose among them by `tasks.people.People`.
 
 Managers are read only where somebody has an absence around today.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from purser import OPTIONAL_FIELD, Domain, Many2One, Moment, QueryContext, Row
-from tasks.rows.time import Unit, weeks_in_view
+from tasks.queries.timesheets import TimesheetUnit, reporting_weeks
 
 RECENT = dt.timedelta(days=92)
 """An archived employee nobody touched for this long before the first week in view is not read."""
@@ -54,8 +54,8 @@ class User(Row, model="res.users"):
 class Employee(Row, model="hr.employee", active_test=False):
     """One person's employment in one company. A user may have several.
 
-    Ten thousand of these are most of what a scan costs, and Odoo computes some fields one by one. So what `Version`
-    tells is not asked here, and what few policies speak of is asked in `Profile`.
+    Ten thousand of these are most of what a scan costs, and Odoo computes some fields one by one. What
+    `EmployeeVersion` tells is not asked here, and what few policies speak of is asked in `Profile`.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Employee(Row, model="hr.employee", active_test=False):
     @classmethod
     def domain(cls, scope: QueryContext) -> Domain:
         """Read the active, those archived lately, and those of open cases."""
-        lately = _midnight(weeks_in_view(scope).first) - RECENT
+        lately = _midnight(reporting_weeks(scope).first) - RECENT
         watched = scope.watched_ids(cls.model)
         return [
             *("|", "|"),
@@ -81,7 +81,7 @@ class Employee(Row, model="hr.employee", active_test=False):
         ]
 
 
-class Version(Row, model="hr.version", optional=True):
+class EmployeeVersion(Row, model="hr.version", optional=True):
     """What holds for an employee from a day on. Needs HR rights; contract dates need those of an HR manager."""
 
     employee_id: int
@@ -99,7 +99,7 @@ class Version(Row, model="hr.version", optional=True):
         return _those_read(scope, "employee_id")
 
 
-class Placement(Row, model="hr.employee", active_test=False):
+class CurrentPlacement(Row, model="hr.employee", active_test=False):
     """Where an employee works today and by which calendar; read only where versions are out of sight."""
 
     created: Moment = Field(alias="create_date")
@@ -111,7 +111,7 @@ class Placement(Row, model="hr.employee", active_test=False):
     @classmethod
     def domain(cls, scope: QueryContext) -> Domain | None:
         """Read that of those employees, unless their versions were read."""
-        return None if scope.snapshot.knows(Version) else _those_read(scope, "id")
+        return None if scope.snapshot.knows(EmployeeVersion) else _those_read(scope, "id")
 
 
 class Profile(Row, model="hr.employee", active_test=False):
@@ -139,7 +139,7 @@ class Company(Row, model="res.company", active_test=False):
     def domain(cls, scope: QueryContext) -> Domain | None:
         """Read all, where somebody counts in days or the policy puts a price on hours."""
         priced = scope.tunables.get("hourly_rate") or scope.tunables.get("value_at_cost")
-        return [] if priced or any(unit.in_days for unit in scope.snapshot.rows(Unit)) else None
+        return [] if priced or any(unit.in_days for unit in scope.snapshot.rows(TimesheetUnit)) else None
 
 
 class Calendar(Row, model="resource.calendar", active_test=False):
@@ -163,8 +163,8 @@ class Calendar(Row, model="resource.calendar", active_test=False):
     def domain(cls, scope: QueryContext) -> Domain | None:
         """Read those of the people and companies read."""
         snapshot = scope.snapshot
-        used = {version.calendar_id for version in snapshot.rows(Version)}
-        used |= {placement.calendar_id for placement in snapshot.rows(Placement)}
+        used = {version.calendar_id for version in snapshot.rows(EmployeeVersion)}
+        used |= {placement.calendar_id for placement in snapshot.rows(CurrentPlacement)}
         used |= {company.calendar_id for company in snapshot.rows(Company)}
         return [("id", "in", sorted(i for i in used if i))]
 
@@ -186,7 +186,7 @@ class Attendance(Row, model="resource.calendar.attendance"):
         return [("calendar_id", "in", fixed), ("day_period", "!=", "lunch"), ("display_type", "=", False)]
 
 
-class Absence(Row, model="resource.calendar.leaves"):
+class CalendarLeave(Row, model="resource.calendar.leaves"):
     """Approved leave of one person, or a public holiday of a company: time that asks for no work.
 
     Time of type 'other' (a training, say) counts as worked, so it is expected in the timesheet and not read here.
@@ -202,7 +202,7 @@ class Absence(Row, model="resource.calendar.leaves"):
     @classmethod
     def domain(cls, scope: QueryContext) -> Domain:
         """Read what touches the weeks in view."""
-        weeks = weeks_in_view(scope)
+        weeks = reporting_weeks(scope)
         since: list[Any] = [("date_to", ">=", _midnight(weeks.first - _A_DAY))]
         if weeks.watched:
             of_cases = set(weeks.watched)

@@ -10,20 +10,32 @@ from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from purser import Period, Snapshot
-from tasks.hours import Fixed, Flexible, Schedule, Shift, Span, expected, in_hours, instant, seconds, union, zone_of
-from tasks.rows.people import Absence, Attendance, Calendar, Employee, Placement, Version
+from tasks.queries.employees import Attendance, Calendar, CalendarLeave, CurrentPlacement, Employee, EmployeeVersion
+from tasks.working_time.calendar import (
+    FixedSchedule,
+    FlexibleSchedule,
+    Schedule,
+    Shift,
+    Span,
+    expected,
+    in_hours,
+    seconds,
+    to_utc,
+    union,
+    zone_of,
+)
 
 Days = tuple[dt.date, ...]
 Spells = tuple[tuple[int | None, Days], ...]
 """Calendars, each with the days of one week on which it holds for somebody employed."""
 
-A_DAY = dt.timedelta(days=1)
+ONE_DAY = dt.timedelta(days=1)
 WORKDAYS = 5
 """Weekly hours of people without a calendar are spread over Monday to Friday."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ExpectedWeek:
     """The hours of one week, and whether the employee was employed on any day of it."""
 
     hours: Decimal
@@ -31,7 +43,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Career:
+class EmploymentHistory:
     """On which days somebody is employed, and by which calendar."""
 
     versions: Sequence[tuple[dt.date, int | None]]
@@ -46,7 +58,7 @@ class Career:
         return frozenset(
             [since for since, _ in self.versions]
             + [start for start, _ in self.contracts]
-            + [end + A_DAY for end in ends if end < dt.date.max]
+            + [end + ONE_DAY for end in ends if end < dt.date.max]
         )
 
     def spells(self, week: Period) -> Spells:
@@ -99,8 +111,8 @@ class Workforce:
             None: _spread(flexible_default_hours),
         }
         self._zones: dict[int, ZoneInfo] = {}
-        self._careers: dict[int, Career | None] = {}
-        self._reckoned: dict[_Asking, Asked | None] = {}
+        self._careers: dict[int, EmploymentHistory | None] = {}
+        self._reckoned: dict[_Asking, ExpectedWeek | None] = {}
 
     def department_of(self, employee: Employee) -> int | None:
         """Give the department an employee works in now."""
@@ -116,7 +128,7 @@ class Workforce:
             self._zones[employee.id] = zone_of(employee.tz, calendar.tz if calendar else None, firm=firm)
         return self._zones[employee.id]
 
-    def asked(self, employee: Employee, week: Period) -> Asked | None:
+    def asked(self, employee: Employee, week: Period) -> ExpectedWeek | None:
         """Give what a week asked of an employee; None where nothing here can tell.
 
         A right that was taken away must not look like work that is no longer due, so doubt is never zero hours.
@@ -133,7 +145,7 @@ class Workforce:
         except KeyError:
             return self._reckoned.setdefault(asking, self._reckon(asking))
 
-    def _reckon(self, asking: "_Asking") -> Asked | None:
+    def _reckon(self, asking: "_Asking") -> ExpectedWeek | None:
         spells, monday, zone, company, leave = asking
         total = 0
         for calendar, days in spells:
@@ -142,15 +154,15 @@ class Workforce:
                 return None
             absences = union([*leave, *self._holidays_near(monday, company, calendar)])
             total += expected(schedule, days, zone, absences)
-        return Asked(in_hours(total), employed=bool(spells))
+        return ExpectedWeek(in_hours(total), employed=bool(spells))
 
-    def _career(self, employee: Employee) -> Career | None:
+    def _career(self, employee: Employee) -> EmploymentHistory | None:
         if employee.id not in self._careers:
             self._careers[employee.id] = self._told(employee)
         return self._careers[employee.id]
 
-    def _told(self, employee: Employee) -> Career | None:
-        hr_rights = self._snapshot.knows(Version)
+    def _told(self, employee: Employee) -> EmploymentHistory | None:
+        hr_rights = self._snapshot.knows(EmployeeVersion)
         placed = self._placements.get(employee.id)
         if placed is None:
             return None  # every employee has a version: this one's is out of our sight
@@ -168,37 +180,39 @@ class Workforce:
             yield from _near(monday, self._holidays.get(key, ()))
 
     @cached_property
-    def _placements(self) -> Mapping[int, Version | Placement]:
+    def _placements(self) -> Mapping[int, EmployeeVersion | CurrentPlacement]:
         """Tell where people work now: by the latest version begun, else the first, or by what stands in for both."""
         today = self._snapshot.today
-        found: dict[int, Version | Placement] = {one.id: one for one in self._snapshot.rows(Placement)}
+        found: dict[int, EmployeeVersion | CurrentPlacement] = {
+            one.id: one for one in self._snapshot.rows(CurrentPlacement)
+        }
         for employee, versions in self._versions.items():
             found[employee] = next((one for one in reversed(versions) if one.since <= today), versions[0])
         return found
 
     @cached_property
-    def _versions(self) -> Mapping[int, Sequence[Version]]:
+    def _versions(self) -> Mapping[int, Sequence[EmployeeVersion]]:
         """Give the versions of each employee, oldest first."""
-        found: dict[int, list[Version]] = defaultdict(list)
-        for version in sorted(self._snapshot.rows(Version), key=attrgetter("since")):
+        found: dict[int, list[EmployeeVersion]] = defaultdict(list)
+        for version in sorted(self._snapshot.rows(EmployeeVersion), key=attrgetter("since")):
             found[version.employee_id].append(version)
         return found
 
     @cached_property
     def _leaves(self) -> Mapping[int, Sequence[Span]]:
         found: dict[int, list[Span]] = defaultdict(list)
-        for absence in self._snapshot.rows(Absence):
+        for absence in self._snapshot.rows(CalendarLeave):
             if absence.resource_id:
-                found[absence.resource_id].append((instant(absence.starts), instant(absence.ends)))
+                found[absence.resource_id].append((to_utc(absence.starts), to_utc(absence.ends)))
         return found
 
     @cached_property
     def _holidays(self) -> Mapping[tuple[int | None, int | None], Sequence[Span]]:
         found: dict[tuple[int | None, int | None], list[Span]] = defaultdict(list)
-        for absence in self._snapshot.rows(Absence):
+        for absence in self._snapshot.rows(CalendarLeave):
             if not absence.resource_id:
                 key = (absence.company_id, absence.calendar_id)
-                found[key].append((instant(absence.starts), instant(absence.ends)))
+                found[key].append((to_utc(absence.starts), to_utc(absence.ends)))
         return found
 
 
@@ -209,7 +223,7 @@ _Asking = tuple[Spells, dt.date, ZoneInfo, int | None, tuple[Span, ...]]
 @lru_cache(maxsize=1024)
 def _days_of(monday: dt.date) -> tuple[Days, frozenset[dt.date]]:
     """Give the seven days from a Monday on, and those after the Monday."""
-    days = tuple(monday + n * A_DAY for n in range(7))
+    days = tuple(monday + n * ONE_DAY for n in range(7))
     return days, frozenset(days[1:])
 
 
@@ -222,16 +236,21 @@ def _near(monday: dt.date, spans: Sequence[Span]) -> tuple[Span, ...]:
 @lru_cache(maxsize=1024)
 def _around(monday: dt.date) -> Span:
     """Give a span that holds the week in every zone."""
-    first, last = (dt.datetime.combine(monday + n * A_DAY, dt.time(), dt.UTC) for n in (-1, 8))
-    return instant(first), instant(last)
+    first, last = (dt.datetime.combine(monday + n * ONE_DAY, dt.time(), dt.UTC) for n in (-1, 8))
+    return to_utc(first), to_utc(last)
 
 
-def _career(employee: Employee, placed: Version | Placement, versions: Sequence[Version], zone: ZoneInfo) -> Career:
+def _career(
+    employee: Employee,
+    placed: EmployeeVersion | CurrentPlacement,
+    versions: Sequence[EmployeeVersion],
+    zone: ZoneInfo,
+) -> EmploymentHistory:
     contracts = sorted(
         {(v.contract_start, v.contract_end or dt.date.max) for v in versions if v.contract_start is not None}
     )
-    begun = placed.created.astimezone(zone).date() if isinstance(placed, Placement) else placed.since
-    return Career(
+    begun = placed.created.astimezone(zone).date() if isinstance(placed, CurrentPlacement) else placed.since
+    return EmploymentHistory(
         versions=[(v.since, v.calendar_id) for v in versions] or [(begun, placed.calendar_id)],
         contracts=contracts,
         last_day=_last_day(employee, placed.departure_date, contracts),
@@ -249,7 +268,7 @@ def _last_day(employee: Employee, departure: dt.date | None, contracts: Sequence
 
 
 def _spread(weekly: Decimal | None) -> Schedule | None:
-    return None if weekly is None else Flexible(seconds(weekly / WORKDAYS), seconds(weekly))
+    return None if weekly is None else FlexibleSchedule(seconds(weekly / WORKDAYS), seconds(weekly))
 
 
 def _schedules(snapshot: Snapshot) -> Mapping[int | None, Schedule | None]:
@@ -262,10 +281,10 @@ def _schedules(snapshot: Snapshot) -> Mapping[int | None, Schedule | None]:
 def _schedule(calendar: Calendar, attendances: Sequence[Attendance]) -> Schedule | None:
     """Give the schedule of a calendar; one without any hours says nothing."""
     if calendar.flexible:
-        flexible = Flexible(seconds(calendar.hours_per_day), seconds(calendar.weekly_cap))
+        flexible = FlexibleSchedule(seconds(calendar.hours_per_day), seconds(calendar.weekly_cap))
         return flexible if flexible.per_day > 0 and flexible.per_week > 0 else None
     shifts = tuple(
         Shift(a.weekday, seconds(a.hour_from), seconds(a.hour_to), a.week_type if calendar.two_weeks else None)
         for a in attendances
     )
-    return Fixed(shifts) if shifts else None
+    return FixedSchedule(shifts) if shifts else None

@@ -14,7 +14,7 @@ from purser import OPTIONAL_FIELD, Domain, Moment, QueryContext, Row, WatchTrigg
 NOTICE_DAYS = 30
 
 
-class MadeProject(Row, model="project.project", optional=True):
+class NewProject(Row, model="project.project", optional=True):
     """A project; in Odoo 19 some are templates, and no work."""
 
     create_date: Moment
@@ -40,8 +40,8 @@ class EndingProject(Row, model="project.project", optional=True):
         return [*scope.look, ("date", ">=", today), ("date", "<=", last), ("partner_id", "!=", False)]
 
 
-@watch("projects", row=MadeProject, tells=(ProjectCreated,), every=minutes(5))
-def projects(row: MadeProject, as_of: dt.datetime) -> Iterator[Event]:
+@watch("projects", row=NewProject, tells=(ProjectCreated,), every=minutes(5))
+def projects(row: NewProject, as_of: dt.datetime) -> Iterator[Event]:
     """A project was made."""
     if not row.is_template:
         yield ProjectCreated(project_id=row.id, created_at=row.create_date)

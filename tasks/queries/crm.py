@@ -346,7 +346,7 @@ class MilestoneOfProject(Row, model="project.milestone", optional=True):
         return _of_made(scope)
 
 
-class TimeOfProject(Row, model="account.analytic.line", optional=True):
+class TimesheetOfProject(Row, model="account.analytic.line", optional=True):
     """Time that is entered on the project that was made."""
 
     @classmethod

@@ -30,21 +30,21 @@ class Shift:
 
 
 @dataclass(frozen=True, slots=True)
-class Fixed:
+class FixedSchedule:
     """Work happens at set times of set weekdays."""
 
     shifts: tuple[Shift, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Flexible:
+class FlexibleSchedule:
     """So many seconds a day, each day from Monday on until the week's cap is reached; the time of day is free."""
 
     per_day: int
     per_week: int
 
 
-Schedule = Fixed | Flexible
+Schedule = FixedSchedule | FlexibleSchedule
 
 
 def seconds(hours: Decimal) -> int:
@@ -79,19 +79,19 @@ def parity_of(day: dt.date) -> int:
     return (day.toordinal() - 1) // 7 % 2
 
 
-def instant(moment: dt.datetime) -> int:
+def to_utc(moment: dt.datetime) -> int:
     """Give an aware moment as seconds since 1970."""
     return int(moment.timestamp())
 
 
-def wall(day: dt.date, second: int, zone: ZoneInfo) -> int:
+def to_local(day: dt.date, second: int, zone: ZoneInfo) -> int:
     """Give the instant at which a clock on the wall shows `second` after the midnight that begins `day`."""
     return int((dt.datetime.combine(day, dt.time(), zone) + dt.timedelta(seconds=second)).timestamp())
 
 
 def day_span(day: dt.date, zone: ZoneInfo) -> Span:
     """Return a day, from its midnight to the next in a zone."""
-    return wall(day, 0, zone), wall(day + dt.timedelta(days=1), 0, zone)
+    return to_local(day, 0, zone), to_local(day + dt.timedelta(days=1), 0, zone)
 
 
 def days_between(starts: dt.datetime, ends: dt.datetime, zone: ZoneInfo) -> tuple[dt.date, dt.date]:
@@ -139,10 +139,10 @@ def week_of(schedule: Schedule, monday: dt.date, zone: ZoneInfo) -> tuple[Day, .
     """Lay a schedule on the seven days from a Monday on, in a zone."""
     days = [monday + dt.timedelta(days=n) for n in range(7)]
     match schedule:
-        case Fixed(shifts):
+        case FixedSchedule(shifts):
             return tuple(_fixed(shifts, day, zone) for day in days)
-        case Flexible(per_day, per_week):
-            midnights = [wall(day, 0, zone) for day in [*days, days[-1] + dt.timedelta(days=1)]]
+        case FlexibleSchedule(per_day, per_week):
+            midnights = [to_local(day, 0, zone) for day in [*days, days[-1] + dt.timedelta(days=1)]]
             return tuple(
                 Day((span,), min(per_day, max(0, per_week - n * per_day)))
                 for n, span in enumerate(pairwise(midnights))
@@ -152,7 +152,7 @@ def week_of(schedule: Schedule, monday: dt.date, zone: ZoneInfo) -> tuple[Day, .
 def _fixed(shifts: Sequence[Shift], day: dt.date, zone: ZoneInfo) -> Day:
     parity = parity_of(day)
     spans = union(
-        (wall(day, shift.start, zone), wall(day, shift.end, zone))
+        (to_local(day, shift.start, zone), to_local(day, shift.end, zone))
         for shift in shifts
         if shift.weekday == day.weekday() and shift.parity in {None, parity}
     )

@@ -7,7 +7,7 @@ from html import unescape
 from typing import Annotated
 
 from purser import OPTIONAL_FIELD, Domain, Many2One, QueryContext, Row
-from tasks.rows.crm import WonLead, service_types
+from tasks.queries.crm import WonLead, service_types
 
 OPEN = ("01_in_progress", "02_changes_requested", "03_approved", "04_waiting_normal")
 """The states of a task on which there is still work."""
@@ -135,7 +135,7 @@ class ProjectRole(Row, model="project.role", optional=True, translated=True):
         return [("name", "in", roles)] if roles else None
 
 
-class RolePlayer(Row, model="res.users"):
+class ProjectRoleUser(Row, model="res.users"):
     """A colleague whom the policy names, by login, for a role."""
 
     login: str

@@ -1,0 +1,1 @@
+"""Working time: calendars, leave and expected hours."""
