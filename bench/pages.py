@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import redis
 
-from bench.ledger import FAULTS, made
+from bench.store import FAULTS, made
 from store import Ledger
 
 PATIENCE = 60.0

@@ -13,25 +13,25 @@ from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 
-from bench.delivery import measures
-from bench.delivery.figures import Group, Report
-from bench.delivery.measures import FULL, QUICK, Sizes
-from bench.delivery.running import Floor
+from bench.delivery import scenarios
+from bench.delivery.results import BenchmarkReport, MeasurementGroup
+from bench.delivery.scenarios import FULL, QUICK, Sizes
+from bench.delivery.worker_process import BenchmarkEnvironment
 from devtools.local.redis_server import serving
 
-MEASURES: Mapping[str, Callable[[Floor, Sizes], Group]] = MappingProxyType(
+MEASURES: Mapping[str, Callable[[BenchmarkEnvironment, Sizes], MeasurementGroup]] = MappingProxyType(
     {
         act.__name__: act
         for act in (
-            measures.transport,
-            measures.runner,
-            measures.fleet,
-            measures.pools,
-            measures.publishing,
-            measures.idle,
-            measures.delayed,
-            measures.memory,
-            measures.gate,
+            scenarios.transport,
+            scenarios.runner,
+            scenarios.fleet,
+            scenarios.pools,
+            scenarios.publishing,
+            scenarios.idle,
+            scenarios.delayed,
+            scenarios.memory,
+            scenarios.gate,
         )
     }
 )
@@ -51,12 +51,12 @@ def main() -> None:
     print(json.dumps(report.as_json(), indent=2) if options.json else report.as_text())
 
 
-def run(sizes: Sizes, names: Collection[str]) -> Report:
+def run(sizes: Sizes, names: Collection[str]) -> BenchmarkReport:
     """Take the named measurements on a private server."""
     began, load = time.monotonic(), os.getloadavg()[0]
     groups = []
     with tempfile.TemporaryDirectory(prefix="purser-bench-") as home, serving(Path(home) / "redis") as server:
-        floor = Floor(server, Path(home))
+        floor = BenchmarkEnvironment(server, Path(home))
         redis = floor.client.info("server")
         for name, act in MEASURES.items():
             if name in names:
@@ -72,7 +72,7 @@ def run(sizes: Sizes, names: Collection[str]) -> Report:
         "load": f"{load:.1f} before, {os.getloadavg()[0]:.1f} after; the bench itself makes about 2",
         "took": f"{time.monotonic() - began:.0f} s",
     }
-    return Report(machine=machine, groups=[group for group in groups if group.figures])
+    return BenchmarkReport(machine=machine, groups=[group for group in groups if group.figures])
 
 
 def _processor() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.delivery.figures import Figure, Group, Report, compared
+from bench.delivery.results import BenchmarkReport, Figure, MeasurementGroup, compared
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,8 +39,8 @@ def test_nothing_is_compared_with_zero() -> None:
 
 def test_the_page_tells_every_figure_and_the_machine() -> None:
     stock = figure(1000)
-    group = Group(name="a", title="A title", text="A text.", figures=[stock, figure(2000, against=stock)])
-    page = Report(machine={"Python": "3.11"}, groups=[group]).as_page()
+    group = MeasurementGroup(name="a", title="A title", text="A text.", figures=[stock, figure(2000, against=stock)])
+    page = BenchmarkReport(machine={"Python": "3.11"}, groups=[group]).as_page()
     assert "## A title\n\nA text.\n" in page
     assert "| ours | 2,000 messages/s | 2.00x ours |" in page
     assert "| Python | 3.11 |" in page

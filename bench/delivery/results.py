@@ -56,7 +56,7 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Group:
+class MeasurementGroup:
     """Figures that were measured together."""
 
     name: str
@@ -66,11 +66,11 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class BenchmarkReport:
     """One run on one machine."""
 
     machine: Mapping[str, str]
-    groups: Sequence[Group] = field(default_factory=tuple)
+    groups: Sequence[MeasurementGroup] = field(default_factory=tuple)
 
     def as_json(self) -> dict[str, Any]:
         """Give it for programs."""
@@ -109,7 +109,7 @@ def _machine(machine: Mapping[str, str]) -> list[str]:
     return ["| machine | |", "|---|---|", *(f"| {name} | {value} |" for name, value in machine.items()), ""]
 
 
-def _section(group: Group) -> list[str]:
+def _section(group: MeasurementGroup) -> list[str]:
     rows = [f"| {one.name} | {shown(one)} | {compared(one)} |" for one in group.figures]
     return [f"## {group.title}", "", group.text, "", "| | median | ratio |", "|---|---|---|", *rows, ""]
 

@@ -14,8 +14,17 @@ from multiprocessing import get_context
 from types import MappingProxyType
 
 from bench.delivery.apps.noop import QUEUES
-from bench.delivery.figures import Figure, Group
-from bench.delivery.running import ROOT, Floor, Pace, Spec, Worker, cpu_of, environ, forge
+from bench.delivery.results import Figure, MeasurementGroup
+from bench.delivery.worker_process import (
+    ROOT,
+    BenchmarkEnvironment,
+    Spec,
+    Throughput,
+    WorkerProcess,
+    cpu_of,
+    environ,
+    forge,
+)
 from purser.engine.call_result import CallResult
 from store import DelayedMessage, DelayKind, Ledger, LimiterPermit
 
@@ -69,12 +78,12 @@ QUICK = Sizes(
 # ------------------------------------------------------------------------------- speed --
 
 
-def transport(floor: Floor, sizes: Sizes) -> Group:
+def transport(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
     """Our transport against stock Celery."""
     paces = take_turns(floor, sizes, {"stock": Spec(app="stock"), "ours": Spec(app="ours")})
     stock, ours = rate("stock Celery", paces["stock"]), paces["ours"]
     stock_cpu = main_cpu("stock Celery", paces["stock"])
-    return Group(
+    return MeasurementGroup(
         name="transport",
         title="Our transport and stock Celery",
         text=(
@@ -90,7 +99,7 @@ def transport(floor: Floor, sizes: Sizes) -> Group:
     )
 
 
-def runner(floor: Floor, sizes: Sizes) -> Group:
+def runner(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
     """Our task, request and consumer against those of Celery, everything else being equal."""
     figures = []
     for events in (False, True):
@@ -108,7 +117,7 @@ def runner(floor: Floor, sizes: Sizes) -> Group:
             pool,
             pool_cpu(f"our runner{suffix}", paces["fleet"], against=pool),
         ]
-    return Group(
+    return MeasurementGroup(
         name="runner",
         title="Our runner around a task that does nothing",
         text=(
@@ -120,12 +129,12 @@ def runner(floor: Floor, sizes: Sizes) -> Group:
     )
 
 
-def fleet(floor: Floor, sizes: Sizes) -> Group:
+def fleet(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
     """A worker as `purser up` starts it against stock Celery that tells as much."""
     specs = {app: Spec(app=app, events=True, log_level="info") for app in ("stock", "fleet")}
     paces = take_turns(floor, sizes, specs, rounds=sizes.fewer)
     stock = rate("stock Celery", paces["stock"])
-    return Group(
+    return MeasurementGroup(
         name="fleet",
         title="A worker of the fleet as it runs in production",
         text=(
@@ -137,7 +146,7 @@ def fleet(floor: Floor, sizes: Sizes) -> Group:
     )
 
 
-def pools(floor: Floor, sizes: Sizes) -> Group:
+def pools(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
     """What other pools consume."""
     figures = []
     for pool in sizes.pools:
@@ -146,7 +155,7 @@ def pools(floor: Floor, sizes: Sizes) -> Group:
         stock = rate(f"stock Celery, {pool}", paces["stock"])
         others = {"our transport": paces["ours"], "the fleet": paces["fleet"]}
         figures += [stock, *(rate(f"{name}, {pool}", pace, against=stock) for name, pace in others.items())]
-    return Group(
+    return MeasurementGroup(
         name="pools",
         title="Other pools",
         text="As above, without task events. The fleet is meant for prefork: only there a task can be killed.",
@@ -154,7 +163,7 @@ def pools(floor: Floor, sizes: Sizes) -> Group:
     )
 
 
-def publishing(floor: Floor, sizes: Sizes) -> Group:
+def publishing(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
     """How fast one process publishes."""
     ways = {
         "stock Celery, `apply_async`": ("stock", False),
@@ -174,7 +183,7 @@ def publishing(floor: Floor, sizes: Sizes) -> Group:
     for name, rates in took.items():
         base = figures[0] if figures else None
         figures.append(Figure(name=name, values=tuple(rates), unit="messages/s", against=base))
-    return Group(
+    return MeasurementGroup(
         name="publishing",
         title="Publishing",
         text="One process, one message after the other.",
@@ -183,7 +192,7 @@ def publishing(floor: Floor, sizes: Sizes) -> Group:
 
 
 @contextmanager
-def publisher(floor: Floor, app: str, events: bool) -> Iterator[Callable[[int], float]]:
+def publisher(floor: BenchmarkEnvironment, app: str, events: bool) -> Iterator[Callable[[int], float]]:
     """Run a process that publishes; what is given publishes so many messages and tells how long it took."""
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.delivery.publishing", app],
@@ -216,7 +225,7 @@ _QUIET: Mapping[str, Spec] = MappingProxyType(
 )
 
 
-def idle(floor: Floor, sizes: Sizes) -> Group:
+def idle(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
     """What a worker takes that has nothing to do, and how long one message takes then."""
     took: dict[str, list[float]] = {name: [] for name in _QUIET}
     rng = random.Random(7)
@@ -232,7 +241,7 @@ def idle(floor: Floor, sizes: Sizes) -> Group:
         Figure(name=f"{name}: CPU", values=(percent,), unit="% of a core")
         for name, percent in zip(_QUIET, spent, strict=True)
     ]
-    return Group(
+    return MeasurementGroup(
         name="idle",
         title="A worker that has nothing to do, and one message",
         text=(
@@ -244,7 +253,7 @@ def idle(floor: Floor, sizes: Sizes) -> Group:
     )
 
 
-def idle_cpu(workers: Sequence[Worker], seconds: float) -> list[float]:
+def idle_cpu(workers: Sequence[WorkerProcess], seconds: float) -> list[float]:
     """Give how much of a core each main process takes, in percent."""
     before, began = [cpu_of(worker.process.pid) for worker in workers], time.monotonic()
     time.sleep(seconds)
@@ -257,7 +266,7 @@ def idle_cpu(workers: Sequence[Worker], seconds: float) -> list[float]:
 MOVERS = 4
 
 
-def delayed(floor: Floor, sizes: Sizes) -> Group:
+def delayed(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
     """What waiting costs: parking, sending what is due, and looking in vain."""
     payload, count = forge(floor.url())("bench.noop", "later"), sizes.parked
     parked, moved, by_four, per_entry, empty, waiting = [], [], [], [], [], []
@@ -274,7 +283,7 @@ def delayed(floor: Floor, sizes: Sizes) -> Group:
             park(ledger, payload, 100, due=dt.timedelta(hours=1))
             waiting.append(each(sizes.looks, ledger.delayed.move_due))
     one = Figure(name="sent when due, one mover", values=tuple(moved), unit="messages/s")
-    return Group(
+    return MeasurementGroup(
         name="delayed",
         title="The delayed set",
         text=(
@@ -346,7 +355,7 @@ def moved_from(url: str, at: float) -> tuple[int, float]:
         return done, time.monotonic()
 
 
-def gate(floor: Floor, sizes: Sizes) -> Group:
+def gate(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
     """What the gate before Odoo adds to a call."""
     with ledger_of(floor.url()) as ledger:
         passed = ledger.gate("bench")
@@ -359,7 +368,7 @@ def gate(floor: Floor, sizes: Sizes) -> Group:
         took = [timed(call) * 1e6 for _ in range(sizes.looks)]
         ping = each(sizes.looks, floor.client.ping)
     bare = Figure(name="two `PING`s, for comparison", values=(2 * ping,), unit="µs")
-    return Group(
+    return MeasurementGroup(
         name="gate",
         title="The gate before Odoo",
         text="What breaker and throttle add to each call of Odoo: asked before it, told after it.",
@@ -376,7 +385,7 @@ def gate(floor: Floor, sizes: Sizes) -> Group:
 STEPS = 10
 
 
-def memory(floor: Floor, sizes: Sizes) -> Group:
+def memory(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
     """Whether a worker grows with the messages it has gone through."""
     step, main, children = sizes.long_run // STEPS, [], []
     with floor.workers(Spec(app="fleet", time_limit=SHORT_LIMIT), Spec(app="fleet")) as (worker, usual):
@@ -397,7 +406,7 @@ def memory(floor: Floor, sizes: Sizes) -> Group:
     kept = Figure(
         name="kept for a message until its time limit", values=((second - first) / step * 1e6,), unit="bytes"
     )
-    return Group(
+    return MeasurementGroup(
         name="memory",
         title="Memory of a worker",
         text=(
@@ -414,7 +423,7 @@ SHORT_LIMIT = 4
 """Seconds."""
 
 
-def after(worker: Worker, messages: int) -> tuple[float, list[float]]:
+def after(worker: WorkerProcess, messages: int) -> tuple[float, list[float]]:
     """Give the memory of a worker after some more messages."""
     worker.feed(messages)
     worker.settle()
@@ -425,10 +434,10 @@ def after(worker: Worker, messages: int) -> tuple[float, list[float]]:
 
 
 def take_turns(
-    floor: Floor, sizes: Sizes, specs: Mapping[str, Spec], rounds: int | None = None
-) -> dict[str, list[Pace]]:
+    floor: BenchmarkEnvironment, sizes: Sizes, specs: Mapping[str, Spec], rounds: int | None = None
+) -> dict[str, list[Throughput]]:
     """Let workers go through messages in turn, so that a busy moment of the machine hits all of them."""
-    paces: dict[str, list[Pace]] = {name: [] for name in specs}
+    paces: dict[str, list[Throughput]] = {name: [] for name in specs}
     warm = sizes.messages // 5
     with floor.workers(*specs.values()) as workers:
         turns = list(zip(specs, workers, strict=True))
@@ -439,25 +448,29 @@ def take_turns(
     return paces
 
 
-def rate(name: str, paces: Sequence[Pace], *, against: Figure | None = None, least: float | None = None) -> Figure:
+def rate(
+    name: str, paces: Sequence[Throughput], *, against: Figure | None = None, least: float | None = None
+) -> Figure:
     """Give messages a second."""
     values = tuple(pace.rate for pace in paces)
     return Figure(name=name, values=values, unit="messages/s", against=against, least=least)
 
 
-def span(name: str, paces: Sequence[Pace], *, against: Figure | None = None, most: float | None = None) -> Figure:
+def span(
+    name: str, paces: Sequence[Throughput], *, against: Figure | None = None, most: float | None = None
+) -> Figure:
     """Give the time from one message to the next."""
     values = tuple(1e6 / pace.rate for pace in paces)
     return Figure(name=f"{name}: time", values=values, unit="µs a message", against=against, most=most)
 
 
-def main_cpu(name: str, paces: Sequence[Pace], *, against: Figure | None = None) -> Figure:
+def main_cpu(name: str, paces: Sequence[Throughput], *, against: Figure | None = None) -> Figure:
     """Give the CPU of the main process."""
     values = tuple(pace.main for pace in paces)
     return Figure(name=f"{name}: CPU of the main process", values=values, unit="µs a message", against=against)
 
 
-def pool_cpu(name: str, paces: Sequence[Pace], *, against: Figure | None = None) -> Figure:
+def pool_cpu(name: str, paces: Sequence[Throughput], *, against: Figure | None = None) -> Figure:
     """Give the CPU of the processes of the pool."""
     values = tuple(pace.children for pace in paces)
     return Figure(name=f"{name}: CPU of the pool", values=values, unit="µs a message", against=against)
@@ -481,7 +494,7 @@ def ledger_of(url: str) -> Iterator[Ledger]:
         ledger.close()
 
 
-def memory_of(floor: Floor) -> int:
+def memory_of(floor: BenchmarkEnvironment) -> int:
     """Give the bytes the server uses."""
     return int(floor.client.info("memory")["used_memory"])
 

@@ -41,7 +41,7 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Throughput:
     """How fast a worker went, warm-up left out."""
 
     rate: float
@@ -52,7 +52,7 @@ class Pace:
     """Microseconds of CPU that the processes of the pool spent on a message."""
 
 
-class Worker:
+class WorkerProcess:
     """One running worker, with a database of the server to itself."""
 
     def __init__(self, spec: Spec, url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -76,14 +76,14 @@ class Worker:
             raise SystemExit(f"the worker of {self.spec} does not answer:\n{self._said()}")
         return took
 
-    def pace(self, count: int, warm: int) -> Pace:
+    def pace(self, count: int, warm: int) -> Throughput:
         """Let the worker go through some messages, and give its speed after the first ones, by the server's clock."""
         self.feed(count)
         began = self._when(count - warm)
         ended = self._when(warm // 2)
         done = began.waiting - ended.waiting
         self.settle()
-        return Pace(
+        return Throughput(
             rate=done / (ended.at - began.at),
             main=(ended.main - began.main) / done * 1e6,
             children=(ended.children - began.children) / done * 1e6,
@@ -114,15 +114,15 @@ class Worker:
         if letters:
             raise SystemExit(f"{letters} messages of {self.spec} became letters:\n{self._said()}")
 
-    def _when(self, waiting: int) -> "_Moment":
-        found: list[_Moment] = []
+    def _when(self, waiting: int) -> "_Sample":
+        found: list[_Sample] = []
 
         def reached() -> bool:
             (seconds, micros), left = self.client.pipeline().time().llen(QUEUES[0]).execute()
             if left <= waiting:
                 pids = children_of(self.process.pid)
                 main = cpu_of(self.process.pid)
-                found.append(_Moment(seconds + micros / 1e6, left, main, sum(map(cpu_of, pids))))
+                found.append(_Sample(seconds + micros / 1e6, left, main, sum(map(cpu_of, pids))))
             return bool(found)
 
         wait_for(reached, f"{self.spec} to come down to {waiting} messages", pause=0.01)
@@ -141,14 +141,14 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
+class _Sample:
     at: float
     waiting: int
     main: float
     children: float
 
 
-class Floor:
+class BenchmarkEnvironment:
     """Where the measuring takes place: one server, and a directory for the logs."""
 
     def __init__(self, server: Server, home: Path) -> None:
@@ -160,9 +160,9 @@ class Floor:
         return f"{self.server.url.rpartition('/')[0]}/{database}"
 
     @contextlib.contextmanager
-    def workers(self, *specs: Spec) -> Iterator[list[Worker]]:
+    def workers(self, *specs: Spec) -> Iterator[list[WorkerProcess]]:
         """Run workers, each with its database, until the block ends; then empty the server."""
-        started: list[Worker] = []
+        started: list[WorkerProcess] = []
         try:
             for number, spec in enumerate(specs):
                 started.append(self._start(spec, number))
@@ -179,7 +179,7 @@ class Floor:
             worker.check()
         self.client.flushall()
 
-    def _start(self, spec: Spec, number: int) -> Worker:
+    def _start(self, spec: Spec, number: int) -> WorkerProcess:
         log = self.home / f"{spec.app}-{uuid.uuid4().hex[:8]}.log"
         options = ("-P", spec.pool, "-c", "2", "-Q", ",".join(spec.queues), "-l", spec.log_level)
         command = (
@@ -197,7 +197,7 @@ class Floor:
                 cwd=ROOT,
                 start_new_session=True,
             )
-        return Worker(spec, self.url(number), process, log)
+        return WorkerProcess(spec, self.url(number), process, log)
 
 
 def environ(url: str, *, events: bool = False, log_level: str = "warning", time_limit: int = 0) -> Mapping[str, str]:
