@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workers.test_task_message import NOW
+from tests.unit.workers.broker.test_task_message import NOW
 from workers.dead_letters.letter_factory import UNREADABLE, letter
 
 SENT: dict[str, Any] = {

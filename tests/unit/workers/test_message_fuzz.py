@@ -12,7 +12,7 @@ import resource
 from types import SimpleNamespace
 
 from tests.mutations import chosen_seed, mutated
-from tests.unit.workers.test_task_message import NOW
+from tests.unit.workers.broker.test_task_message import NOW
 from workers.broker.kombu_envelope import read_envelope
 from workers.broker.task_message import UnreadableMessage, read_task_message, replace_content
 from workers.dead_letters.letter_factory import letter

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from store import DelayedMessage, DelayKind
-from tests.unit.workers.test_editing import NOW, Desk
+from tests.unit.workers.dead_letters.test_letter_edit import NOW, Desk
 from workers.dead_letters.capture import schedule_retry
 
 HEADERS = {"id": "m1", "task": "purser.scan", "kwargsrepr": "a control", "retries": 0}
