@@ -41,7 +41,7 @@ test: setup ## run the tests (ARGS="-k name" picks some)
 odoo: ## start a disposable Odoo 19 with a PostgreSQL of its own (ARGS=down stops it, ARGS=help lists more)
 	@devtools/odoo_testbed/odoo-testbed $(or $(ARGS),up)
 
-ODOO_TESTS := tests/contract/odoo tests/contract/twin tests/odoo tests/integration tests/e2e/test_round.py tests/e2e/test_watching.py
+ODOO_TESTS := tests/contract/odoo tests/contract/fake_odoo tests/odoo tests/integration tests/e2e/test_round.py tests/e2e/test_watching.py
 test-odoo: setup ## run the tests that need a real Odoo, on a disposable one (ARGS=tests/odoo picks some)
 	@devtools/odoo_testbed/with-odoo $(BIN)/python -m pytest $(or $(ARGS),$(ODOO_TESTS))
 
