@@ -72,7 +72,7 @@ def seed(client: OdooClient, wanted: int) -> list[int]:
 
 
 def first_monday() -> dt.date:
-    """Give the day the oldest week in view began."""
+    """Return the day the oldest week in view began."""
     return Period.week_of(dt.datetime.now(dt.UTC).date()).first - dt.timedelta(weeks=WEEKS)
 
 

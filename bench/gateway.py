@@ -105,7 +105,7 @@ def compare(ours: str, theirs: str, clients: int, rounds: int, count: int) -> No
 
 
 def figures(took: list[float], seconds: float) -> tuple[float, float, float]:
-    """Give the median and the 99th of a hundred, in milliseconds, and requests a second."""
+    """Return the median and the 99th of a hundred, in milliseconds, and requests a second."""
     cut = statistics.quantiles(took, n=100) if len(took) > 1 else [took[0]] * 99
     return cut[49] * 1000, cut[98] * 1000, len(took) / seconds
 
@@ -114,7 +114,7 @@ def figures(took: list[float], seconds: float) -> tuple[float, float, float]:
 
 
 def event(number: int) -> dict[str, object]:
-    """Give an event that no automation reacts to."""
+    """Return an event that no automation reacts to."""
     return {
         "specversion": "1.0",
         "id": f"e-{number}",
@@ -126,18 +126,18 @@ def event(number: int) -> dict[str, object]:
 
 
 def single(number: int) -> bytes:
-    """Give a request with one event."""
+    """Return a request with one event."""
     return _events(json.dumps(event(number)).encode(), "application/cloudevents+json")
 
 
 def batch(number: int) -> bytes:
-    """Give a request with a hundred events."""
+    """Return a request with a hundred events."""
     told = [event(number * 100 + n) for n in range(100)]
     return _events(json.dumps(told).encode(), "application/cloudevents-batch+json")
 
 
 def hook(number: int) -> bytes:
-    """Give what a rule in Odoo posts."""
+    """Return what a rule in Odoo posts."""
     body = json.dumps({"_action": "won(#7)", "_id": number % 2_000_000_000 + 1, "_model": "crm.lead"}).encode()
     return _request(f"/hooks/odoo/{TOKEN}", body, {"content-type": "application/json"})
 

@@ -69,7 +69,7 @@ def tell(found: ReplayPreview) -> None:
 
 
 def fleet_of(twin: FakeOdoo, ledger: str) -> WorkerContext:
-    """Give a fleet whose bot has the documented rights."""
+    """Return a fleet whose bot has the documented rights."""
     twin.add_user("bot", "bench", GROUPS)
     settings = Settings.load(
         need={"broker", "ledger", "odoo"},
@@ -91,7 +91,7 @@ def nobody(*_: object, **__: object) -> None:
 
 
 def dead(twin: FakeOdoo, fleet: WorkerContext, count: int) -> list[DeadLetter]:
-    """Give letters about as many employees; half of what they ask for is there."""
+    """Return letters about as many employees; half of what they ask for is there."""
     people = [twin.seed("res.users", {"name": f"U{n}", "login": f"u{n}"}) for n in range(20)]
     employees = [twin.seed("hr.employee", {"name": f"E{n}"}) for n in range(count)]
     steps = [step_of(employee, people[n % len(people)]) for n, employee in enumerate(employees)]

@@ -21,7 +21,7 @@ FAULTS = 50
 
 
 def made(n: int) -> DeadLetter:
-    """Give a letter of about two kilobytes, one of fifty faults."""
+    """Return a letter of about two kilobytes, one of fifty faults."""
     fault = n % FAULTS
     task, message = f"task-{fault % 5}", f"the field field_{chr(97 + fault // 26)}{chr(97 + fault % 26)} is gone"
     at = START + dt.timedelta(seconds=n)
@@ -46,7 +46,7 @@ def made(n: int) -> DeadLetter:
 
 
 def case(n: int) -> CaseRecord:
-    """Give an open case."""
+    """Return an open case."""
     return CaseRecord(
         key=CaseKey("stale-drafts", Ref("sale.order", n)),
         state=CaseState.OPEN,
@@ -87,7 +87,7 @@ class Stopwatch:
 
 
 def middle(ledger: Ledger, count: int) -> str | None:
-    """Give the cursor of a page half-way down."""
+    """Return the cursor of a page half-way down."""
     page: Page[DeadLetter] | None = None
     for _ in range(max(1, count // 2 // 5000)):
         page = ledger.letters.page(limit=5000, after=page.next if page else None)

@@ -327,7 +327,7 @@ class Settings(BaseSettings):
         return _place(self.broker) == _place(self.ledger)
 
     def odoo(self, role: BotRole) -> OdooAccess:
-        """Give the access of one bot; a role without a bot of its own uses the single one."""
+        """Return the access of one bot; a role without a bot of its own uses the single one."""
         login, key = self._bot(role)
         if login is None or key is None:
             login, key = _needed("odoo_login", self.odoo_login), _needed("odoo_api_key", self.odoo_api_key)
@@ -371,7 +371,7 @@ class Settings(BaseSettings):
         return {} if self.outbound_secrets is None else read_keys(self.outbound_secrets.get_secret_value())
 
     def to_environ(self) -> dict[str, str]:
-        """Give the variables that load these settings again in a child process, secrets included."""
+        """Return the variables that load these settings again in a child process, secrets included."""
         values = ((name, getattr(self, name)) for name in type(self).model_fields)
         return {_variable(name): _revealed(value) for name, value in values if value is not None}
 
@@ -390,7 +390,7 @@ class Settings(BaseSettings):
 
 
 def is_sentinel(url: str) -> bool:
-    """Say whether an address names sentinels, which say where the Redis is."""
+    """Return whether an address names sentinels, which say where the Redis is."""
     return url.startswith("sentinel://")
 
 
@@ -465,7 +465,7 @@ def _unknown(cls: type[Settings], told: Mapping[str, str]) -> Iterator[str]:
 
 
 def _value(cls: type[Settings], name: str, told: Mapping[str, str], problems: list[str]) -> str | None:
-    """Give one value, from its variable or from the file its `_FILE` variable names."""
+    """Return one value, from its variable or from the file its `_FILE` variable names."""
     variable = _variable(name)
     path = told.get(f"{variable}_FILE") if _is_secret(cls, name) else None
     if path is None:

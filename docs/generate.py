@@ -57,7 +57,7 @@ def left_over() -> list[str]:
 
 @cache
 def pages() -> Mapping[str, str]:
-    """Give every generated page by the name of its file."""
+    """Return every generated page by the name of its file."""
     made: Mapping[str, Callable[[], Iterable[str]]] = {
         "settings.md": settings,
         "controls.md": controls,
@@ -141,7 +141,7 @@ def controls() -> Iterator[str]:
 
 
 def _more(module: str, function: Callable[..., Any]) -> Iterator[str]:
-    """Give what the module and the function say beyond the rule."""
+    """Yield what the module and the function say beyond the rule."""
     for told in (inspect.getdoc(sys.modules[module]), inspect.getdoc(function)):
         _, _, rest = (told or "").partition("\n\n")
         if rest:

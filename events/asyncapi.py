@@ -15,12 +15,12 @@ MEDIA_TYPE = "application/cloudevents+json"
 
 
 def schema_of(fact: type[Event]) -> dict[str, Any]:
-    """Give the JSON Schema of what an event of this fact carries as `data`."""
+    """Return the JSON Schema of what an event of this fact carries as `data`."""
     return {"$schema": DIALECT, **_schema(fact)}
 
 
 def envelope_schema() -> dict[str, Any]:
-    """Give the JSON Schema of the envelope."""
+    """Return the JSON Schema of the envelope."""
     return {"$schema": DIALECT, **CloudEvent.model_json_schema()}
 
 
@@ -31,7 +31,7 @@ def _schema(fact: type[Event]) -> dict[str, Any]:
 
 
 def example_of(fact: type[Event]) -> dict[str, Any]:
-    """Give an event of this fact as it may be sent."""
+    """Return an event of this fact as it may be sent."""
     properties = fact.model_json_schema()["properties"]
     examples = {name: (one | one.get("anyOf", [{}])[0]).get("examples") for name, one in properties.items()}
     told = fact.model_validate({name: some[0] for name, some in examples.items() if some})
@@ -47,7 +47,7 @@ def example_of(fact: type[Event]) -> dict[str, Any]:
 
 
 def asyncapi() -> dict[str, Any]:
-    """Give the AsyncAPI 3 document: what the fleet takes and gives, through which channels."""
+    """Return the AsyncAPI 3 document: what the fleet takes and gives, through which channels."""
     facts = known_events()
     master = {name: fact for name, fact in facts.items() if fact.is_master()}
     return {

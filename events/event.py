@@ -59,7 +59,7 @@ class Event(BaseModel):
 
     @classmethod
     def is_master(cls) -> bool:
-        """Say whether this tells of master data, which flows apart from transactions."""
+        """Return whether this tells of master data, which flows apart from transactions."""
         return cls.about.model == cls.of.master
 
     @property
@@ -84,13 +84,13 @@ class Event(BaseModel):
 
 
 def odoo_source(db: str) -> str:
-    """Give the source of what is read from an Odoo database: the same through whichever door somebody looked."""
+    """Return the source of what is read from an Odoo database: the same through whichever door somebody looked."""
     return f"{ODOO}/{db}"
 
 
 @cache
 def known_events() -> Mapping[str, type[Event]]:
-    """Give every fact by its name on the wire: each class in a module of this package."""
+    """Return every fact by its name on the wire: each class in a module of this package."""
     import events
 
     for module in pkgutil.iter_modules(events.__path__, "events."):

@@ -22,7 +22,7 @@ class InvalidSignature(PurserError):
 
 
 def read_secret(text: str) -> bytes:
-    """Give the key behind a secret such as `whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD`.
+    """Return the key behind a secret such as `whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD`.
 
     Mistake when it is none; its value is in no message.
     """
@@ -40,13 +40,13 @@ def read_secret(text: str) -> bytes:
 
 
 def sign(key: bytes, *, id: str, moment: dt.datetime, body: bytes) -> dict[str, str]:  # noqa: A002
-    """Give the three headers that go with a body. The id is the same whenever the same message is sent again."""
+    """Return the three headers that go with a body. The id is the same whenever the same message is sent again."""
     seconds = str(int(moment.timestamp()))
     return {ID: id, MOMENT: seconds, SIGNATURES: _signature(key, id, seconds, body)}
 
 
 def verify(keys: Iterable[bytes], headers: Mapping[str, str], body: bytes, *, now: dt.datetime) -> str:
-    """Give the id of a signed message. `headers` are by lower-case name, `keys` the secrets that count now.
+    """Return the id of a signed message. `headers` are by lower-case name, `keys` the secrets that count now.
 
     Unsigned says what is wrong. Every comparison takes the same time, whatever is right about it.
     """

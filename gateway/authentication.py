@@ -22,7 +22,7 @@ class SourceAuthenticator:
             raise Problem(401, str(error)) from None
 
     def who_signed(self, headers: Mapping[str, str], body: bytes, *, now: dt.datetime) -> EventSource:
-        """Give the sender of a request by its signature, or raise a Problem."""
+        """Return the sender of a request by its signature, or raise a Problem."""
         try:
             verify([key for sender in self._senders for key in sender.keys], headers, body, now=now)
         except InvalidSignature as error:

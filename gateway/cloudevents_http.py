@@ -68,7 +68,7 @@ def _unread() -> Problem:
 
 
 def events_in(form: ContentMode, headers: Mapping[str, str], body: bytes) -> list[Any]:
-    """Give the events of a request as they stand in it."""
+    """Return the events of a request as they stand in it."""
     read = _json(body)
     match form:
         case ContentMode.STRUCTURED:
@@ -91,7 +91,7 @@ def _json(body: bytes) -> Any:
 
 
 def _attributes(headers: Mapping[str, str]) -> dict[str, str]:
-    """Give what the headers say of the envelope. The signature covers none of them but the id of the message."""
+    """Return what the headers say of the envelope. The signature covers none of them but the id of the message."""
     if headers.get(f"{_HEADER}id") != headers.get(ID):
         raise Problem(401, f"{ID} must be the same as {_HEADER}id: the signature covers no other header")
     told = {name.removeprefix(_HEADER): value for name, value in headers.items() if name.startswith(_HEADER)}
@@ -105,7 +105,7 @@ def _attributes(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def checked(raw: list[Any]) -> list[tuple[CloudEvent, Event]]:
-    """Give the events and the facts they carry; a Problem lists all that is wrong with any of them."""
+    """Return the events and the facts they carry; a Problem lists all that is wrong with any of them."""
     read: list[tuple[CloudEvent, Event]] = []
     wrong: list[ProblemLocation] = []
     for number, one in enumerate(raw):

@@ -93,7 +93,7 @@ class LimitedProtocol(H11Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is being answered on this socket."""
+        """Return whether no request is being answered on this socket."""
         cycle = getattr(self, "cycle", None)  # uvicorn types it as always there
         return cycle is None or bool(cycle.response_complete)
 

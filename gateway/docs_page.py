@@ -18,7 +18,7 @@ code { background: #eee; padding: 0 .2em } td, th { text-align: left; padding: .
 
 
 def page_of(app: FastAPI) -> APIRouter:
-    """Give the route of the page about this application."""
+    """Return the route of the page about this application."""
     router = APIRouter()
 
     @router.get("/docs", include_in_schema=False, response_class=HTMLResponse)

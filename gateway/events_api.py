@@ -57,7 +57,7 @@ class EventsApi:
         self._peers = PeerResolver(settings.trusted_proxies)
 
     def routes(self) -> APIRouter:
-        """Give the route."""
+        """Return the route."""
         router = APIRouter(tags=["events"])
         router.add_api_route(
             "/events",
@@ -108,7 +108,7 @@ class EventsApi:
 
 
 def to_json(request: Request) -> dict[str, str]:
-    """Give the headers by lower-case name; a value in UTF-8 is read as what its sender signed.
+    """Return the headers by lower-case name; a value in UTF-8 is read as what its sender signed.
 
     Raises Problem where one that counts is there twice: some readers take the first, and others the last.
     """

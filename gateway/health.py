@@ -40,7 +40,7 @@ class HealthRoutes:
         self._fleet, self._ask_broker, self._hooks, self._hands = fleet, ask_broker, hooks, hands
 
     def routes(self) -> APIRouter:
-        """Give the routes."""
+        """Return the routes."""
         router = APIRouter(tags=["health"], prefix="/health")
         router.add_api_route("/live", self._live, name="live", summary="Does the process answer?")
         router.add_api_route(

@@ -67,7 +67,7 @@ class LimitedBody:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether bytes of it are still to come."""
+        """Return whether bytes of it are still to come."""
         return self._ends is not None and not self._given_up
 
     def give_up(self) -> None:

@@ -55,7 +55,7 @@ class OdooWebhookRoutes:
         """How many hooks of known shape could not be passed on since the start."""
 
     def routes(self) -> APIRouter:
-        """Give the route."""
+        """Return the route."""
         router = APIRouter(tags=["hooks"])
         router.add_api_route(
             "/hooks/odoo/{token}",

@@ -47,7 +47,7 @@ class Problem(Exception):
 
 
 def problem_response(problem: Problem) -> Response:
-    """Give the answer that tells of a problem."""
+    """Return the answer that tells of a problem."""
     told = ProblemDetails(
         title=http.HTTPStatus(problem.status).phrase,
         status=problem.status,

@@ -30,7 +30,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def connect(door: OdooConnection, gate: CallLimiter | None = None) -> "OdooClient":
-    """Give a client of this door. It speaks to nobody before the first verb, and asks the gate before each call."""
+    """Return a client of this door. It speaks to nobody before the first verb, and asks the gate before each call."""
     return OdooClient(door, gate=gate)
 
 
@@ -80,7 +80,7 @@ class OdooClient:
         return self._through(kind_of(request), lambda: self._send(whole))
 
     def version(self) -> Version:
-        """Give the server's version, such as (19, 0)."""
+        """Return the server's version, such as (19, 0)."""
         if self._version is None:
             self._version = self._through("", lambda: self._reached().version())
         return self._version
@@ -153,29 +153,29 @@ class OdooClient:
         return int(self.send(request))
 
     def external_ids(self, model: str, ids: Sequence[int], *, module: str = "purser") -> dict[int, tuple[str, ...]]:
-        """Give the business keys of records, archived ones too; a record without one is left out."""
+        """Return the business keys of records, archived ones too; a record without one is left out."""
         return lookup.external_ids(self, model, ids, module)
 
     def gone(self, refs: Iterable[Ref]) -> frozenset[Ref]:
-        """Give those that exist no longer, as opposed to those this user may not see."""
+        """Return those that exist no longer, as opposed to those this user may not see."""
         return lookup.deleted_ids(self, refs)
 
     def users(self, logins: Sequence[str]) -> dict[str, int]:
-        """Give the ids of active users by login; an unknown login is left out."""
+        """Return the ids of active users by login; an unknown login is left out."""
         return lookup.users(self, logins)
 
     def names(self, model: str, ids: Sequence[int]) -> dict[int, str]:
-        """Give the display names of records, archived ones too; one this user may not see is left out."""
+        """Return the display names of records, archived ones too; one this user may not see is left out."""
         return lookup.display_names(self, model, ids)
 
     def preview(self, changes: Sequence[Change]) -> tuple[Preview, ...]:
-        """Say what `apply` would do now, change by change and in order, by reading only."""
+        """Return what `apply` would do now, change by change and in order, by reading only."""
         previewer = self.previewer()
         previewer.learn(changes)
         return tuple(previewer.judge(change) for change in changes)
 
     def previewer(self) -> Previewer:
-        """Give what foresees one list of changes after the other, each after what came before."""
+        """Return what foresees one list of changes after the other, each after what came before."""
         return Previewer(self)
 
     # ------------------------------------------------------------------------- writing --
@@ -214,17 +214,17 @@ class OdooClient:
     # -------------------------------------------------------------------- capabilities --
 
     def whoami(self) -> CurrentUser:
-        """Say who Odoo takes us for; asked once."""
+        """Return who Odoo takes us for; asked once."""
         if self._me is None:
             self._me = capabilities.whoami(self)
         return self._me
 
     def ping(self) -> ConnectionCheck:
-        """Say how far one gets through the door. Raises nothing that has to do with Odoo."""
+        """Return how far one gets through the door. Raises nothing that has to do with Odoo."""
         return capabilities.ping(self)
 
     def fields(self, model: str) -> Mapping[str, FieldInfo] | None:
-        """Give the fields of a model as this user sees them, None where there is no such model; asked once."""
+        """Return the fields of a model as this user sees them, None where there is no such model; asked once."""
         if model not in self._fields:
             self._fields[model] = capabilities.fields(self, model)
         return self._fields[model]
@@ -240,11 +240,11 @@ class OdooClient:
         return capabilities.unseen_companies(self)
 
     def may(self, model: str, operation: str) -> bool:
-        """Say whether this user may `read`, `write`, `create` or `unlink` records of a model at all."""
+        """Return whether this user may `read`, `write`, `create` or `unlink` records of a model at all."""
         return capabilities.may(self, model, operation)
 
     def has_group(self, group: str) -> bool:
-        """Say whether this user is in a group, named by its external id."""
+        """Return whether this user is in a group, named by its external id."""
         return capabilities.has_group(self, group)
 
 

@@ -81,7 +81,7 @@ _CUT = 300
 
 
 def first_line(text: str) -> str:
-    """Give the first line of a server's text, cut short: what follows may be a traceback or a row's values.
+    """Return the first line of a server's text, cut short: what follows may be a traceback or a row's values.
 
     Code that runs in a server action has its errors told within a text, where a new line is two characters.
     """
@@ -90,12 +90,12 @@ def first_line(text: str) -> str:
 
 
 def plain_text(text: str) -> str:
-    """Give a text Odoo wrote for people, on one line and cut short."""
+    """Return a text Odoo wrote for people, on one line and cut short."""
     return " ".join(str(text).split())[:_CUT]
 
 
 def is_lost_race(text: str) -> bool:
-    """Say whether a message hides a race that was lost: the same call again finds the winner's record.
+    """Return whether a message hides a race that was lost: the same call again finds the winner's record.
 
     `load` tells it in a message, and code in a server action in a ValueError around the database's own.
     """
@@ -116,7 +116,7 @@ _CONSEQUENCE = re.compile(r"[Aa]nother model is using the record|[Cc]oncurrent u
 
 
 def is_dangling(text: str) -> bool:
-    """Say whether a message of `load` complains that a record of ours, named by key, is not there."""
+    """Return whether a message of `load` complains that a record of ours, named by key, is not there."""
     return "No matching record found for external id 'purser." in text
 
 

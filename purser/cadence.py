@@ -80,10 +80,10 @@ def minutes(count: int) -> Every:
 
 
 def hours(count: int) -> Every:
-    """Give a cadence of so many hours."""
+    """Return a cadence of so many hours."""
     return Every(dt.timedelta(hours=count))
 
 
 def daily(at: str) -> Cadence:
-    """Give a cadence of once a day at `HH:MM` in the policy's time zone."""
+    """Return a cadence of once a day at `HH:MM` in the policy's time zone."""
     return parse_cadence(f"daily {at}")

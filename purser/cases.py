@@ -75,7 +75,7 @@ class CaseKey:
         return f"case/{self.control}/{self.subject}/{period}"
 
     def rung(self, episode: int, rung: int) -> str:
-        """Give the business key of one rung's activity or note."""
+        """Return the business key of one rung's activity or note."""
         return f"{self}/e{episode}/r{rung}"
 
     @classmethod
@@ -167,7 +167,7 @@ class Case:
 def merge(
     control: str, seen: Iterable[ObservedActivity], remembered: Mapping[CaseKey, CaseRecord]
 ) -> dict[CaseKey, Case]:
-    """Give the state of every case of a control, ended ones included. Where the two differ, Odoo is right.
+    """Return the state of every case of a control, ended ones included. Where the two differ, Odoo is right.
 
     Odoo cannot tell a cancelled activity (deleted) from one we may no longer see: both are QUIET, and both are
     asked again at the next rung and not before.

@@ -171,7 +171,7 @@ _CHANGES: TypeAdapter[tuple[Any, ...]] = TypeAdapter(tuple[Change, ...])
 
 
 def dump_changes(changes: Sequence["Change"]) -> list[dict[str, Any]]:
-    """Give the JSON-ready form of `changes`, as it travels on a queue."""
+    """Return the JSON-ready form of `changes`, as it travels on a queue."""
     dumped: list[dict[str, Any]] = _CHANGES.dump_python(tuple(changes), mode="json")
     return dumped
 

@@ -225,7 +225,7 @@ def _reads(where: str, reads: Sequence[Read]) -> tuple[Read, ...]:
 
 
 def is_read(read: object) -> bool:
-    """Say whether this can be read: a Row or Group with a model."""
+    """Return whether this can be read: a Row or Group with a model."""
     return isinstance(read, type) and issubclass(read, (Row, Aggregate)) and hasattr(read, "model")
 
 

@@ -88,7 +88,7 @@ class Period:
 
     @classmethod
     def week_of(cls, day: dt.date) -> "Period":
-        """Give the Monday to Sunday that contain `day`."""
+        """Return the Monday to Sunday that contain `day`."""
         monday = day - dt.timedelta(days=day.weekday())
         return cls(monday, monday + dt.timedelta(days=6))
 

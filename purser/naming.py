@@ -11,12 +11,12 @@ _LONGEST_NAME = 100
 
 
 def is_wire_name(name: str) -> bool:
-    """Say whether `name` is lower-case words joined by hyphens."""
+    """Return whether `name` is lower-case words joined by hyphens."""
     return _WIRE.fullmatch(name) is not None
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """Give ' Did you mean `x`?', else ' Known: ...', to end an error message with."""
+    """Return ' Did you mean `x`?', else ' Known: ...', to end an error message with."""
     names = sorted(known)
     close = difflib.get_close_matches(given[:_LONGEST_NAME], names, n=1)
     if close:

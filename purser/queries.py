@@ -69,7 +69,7 @@ class QueryContext:
         return self.as_of.date()
 
     def watched_ids(self, model: str) -> list[int]:
-        """Give the ids of the watched subjects of one model, for a domain."""
+        """Return the ids of the watched subjects of one model, for a domain."""
         return sorted({one.subject.id for one in self.watched if one.subject.model == model})
 
 
@@ -84,7 +84,7 @@ class _BaseQuery(BaseModel):
 
     @classmethod
     def domain(cls, scope: QueryContext) -> Domain | None:
-        """Say which records to read. Pure."""
+        """Return which records to read. Pure."""
         raise NotImplementedError(f"{cls.__qualname__} must say which records it reads: define domain(scope)")
 
     @classmethod
@@ -263,7 +263,7 @@ class Snapshot:
         return moment.astimezone(self.as_of.tzinfo).date()
 
     def rows(self, kind: type[T]) -> tuple[T, ...]:
-        """Give the rows of one read; KeyError when the declaration does not list it."""
+        """Return the rows of one read; KeyError when the declaration does not list it."""
         if kind in self._unknown:
             return ()
         try:
@@ -272,14 +272,14 @@ class Snapshot:
             raise KeyError(f"{kind.__qualname__} was not read: name it in the declaration's reads") from None
 
     def get(self, kind: type[R], id: int | None) -> R | None:  # noqa: A002
-        """Give one row by id, or None."""
+        """Return one row by id, or None."""
         index = self._index.get(kind)
         if index is None:
             index = self._index[kind] = {row.id: row for row in self.rows(kind)}
         return None if id is None else index.get(id)
 
     def knows(self, kind: type[_BaseQuery]) -> bool:
-        """Say whether an optional read was answered by this database."""
+        """Return whether an optional read was answered by this database."""
         return kind in self._rows and kind not in self._unknown
 
     def plus(self, kind: type[_BaseQuery], rows: Sequence[Any] | None) -> Self:

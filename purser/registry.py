@@ -37,14 +37,14 @@ class Registry:
         return cls(MappingProxyType(controls), MappingProxyType(automations), MappingProxyType(watches))
 
     def control(self, name: str) -> Control:
-        """Give a control by name; Mistake suggests the right one."""
+        """Return a control by name; Mistake suggests the right one."""
         try:
             return self.controls[name]
         except KeyError:
             raise ConfigurationError(f"control `{name}` is unknown.{did_you_mean(name, self.controls)}") from None
 
     def automation(self, name: str) -> Automation:
-        """Give an automation by name; Mistake suggests the right one."""
+        """Return an automation by name; Mistake suggests the right one."""
         try:
             return self.automations[name]
         except KeyError:
@@ -53,22 +53,22 @@ class Registry:
             ) from None
 
     def watch(self, name: str) -> Watcher:
-        """Give a watch by name; Mistake suggests the right one."""
+        """Return a watch by name; Mistake suggests the right one."""
         try:
             return self.watches[name]
         except KeyError:
             raise ConfigurationError(f"watch `{name}` is unknown.{did_you_mean(name, self.watches)}") from None
 
     def looking_at(self, model: str) -> Iterator[Watcher]:
-        """Give the watches of a model."""
+        """Return the watches of a model."""
         return (watch for watch in self.watches.values() if watch.model == model)
 
     def telling(self, fact: type[Any]) -> Iterator[Watcher]:
-        """Give the watches that may tell a fact."""
+        """Return the watches that may tell a fact."""
         return (watch for watch in self.watches.values() if fact in watch.tells)
 
     def reacting_to(self, fact: type[Any]) -> Iterator[Automation]:
-        """Give the automations that react to a fact."""
+        """Return the automations that react to a fact."""
         return (a for a in self.automations.values() if fact in a.facts)
 
 

@@ -29,7 +29,7 @@ class ControlVerdicts:
     exempt: tuple[Exempt, ...]
 
     def finding(self, subject: Ref, period: Period | None = None) -> Finding:
-        """Give the one finding about a subject and period; AssertionError otherwise."""
+        """Return the one finding about a subject and period; AssertionError otherwise."""
         found = [f for f in self.findings if (f.subject, f.period) == (subject, period)]
         assert len(found) == 1, f"{len(found)} findings about {subject} {period}"
         return found[0]

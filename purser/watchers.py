@@ -52,11 +52,11 @@ class Watcher:
         return self.row.model
 
     def __call__(self, row: Any, as_of: dt.datetime, **tunables: Any) -> Iterator[Any]:
-        """Give the facts that a record, as it stands, amounts to. Each carries its mark."""
+        """Return the facts that a record, as it stands, amounts to. Each carries its mark."""
         return self.tell(row, as_of, **tunables)
 
     def happened(self, fact: Any) -> tuple[dt.datetime, dt.datetime] | None:
-        """Give between which moments a fact became true; None where no stamp tells."""
+        """Return between which moments a fact became true; None where no stamp tells."""
         mark = getattr(fact, fact.mark) if self.stamped and fact.mark else None
         match mark:
             case dt.datetime():

@@ -21,11 +21,11 @@ class BeatEntry:
     offset: dt.timedelta
 
     def slot(self, now: dt.datetime, tz: dt.tzinfo) -> dt.datetime:
-        """Give the latest slot that is due at `now`. A slot missed while beat was down is caught up by this one."""
+        """Return the latest slot that is due at `now`. A slot missed while beat was down is caught up by this one."""
         return latest_slot(self.cadence, now, tz, self.offset)
 
     def due_after(self, now: dt.datetime, tz: dt.tzinfo) -> dt.datetime:
-        """Give the moment after `now` at which it is due again."""
+        """Return the moment after `now` at which it is due again."""
         return next_slot(self.cadence, now, tz, self.offset) + self.offset
 
 

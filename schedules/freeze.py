@@ -19,7 +19,7 @@ class Frozen:
 def frozen_until(
     now: dt.datetime, freezes: Iterable[Freeze], tz: dt.tzinfo, targets: Collection[str]
 ) -> Frozen | None:
-    """Give the freeze that holds any of these back the longest at `now`, None where none does.
+    """Return the freeze that holds any of these back the longest at `now`, None where none does.
 
     A freeze begins and ends at midnight in `tz`, whatever the clock change.
     """
@@ -35,7 +35,7 @@ def frozen_until(
 
 
 def _spans(freeze: Freeze, today: dt.date) -> Iterator[tuple[dt.date, dt.date]]:
-    """Give the frozen days around each month's end that may be near."""
+    """Yield the frozen days around each month's end that may be near."""
     for months in range(-2, 3):
         month = today.month - 1 + months
         year, month = today.year + month // 12, month % 12 + 1

@@ -22,7 +22,7 @@ MOST_COUNTED = 1000
 def latest_slot(
     cadence: Cadence, now: dt.datetime, tz: dt.tzinfo = dt.UTC, offset: dt.timedelta = NO_OFFSET
 ) -> dt.datetime:
-    """Give the latest slot, in UTC, that is due at `now`: the last one with `slot + offset <= now`."""
+    """Return the latest slot, in UTC, that is due at `now`: the last one with `slot + offset <= now`."""
     moment = _utc(now) - offset
     match cadence:
         case Every(step):
@@ -34,7 +34,7 @@ def latest_slot(
 def next_slot(
     cadence: Cadence, now: dt.datetime, tz: dt.tzinfo = dt.UTC, offset: dt.timedelta = NO_OFFSET
 ) -> dt.datetime:
-    """Give the first slot, in UTC, that is not yet due at `now`: the first one with `slot + offset > now`."""
+    """Return the first slot, in UTC, that is not yet due at `now`: the first one with `slot + offset > now`."""
     moment = _utc(now) - offset
     match cadence:
         case Every(step):
@@ -56,13 +56,13 @@ def slots_between(cadence: Cadence, after: dt.datetime, until: dt.datetime, tz: 
 
 
 def seconds_to_next_slot(name: str, cadence: Cadence, now: dt.datetime, tz: dt.tzinfo) -> float:
-    """Give the seconds until a control is due again."""
+    """Return the seconds until a control is due again."""
     offset = stagger(name, cadence)
     return (next_slot(cadence, now, tz, offset) + offset - _utc(now)).total_seconds()
 
 
 def stagger(name: str, cadence: Cadence) -> dt.timedelta:
-    """Give the offset of a control: whole seconds, always the same for a name, and small beside its cadence."""
+    """Return the offset of a control: whole seconds, always the same for a name, and small beside its cadence."""
     bound = min(cadence.step / 10, _LONGEST_STAGGER) if isinstance(cadence, Every) else _DAILY_STAGGER
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
     return number % max(1, bound // _SECOND) * _SECOND
@@ -85,7 +85,7 @@ def _around(cadence: Daily, moment: dt.datetime, tz: dt.tzinfo) -> list[dt.datet
 
 
 def _instant(wall: dt.datetime, tz: dt.tzinfo) -> dt.datetime | None:
-    """Give the first instant at which clocks in `tz` show `wall`.
+    """Return the first instant at which clocks in `tz` show `wall`.
 
     Where they skip it, the first instant after the gap counts, or the last second before it where the gap ends on
     another day. None: they skip the whole day.

@@ -51,7 +51,7 @@ class AuditLog:
         return entry_id.decode()
 
     def tail(self, limit: int = 50, *, after: str | None = None) -> tuple[AuditEntry, ...]:
-        """Give the last `limit` entries, or the first `limit` after an entry; the oldest of them first."""
+        """Return the last `limit` entries, or the first `limit` after an entry; the oldest of them first."""
         if after is not None and not _ENTRY.fullmatch(after):
             raise ValueError(f"{after!r} is no entry of the audit trail: pass the id of one")
         with self._store.reach(self._key) as client:

@@ -97,7 +97,7 @@ class Ledger:
         return cls(client, prefix=prefix, now=now)
 
     def gate(self, name: str, bounds: LimiterConfig | None = None, *, who: str = "Odoo") -> OdooLimiter:
-        """Give the gate before an Odoo or another side, shared by all who name it alike."""
+        """Return the gate before an Odoo or another side, shared by all who name it alike."""
         return OdooLimiter(self._store, name, bounds, now=self._now, who=who)
 
     def unreadable(self, *, limit: int = 500) -> dict[str, str]:
@@ -117,7 +117,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def collecting_unreadable(self) -> Iterator[dict[str, str]]:
-        """Give what the readers leave out because it cannot be read, while this is entered: why, by key."""
+        """Yield what the readers leave out because it cannot be read, while this is entered: why, by key."""
         with self._store.collecting(is_told=True) as found:
             yield found
 
@@ -143,7 +143,7 @@ class Ledger:
             yield partial(self.slots.last_done, control)
 
     def now(self) -> dt.datetime:
-        """Give the present by the clock that all workers share."""
+        """Return the present by the clock that all workers share."""
         return self._store.now()
 
     @property

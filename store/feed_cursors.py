@@ -52,13 +52,13 @@ class FeedCursorStore:
         self._move = store.script(_MOVE)
 
     def get(self, name: str) -> FeedCursor | None:
-        """Give a cursor, None where there is none yet."""
+        """Return a cursor, None where there is none yet."""
         with self._store.reach(self._key) as client:
             raw = client.hget(self._key, text(name))
         return None if raw is None else self._read(name, raw)
 
     def all(self) -> tuple[FeedCursor, ...]:
-        """Give every cursor, by name."""
+        """Return every cursor, by name."""
         kept: dict[bytes, bytes] = self._store.read_or({}, self._kept)
         return tuple(self._store.readable(self._read, ((shown(name), kept[name]) for name in sorted(kept))))
 

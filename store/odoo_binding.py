@@ -26,7 +26,7 @@ class OdooBinding:
         self._adopt = store.script(_ADOPT)
 
     def of(self, odoo: str) -> str:
-        """Give the Odoo this ledger belongs to; a ledger without one belongs to `odoo` from now on.
+        """Return the Odoo this ledger belongs to; a ledger without one belongs to `odoo` from now on.
 
         Snooze where that cannot be read: cases of one Odoo must not be written into another, and no message is at
         fault. It all waits until a person has said which Odoo it is.
@@ -42,7 +42,7 @@ class OdooBinding:
             ) from None
 
     def known(self) -> str:
-        """Give the Odoo this ledger belongs to, '' while nobody has used it."""
+        """Return the Odoo this ledger belongs to, '' while nobody has used it."""
         with self._store.reach(self._key) as client, as_unreadable(self._key):
             found = client.get(self._key)
         try:

@@ -99,7 +99,7 @@ def _also_in(client: Any, others: tuple[str, ...], marks: list[PageCursor]) -> I
 
 
 def narrowest(client: Any, indexes: list[str]) -> tuple[str, tuple[str, ...]]:
-    """Give the index with the fewest members, and the others."""
+    """Return the index with the fewest members, and the others."""
     if len(indexes) == 1:
         return indexes[0], ()
     pipe = client.pipeline(transaction=False)

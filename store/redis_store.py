@@ -49,7 +49,7 @@ class RedisStore:
         return text(":".join((self.prefix, *parts))).decode()
 
     def now(self) -> dt.datetime:
-        """Give the present by the injected clock, else by the server's, which all workers share."""
+        """Return the present by the injected clock, else by the server's, which all workers share."""
         if self._now is not None:
             return self._now()
         with self.reach("its clock") as client:
@@ -121,7 +121,7 @@ class RedisStore:
 
     @contextlib.contextmanager
     def collecting(self, *, is_told: bool = False) -> Iterator[dict[str, str]]:
-        """Give what cannot be read while this is entered, by key: why. It is not logged where a person `is_told`."""
+        """Yield what cannot be read while this is entered, by key: why. It is not logged where a person `is_told`."""
         outer = _collecting.get()
         found: dict[str, str] = {}
         token, told = _collecting.set(found), _is_told.set(is_told or _is_told.get())
@@ -135,7 +135,7 @@ class RedisStore:
 
     @contextlib.contextmanager
     def reach(self, about: str) -> Iterator[Any]:
-        """Give the client; whatever goes wrong comes out in words of `purser.errors`, naming `about`."""
+        """Yield the client; whatever goes wrong comes out in words of `purser.errors`, naming `about`."""
         try:
             yield self.client
         except fault.RedisError as error:
@@ -225,7 +225,7 @@ def cause_of(error: Exception) -> FailureCause:
 
 
 def address_of(client: redis.Redis) -> str:
-    """Give the URL of a client without its user and password."""
+    """Return the URL of a client without its user and password."""
     pool = client.connection_pool
     kwargs = pool.connection_kwargs
     db = kwargs.get("db") or 0
@@ -288,7 +288,7 @@ def _first_line(error: Exception) -> str:
 
 
 def text(value: str) -> bytes:
-    """Give UTF-8 that never fails: what UTF-8 cannot hold is written as an escape."""
+    """Return UTF-8 that never fails: what UTF-8 cannot hold is written as an escape."""
     return value.encode("utf-8", "backslashreplace")
 
 
@@ -303,5 +303,5 @@ def pairs(flat: list[bytes]) -> dict[str, bytes]:
 
 
 def named(raw: Mapping[bytes, bytes]) -> dict[str, bytes]:
-    """Give a hash with its field names as text; a name that is no text is one nobody asks for."""
+    """Return a hash with its field names as text; a name that is no text is one nobody asks for."""
     return {shown(name): value for name, value in raw.items()}

@@ -95,7 +95,7 @@ class RefusalStore:
             return bool(self._add(keys=[self._store.prefix], args=args))
 
     def get(self, refusal_id: str) -> RefusalRecord | None:
-        """Give one refusal."""
+        """Return one refusal."""
         with self._store.reach(self._key(refusal_id)) as client, as_unreadable(self._key(refusal_id)):
             raw = client.hgetall(self._key(refusal_id))
         return self._read(refusal_id, raw) if raw else None
@@ -103,7 +103,7 @@ class RefusalStore:
     def page(
         self, *, after: str | None = None, limit: int = 50, state: RefusalState = RefusalState.OPEN
     ) -> Page[RefusalRecord]:
-        """Give refusals, the latest first; `after` is what the page before gave as `next`."""
+        """Return refusals, the latest first; `after` is what the page before gave as `next`."""
         checked_limit(limit)
         index = self._index(state)
         with self._store.reach(index) as client:

@@ -11,12 +11,12 @@ _MICROSECOND = dt.timedelta(microseconds=1)
 
 
 def to_micros(moment: dt.datetime) -> int:
-    """Give the microseconds since 1970; ValueError for a moment without a time zone."""
+    """Return the microseconds since 1970; ValueError for a moment without a time zone."""
     if moment.tzinfo is None:
         raise ValueError(f"{moment.isoformat()} has no time zone: the ledger keeps aware moments only")
     return (moment - _EPOCH) // _MICROSECOND
 
 
 def from_micros(count: int | str | bytes | float) -> dt.datetime:
-    """Give the moment that `to_micros` counted, in UTC."""
+    """Return the moment that `to_micros` counted, in UTC."""
     return _EPOCH + int(count) * _MICROSECOND

@@ -118,13 +118,13 @@ class HookTokens:
                 raise ValueError(f"this token belongs to another rule than {rule!r}: make a new one")
 
     def find(self, digest: str) -> HookRule | None:
-        """Give the rule whose token this is."""
+        """Return the rule whose token this is."""
         with self._store.reach(self._store.key("hooks", "tokens")):
             found = self._find(keys=[self._store.prefix], args=[_checked(digest)])
         return None if found is None else _read(self._key(shown(found[0])), shown(found[0]), pairs(found[1]))
 
     def rules(self) -> tuple[HookRule, ...]:
-        """Give all rules, by name."""
+        """Return all rules, by name."""
         index = self._store.key("hooks")
         with self._store.reach(index) as client:
             names = sorted(shown(name) for name in client.smembers(index))
@@ -185,5 +185,5 @@ def _read(key: str, rule: str, raw: dict[str, bytes]) -> HookRule:
 
 
 def token_digest(token: str) -> str:
-    """Give what is kept of a token; whatever stands in an address has one."""
+    """Return what is kept of a token; whatever stands in an address has one."""
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

@@ -81,7 +81,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
-    """Give the URL of an empty database; its sixteen neighbours are empty too."""
+    """Return the URL of an empty database; its sixteen neighbours are empty too."""
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushall()
     return redis_server.url
@@ -89,7 +89,7 @@ def redis_url(redis_server: RedisServer) -> str:
 
 @pytest.fixture(scope="session")
 def odoo_env() -> OdooEnv:
-    """Give the real Odoo 19 that PURSER_TEST_ODOO_* names."""
+    """Return the real Odoo 19 that PURSER_TEST_ODOO_* names."""
     needed = {name: _odoo_setting(name) for name in ("URL", "DB", "LOGIN", "API_KEY")}
     missing = [f"PURSER_TEST_ODOO_{name}" for name, value in needed.items() if not value]
     if missing:
@@ -122,7 +122,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_report_header() -> str:
-    """Say which services this run has, before the first test."""
+    """Return which services this run has, before the first test."""
     try:
         kind, binary = _server_binary(os.environ.get("PURSER_TEST_SERVER", ""))
         server = f"{kind} ({binary})"

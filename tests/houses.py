@@ -24,7 +24,7 @@ class House:
 
 
 def open_house(request: pytest.FixtureRequest, kind: str = "") -> House:
-    """Give the Odoo of this kind, or that a fixture's parameter names."""
+    """Return the Odoo of this kind, or that a fixture's parameter names."""
     if (kind or request.param) == "real":
         return House(request.getfixturevalue("odoo_env"), make_bot)
     twin = FakeOdoo()
@@ -42,12 +42,12 @@ def open_house(request: pytest.FixtureRequest, kind: str = "") -> House:
 
 @pytest.fixture(params=PARAMS)
 def house(request: pytest.FixtureRequest) -> House:
-    """Give the Odoo; one parameter for each kind."""
+    """Return the Odoo; one parameter for each kind."""
     return open_house(request)
 
 
 @pytest.fixture
 def firm(house: House) -> Iterator[Firm]:
-    """Give a firm of its own in it."""
+    """Yield a firm of its own in it."""
     with Firm(house.env) as made:
         yield made

@@ -30,7 +30,7 @@ def own_node(tmp_path: Path) -> Iterator[RabbitNode]:
 
 @contextlib.contextmanager
 def vhost(node: RabbitNode) -> Iterator[str]:
-    """Give the address of a virtual host that is empty, and gone afterwards."""
+    """Yield the address of a virtual host that is empty, and gone afterwards."""
     name = f"test-{uuid.uuid4()}"
     node.ctl("add_vhost", name)
     node.ctl("set_permissions", "-p", name, "purser", ".*", ".*", ".*")

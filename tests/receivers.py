@@ -27,7 +27,7 @@ class Heard:
         return self.headers["webhook-id"]
 
     def event(self, secret: str = SECRET) -> Any:
-        """Give the event, once the official package has verified it."""
+        """Return the event, once the official package has verified it."""
         return Webhook(secret).verify(self.body, dict(self.headers))
 
 

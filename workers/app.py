@@ -172,7 +172,7 @@ def _register(app: celery.Celery) -> None:
 
 
 def batch_of(settings: Settings, request: Any) -> int:
-    """Give how many changes may share a call: half as many each time the connection dropped again."""
+    """Return how many changes may share a call: half as many each time the connection dropped again."""
     drops = sum(attempt.error.startswith("UnknownOutcome") for attempt in attempts_of(request.headers))
     return max(1, settings.chunk_size >> max(0, drops - 1))
 

@@ -121,7 +121,7 @@ class WorkerContext:
             raise Snooze(f"frozen: {frozen.name}", after=(frozen.until - now).total_seconds())
 
     def is_held_back(self, targets: Collection[str]) -> bool:
-        """Say whether any of these is paused or frozen."""
+        """Return whether any of these is paused or frozen."""
         try:
             self.may_begin(targets)
         except Snooze:
@@ -129,7 +129,7 @@ class WorkerContext:
         return False
 
     def seconds_left(self, task: str, values: Mapping[str, Any]) -> float | None:
-        """Give the seconds after which a task is pointless: the next slot of its control or watch does its work."""
+        """Return the seconds after which a task is pointless: the next slot of its control or watch does its work."""
         match task, values:
             case "purser.scan", {"control": str(name)} if name in self.policies.controls:
                 every = self.policies.control(name).every
@@ -160,7 +160,7 @@ def odoo_binding_of(settings: Settings) -> str:
 
 
 def connection_for(settings: Settings, role: BotRole) -> OdooConnection:
-    """Say where Odoo is and as whom to enter it. A role without a bot of its own falls back to the single one."""
+    """Return where Odoo is and as whom to enter it. A role without a bot of its own falls back to the single one."""
     access = settings.odoo(role)
     return OdooConnection(
         url=access.url,

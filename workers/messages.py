@@ -22,10 +22,10 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def own_name(task: Any) -> Any:
-    """Give a task's own name; what is no text stays what it is."""
+    """Return a task's own name; what is no text stays what it is."""
     return OTHER_NAMES.get(task, task) if isinstance(task, str) else task
 
 
 def by_name(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the values of a call by their names. What is too many has no name, and is left out."""
+    """Return the values of a call by their names. What is too many has no name, and is left out."""
     return {**dict(zip(PARAMETERS.get(own_name(task), ()), args, strict=False)), **kwargs}

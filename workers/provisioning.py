@@ -48,7 +48,7 @@ class TokenStore(Protocol):
         """Let a rule post with a token. Its newest two count."""
 
     def rules(self) -> Sequence[WebhookRuleInfo]:
-        """Give all rules."""
+        """Return all rules."""
 
     def drop(self, rule: str) -> int:
         """Forget a rule."""
@@ -70,7 +70,7 @@ class OdooSite:
     # ----------------------------------------------------------------------------- setting up --
 
     def foresee(self, *, rotate: bool = False, force: bool = False) -> tuple[PlannedRecord, ...]:
-        """Say what setting up would do. Reads only."""
+        """Return what setting up would do. Reads only."""
         wanted = self._wanted(rotate=rotate)
         return provisioning.make_plan(wanted, provisioning.CurrentStateReader(self.admin).known(wanted), force=force)
 
@@ -96,7 +96,7 @@ class OdooSite:
         )
 
     def _hooks(self, urls: Mapping[str, str], *, rotate: bool) -> dict[str, WebhookTarget]:
-        """Say where rules post to: with the token they have, or with a new one."""
+        """Return where rules post to: with the token they have, or with a new one."""
         if self.gateway is None or self.tokens is None:
             return {}
         hooks = {}
@@ -133,7 +133,7 @@ class OdooSite:
     # ----------------------------------------------------------------------------- taking away --
 
     def standing(self) -> tuple[InstalledRecord, ...]:
-        """Give everything in Odoo that bears an external id of this set-up."""
+        """Return everything in Odoo that bears an external id of this set-up."""
         return provisioning.installed_records(self.admin)
 
     def remove(self, standing: Sequence[InstalledRecord]) -> None:
@@ -197,7 +197,7 @@ class OdooSite:
 
 
 def check_records(item: PlannedRecord) -> Check:
-    """Say what the state of one record means."""
+    """Return what the state of one record means."""
     what, off = item.wanted.what, ", ".join(sorted({_told_of(one) for one in item.differences}))
     match item.do:
         case PlannedAction.KEEP:
@@ -259,7 +259,7 @@ def _performs(bot: Entered) -> Check:
 
 
 def admin_connection(settings: Settings, login: str, key: str) -> OdooConnection:
-    """Say how an administrator enters."""
+    """Return how an administrator enters."""
     if settings.odoo_url is None or settings.odoo_db is None:
         raise ConfigurationError("PURSER_ODOO_URL and PURSER_ODOO_DB are missing: they say where Odoo is")
     return OdooConnection(
@@ -273,7 +273,7 @@ def admin_connection(settings: Settings, login: str, key: str) -> OdooConnection
 
 
 def bots_of(settings: Settings) -> tuple[BotUserSpec, ...]:
-    """Give the users that the settings name, each with its roles; where they name none, one for each role."""
+    """Return the users that the settings name, each with its roles; where they name none, one for each role."""
     by_login: dict[str, list[str]] = {}
     for role in BotRole:
         login = getattr(settings, f"odoo_{role}_login") or settings.odoo_login or DEFAULT_LOGINS[role]
@@ -282,7 +282,7 @@ def bots_of(settings: Settings) -> tuple[BotUserSpec, ...]:
 
 
 def rules_for(models: Iterable[str]) -> tuple[AutomationRule, ...]:
-    """Give the rules for models that somebody watches: of others nobody would look at a record."""
+    """Return the rules for models that somebody watches: of others nobody would look at a record."""
     watched = frozenset(models)
     return tuple(rule for rule in provisioning.RULES if rule.model in watched)
 

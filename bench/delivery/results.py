@@ -27,7 +27,7 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """How many times the other one this is: the median over the rounds. None where nothing is compared."""
+        """Return how many times the other one this is: the median over the rounds. None where nothing is compared."""
         if self.against is None or not all(self.against.values):
             return None
         pairs = zip(self.values, self.against.values, strict=True)
@@ -35,7 +35,7 @@ class Figure:
 
     @property
     def is_met(self) -> bool | None:
-        """Say whether the ratio is within its budget; None where there is no budget."""
+        """Return whether the ratio is within its budget; None where there is no budget."""
         if self.ratio is None or (self.least is None and self.most is None):
             return None
         return (self.least or 0.0) <= self.ratio <= (self.most or float("inf"))
@@ -115,7 +115,7 @@ def _section(group: MeasurementGroup) -> list[str]:
 
 
 def shown(figure: Figure) -> str:
-    """Give the median, its unit and the range of the rounds."""
+    """Return the median, its unit and the range of the rounds."""
     told = f"{_plain(figure.median)} {figure.unit}"
     if len(figure.values) == 1:
         return told
@@ -123,7 +123,7 @@ def shown(figure: Figure) -> str:
 
 
 def compared(figure: Figure) -> str:
-    """Give the ratio, with what it should be."""
+    """Return the ratio, with what it should be."""
     if figure.ratio is None or figure.against is None:
         return ""
     told = f"{figure.ratio:.2f}x {figure.against.name}"
@@ -133,7 +133,7 @@ def compared(figure: Figure) -> str:
 
 
 def _plain(value: float) -> str:
-    """Give three digits or more, and thousands apart."""
+    """Return three digits or more, and thousands apart."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

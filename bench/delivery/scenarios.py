@@ -254,7 +254,7 @@ def idle(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
 
 
 def idle_cpu(workers: Sequence[WorkerProcess], seconds: float) -> list[float]:
-    """Give how much of a core each main process takes, in percent."""
+    """Return how much of a core each main process takes, in percent."""
     before, began = [cpu_of(worker.process.pid) for worker in workers], time.monotonic()
     time.sleep(seconds)
     took = time.monotonic() - began
@@ -386,7 +386,7 @@ STEPS = 10
 
 
 def memory(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
-    """Whether a worker grows with the messages it has gone through."""
+    """Return whether a worker grows with the messages it has gone through."""
     step, main, children = sizes.long_run // STEPS, [], []
     with floor.workers(Spec(app="fleet", time_limit=SHORT_LIMIT), Spec(app="fleet")) as (worker, usual):
         for _ in range(STEPS):
@@ -424,7 +424,7 @@ SHORT_LIMIT = 4
 
 
 def after(worker: WorkerProcess, messages: int) -> tuple[float, list[float]]:
-    """Give the memory of a worker after some more messages."""
+    """Return the memory of a worker after some more messages."""
     worker.feed(messages)
     worker.settle()
     return worker.memory()
@@ -451,7 +451,7 @@ def take_turns(
 def rate(
     name: str, paces: Sequence[Throughput], *, against: Figure | None = None, least: float | None = None
 ) -> Figure:
-    """Give messages a second."""
+    """Return messages a second."""
     values = tuple(pace.rate for pace in paces)
     return Figure(name=name, values=values, unit="messages/s", against=against, least=least)
 
@@ -459,19 +459,19 @@ def rate(
 def span(
     name: str, paces: Sequence[Throughput], *, against: Figure | None = None, most: float | None = None
 ) -> Figure:
-    """Give the time from one message to the next."""
+    """Return the time from one message to the next."""
     values = tuple(1e6 / pace.rate for pace in paces)
     return Figure(name=f"{name}: time", values=values, unit="µs a message", against=against, most=most)
 
 
 def main_cpu(name: str, paces: Sequence[Throughput], *, against: Figure | None = None) -> Figure:
-    """Give the CPU of the main process."""
+    """Return the CPU of the main process."""
     values = tuple(pace.main for pace in paces)
     return Figure(name=f"{name}: CPU of the main process", values=values, unit="µs a message", against=against)
 
 
 def pool_cpu(name: str, paces: Sequence[Throughput], *, against: Figure | None = None) -> Figure:
-    """Give the CPU of the processes of the pool."""
+    """Return the CPU of the processes of the pool."""
     values = tuple(pace.children for pace in paces)
     return Figure(name=f"{name}: CPU of the pool", values=values, unit="µs a message", against=against)
 
@@ -495,22 +495,22 @@ def ledger_of(url: str) -> Iterator[Ledger]:
 
 
 def memory_of(floor: BenchmarkEnvironment) -> int:
-    """Give the bytes the server uses."""
+    """Return the bytes the server uses."""
     return int(floor.client.info("memory")["used_memory"])
 
 
 def timed(act: Callable[[], object]) -> float:
-    """Give the seconds something takes."""
+    """Return the seconds something takes."""
     began = time.perf_counter()
     act()
     return time.perf_counter() - began
 
 
 def each(times: int, act: Callable[[], object]) -> float:
-    """Give the microseconds something takes, of many times the middle one."""
+    """Return the microseconds something takes, of many times the middle one."""
     return statistics.median(timed(act) for _ in range(times)) * 1e6
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Give the value below which so many percent lie."""
+    """Return the value below which so many percent lie."""
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]

@@ -94,7 +94,7 @@ class WorkerProcess:
         wait_for(lambda: not self._left(), f"the end of the messages of {self.spec}")
 
     def memory(self) -> tuple[float, list[float]]:
-        """Give the resident megabytes of the main process and of each process of its pool."""
+        """Return the resident megabytes of the main process and of each process of its pool."""
         return rss_of(self.process.pid), [rss_of(pid) for pid in children_of(self.process.pid)]
 
     def end(self) -> None:
@@ -156,7 +156,7 @@ class BenchmarkEnvironment:
         self.client: Any = redis.Redis.from_url(server.url)
 
     def url(self, database: int = 0) -> str:
-        """Give the address of one database."""
+        """Return the address of one database."""
         return f"{self.server.url.rpartition('/')[0]}/{database}"
 
     @contextlib.contextmanager
@@ -201,7 +201,7 @@ class BenchmarkEnvironment:
 
 
 def environ(url: str, *, events: bool = False, log_level: str = "warning", time_limit: int = 0) -> Mapping[str, str]:
-    """Give the environment of a process under measurement. There is no Odoo: nothing here calls it."""
+    """Return the environment of a process under measurement. There is no Odoo: nothing here calls it."""
     limits = {
         "PURSER_ODOO_TIMEOUT": str(time_limit / 2),
         "PURSER_TASK_SOFT_TIME_LIMIT": str(time_limit),
@@ -222,7 +222,7 @@ def environ(url: str, *, events: bool = False, log_level: str = "warning", time_
 
 
 def forge(url: str) -> Callable[[str, str], bytes]:
-    """Give what makes messages as a publisher would: one is published, the others are it with ids of their own."""
+    """Return what makes messages as a publisher would: one is published, the others are it with ids of their own."""
     with celery.Celery("forge", broker=url, set_as_current=False) as app, redis.Redis.from_url(url) as client:
         app.send_task("bench.noop", queue="bench:forge", argsrepr="", kwargsrepr="no-op")
         model: Any = json.loads(bytes(client.rpop("bench:forge") or b""))
@@ -251,17 +251,17 @@ def wait_for(condition: Callable[[], bool], what: str, pause: float = 0.02) -> N
 
 
 def cpu_of(pid: int) -> float:
-    """Give the seconds of CPU that a process has spent."""
+    """Return the seconds of CPU that a process has spent."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
 def rss_of(pid: int) -> float:
-    """Give the resident megabytes of a process."""
+    """Return the resident megabytes of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def children_of(pid: int) -> list[int]:
-    """Give the child processes, by age."""
+    """Return the child processes, by age."""
     told = [path.read_text(encoding="utf-8").split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     return sorted(int(child) for children in told for child in children)

@@ -79,11 +79,11 @@ class Redactor:
         return cls(tuple(known), frozenset(host.lower() for host in hosts))
 
     def for_insiders(self) -> "Redactor":
-        """Give one that hides secrets alone, for a page behind the login: whoever edits a name must see it."""
+        """Return one that hides secrets alone, for a page behind the login: whoever edits a name must see it."""
         return dataclasses.replace(self, hides_people=False, longest_text=None)
 
     def text(self, text: str) -> str:
-        """Give a text without what must not be shown, cut to `longest_text` characters."""
+        """Return a text without what must not be shown, cut to `longest_text` characters."""
         return self._clean(text) if self.longest_text is None else self.excerpt(text, self.longest_text)
 
     def excerpt(self, text: str, limit: int) -> str:
@@ -119,11 +119,11 @@ class Redactor:
         return found[0] if found["host"].lower() in self.hosts else PERSONAL
 
     def entry(self, key: object, value: Any) -> Any:
-        """Give the value that stands under a key."""
+        """Return the value that stands under a key."""
         return _RedactionWalk(self).entry(key, value, 0)
 
     def value(self, value: Any) -> Any:
-        """Give any value as plain data that may be shown: what has no plain form, as redacted text."""
+        """Return any value as plain data that may be shown: what has no plain form, as redacted text."""
         return _RedactionWalk(self).value(value, 0)
 
 

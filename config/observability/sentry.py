@@ -126,7 +126,7 @@ class _SentryScrubber:
             event["logentry"] = {"message": self._redactor.value(event["logentry"].get("message"))}
 
     def _said(self, record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
-        """Give text and fields of a log record. Arguments without a key stay out: they may be names."""
+        """Return text and fields of a log record. Arguments without a key stay out: they may be names."""
         said: object = record.msg  # the type stubs say str; structlog hands over its entry
         if isinstance(said, dict):
             shown = {key: self._redactor.entry(key, value) for key, value in said.items() if not key.startswith("_")}

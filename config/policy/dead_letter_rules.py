@@ -25,7 +25,7 @@ class LetterPolicy:
 
     @property
     def retention(self) -> dt.timedelta:
-        """How long a settled letter is kept."""
+        """Return how long a settled letter is kept."""
         return dt.timedelta(days=self.retention_days)
 
     def needs_second_person(self, money: Iterable[Money] | None) -> bool:
@@ -44,7 +44,7 @@ class LetterPolicy:
         return any(total > self.second_person_above.get(name, Decimal(0)) for name, total in sums.items())
 
     def told(self) -> dict[str, object]:
-        """Give what the firm says, for a hash or a listing; where it says nothing of its own, nothing."""
+        """Return what the firm says, for a hash or a listing; where it says nothing of its own, nothing."""
         house = LetterPolicy()
         days = {} if self.retention_days == house.retention_days else {"retention_days": self.retention_days}
         above = {"second_person_above": dict(self.second_person_above)} if self.second_person_above else {}

@@ -119,7 +119,7 @@ class WatchPolicy:
 
     @property
     def is_house_view(self) -> bool:
-        """Say whether the firm left everything as it is declared."""
+        """Return whether the firm left everything as it is declared."""
         house = {name: tunable.default for name, tunable in self.watch.tunables.items()}
         is_usual = self.overlap == dt.timedelta(minutes=OVERLAP_MINUTES)
         return self.enabled and is_usual and self.every == self.watch.every and dict(self.tunables) == house
@@ -151,31 +151,31 @@ class Policies:
     subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
 
     def control(self, name: str) -> ControlPolicy:
-        """Give the policy of a control; Mistake suggests the right name."""
+        """Return the policy of a control; Mistake suggests the right name."""
         return _named("control", name, self.controls)
 
     def automation(self, name: str) -> AutomationPolicy:
-        """Give the policy of an automation; Mistake suggests the right name."""
+        """Return the policy of an automation; Mistake suggests the right name."""
         return _named("automation", name, self.automations)
 
     def subscription(self, name: str) -> Subscription:
-        """Give a subscription; Mistake suggests the right name."""
+        """Return a subscription; Mistake suggests the right name."""
         return _named("subscription", name, self.subscriptions)
 
     def watch(self, name: str) -> WatchPolicy:
-        """Give the policy of a watch; Mistake suggests the right name."""
+        """Return the policy of a watch; Mistake suggests the right name."""
         return _named("watch", name, self.watches)
 
     def feeds(self) -> dict[str, Cadence]:
-        """Give how often the change feed asks for each enabled watch."""
+        """Return how often the change feed asks for each enabled watch."""
         return {name: policy.every for name, policy in self.watches.items() if policy.enabled}
 
     def cadences(self) -> dict[str, Cadence]:
-        """Give how often each enabled control is checked."""
+        """Return how often each enabled control is checked."""
         return {name: policy.every for name, policy in self.controls.items() if policy.enabled}
 
     def retry(self, task: str, error: BaseException | type[BaseException]) -> RetryPolicy:
-        """Give how a failure of a task (`scan`, `apply`, `accept`, `react`, ...) is tried again."""
+        """Return how a failure of a task (`scan`, `apply`, `accept`, `react`, ...) is tried again."""
         return self.patience.of(task, error if isinstance(error, type) else type(error))
 
     def unstaffed(self) -> tuple[str, ...]:
@@ -509,7 +509,7 @@ def _hash(values: object) -> str:
 
 
 def _canonical(value: object) -> object:
-    """Give a form in which equal values are written alike: sets in order, 0.50 as 0.5."""
+    """Return a form in which equal values are written alike: sets in order, 0.50 as 0.5."""
     match value:
         case Mapping():
             return {str(key): _canonical(one) for key, one in value.items()}

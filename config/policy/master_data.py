@@ -20,7 +20,7 @@ class MasterDataOwners:
     owners: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     def objection(self, fact: type[Event], source: str) -> str:
-        """Say why a source may not tell of a fact; '' when it may. Odoo may always tell of itself."""
+        """Return why a source may not tell of a fact; '' when it may. Odoo may always tell of itself."""
         owners = self.owners.get(fact.of.name)
         if owners is None or not fact.is_master() or any(_begins(source, prefix) for prefix in (ODOO, *owners)):
             return ""
@@ -30,12 +30,12 @@ class MasterDataOwners:
         )
 
     def told(self) -> dict[str, tuple[str, ...]]:
-        """Give what the firm says, for a hash or a listing."""
+        """Return what the firm says, for a hash or a listing."""
         return dict(self.owners)
 
 
 def _begins(source: str, prefix: str) -> bool:
-    """Say whether a source is a prefix or lies below it: `/hr` is above `/hr/payroll`, not above `/hrx`."""
+    """Return whether a source is a prefix or lies below it: `/hr` is above `/hr/payroll`, not above `/hrx`."""
     rest = source.removeprefix(prefix)
     return source.startswith(prefix) and (not rest or prefix[-1] in "/:" or rest[0] in "/:#?")
 

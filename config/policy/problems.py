@@ -21,7 +21,7 @@ class ProblemCollector:
         self.problems.append((at.line, f"{self.source}:{at.line}: {text}"))
 
     def mapping(self, at: YamlNode, what: str, known: Collection[str] | None = None) -> dict[str, YamlNode]:
-        """Give the entries of a mapping, those with an unknown key left out."""
+        """Return the entries of a mapping, those with an unknown key left out."""
         if at.value is None:
             return {}
         if not isinstance(at.value, tuple) or not at.is_mapping:
@@ -38,14 +38,14 @@ class ProblemCollector:
         return entries
 
     def items(self, at: YamlNode, what: str) -> Sequence[YamlNode]:
-        """Give the items of a list."""
+        """Return the items of a list."""
         if isinstance(at.value, tuple) and not at.is_mapping:
             return at.value
         self.add(at, f"{what} must be a list, such as [one, two]")
         return ()
 
     def read(self, at: YamlNode | None, what: str, read: Callable[[Any], T], default: T) -> T:
-        """Give one value read by `read`, which raises ValueError; left out, the default."""
+        """Return one value read by `read`, which raises ValueError; left out, the default."""
         if at is None:
             return default
         try:

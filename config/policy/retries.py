@@ -52,12 +52,12 @@ class RetryPolicies:
     """By task and name of the error."""
 
     def told(self) -> dict[str, object]:
-        """Give what the firm has said, for a hash or a listing; what it left to the house view is not in it."""
+        """Return what the firm has said, for a hash or a listing; what it left to the house view is not in it."""
         by_error = {f"{task}/{error}": dict(given) for (task, error), given in self.by_error.items()}
         return {**{task: dict(given) for task, given in self.by_task.items()}, **by_error}
 
     def of(self, task: str, error: type[BaseException]) -> RetryPolicy:
-        """Give the policy of one failure: what is said of this task and error counts before what is said of the task,
+        """Return the policy of one failure: what is said of task and error counts before what is said of the task,
         that before what is said of every task, and the house view fills in the rest. A subclass of an error is
         covered by what is said of the error."""
         names = [kind.__name__ for kind in reversed(error.__mro__) if kind.__name__ in RETRIED]
@@ -77,7 +77,7 @@ class RetryPolicies:
 
 
 def _merged(said: Iterable[Given]) -> dict[str, float]:
-    """Give all that is said, the later word where two say something of the same."""
+    """Return all that is said, the later word where two say something of the same."""
     merged: dict[str, float] = {}
     for one in said:
         merged |= one
@@ -193,7 +193,7 @@ def _freeze(report: ProblemCollector, name: str, at: YamlNode, targets: Collecti
 
 
 def _items(report: ProblemCollector, at: YamlNode | None, what: str) -> Sequence[YamlNode]:
-    """Give the items of a list that names at least one thing; left out, none."""
+    """Return the items of a list that names at least one thing; left out, none."""
     if at is None:
         return ()
     if at.value == () and not at.is_mapping:

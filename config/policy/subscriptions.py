@@ -42,18 +42,18 @@ class Subscription:
 
     @property
     def place(self) -> str:
-        """Say where it is, as far as anybody may know: scheme, host and port."""
+        """Return where it is, as far as anybody may know: scheme, host and port."""
         parts = urlsplit(self.to)
         return f"{parts.scheme}://{parts.netloc}"
 
     def wants(self, type_: str, data: Mapping[str, Any]) -> bool:
-        """Say whether an event of this type with this data is for it."""
+        """Return whether an event of this type with this data is for it."""
         return any(_covers(pattern, type_) for pattern in self.events) and all(
             any(_same(data.get(name), one) for one in wanted) for name, wanted in self.where.items()
         )
 
     def told(self) -> dict[str, object]:
-        """Give what the firm says, for a hash."""
+        """Return what the firm says, for a hash."""
         return {
             "to": self.to,
             "events": list(self.events),
@@ -69,7 +69,7 @@ def _covers(pattern: str, type_: str) -> bool:
 
 
 def _same(found: object, wanted: object) -> bool:
-    """Say whether a value as JSON carries it is the one a policy names: 2.50 is 2.5, and true is no 1."""
+    """Return whether a value as JSON carries it is the one a policy names: 2.50 is 2.5, and true is no 1."""
     if isinstance(found, bool) or isinstance(wanted, bool) or found is None or wanted is None:
         return found is wanted
     if isinstance(wanted, (int, float)) and isinstance(found, (int, float, str)):
@@ -138,7 +138,7 @@ def address(value: object, *, private: bool) -> str:
 
 
 def _is_ours(host: str) -> bool:
-    """Say whether a host is this machine or a number of a private network. Names are looked up at each sending."""
+    """Return whether a host is this machine or a number of a private network. Names are looked up at each sending."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -16,7 +16,7 @@ class YamlNode:
     is_mapping: bool = False
 
     def plain(self) -> Any:
-        """Give the value as plain Python."""
+        """Return the value as plain Python."""
         if self.is_mapping:
             return {key.plain(): one.plain() for key, one in self.value}
         return [one.plain() for one in self.value] if isinstance(self.value, tuple) else self.value

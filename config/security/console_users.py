@@ -57,7 +57,7 @@ class ConsoleUser:
     rank: ConsoleRole
 
     def may(self, rank: ConsoleRole) -> bool:
-        """Say whether this person may what a rank may."""
+        """Return whether this person may what a rank may."""
         return self.rank >= rank
 
 
@@ -107,20 +107,20 @@ class ConsoleUsers:
         )
 
     def check(self, name: str, password: str) -> ConsoleUser | None:
-        """Give the person whose login this is. As slow for a name nobody has as for a wrong password."""
+        """Return the person whose login this is. As slow for a name nobody has as for a wrong password."""
         fits = _fits(password, self._hashes.get(name, _NOBODYS))
         return self.known.get(name) if fits else None
 
 
 def hash_password(password: str) -> str:
-    """Give what the file of people holds in place of a password."""
+    """Return what the file of people holds in place of a password."""
     salt = secrets.token_bytes(16)
     parts = (_COST, _BLOCK, _LANES, _coded(salt), _coded(_scrypt(password, salt, _COST, _BLOCK, _LANES)))
     return "$".join(("scrypt", *map(str, parts)))
 
 
 def may_edit(settings: Settings, who: str, task: str) -> str:
-    """Say why a person may not edit the payload of a task's message; '' when they may.
+    """Return why a person may not edit the payload of a task's message; '' when they may.
 
     Without a file of people there is one login, an editor, and whoever has the fleet's settings on a command line.
     """

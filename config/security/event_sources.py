@@ -14,7 +14,7 @@ class EventSource:
     keys: tuple[bytes, ...] = field(repr=False)
 
     def speaks_for(self, source: str) -> bool:
-        """Say whether events of this source are its own: `/crm` speaks for `/crm` and `/crm/eu`, not for `/crmx`."""
+        """Return whether the sender may use a source: `/crm` speaks for `/crm` and `/crm/eu`, not for `/crmx`."""
         return source == self.source or source.startswith(f"{self.source}/")
 
 

@@ -27,7 +27,7 @@ def read_keys(text: str) -> Mapping[str, tuple[bytes, ...]]:
 
 
 def secrets_in(text: str) -> tuple[str, ...]:
-    """Give every secret in such a text, for whoever keeps them out of logs."""
+    """Return every secret in such a text, for whoever keeps them out of logs."""
     return tuple(word for word in re.split(r"[\s;]+", text) if word.startswith(PREFIX))
 
 

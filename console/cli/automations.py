@@ -110,7 +110,7 @@ def run(
 
 
 def _why_nothing(automation: Automation, fact: Event) -> str:
-    """Say why no change follows: what the automation looks for, and where it looked."""
+    """Return why no change follows: what the automation looks for, and where it looked."""
     models = ", ".join(sorted({read.model for read in automation.reads}))
     return (
         f"nothing would change: as Odoo is now, `{automation.name}` finds nothing left to do for {fact.record}. "
@@ -140,7 +140,7 @@ def _tell(planned: tuple[PlannedChange, ...], *, nothing: str, json: bool) -> No
 
 
 def _rows(one: PlannedChange) -> Iterator[tuple[object, ...]]:
-    """Give a line for each field; what has none to show is still a change."""
+    """Yield a line for each field; what has none to show is still a change."""
     head: tuple[object, ...] = (one.fate, one.kind, one.model, one.key)
     for field in one.fields or (FieldChange("-", None, None),):
         yield (*head, field.field, field.now, field.then)

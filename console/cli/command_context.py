@@ -38,7 +38,7 @@ def policies(file: Path | None = None) -> Policies:
 
 @contextmanager
 def ledger() -> Iterator[Ledger]:
-    """Give the ledger; nothing else is needed. What could not be read meanwhile is named at the end."""
+    """Yield the ledger; nothing else is needed. What could not be read meanwhile is named at the end."""
     book = Ledger.connect(settings("ledger").ledger)
     try:
         with book.collecting_unreadable() as unread:
@@ -51,7 +51,7 @@ def ledger() -> Iterator[Ledger]:
 
 @contextmanager
 def read_only_context(*also: Need) -> Iterator[WorkerContext]:
-    """Give a fleet that reads Odoo, and what else is needed: it has no queue to write to."""
+    """Yield a fleet that reads Odoo, and what else is needed: it has no queue to write to."""
     fleet = WorkerContext.assemble(settings("odoo", *also), _only_reads, _only_reads)
     try:
         yield fleet
@@ -61,7 +61,7 @@ def read_only_context(*also: Need) -> Iterator[WorkerContext]:
 
 @contextmanager
 def publishing_context() -> Iterator[WorkerContext]:
-    """Give a fleet with policies and ledger alone: it has no queue to write to."""
+    """Yield a fleet with policies and ledger alone: it has no queue to write to."""
     parts = WorkerContext.assemble(settings("ledger"), _only_reads, _only_reads)
     try:
         yield parts
@@ -71,7 +71,7 @@ def publishing_context() -> Iterator[WorkerContext]:
 
 @contextmanager
 def worker_context(*also: Need) -> Iterator[WorkerContext]:
-    """Give a fleet with broker and ledger, and with what else is needed."""
+    """Yield a fleet with broker and ledger, and with what else is needed."""
     told = settings("broker", "ledger", *also)
     from workers.app import create_app  # Celery takes a moment to import, and most commands do without
 

@@ -130,7 +130,7 @@ def runs(
 
 
 def _late(run: ControlRun) -> str:
-    """Say how late a run was, and for how many slots it stands beside its own; '' when it was on time."""
+    """Return how late a run was, and for how many slots it stands beside its own; '' when it was on time."""
     if run.late < LATE and not run.missed:
         return ""
     for unit, seconds in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
@@ -190,7 +190,7 @@ def _apply(name: str, *, release_hold: bool, note: str, json: bool) -> None:
 
 
 def report(policy: ControlPolicy, judged: scan.ControlResult) -> dict[str, Any]:
-    """Give a run's facts in the form that programs are promised."""
+    """Return a run's facts in the form that programs are promised."""
     told = {
         "control": policy.control.name,
         "as_of": judged.as_of,

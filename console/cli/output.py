@@ -38,7 +38,7 @@ def as_json(value: Any) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Give the JSON form of frozen values."""
+    """Return the JSON form of frozen values."""
     match value:
         case None | bool() | int() | float():
             return value
@@ -76,7 +76,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Set[s
 
 
 def count(number: int, word: str) -> str:
-    """Say how many there are, as people say it."""
+    """Return how many there are, as people say it."""
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
@@ -133,7 +133,7 @@ def nothing(words: str) -> NoReturn:
 
 
 def format_value(value: Any) -> str:
-    """Give the form of a value that people read in a cell."""
+    """Return the form of a value that people read in a cell."""
     match value:
         case None:
             return "-"
@@ -156,7 +156,7 @@ def clean(words: str) -> str:
 
 
 def money(amount: Any) -> str:
-    """Give an amount with its currency."""
+    """Return an amount with its currency."""
     return "-" if amount is None else str(amount)
 
 

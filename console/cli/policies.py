@@ -89,7 +89,7 @@ def _limits(policies: Policies) -> Iterator[str]:
 
 
 def _unsigned(policies: Policies) -> Iterator[str]:
-    """Say which secrets are named and not there, where the settings tell which there are."""
+    """Yield which secrets are named and not there, where the settings tell which there are."""
     if not policies.subscriptions:
         return
     settings = command_context.settings()

@@ -112,7 +112,7 @@ def _state(fleet: WorkerContext, one: Subscription) -> str:
 
 
 def _quantiles(seconds: Sequence[float]) -> tuple[int | None, int | None]:
-    """Give median and 95th percentile in milliseconds: of so many, the one at that place."""
+    """Return median and 95th percentile in milliseconds: of so many, the one at that place."""
     if not seconds:
         return None, None
     ordered = sorted(seconds)

@@ -101,7 +101,7 @@ def _tell(watch: str, end: filling.BackfillProgress, *, dry_run: bool, json: boo
 
 
 def counted(sent: Counter[str], word: str) -> str:
-    """Say how many facts there were, by type."""
+    """Return how many facts there were, by type."""
     kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(sent.items()))
     return f"{sent.total()} {word}" + (f" ({kinds})" if kinds else "")
 

@@ -121,7 +121,7 @@ class AuthenticatedFlower(Flower):
         self.add_transform(with_prefix(prefix))
 
     def find_handler(self, request: Any, **given: Any) -> Any:
-        """Give what handles a request, or first asks who sent it."""
+        """Return what handles a request, or first asks who sent it."""
         self._take_prefix_off(request)
         header = request.headers.get("Authorization", "")
         person = self._logins.known(header)
@@ -140,7 +140,7 @@ class AuthenticatedFlower(Flower):
         return await self._logins.ask(request.headers.get("Authorization", ""), *visitor_of(request, self._peers))
 
     def refusal(self, request: HTTPServerRequest) -> Any | None:
-        """Give the handler that says how long to wait, where too many passwords were wrong."""
+        """Return the handler that says how long to wait, where too many passwords were wrong."""
         wait = self._logins.wait(request.headers.get("Authorization", ""), *visitor_of(request, self._peers))
         if not wait:
             return None
@@ -148,11 +148,11 @@ class AuthenticatedFlower(Flower):
         return self.get_handler_delegate(request, DeniedHandler, {"status": 429, "words": words, "wait": wait})
 
     def denied(self, request: HTTPServerRequest) -> Any:
-        """Give the handler that asks for a login."""
+        """Return the handler that asks for a login."""
         return self.get_handler_delegate(request, DeniedHandler, {"status": 401, "words": "a login is needed"})
 
     def within(self, request: Any, person: ConsoleUser, **given: Any) -> Any:
-        """Give the handler of a request by somebody who may come in. A viewer changes nothing, whatever the page."""
+        """Return the handler of a request by a person who is logged in. A viewer changes nothing, whatever the page."""
         if _NOT_SERVED.match(request.path or ""):
             words = "there is no such address: messages are sent by the fleet alone"
             return self.get_handler_delegate(request, DeniedHandler, {"status": 404, "words": words})
@@ -223,7 +223,7 @@ def visitor_of(request: HTTPServerRequest, peers: PeerResolver) -> tuple[str, st
 
 
 def _wrong_word(request: HTTPServerRequest) -> str:
-    """Say which word of an address to Flower's own pages is none that they read; '' when all are fine."""
+    """Return which word of an address to Flower's own pages is none that they read; '' when all are fine."""
     for name, values in request.query_arguments.items():
         form = _FORMS.get(name)
         for value in values:
@@ -315,7 +315,7 @@ def serve(
 
 
 def _check(told: Settings, address: str) -> tuple[Check, Container[str], str]:
-    """Give what checks a login, the names there are, and whose it is in words."""
+    """Return what checks a login, the names there are, and whose it is in words."""
     if told.people is not None:
         people = ConsoleUsers.load(told.people)
         return all_users(people), people.known.keys(), f"logins of {told.people}: {', '.join(people.known)}"

@@ -48,7 +48,7 @@ class LoginCache:
         self._waiting = 0
 
     def known(self, header: str) -> ConsoleUser | None:
-        """Give who sent this header before and was let in."""
+        """Return who sent this header before and was let in."""
         return self._known.get(self._digest(header))
 
     def wait(self, header: str, origin: str, machine: str) -> float:
@@ -57,7 +57,7 @@ class LoginCache:
         return 0.0 if login is None else self._attempts.wait(self._counted(login[0]), origin, machine)
 
     async def ask(self, header: str, origin: str = "", machine: str = "") -> ConsoleUser | None:
-        """Give who sends this header from `origin`; None for whoever is not to come in."""
+        """Return who sends this header from `origin`; None for whoever is not to come in."""
         login = _read(header)
         if login is None or self._waiting >= MAX_PENDING_CHECKS:
             return None

@@ -101,22 +101,22 @@ class BasePageHandler(BaseHandler):
         return await loop.run_in_executor(self.executor, lambda: work(*args, **kwargs))
 
     def word(self, name: str) -> str:
-        """Give one word of the address or form, '' when it is not there."""
+        """Return one word of the address or form, '' when it is not there."""
         return self.get_argument(name, "", escape=False) or ""
 
     def words(self, *names: str) -> dict[str, str]:
-        """Give those of some words that are there."""
+        """Return those of some words that are there."""
         return {name: value for name in names if (value := self.word(name))}
 
     def chosen(self) -> list[str]:
-        """Give the ids that were ticked."""
+        """Return the ids that were ticked."""
         ids = list(dict.fromkeys(self.get_arguments("id", strip=False)))
         if not ids:
             raise ConfigurationError("nothing is ticked: tick at least one row")
         return ids
 
     def note(self) -> str:
-        """Give the reason, which everything that changes something needs."""
+        """Return the reason, which everything that changes something needs."""
         note = self.word("note").strip()
         if not note:
             raise ConfigurationError("the reason is missing: say why, for the audit trail")
@@ -142,7 +142,7 @@ class BasePageHandler(BaseHandler):
         )
 
     def odoo(self, model: str, number: int) -> str:
-        """Give the address of a record in Odoo; '' where there is no Odoo to point at."""
+        """Return the address of a record in Odoo; '' where there is no Odoo to point at."""
         url = self.fleet.settings.odoo_url
         return f"{url}/odoo/{model}/{number}" if url else ""
 
@@ -152,7 +152,7 @@ class BasePageHandler(BaseHandler):
         self.redirect(address, status=303)
 
     def back(self, otherwise: str) -> str:
-        """Give the page an action was asked for on, its filter included: never one of another site."""
+        """Return the page an action was asked for on, its filter included: never one of another site."""
         given = urlsplit(self.word("back"))
         safe = not (given.scheme or given.netloc) and given.path.startswith("/") and "\\" not in given.path
         return given._replace(fragment="").geturl() if safe and not given.path.startswith("//") else otherwise

@@ -80,7 +80,7 @@ def build_view(ledger: Ledger, policies: Policies, wanted: Mapping[str, str]) ->
 
 
 def step_label(policies: Policies, case: CaseRecord) -> str:
-    """Say how far up its ladder a case is."""
+    """Return how far up its ladder a case is."""
     policy = policies.controls.get(case.key.control)
     if policy is None or case.rung >= len(policy.ladder):
         return f"rung {case.rung + 1}"

@@ -45,7 +45,7 @@ class ControlRunsView:
     page: Page[ControlRun]
 
     def of(self, outcome: RunStatus) -> tuple[ControlRunsRow, ...]:
-        """Give the controls whose latest run ended so."""
+        """Return the controls whose latest run ended so."""
         return tuple(row for row in self.controls if row.last is not None and row.last.outcome is outcome)
 
 
@@ -64,7 +64,7 @@ def build_view(ledger: Ledger, policies: Policies, now: dt.datetime, wanted: Map
 def row_of(
     policy: ControlPolicy, recent: tuple[ControlRun, ...], now: dt.datetime, policies: Policies
 ) -> ControlRunsRow:
-    """Say what a control did, and whether a slot was left out."""
+    """Return what a control did, and whether a slot was left out."""
     name = policy.control.name
     slots = [run.slot for run in recent if run.slot is not None]
     due, missed = None, 0

@@ -28,7 +28,7 @@ class Draft:
 
 
 def text_of(letter: DeadLetter, clean: Redactor) -> str:
-    """Give what is edited: the values of the task as JSON, secrets masked; '' when there is nothing to edit."""
+    """Return what is edited: the values of the task as JSON, secrets masked; '' when there is nothing to edit."""
     text = letter_edit.text_of(letter)
     if not text:
         return ""

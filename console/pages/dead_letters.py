@@ -117,11 +117,11 @@ class BaseDeadLetterHandler(BasePageHandler):
         return DeadLetterFilter.read(self.words(*WORDS))
 
     def as_typed(self) -> dict[str, str]:
-        """Give the filter in the words that were typed: `24h` stays 24 hours ago when the link is opened later."""
+        """Return the filter in the words that were typed: `24h` stays 24 hours ago when the link is opened later."""
         return self.words(*WORDS)
 
     async def selection(self) -> tuple[list[str], str]:
-        """Give the ids that are meant and the words for them: the ticked ones, or all that match the filter."""
+        """Return the ids that are meant and the words for them: the ticked ones, or all that match the filter."""
         if self.word("all"):
             wanted = self.wanted()
             ids = await self.aside(lambda: list(self.ledger.letters.ids(wanted)))

@@ -33,7 +33,7 @@ def build_view(ledger: Ledger, wanted: Mapping[str, str]) -> DelayedView:
 
 
 def narrowed(wanted: Mapping[str, str]) -> dict[str, Any]:
-    """Give a filter as the ledger takes it."""
+    """Return a filter as the ledger takes it."""
     told: dict[str, Any] = {name: wanted[name] for name in ("task", "queue") if name in wanted}
     if "kind" in wanted:
         try:
@@ -44,7 +44,7 @@ def narrowed(wanted: Mapping[str, str]) -> dict[str, Any]:
 
 
 def matching(ledger: Ledger, wanted: Mapping[str, str]) -> list[str]:
-    """Give the ids of all that match. They are read before any is changed, so that none is met twice."""
+    """Return the ids of all that match. They are read before any is changed, so that none is met twice."""
     ids: list[str] = []
     after = None
     while True:

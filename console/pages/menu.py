@@ -53,7 +53,7 @@ class TemplateOverlay(Loader):
 
 
 def with_our_entries(navbar: str) -> str:
-    """Give Flower's menu with ours behind its own entries; Permanent when it is not the menu we know."""
+    """Return Flower's menu with ours behind its own entries; Permanent when it is not the menu we know."""
     missing = [anchor for anchor in ANCHORS if anchor not in navbar]
     if missing or navbar.index("reverse_url('broker')") > navbar.index(HOOK):
         raise Permanent(f"this Flower has no menu of 2.2: {missing or 'its first list'}. Install flower==2.2.*")

@@ -44,7 +44,7 @@ class PreviewJob:
     result: "Future[ReplayPreview]" = field(default_factory=Future)
 
     def is_older_than(self, seconds: float) -> bool:
-        """Say whether it ended longer ago than this."""
+        """Return whether it ended longer ago than this."""
         return self.result.done() and time.monotonic() - self.since > seconds
 
 
@@ -57,7 +57,7 @@ class PreviewWorker:
         self._jobs: dict[str, PreviewJob] = {}
 
     def job(self, key: str, letters: Callable[[], Iterator[DeadLetter]], *, anew: bool) -> PreviewJob:
-        """Give the plan of a selection, begun now if there is none; Mistake when too many are under way."""
+        """Return the plan of a selection, begun now if there is none; Mistake when too many are under way."""
         known = self._jobs.get(key)
         if known is not None and not known.is_older_than(_FRESH if anew else _STALE):
             return known

@@ -45,7 +45,7 @@ def build_view(ledger: Ledger, replay_id: str) -> ReplayView | None:
 
 
 def replay_facts(replay: Replay) -> dict[str, Any]:
-    """Give what the script of the page shows while a replay goes on."""
+    """Return what the script of the page shows while a replay goes on."""
     ended = replay.done + replay.refused + replay.failed + replay.skipped
     return {
         "state": str(replay.state),

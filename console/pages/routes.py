@@ -23,7 +23,7 @@ from workers.context import WorkerContext
 
 
 def routes(fleet: WorkerContext, executor: Executor) -> list[Any]:
-    """Give the routes to put before Flower's."""
+    """Return the routes to put before Flower's."""
     parts = {"fleet": fleet, "executor": executor}
     return [
         url(r"/purser/static/(.*)", StaticFileHandler, {"path": menu.STATIC}),

@@ -45,7 +45,7 @@ class ChaosBroker(Protocol):
     url: str
 
     def commands(self) -> Iterator[ProcessSpec]:
-        """Give what the supervisor is to run for it."""
+        """Return what the supervisor is to run for it."""
 
     def crash(self) -> None:
         """Kill it (-9), and come back when it answers again."""
@@ -73,7 +73,7 @@ class ChaosRedis:
         self.client.close()
 
     def commands(self) -> Iterator[ProcessSpec]:
-        """Give the server itself."""
+        """Yield the server itself."""
         command = self.server.command(self.name)
         if self._faketime is not None:
             command = dataclasses.replace(command, env={**command.env, **self._faketime_environ(self._faketime)})
@@ -93,7 +93,7 @@ class ChaosRedis:
 
     @property
     def has_moving_clock(self) -> bool:
-        """Whether `shift_clock` works: it needs libfaketime on this machine."""
+        """Return whether `shift_clock` works: it needs libfaketime on this machine."""
         return self._faketime is not None
 
     def shift_clock(self, seconds: int) -> None:
@@ -213,7 +213,7 @@ class ChaosRabbitMQ:
         self.node, self.url = node, node.url
 
     def commands(self) -> Iterator[ProcessSpec]:
-        """Give nothing: the node is started apart."""
+        """Yield nothing: the node is started apart."""
         yield from ()
 
     def crash(self) -> None:
@@ -268,7 +268,7 @@ def find_faketime() -> Path | None:
 def claimed(
     against: Against, home: Path, pid: Callable[[str], int], *, moving_clock: bool = False
 ) -> Iterator["ChaosRedis | ChaosRabbitMQ"]:
-    """Give the broker of a directory. Redis runs under the supervisor, RabbitMQ is started here."""
+    """Yield the broker of a directory. Redis runs under the supervisor, RabbitMQ is started here."""
     if against == "rabbitmq":
         told = {"heartbeat": str(HEARTBEAT), "max_message_size": str(LARGEST)}
         with serving_rabbit(home / "broker", told) as node:
@@ -282,7 +282,7 @@ def claimed(
 def claimed_redis(
     home: Path, name: str, pid: Callable[[str], int], *, moving_clock: bool = False
 ) -> Iterator[ChaosRedis]:
-    """Give a Redis of a directory, to be run by the supervisor.
+    """Yield a Redis of a directory, to be run by the supervisor.
 
     One whose clock can be moved is the embedded server: Debian's Redis, built with jemalloc, does not start under
     libfaketime.

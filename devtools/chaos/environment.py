@@ -256,11 +256,11 @@ class ChaosEnvironment:
             ) from self._fault
 
     def pid(self, name: str) -> int:
-        """Give the number of a process, 0 while it is down."""
+        """Return the number of a process, 0 while it is down."""
         return self.supervisor.pids.get(name, 0)
 
     def starts(self, name: str) -> int:
-        """Say how often a worker has come up so far."""
+        """Return how often a worker has come up so far."""
         return self._starts.get(name, 0)
 
     def await_up(self, name: str, *, after: int, within: float = 40.0) -> None:
@@ -270,7 +270,7 @@ class ChaosEnvironment:
             raise ChaosEnvironmentStopped(f"worker {name} did not come up within {within:g} s:\n{last}")
 
     def said(self, name: str, words: str) -> int:
-        """Say how many lines of a process hold these words."""
+        """Return how many lines of a process hold these words."""
         return sum(words in line for line in tuple(self._lines.get(name, ())))
 
     # ------------------------------------------------------------------------------- acting --
@@ -284,7 +284,7 @@ class ChaosEnvironment:
         return pid
 
     def children(self, name: str) -> list[int]:
-        """Give the process numbers of a worker's pool."""
+        """Return the process numbers of a worker's pool."""
         found = self._app.control.inspect(destination=[f"{name}@drill"], timeout=3).stats() or {}
         return [int(pid) for node in found.values() for pid in node["pool"]["processes"]]
 
@@ -318,7 +318,7 @@ class ChaosEnvironment:
         return PendingCounts(self.broker.waiting(), ledger.delayed.count(), ledger.inbox.count())
 
     def letters(self) -> dict[str, set[str]]:
-        """Give the dead letters by id, each with the ids it is known by."""
+        """Return the dead letters by id, each with the ids it is known by."""
         found: dict[str, set[str]] = {}
         after = None
         while True:
@@ -337,6 +337,6 @@ def _python(skew: str, *module: str) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def chaos_environment(plan: EnvironmentConfig, setup: FaultRequirements, home: Path) -> Iterator[ChaosEnvironment]:
-    """Give a running stage in a directory of its own."""
+    """Yield a running stage in a directory of its own."""
     with contextlib.ExitStack() as things, ChaosEnvironment(plan, setup, home, things) as stage:
         yield stage

@@ -92,7 +92,7 @@ class FaultProxy:
 
     @property
     def left(self) -> int:
-        """How many answers are still to be dropped."""
+        """Return how many answers are still to be dropped."""
         return self._to_drop
 
     def _accept(self) -> None:

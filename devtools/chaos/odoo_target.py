@@ -64,7 +64,7 @@ class FaultyFakeOdoo(FakeOdoo):
 
     @property
     def races_left(self) -> int:
-        """How many are still to be lost."""
+        """Return how many are still to be lost."""
         return self._races
 
     def run(
@@ -95,7 +95,7 @@ class OdooTarget:
         self.client.close()
 
     def answers(self) -> bool:
-        """Say whether Odoo answers this bot."""
+        """Return whether Odoo answers this bot."""
         return self.client.ping().accepted
 
     # ------------------------------------------------------------------------------ seeding --
@@ -148,7 +148,7 @@ class OdooTarget:
     # ----------------------------------------------------------------------------- counting --
 
     def on_place(self, place: int) -> Iterator[str]:
-        """Give the text of every task and note that stands on a project, as often as it stands there."""
+        """Yield the text of every task and note that stands on a project, as often as it stands there."""
         for row in self._search("project.task", [["project_id", "=", place]], ["name"]):
             yield f"task {row['name']}"
         on = [["model", "=", "project.project"], ["res_id", "=", place]]
@@ -156,7 +156,7 @@ class OdooTarget:
             yield f"note {_text(row['body'])}"
 
     def of_deals(self, names: Sequence[str]) -> Iterator[str]:
-        """Give what won opportunities of these names have led to."""
+        """Yield what won opportunities of these names have led to."""
         for name in self._named("res.partner", [f"Customer {name}" for name in names]).values():
             yield f"customer {name}"
         projects = self._named("project.project", names)
@@ -167,7 +167,7 @@ class OdooTarget:
             yield f"activity {row['summary']} on {projects[row['res_id']]}"
 
     def of_people(self, employees: Mapping[int, str]) -> Iterator[str]:
-        """Give whom of these employees somebody was asked about, ended asks included."""
+        """Yield whom of these employees somebody was asked about, ended asks included."""
         on = [["res_model", "=", "hr.employee"], ["res_id", "in", list(employees)]]
         for row in self._search("mail.activity", on, ["res_id"]) if employees else ():
             yield f"ask about {employees[row['res_id']]}"
@@ -215,7 +215,7 @@ def slowed(office: OdooTarget, seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened(told: Settings | None, rng: random.Random) -> Iterator[OdooTarget]:
-    """Give the Odoo of these settings, or a twin of the drill's own."""
+    """Yield the Odoo of these settings, or a twin of the drill's own."""
     if told is not None:
         office = OdooTarget(connection_for(told, BotRole.CHANGE))
         try:

@@ -89,7 +89,7 @@ class ChaosReporter:
 
 
 def row(result: FaultResult) -> tuple[str, ...]:
-    """Give a result as cells."""
+    """Return a result as cells."""
     verdict = result.verdict
     return (
         result.name,
@@ -103,7 +103,7 @@ def row(result: FaultResult) -> tuple[str, ...]:
 
 
 def facts(results: Sequence[FaultResult], skipped: Sequence[SkippedFault]) -> dict[str, Any]:
-    """Give everything for programs."""
+    """Return everything for programs."""
     return {
         "faults": [
             {
@@ -126,7 +126,7 @@ def facts(results: Sequence[FaultResult], skipped: Sequence[SkippedFault]) -> di
 
 
 def page_block(command: str, results: Sequence[FaultResult], skipped: Sequence[SkippedFault], seconds: float) -> str:
-    """Give what the page of the documentation says of a drill of the fleet."""
+    """Return what the page of the documentation says of a drill of the fleet."""
     messages = sum(result.verdict.messages for result in results)
     effects = sum(result.verdict.effects for result in results)
     lines = [
@@ -141,7 +141,7 @@ def page_block(command: str, results: Sequence[FaultResult], skipped: Sequence[S
 
 
 def stock_block(command: str, runs: Mapping[str, Sequence[FaultResult]]) -> str:
-    """Give what the page says of the same faults against a stock Celery."""
+    """Return what the page says of the same faults against a stock Celery."""
     names = list(dict.fromkeys(result.name for results in runs.values() for result in results))
     by_name = {who: {result.name: result for result in results} for who, results in runs.items()}
     heads = ["fault", "messages"]

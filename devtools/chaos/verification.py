@@ -35,7 +35,7 @@ class DeliveryCheck:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing is lost, nothing doubled, and exactly those are dead that had to die."""
+        """Return whether nothing is lost, nothing doubled, and exactly those are dead that had to die."""
         return not self.lost and not self.doubled and self.dead == self.expected_dead
 
 
@@ -80,11 +80,11 @@ class FaultResult:
 
     @property
     def is_good(self) -> bool:
-        """Whether this fault was stood."""
+        """Return whether this fault was stood."""
         return self.verdict.is_good and not self.problem
 
     def with_verdict(self, verdict: DeliveryCheck) -> "FaultResult":
-        """Give this row with a later count. While messages wait, nobody can say which of them are lost."""
+        """Return this row with a later count. While messages wait, nobody can say which of them are lost."""
         return replace(self, verdict=replace(verdict, lost=()) if self.unfinished else verdict)
 
 

@@ -157,7 +157,7 @@ class Load:
         return ids
 
     def troubles(self, ids: Sequence[str]) -> int:
-        """Say how often these messages have been begun."""
+        """Return how often these messages have been begun."""
         return sum(path.stat().st_size for path in map(self._counter, ids) if path.exists())
 
     def _prepared(self, count: int) -> list[Prepared]:

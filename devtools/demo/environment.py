@@ -209,7 +209,7 @@ class DemoEnvironment:
         return frozenset(node.partition("@")[0] for reply in replies for node in reply)
 
     def flower_says(self) -> tuple[int, int]:
-        """Give Flower's answers without and with the login; 0 for none."""
+        """Return Flower's answers without and with the login; 0 for none."""
         login = b64encode(f"{self.settings.flower_user}:{self.flower_password}".encode()).decode()
         headers: Sequence[dict[str, str]] = ({}, {"Authorization": f"Basic {login}"})
         try:
@@ -219,15 +219,15 @@ class DemoEnvironment:
         return stranger, known
 
     def pid(self, name: str) -> int:
-        """Give the number of a process, 0 while it is down."""
+        """Return the number of a process, 0 while it is down."""
         return self.supervisor.pids.get(name, 0)
 
     def said(self, name: str, words: str) -> bool:
-        """Say whether a process has logged these words."""
+        """Return whether a process has logged these words."""
         return any(words in line for line in tuple(self._lines.get(name, ())))
 
     def is_quiet(self) -> bool:
-        """Say whether nothing waits on a queue and nothing is in flight."""
+        """Return whether nothing waits on a queue and nothing is in flight."""
         pipe = self._redis.pipeline(transaction=True)
         for name in chain.from_iterable(map(redis_lists, QUEUES)):
             pipe.llen(name)
@@ -236,18 +236,18 @@ class DemoEnvironment:
         return not any(pipe.execute())
 
     def open_cases(self) -> dict[CaseKey, CaseRecord]:
-        """Give the open cases of every control."""
+        """Return the open cases of every control."""
         found: dict[CaseKey, CaseRecord] = {}
         for control in firms.CONTROLS:
             found |= self.ledger.cases.of(control, open_only=True)
         return found
 
     def runs(self, control: str) -> tuple[ControlRun, ...]:
-        """Give the runs of a control, the newest first."""
+        """Return the runs of a control, the newest first."""
         return self.ledger.runs.page(control, limit=200).items
 
     def letters(self) -> dict[str, DeadLetter]:
-        """Give the dead letters by id."""
+        """Return the dead letters by id."""
         return {letter.id: letter for letter in self.ledger.letters.page(limit=500).items}
 
     def activities(self, *domain: Any) -> list[dict[str, Any]]:
@@ -258,7 +258,7 @@ class DemoEnvironment:
 
 @contextlib.contextmanager
 def demo_environment() -> Iterator[DemoEnvironment]:
-    """Give a running stage. Its directory goes with it, unless `stage.keep` was set or something broke."""
+    """Yield a running stage. Its directory goes with it, unless `stage.keep` was set or something broke."""
     home = Path(tempfile.mkdtemp(prefix="purser-demo-")).resolve()
     keep = True
     try:

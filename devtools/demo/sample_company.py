@@ -131,7 +131,7 @@ class SampleCompany:
     known: Mapping[CaseKey, ExpectedFinding]
 
     def login(self, user: int | None) -> str:
-        """Give the login of a user."""
+        """Return the login of a user."""
         return next((login for login, uid in self.users.items() if uid == user), "")
 
 

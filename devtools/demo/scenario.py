@@ -233,7 +233,7 @@ def won_deal(stage: DemoEnvironment) -> StepResult:
     codes += [process.wait() for process in again]
 
     def heard() -> tuple[int, bool]:
-        """Give how often an automation looked at a deal, and whether the repeated message was known."""
+        """Return how often an automation looked at a deal, and whether the repeated message was known."""
         looks = stage.twin.requests["crm.lead/search_read"] - seen_before
         return looks, stage.said("front", "event seen before")
 
@@ -489,7 +489,7 @@ def _told(stage: DemoEnvironment, case: CaseRecord) -> dict[str, Any]:
 
 
 def _picture(stage: DemoEnvironment) -> tuple[frozenset[tuple[int, str, bool]], int]:
-    """Give what Odoo holds of us: every activity with its last change, and the number of messages."""
+    """Return what Odoo holds of us: every activity with its last change, and the number of messages."""
     rows = stage.activities()
     return frozenset((row["id"], row["write_date"], row["active"]) for row in rows), len(
         stage.twin.rows("mail.message", [], ["model"])

@@ -19,12 +19,12 @@ _WORDS = {letter: word for word, letter in MODES.items()}
 
 
 def is_free(records: "RecordSet") -> bool:
-    """Say whether no right of a group is asked for: the twin's administrator has them all."""
+    """Return whether no right of a group is asked for: the twin's administrator has them all."""
     return records.is_sudo or "base.group_system" in records.groups
 
 
 def may_model(records: "RecordSet", model: str, mode: str, *, public: bool = False) -> bool:
-    """Say whether the caller's groups may do this with the model; everybody reads an employee's public profile."""
+    """Return whether the caller's groups may do this with the model; everybody reads an employee's public profile."""
     if is_free(records) or (public and (model, mode) == ("hr.employee", "r")):
         return True
     known = records.schema.groups
@@ -39,7 +39,7 @@ def check_model(records: "RecordSet", model: str, mode: str, *, public: bool = F
 
 
 def may_field(records: "RecordSet", field: Field) -> bool:
-    """Say whether the caller may know a field."""
+    """Return whether the caller may know a field."""
     return not field.group or is_free(records) or field.group in records.groups
 
 
@@ -91,7 +91,7 @@ def _filled(value: Any, words: Mapping[str, Any]) -> Any:
 
 
 def may_record(records: "RecordSet", model: Any, id: Any, mode: str) -> bool:  # noqa: A002
-    """Say whether the record is there and the caller may do this with it."""
+    """Return whether the record is there and the caller may do this with it."""
     row = records.store.get(model, id) if model in records.schema.models else None
     if row is None or not may_model(records, model, mode):
         return False

@@ -110,7 +110,7 @@ def _let_go(records: "RecordSet", name: str, field: Field, model: str, id: int) 
 
 
 def convert(records: "RecordSet", model: str, field: Field, value: Any) -> Any:
-    """Give a value in the form it is kept in, or say what is wrong with it."""
+    """Return a value in the form it is kept in, or say what is wrong with it."""
     if field.type == "boolean":
         return bool(value)
     if value is None or value is False:

@@ -52,7 +52,7 @@ class FaultQueue:
 
     @property
     def left(self) -> int:
-        """How many faults wait for a request."""
+        """Return how many faults wait for a request."""
         return len(self._next)
 
     def take(self, call: str) -> InjectedFault | None:

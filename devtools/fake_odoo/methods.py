@@ -38,7 +38,7 @@ def call(
 
 
 def is_for_records(model: str, name: str) -> bool:
-    """Say whether the first positional argument is ids."""
+    """Return whether the first positional argument is ids."""
     run = _method(model, name)
     return run is not None and "ids" in inspect.signature(run).parameters
 

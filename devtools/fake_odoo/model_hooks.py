@@ -31,7 +31,7 @@ def before_create(records: "RecordSet", model: str, row: Row) -> None:
 
 
 def after_write(records: "RecordSet", model: str, row: Row, changed: frozenset[str]) -> Row:
-    """Give the row with what follows from the changed fields."""
+    """Return the row with what follows from the changed fields."""
     more: Row = {}
     if model == "res.partner" and changed & {"name", "parent_id"}:
         parent = records.store.get("res.partner", row.get("parent_id") or 0)

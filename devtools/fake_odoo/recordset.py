@@ -62,13 +62,13 @@ class RecordSet:
     # ------------------------------------------------------------------------- values --
 
     def model(self, name: str) -> Model:
-        """Give a model's facts."""
+        """Return a model's facts."""
         if name not in self.schema.models:
             raise MissingError(f"the model {name!r} does not exist", "werkzeug.exceptions.NotFound")
         return self.schema.models[name]
 
     def field(self, model: str, name: str) -> Field:
-        """Give a field's facts."""
+        """Return a field's facts."""
         field = self.model(model).fields.get(name)
         if field is None:
             raise BadRequest(f"Invalid field {name!r} on {model!r}")
@@ -117,13 +117,13 @@ class RecordSet:
     # -------------------------------------------------------------------------- names --
 
     def _name(self, model: str, id: int) -> str:  # noqa: A002
-        """Give a record's display name."""
+        """Return a record's display name."""
         row, by = self.store.get(model, id), _NAMED_BY.get(model, "name")
         is_named = row is not None and by in self.model(model).fields
         return str((row and is_named and self.value(model, row, (by,))) or f"{model},{id}")
 
     def xid(self, model: str, id: int) -> str:  # noqa: A002
-        """Give a record's first external id, or an empty text."""
+        """Return a record's first external id, or an empty text."""
         found = self.store.find("ir.model.data", ("model", "res_id"), (model, id))
         row = self.store.table("ir.model.data")[found[0]] if found else None
         return f"{row['module']}.{row['name']}" if row else ""
@@ -225,7 +225,7 @@ class RecordSet:
         return get
 
     def existing(self, model: str, ids: Sequence[int]) -> list[Row]:
-        """Give the rows of `ids`, or say which is gone."""
+        """Return the rows of `ids`, or say which is gone."""
         table = self.store.table(model)
         for id_ in ids:
             if id_ not in table:

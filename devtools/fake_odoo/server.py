@@ -140,7 +140,7 @@ class FakeOdoo:
     # ---------------------------------------------------------------------- answering --
 
     def user_of(self, key: str, *, login: str | None = None, uid: int | None = None) -> int | None:
-        """Say which living user the key is of, if it is the one that is named."""
+        """Return which living user the key is of, if it is the one that is named."""
         row = self._store.get("res.users", self._keys.get(key, 0))
         is_meant = row is not None and row["active"] and login in {None, row["login"]} and uid in {None, row["id"]}
         return row["id"] if row is not None and is_meant else None

@@ -19,11 +19,11 @@ class Tables:
         self._log: list[tuple[str, int, Row | None]] = []
 
     def table(self, model: str) -> dict[int, Row]:
-        """Give all rows of a model; to be read only."""
+        """Return all rows of a model; to be read only."""
         return self._tables.setdefault(model, {})
 
     def get(self, model: str, id: int) -> Row | None:  # noqa: A002
-        """Give one row."""
+        """Return one row."""
         return self.table(model).get(id)
 
     def new_id(self, model: str) -> int:
@@ -42,11 +42,11 @@ class Tables:
         self._set(model, id, None)
 
     def indexed(self, model: str, *names: str) -> bool:
-        """Say whether `find` is fast for these fields."""
+        """Return whether `find` is fast for these fields."""
         return (model, names) in self._found
 
     def find(self, model: str, names: tuple[str, ...], values: tuple[Any, ...]) -> list[int]:
-        """Give the ids of the rows with these values."""
+        """Return the ids of the rows with these values."""
         if not self.indexed(model, *names):
             return [id_ for id_, row in self.table(model).items() if tuple(row.get(name) for name in names) == values]
         return list(self._found[model, names].get(values, ()))

@@ -57,7 +57,7 @@ class Ports:
 
     @classmethod
     def free(cls, before: Self) -> Self:
-        """Give the ports of before where nobody has them, else others.
+        """Return the ports of before where nobody has them, else others.
 
         They lie below those the kernel hands to clients, one of which could take the port of a node that is down.
         """
@@ -100,7 +100,7 @@ class RabbitNode:
         return self._server.pid
 
     def answers(self) -> bool:
-        """Say whether a client can open a channel."""
+        """Return whether a client can open a channel."""
         make: Any = Connection
         patience = {"max_retries": 0, "connect_retries_timeout": 2, "read_timeout": 5, "write_timeout": 5}
         with make(self.url, connect_timeout=2, transport_options=patience) as connection:

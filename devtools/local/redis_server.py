@@ -57,7 +57,7 @@ class Server:
         return (str(self.binary), str(self.home / "server.conf"))
 
     def answers(self) -> bool:
-        """Say whether it takes commands; it does not while it still loads its data."""
+        """Return whether it takes commands; it does not while it still loads its data."""
         once = Retry(NoBackoff(), 0)  # whoever asks will ask again, and does not want to wait in here
         with redis.Redis(port=self.port, password=self.password, socket_timeout=1, retry=once) as client:
             try:
@@ -66,7 +66,7 @@ class Server:
                 return False
 
     def command(self, name: str = "redis") -> ProcessSpec:
-        """Give the command for a supervisor: it starts before the others and stops after them."""
+        """Return the command for a supervisor: it starts before the others and stops after them."""
         return ProcessSpec(
             name=name,
             argv=self.argv,
@@ -142,7 +142,7 @@ def serving(home: Path, wanted: Kind | Literal[""] = "") -> Iterator[Server]:
 
 
 def free_port(preferred: int = 0) -> int:
-    """Give the preferred port of the loopback address if nobody has it, else one the kernel picks."""
+    """Return the preferred port of the loopback address if nobody has it, else one the kernel picks."""
     for port in (preferred, 0):
         with socket.socket() as probe, contextlib.suppress(OSError, OverflowError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

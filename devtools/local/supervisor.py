@@ -57,7 +57,7 @@ class Backoff:
     """After living this long a process counts as sound again."""
 
     def wait(self, deaths: int) -> float:
-        """Give the seconds to wait after so many deaths in a row."""
+        """Return the seconds to wait after so many deaths in a row."""
         return min(self.cap, self.first * 2.0 ** min(deaths - 1, 20))
 
 
@@ -289,7 +289,7 @@ class _Child:
         return time.monotonic() - self._born
 
     def last_words(self) -> str:
-        """Give the last lines, to end an error message with."""
+        """Return the last lines, to end an error message with."""
         return "".join(f"\n  {line}" for line in self._tail)
 
     def signal(self, number: int) -> None:

@@ -89,7 +89,7 @@ def up(
 
 
 def default_home(environ: Mapping[str, str]) -> Path:
-    """Say where state is kept on this machine: $XDG_STATE_HOME/purser, else ~/.local/state/purser."""
+    """Return where state is kept on this machine: $XDG_STATE_HOME/purser, else ~/.local/state/purser."""
     base = environ.get("XDG_STATE_HOME", "")
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state") / "purser"
 
@@ -130,7 +130,7 @@ def _flower_port(asked: int | None) -> int:
 
 
 def commands(plan: LocalFleetPlan, concurrency: int, environ: Mapping[str, str]) -> Iterator[ProcessSpec]:
-    """Give what runs: the server if it is ours, then workers, beat, Flower and, where it is wanted, the gateway."""
+    """Yield what runs: the server if it is ours, then workers, beat, Flower and, where it is wanted, the gateway."""
     # A directory of its own: Celery imports from where it stands, and a folder named `workers` may be anywhere.
     cwd = plan.home / "run"
     cwd.mkdir(mode=0o700, parents=True, exist_ok=True)

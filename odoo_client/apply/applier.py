@@ -39,10 +39,10 @@ class Writer(RpcSender, Protocol):
     receipts: ServerActionRunner
 
     def fields(self, model: str) -> Mapping[str, FieldInfo] | None:
-        """Give a model's fields, or None."""
+        """Return a model's fields, or None."""
 
     def version(self) -> Version:
-        """Give the server's version."""
+        """Return the server's version."""
 
 
 class ChangeApplier:
@@ -111,7 +111,7 @@ class ChangeApplier:
         }
 
     def _placed(self, change: Ensure) -> Values | None:
-        """Give the values to import. An activity's place is told by context and a bare id; None: no such place."""
+        """Return the values to import. An activity's place is told by context and a bare id; None: no such place."""
         if change.model != ACTIVITY:
             return change.values
         values = {field: value for field, value in change.values.items() if field != "res_model"}
@@ -193,7 +193,7 @@ class ChangeApplier:
     # --------------------------------------------------------------------------- names --
 
     def _id_of(self, named: Key | XmlId) -> int | None:
-        """Give the id behind a name: what this apply has made, else what Odoo knows and this user may see."""
+        """Return the id behind a name: what this apply has made, else what Odoo knows and this user may see."""
         name = external_id(named.key) if isinstance(named, Key) else named.name
         if name not in self._known:
             self._known[name] = self._look_up(name)
@@ -219,7 +219,7 @@ class _ImportRow:
     cells: dict[str, str]
 
     def shape(self) -> _Shape:
-        """Tell what lines must have in common to share a call: model, context and columns."""
+        """Return what lines must have in common to share a call: model, context and columns."""
         context: dict[str, Any] = {"mail_create_nosubscribe": True}  # the bot follows nothing it makes
         if self.change.model == ACTIVITY:
             # Without the first: one mail and 26 times the time each. The second stands for `res_model_id`, which
@@ -269,6 +269,6 @@ def _has_key(run: Sequence[Change], key: str) -> bool:
 
 
 def _waits(run: Sequence[Change], change: RunOperation) -> bool:
-    """Say whether an operation takes what another of the run makes."""
+    """Return whether an operation takes what another of the run makes."""
     named = {value.key for value in change.arguments.values() if isinstance(value, Key)}
     return any(isinstance(one, RunOperation) and one.key in named for one in run)

@@ -45,11 +45,11 @@ class LoadBatch:
     context: Mapping[str, Any] = field(default_factory=dict)
 
     def some(self, rows: Sequence[Sequence[str]]) -> "LoadBatch":
-        """Give the same batch with fewer rows."""
+        """Return the same batch with fewer rows."""
         return LoadBatch(model=self.model, columns=self.columns, rows=rows, context=self.context)
 
     def refers_to_itself(self) -> bool:
-        """Say whether a row names the external id of another."""
+        """Return whether a row names the external id of another."""
         own = {row[0] for row in self.rows}
         return any(cell in own for row in self.rows for cell in row[1:])
 

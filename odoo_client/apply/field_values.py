@@ -23,12 +23,12 @@ class UnresolvedReference(Exception):
 
 
 def external_id(key: str) -> str:
-    """Give the external id of a business key."""
+    """Return the external id of a business key."""
     return f"{MODULE}.{key}"
 
 
 def column_of(field: str, value: Value) -> str:
-    """Give the import column that suits a value: `field/.id` by database id, `field/id` by external id."""
+    """Return the import column that suits a value: `field/.id` by database id, `field/id` by external id."""
     match value:
         case RecordLink():
             return f"{field}/.id"
@@ -39,7 +39,7 @@ def column_of(field: str, value: Value) -> str:
 
 
 def text_of(value: Value) -> str:
-    """Give a value as Odoo's import reads it; moments are UTC, as is the context of every call."""
+    """Return a value as Odoo's import reads it; moments are UTC, as is the context of every call."""
     match value:
         case None:
             return ""
@@ -60,7 +60,7 @@ def text_of(value: Value) -> str:
 
 
 def columns_of(run: list[Values]) -> list[dict[str, str]]:
-    """Give each row's cells by import column. An empty value takes the column its neighbours use for that field."""
+    """Return each row's cells by import column. An empty value takes the column its neighbours use for that field."""
     used: dict[str, set[str]] = {}
     for values in run:
         for field, value in values.items():
@@ -76,7 +76,7 @@ def columns_of(run: list[Values]) -> list[dict[str, str]]:
 
 
 def json_of(values: Values, resolve: Resolve) -> dict[str, Any]:
-    """Give values as `write` takes them; Unresolved when a named record is not there."""
+    """Return values as `write` takes them; Unresolved when a named record is not there."""
     return {field: _bare(value, resolve) for field, value in values.items()}
 
 
@@ -96,7 +96,7 @@ def _bare(value: Value, resolve: Resolve) -> Any:
 
 
 def all_same(row: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Say whether a row, read with bare ids, holds all these JSON values."""
+    """Return whether a row, read with bare ids, holds all these JSON values."""
     return all(_same(row.get(field), value) for field, value in wanted.items())
 
 

@@ -35,7 +35,7 @@ def held_back(change: Change, failed: Collection[str]) -> ChangeOutcome | None:
 
 
 def evaluate_update(change: Update, looked: LookupResult, resolve: Resolve) -> ChangeOutcome | dict[str, Any]:
-    """Give the values to write, or the outcome where nothing is to be written."""
+    """Return the values to write, or the outcome where nothing is to be written."""
     row = looked.rows.get(change.ref.id)
     if row is None:
         return _absent(change, change.ref, looked)
@@ -62,7 +62,7 @@ def open_by(archives: bool) -> str:
 
 
 def evaluate_close(change: CloseActivity, looked: LookupResult, *, archives: bool) -> ChangeOutcome | None:
-    """Give the outcome where nothing is to be closed, None where the activity is open."""
+    """Return the outcome where nothing is to be closed, None where the activity is open."""
     ref = Ref(ACTIVITY, change.activity)
     if change.activity in looked.forbidden:
         return ChangeOutcome(change, ChangeStatus.REFUSED, ref, _HIDDEN)
@@ -72,7 +72,7 @@ def evaluate_close(change: CloseActivity, looked: LookupResult, *, archives: boo
 
 
 def guard_holds(change: CallMethod, looked: LookupResult, resolve: Resolve) -> bool | ChangeOutcome:
-    """Say whether a method is still to be called, or give the outcome where that cannot be said."""
+    """Return whether a method is still to be called, or give the outcome where that cannot be said."""
     row = looked.rows.get(change.ref.id)
     if row is None:
         return _absent(change, change.ref, looked)
@@ -83,7 +83,7 @@ def guard_holds(change: CallMethod, looked: LookupResult, resolve: Resolve) -> b
 
 
 def nowhere(change: Ensure) -> ChangeOutcome:
-    """Give the outcome of an activity whose document is named by a key that names nothing."""
+    """Return the outcome of an activity whose document is named by a key that names nothing."""
     anchor = change.values.get("res_id")
     return ChangeOutcome(
         change, ChangeStatus.CONFLICT, reason=f"{anchor.key if isinstance(anchor, Key) else anchor}: not there (yet)"

@@ -74,7 +74,7 @@ def apply_closes(client: RpcSender, run: Sequence[CloseActivity], *, archives: b
 
 
 def _each(run: Sequence[CloseActivity], outcomes: Mapping[int, ChangeOutcome]) -> Iterator[ChangeOutcome]:
-    """Give the outcome of each close; what an earlier one of the run closed is closed already for a later one."""
+    """Yield the outcome of each close; what an earlier one of the run closed is closed already for a later one."""
     closed: set[int] = set()
     for one in run:
         outcome = outcomes[one.activity]

@@ -83,7 +83,7 @@ class Previewer:
         self._known.learn(changes)
 
     def judge(self, change: Change) -> Preview:
-        """Say what would become of a change that was learnt about."""
+        """Return what would become of a change that was learnt about."""
         match change:
             case Ensure():
                 preview = self._ensure(change)
@@ -163,7 +163,7 @@ class Previewer:
         self._made[external_id(key)] = Ref(model, next(self._unborn))
 
     def _closed(self, document: Ref | None, asked: Value) -> str:
-        """Say why nothing may be put on a document, '' when it may."""
+        """Return why nothing may be put on a document, '' when it may."""
         if document is None:
             return "it stands on no document"
         if document.id >= _UNBORN:
@@ -291,7 +291,7 @@ class Previewer:
         return f"{model} has no {', '.join(lacking)} here, or this user may not know" if lacking else ""
 
     def _stopped(self, change: Change, model: str, values: Values) -> Preview | None:
-        """Give the answer where a value names what is not there."""
+        """Return the answer where a value names what is not there."""
         fields = self._known.fields(model) or {}
         for field, value in values.items():
             match value:
@@ -341,7 +341,7 @@ def _moved(values: Values, row: Mapping[str, Any], wanted: Mapping[str, Any]) ->
 
 
 def _now(stored: Any, wanted: Value) -> Any:
-    """Give what is there in the words of what is to come."""
+    """Return what is there in the words of what is to come."""
     if stored is False and not isinstance(wanted, bool):
         return None
     match wanted:

@@ -54,16 +54,16 @@ class PreviewClient(RpcSender, Protocol):
     receipts: ServerActionRunner
 
     def fields(self, model: str) -> Mapping[str, FieldInfo] | None:
-        """Give a model's fields, or None."""
+        """Return a model's fields, or None."""
 
     def may(self, model: str, operation: str) -> bool:
-        """Say whether this user may do something with a model at all."""
+        """Return whether this user may do something with a model at all."""
 
     def version(self) -> Version:
-        """Give the server's version."""
+        """Return the server's version."""
 
     def whoami(self) -> CurrentUser:
-        """Say who Odoo takes us for."""
+        """Return who Odoo takes us for."""
 
 
 class RecordPresence(enum.Enum):
@@ -91,41 +91,41 @@ class RecordCache:
     # ----------------------------------------------------------------------- what is known --
 
     def named(self, name: str) -> ExternalIdMatch | None:
-        """Give what an external id names."""
+        """Return what an external id names."""
         if name not in self._names:
             self._names[name] = find_external_ids(self._client, name)
         return self._names[name]
 
     def presence(self, ref: Ref) -> RecordPresence:
-        """Say whether a record that was spoken of is there."""
+        """Return whether a record that was spoken of is there."""
         return self._presence.get(ref, RecordPresence.GONE)
 
     def looked(self, ref: Ref) -> LookupResult:
-        """Give a record's row, as a read of it alone would."""
+        """Return a record's row, as a read of it alone would."""
         row = self._rows.get(ref)
         hidden = self.presence(ref) is RecordPresence.HIDDEN
         return LookupResult({} if row is None else {ref.id: row}, frozenset({ref.id} if hidden else ()))
 
     def may_write(self, ref: Ref) -> bool:
-        """Say whether this user may write a record."""
+        """Return whether this user may write a record."""
         return self._writable.get(ref, False)
 
     def may(self, model: str, operation: str) -> bool:
-        """Say whether this user may do something with a model at all."""
+        """Return whether this user may do something with a model at all."""
         if (model, operation) not in self._rights:
             self._rights[model, operation] = self._client.may(model, operation)
         return self._rights[model, operation]
 
     def fields(self, model: str) -> Mapping[str, FieldInfo] | None:
-        """Give the fields of a model, None where there is no such model."""
+        """Return the fields of a model, None where there is no such model."""
         return self._client.fields(model)
 
     def archives(self) -> bool:
-        """Say whether done activities are kept."""
+        """Return whether done activities are kept."""
         return archives(self._client)
 
     def lacking_receipts(self) -> str:
-        """Say why no operation can be performed here, '' where it can."""
+        """Return why no operation can be performed here, '' where it can."""
         if self._lacking is None:
             self._lacking = self._client.receipts.lacking()
         return self._lacking
@@ -135,7 +135,7 @@ class RecordCache:
         return invoice in self._credited
 
     def is_me(self, user: Ref) -> bool:
-        """Say whether a user is the one we come in as."""
+        """Return whether a user is the one we come in as."""
         return user.id == self._client.whoami().uid
 
     # --------------------------------------------------------------------------- learning --
@@ -271,7 +271,7 @@ class RecordCache:
             self._writable |= {ref: id_ in free for id_, ref in page.items()}
 
     def _free(self, model: str, ids: Sequence[int]) -> Sequence[int]:
-        """Give those this user may write: one closed record closes a whole call, so halve and ask again."""
+        """Return those this user may write: one closed record closes a whole call, so halve and ask again."""
         try:
             if may_all(self._client, self._client.version(), model, ids, "write"):
                 return ids
@@ -285,7 +285,7 @@ class RecordCache:
     # ---------------------------------------------------------------- activities and notes --
 
     def _standing(self, changes: Sequence[Change]) -> Iterator[tuple[Ref, Key]]:
-        """Give each activity or note by key, with the document it would stand on where that is there."""
+        """Yield each activity or note by key, with the document it would stand on where that is there."""
         for one in changes:
             if isinstance(one, PostNote):
                 yield one.on, Key(MESSAGE, one.key)
@@ -325,7 +325,7 @@ class RecordCache:
 
 
 def _pages(refs: Iterable[Ref]) -> Iterator[tuple[str, dict[int, Ref]]]:
-    """Give the records of each model by id, a thousand at a time."""
+    """Yield the records of each model by id, a thousand at a time."""
     by_model: dict[str, dict[int, Ref]] = defaultdict(dict)
     for ref in refs:
         by_model[ref.model][ref.id] = ref

@@ -43,7 +43,7 @@ def apply_plan(
 
 
 def _is_late(item: PlannedRecord) -> bool:
-    """Say whether a record was made without a value that names a later one."""
+    """Return whether a record was made without a value that names a later one."""
     return bool(item.wanted.values.keys() - item.values.keys())
 
 
@@ -53,7 +53,7 @@ def _mend(admin: OdooClient, item: PlannedRecord) -> None:
 
 
 def _commands(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Give lists of ids as the command that sets them; commands stay."""
+    """Return lists of ids as the command that sets them; commands stay."""
     return {
         name: [[6, 0, value]] if isinstance(value, list) and not any(isinstance(v, list) for v in value) else value
         for name, value in values.items()
@@ -91,7 +91,7 @@ def _cell(name: str, value: Any) -> tuple[str, str]:
 
 
 def installed_records(admin: OdooClient) -> tuple[InstalledRecord, ...]:
-    """Give what stands of ours, in the order in which it is taken away."""
+    """Return what stands of ours, in the order in which it is taken away."""
     found = CurrentStateReader(admin).standing()
     order = {model: place for place, model in enumerate(_ORDER)}
     return tuple(sorted(found, key=lambda one: (order.get(one.model, -1), one.name)))

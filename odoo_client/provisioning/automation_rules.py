@@ -170,17 +170,17 @@ RULES = (
 
 
 def address(gateway: str, token: str) -> str:
-    """Give the address a rule posts to."""
+    """Return the address a rule posts to."""
     return f"{gateway.rstrip('/')}{PATH}{token}"
 
 
 def token_in(url: str) -> str:
-    """Give the token of an address, '' where it is none of ours."""
+    """Return the token of an address, '' where it is none of ours."""
     found = _TOKEN.search(url)
     return found[1] if found else ""
 
 
 def masked(url: str) -> str:
-    """Give an address without its token."""
+    """Return an address without its token."""
     token = token_in(url)
     return url.replace(token, "***") if token else url

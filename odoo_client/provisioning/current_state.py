@@ -82,14 +82,14 @@ class CurrentStateReader:
         return frozenset(row["id"] for row in self._search("res.company", [["create_date", "<=", first]], ["id"]))
 
     def standing(self) -> tuple[InstalledRecord, ...]:
-        """Give everything that bears an external id of ours."""
+        """Return everything that bears an external id of ours."""
         rows = self._search("ir.model.data", [["module", "=", MODULE]], ["name", "model", "res_id"])
         return tuple(
             InstalledRecord(row["name"], row["model"], row["res_id"]) for row in rows if row["model"] != CONTACT
         )
 
     def urls(self) -> dict[str, str]:
-        """Give where our webhooks post to, by the name of their rule."""
+        """Return where our webhooks post to, by the name of their rule."""
         hooks = {one.id: one.name for one in self.standing() if one.name.startswith("hook_")}
         rows = self._search("ir.actions.server", [["id", "in", sorted(hooks)]], ["webhook_url"]) if hooks else []
         return {hooks[row["id"]].removeprefix("hook_"): row["webhook_url"] or "" for row in rows}

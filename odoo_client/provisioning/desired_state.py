@@ -162,7 +162,7 @@ def desired_records(
     rules: Sequence[AutomationRule],
     timezone: str = "UTC",
 ) -> tuple[DesiredRecord, ...]:
-    """Give all that should stand, in the order in which it can be made.
+    """Return all that should stand, in the order in which it can be made.
 
     `timezone` is the firm's: where Odoo fills in a day itself, it takes the time zone of the bot's user. `hooks` says
     where each rule posts to. Without an address there is no rule: nobody would listen.

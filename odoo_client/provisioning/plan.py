@@ -74,7 +74,7 @@ class CurrentState:
     ids: Mapping[Named, int | None]
 
     def id_of(self, named: Named) -> int | None:
-        """Give the id behind a name."""
+        """Return the id behind a name."""
         if isinstance(named, ManagedRef):
             found = self.records.get(named.name)
             return None if found is None else found.id
@@ -118,7 +118,7 @@ def _item(one: DesiredRecord, known: CurrentState, *, force: bool) -> PlannedRec
 
 
 def _membership(values: Mapping[str, Wish]) -> dict[str, Wish]:
-    """Give only that a user is there and in our group: of one that people made, the rest is theirs."""
+    """Return only that a user is there and in our group: of one that people made, the rest is theirs."""
     return {name: (ManagedRef(GROUP),) if isinstance(wish, tuple) else wish for name, wish in values.items()}
 
 
@@ -127,7 +127,7 @@ _UNSET_TIMEZONES = (None, False, "", "UTC")
 
 
 def _is_due(one: DesiredRecord, name: str, wish: Wish, found: ExistingRecord, known: CurrentState) -> bool:
-    """Say whether a difference is ours to mend without being forced."""
+    """Return whether a difference is ours to mend without being forced."""
     if isinstance(wish, ActionIdComment):
         return not found.values.get(name)
     if isinstance(wish, WebhookTarget):

@@ -103,7 +103,7 @@ def may(client: "OdooClient", model: str, operation: str) -> bool:
 
 
 def may_all(client: RpcSender, version: Version, model: str, ids: Sequence[int], operation: str) -> bool:
-    """Say whether this user may do something with every one of these records; Missing where one is not there."""
+    """Return whether this user may do something with every one of these records; Missing where one is not there."""
     arguments = {"operation": operation}
     if version >= (18, 0):
         return bool(
@@ -136,14 +136,14 @@ class CapabilityClient(Protocol):
     """What is asked how an Odoo is made."""
 
     def fields(self, model: str) -> Mapping[str, FieldInfo] | None:
-        """Give a model's fields, or None."""
+        """Return a model's fields, or None."""
 
     def version(self) -> Version:
-        """Give the server's version."""
+        """Return the server's version."""
 
 
 def archives(client: CapabilityClient) -> bool:
-    """Say whether done activities are kept, archived: since Odoo 19 they are, before it depends."""
+    """Return whether done activities are kept, archived: since Odoo 19 they are, before it depends."""
     return client.version() >= (19, 0) or "active" in (client.fields("mail.activity") or {})
 
 

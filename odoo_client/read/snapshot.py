@@ -31,10 +31,10 @@ class ReadClient(RpcSender, Protocol):
     pages: int
 
     def fields(self, model: str) -> Mapping[str, FieldInfo] | None:
-        """Give a model's fields, or None."""
+        """Return a model's fields, or None."""
 
     def version(self) -> Version:
-        """Give the server's version."""
+        """Return the server's version."""
 
     def languages(self) -> tuple[str, ...]:
         """Return the codes of the installed languages."""
@@ -340,7 +340,7 @@ def _aggregate(spec: str, alias: str) -> str:
 
 
 def _start(group: dict[str, Any], spec: str) -> Any:
-    """Give a date group's first day, which `read_group` keeps apart from the label."""
+    """Return a date group's first day, which `read_group` keeps apart from the label."""
     ranges = group.get("__range") or {}
     found = ranges.get(spec) or ranges.get(spec.split(":")[0])
     return found["from"] if found else group.get(spec)

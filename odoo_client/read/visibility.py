@@ -45,11 +45,11 @@ class GroupMember(Protocol):
     """A user whose groups can be asked."""
 
     def has_group(self, group: str) -> bool:
-        """Say whether the user is in a group."""
+        """Return whether the user is in a group."""
 
 
 def find_hiding_rules(user: GroupMember, models: Iterable[str], *, empty: Iterable[str] = ()) -> str:
-    """Say what is hidden from a user of these models, '' when nothing is known to be.
+    """Return what is hidden from a user of these models, '' when nothing is known to be.
 
     `empty` names the models of which no row was seen: where it matters, groups are asked only then.
     """
@@ -62,7 +62,7 @@ def find_hiding_rules(user: GroupMember, models: Iterable[str], *, empty: Iterab
 
 
 def find_hiding_rules_in(user: GroupMember, snapshot: Snapshot) -> str:
-    """Say what is hidden from whoever read a snapshot, '' when nothing is known to be."""
+    """Return what is hidden from whoever read a snapshot, '' when nothing is known to be."""
     kinds = snapshot.kinds()
     seen = {kind.model for kind in kinds if snapshot.rows(kind)}
     models = {kind.model for kind in kinds}

@@ -26,7 +26,7 @@ _SET_UP = "run `purser odoo setup`"
 
 
 def with_marker(action: int) -> str:
-    """Give what the comment of the group says: there an ordinary user finds an action that he may not read."""
+    """Return what the comment of the group says: there an ordinary user finds an action that he may not read."""
     return f"Purser's bots. They may run receipt action {action}."
 
 
@@ -65,7 +65,7 @@ class ServerActionRunner:
         self._action: int | None = None
 
     def lacking(self) -> str:
-        """Say why nothing can be performed here, '' where it can."""
+        """Return why nothing can be performed here, '' where it can."""
         try:
             self._found()
         except NotSetUp as error:

@@ -68,7 +68,7 @@ OPERATIONS: Mapping[str, ServerOperation] = MappingProxyType(
 
 
 def operation(name: str) -> ServerOperation:
-    """Give an operation by name; Permanent where there is none of this name."""
+    """Return an operation by name; Permanent where there is none of this name."""
     found = OPERATIONS.get(name)
     if found is None:
         raise Permanent(f"`{name}` is no operation of the receipt action.{did_you_mean(name, OPERATIONS)}")
@@ -76,7 +76,7 @@ def operation(name: str) -> ServerOperation:
 
 
 def touches_money(change: Change) -> bool:
-    """Say whether a change is for the billing bot to carry out."""
+    """Return whether a change is for the billing bot to carry out."""
     return (
         isinstance(change, RunOperation)
         and change.operation in OPERATIONS

@@ -11,12 +11,12 @@ EARLIER: dict[str, int] = {"cbd44b9173690f8528b1f2e015a914496246706add6612c11e26
 
 @functools.cache
 def action_text() -> str:
-    """Give the text, as Odoo is to keep it."""
+    """Return the text, as Odoo is to keep it."""
     return Path(__file__).with_name("action.py.txt").read_text(encoding="utf-8").strip()
 
 
 def digest(text: str) -> str:
-    """Give what tells one text from another, whatever white space Odoo left around it."""
+    """Return what tells one text from another, whatever white space Odoo left around it."""
     return hashlib.sha256(text.strip().replace("\r\n", "\n").encode()).hexdigest()
 
 

@@ -67,7 +67,7 @@ def ask_version(http: httpx.Client) -> Version | None:
 
 
 def result_of(answer: httpx.Response, request: Request) -> Any:
-    """Give the JSON of a good answer; raise what a bad one means."""
+    """Return the JSON of a good answer; raise what a bad one means."""
     is_json = answer.headers.get("content-type", "").startswith("application/json")
     try:
         body = answer.json() if is_json else None

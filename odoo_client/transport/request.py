@@ -63,14 +63,14 @@ class Transport(Protocol):
         """Carry the request out and give Odoo's answer; raises errors of `purser.errors` and nothing else."""
 
     def version(self) -> Version:
-        """Give the server's version, such as (19, 0)."""
+        """Return the server's version, such as (19, 0)."""
 
     def close(self) -> None:
         """Let go of connections."""
 
 
 def plain(value: Any) -> Any:
-    """Give the JSON-ready form Odoo expects: ISO dates, moments as naive UTC, tuples and sets as lists."""
+    """Return the JSON-ready form Odoo expects: ISO dates, moments as naive UTC, tuples and sets as lists."""
     match value:
         case enum.Enum():
             return value.value

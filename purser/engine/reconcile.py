@@ -77,7 +77,7 @@ class ReconcilePlan:
     held: str = ""
 
     def steps(self) -> tuple[PlannedStep, ...]:
-        """Give every step in the order to carry it out: ask first, close after."""
+        """Return every step in the order to carry it out: ask first, close after."""
         return (*self.opened, *self.escalated, *self.refreshed, *self.closed, *self.withdrawn)
 
 
@@ -89,7 +89,7 @@ def reconcile(
     gone: frozenset[Ref] = frozenset(),
     release_hold: bool = False,
 ) -> ReconcilePlan:
-    """Give the plan that brings the cases in line with what a scan said.
+    """Return the plan that brings the cases in line with what a scan said.
 
     Raises Permanent when a control judged one subject and period twice.
     """
@@ -366,7 +366,7 @@ def _recalled(house: EscalationPolicy, case: Case) -> CaseRecord:
 
 
 def summary(house: EscalationPolicy, finding: Finding) -> str:
-    """Give the line a person reads in a list of activities."""
+    """Return the line a person reads in a list of activities."""
     text = f"{house.title}: {finding.summary}"
     return text if len(text) <= _SUMMARY_LENGTH else text[: _SUMMARY_LENGTH - 1] + "…"
 

@@ -120,5 +120,5 @@ def _wait(policy: RetryPolicy, attempt: int, rng: Rng) -> float:
 
 
 def _spread(seconds: float, rng: Rng, *, most: float = math.inf) -> float:
-    """Give at least so many seconds, and a little more by chance, up to `most`."""
+    """Return at least so many seconds, and a little more by chance, up to `most`."""
     return seconds + rng(0.0, min(JITTER * seconds, most))

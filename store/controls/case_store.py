@@ -36,7 +36,7 @@ class CaseStore:
                 self._put(control, batch)
 
     def of(self, control: str, *, open_only: bool = False) -> dict[CaseKey, CaseRecord]:
-        """Give the cases of a control by key."""
+        """Return the cases of a control by key."""
         keys = [self._key(control, is_open=is_open) for is_open in ((True,) if open_only else (True, False))]
         with self._store.reach(keys[0]) as client:
             pipe = client.pipeline(transaction=True)
@@ -46,7 +46,7 @@ class CaseStore:
         return {name: case for key, raw in zip(keys, told, strict=True) for name, case in self._read_all(key, raw)}
 
     def among(self, control: str, keys: Sequence[CaseKey]) -> dict[CaseKey, CaseRecord]:
-        """Give those of `keys` that are known, open or ended, without reading the rest."""
+        """Return those of `keys` that are known, open or ended, without reading the rest."""
         homes = [self._key(control, is_open=is_open) for is_open in (True, False)]
         found: dict[CaseKey, CaseRecord] = {}
         for batch in _batches(keys):
@@ -73,7 +73,7 @@ class CaseStore:
         after: str | None = None,
         limit: int = 50,
     ) -> Page[CaseRecord]:
-        """Give open cases, the oldest first, of all controls or one, and of everybody asked or one user.
+        """Return open cases, the oldest first, of all controls or one, and of everybody asked or one user.
 
         Reads all open cases of the controls it looks at: some ten thousand are fine.
         """

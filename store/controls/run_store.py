@@ -93,12 +93,12 @@ class ControlRunStore:
             self._record(keys=[self._store.prefix], args=args)
 
     def latest(self, control: str) -> ControlRun | None:
-        """Give the run of a control that started last."""
+        """Return the run of a control that started last."""
         found = self.page(control, limit=_LATEST).items
         return found[0] if found else None
 
     def page(self, control: str | None = None, *, after: str | None = None, limit: int = 50) -> Page[ControlRun]:
-        """Give runs of one control or all; `after` is what the page before gave as `next`."""
+        """Return runs of one control or all; `after` is what the page before gave as `next`."""
         checked_limit(limit)
         records = self._store.key("runs", "records")
         with self._store.reach(self._index(control)) as client:

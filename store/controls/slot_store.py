@@ -124,17 +124,17 @@ class SlotStore:
             return bool(self._done(keys=[self._key(control, slot), *marks], args=args))
 
     def release(self, control: str, slot: dt.datetime, *, holder: str) -> bool:
-        """Give a slot back undone; False when `holder` does not hold it."""
+        """Return a slot back undone; False when `holder` does not hold it."""
         with self._store.reach(self._key(control, slot)):
             return bool(self._release(keys=[self._key(control, slot)], args=[holder]))
 
     def last_done(self, control: str) -> dt.datetime | None:
-        """Give the last slot that was done; None where there is none, or its mark cannot be read: a slot may be run
+        """Return the last slot that was done; None where there is none, or its mark cannot be read: a slot may be run
         again, and none is taken for done that was not."""
         return self._store.read_or(None, self._marked, self._done_key, control)
 
     def last_completed(self, control: str) -> dt.datetime | None:
-        """Give the last slot whose run decided anew: chunks of an earlier one are pointless. None as for
+        """Return the last slot whose run decided anew: chunks of an earlier one are pointless. None as for
         `last_done`."""
         try:
             marked = self._marked(self._completed_key, control)
@@ -165,7 +165,7 @@ class SlotStore:
 
 
 def lease_of(now: dt.datetime, lease: dt.timedelta) -> tuple[int, int, int]:
-    """Give now, the end of the lease, and how many milliseconds Redis keeps the trace of it."""
+    """Return now, the end of the lease, and how many milliseconds Redis keeps the trace of it."""
     if lease <= dt.timedelta(0):
         raise ValueError(f"a lease lasts longer than nothing, not {lease}")
     return to_micros(now), to_micros(now + lease), (lease + FORGOTTEN_AFTER) // dt.timedelta(milliseconds=1)

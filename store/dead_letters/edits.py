@@ -41,7 +41,7 @@ class Edit:
 
     @property
     def patch(self) -> tuple[PatchOperation, ...]:
-        """Say what changed, where both bodies are JSON; elsewhere there is only before and after."""
+        """Return what changed, where both bodies are JSON; elsewhere there is only before and after."""
         return patch(self.before, self.after)
 
 

@@ -52,7 +52,7 @@ class DeadLetterFilter:
             raise ConfigurationError(f"since, until: nothing lies between {self.since} and {self.until}")
 
     def words(self) -> dict[str, str]:
-        """Give what matters as text, for a link or the audit trail; `read` reads it."""
+        """Return what matters as text, for a link or the audit trail; `read` reads it."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         if self.state is DeadLetterState.DEAD:
             del found["state"]
@@ -60,7 +60,7 @@ class DeadLetterFilter:
         return {name: str(value) for name, value in told.items() if value}
 
     def exact(self) -> dict[str, str]:
-        """Give what an index answers: a dimension and its value."""
+        """Return what an index answers: a dimension and its value."""
         return {name: value for name in _EXACT if (value := getattr(self, name))}
 
     @classmethod

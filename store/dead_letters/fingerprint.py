@@ -21,7 +21,7 @@ _LONGEST = 2000
 
 
 def normalised(message: str) -> str:
-    """Give `message` with numbers, uuids, hexadecimal and quoted text replaced: what stays names the fault."""
+    """Return `message` with numbers, uuids, hexadecimal and quoted text replaced: what stays names the fault."""
     message = _QUOTED.sub("'…'", message[:_LONGEST])
     message = _NUMBER.sub("#", _UUID.sub("#", message))
     return " ".join(message.split())[:300]
@@ -32,7 +32,7 @@ _CALLED = re.compile(r"^[\w.]+\.\w+(?: on \d+(?: and \d+ more)?)?: ")
 
 
 def fingerprint(*, error: str, message: str, task: str) -> str:
-    """Give the same short name to failures that differ only in their values.
+    """Return the same short name to failures that differ only in their values.
 
     A wrong key, database or address is one fault, whatever task and method met it first.
     """

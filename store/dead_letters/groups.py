@@ -147,7 +147,7 @@ class DeadLetterGrouping(DeadLetterBase):
         self._trend = store.script(_TREND)
 
     def groups(self, filter: DeadLetterFilter = DEAD_LETTERS, *, limit: int = 100) -> tuple[DeadLetterGroup, ...]:  # noqa: A002
-        """Give the letters that match by fingerprint, the largest groups first. What a group says is its newest's.
+        """Return the letters that match by fingerprint, the largest groups first. What a group says is its newest's.
 
         With a text every letter is read: a second or two for 100,000.
         """

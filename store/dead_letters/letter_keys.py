@@ -67,7 +67,7 @@ class DeadLetterBase:
         self._wake = store.script(_WAKE)
 
     def get(self, letter_id: str) -> DeadLetter | None:
-        """Give one letter, whatever its state."""
+        """Return one letter, whatever its state."""
         key = self._key(letter_id)
         with self._store.reach(key) as client, as_unreadable(key):
             raw = client.hgetall(key)

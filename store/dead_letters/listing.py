@@ -47,7 +47,7 @@ class DeadLetterListing(DeadLetterGrouping):
         after: str | None = None,
         limit: int = 50,
     ) -> Page[DeadLetter]:
-        """Give letters, the newest first; `after` is what the page before gave as `next`.
+        """Return letters, the newest first; `after` is what the page before gave as `next`.
 
         A page of a text may hold fewer than `limit`, even none, and have a next one: it ends after `TIMEOUT_SECONDS`.
         """
@@ -91,7 +91,7 @@ class DeadLetterListing(DeadLetterGrouping):
     def _some(
         self, way: ScanRequest, after: PageCursor | None, wanted: int
     ) -> tuple[list[PageCursor], PageCursor | None]:
-        """Give what one step finds, and from where to go on; None at the end."""
+        """Return what one step finds, and from where to go on; None at the end."""
         size = way.at_once if way.others or way.forms else min(way.at_once, wanted)
         with self._store.reach(way.index):
             args = way.args(wanted, "", after=after, size=size)

@@ -81,7 +81,7 @@ class DeadLetter:
 
     @property
     def original(self) -> bytes:
-        """Give the bytes as they were received."""
+        """Return the bytes as they were received."""
         return self.edits[0].before if self.edits else self.body
 
 
@@ -108,17 +108,17 @@ Field = str | bytes | int
 
 
 def letter_fields(letter: DeadLetter) -> tuple[list[Field], list[Field]]:
-    """Give the fields of a letter that stay as they were the first time, and those that are told anew."""
+    """Return the fields of a letter that stay as they were the first time, and those that are told anew."""
     return _kept(letter), _told(letter)
 
 
 def attempt_lines(letter: DeadLetter) -> str:
-    """Give the attempts as they are kept."""
+    """Return the attempts as they are kept."""
     return "\n".join(json.dumps([to_micros(one.at), one.error]) for one in letter.attempts)
 
 
 def subject_lines(subjects: tuple[str, ...]) -> bytes:
-    """Give the subjects as they are kept."""
+    """Return the subjects as they are kept."""
     return text("\n".join(dict.fromkeys(subjects)))
 
 
@@ -166,7 +166,7 @@ def _told(letter: DeadLetter) -> list[Field]:
 
 
 def edit_line(edit: Edit, *, with_digest: bool = True) -> str:
-    """Give an edit as it is kept. What was before it stands in the edit before, or in `original`.
+    """Return an edit as it is kept. What was before it stands in the edit before, or in `original`.
 
     The digest tells that a message which carries the edited body is this letter's; an older Purser wrote none.
     """

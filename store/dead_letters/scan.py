@@ -111,7 +111,7 @@ class ScanRequest:
 
 
 def span_of(filter: DeadLetterFilter) -> tuple[str, str]:  # noqa: A002
-    """Give the bounds in time as the scripts read them."""
+    """Return the bounds in time as the scripts read them."""
     return (
         "" if filter.since is None else str(to_micros(filter.since)),
         "" if filter.until is None else str(to_micros(filter.until)),
@@ -119,7 +119,7 @@ def span_of(filter: DeadLetterFilter) -> tuple[str, str]:  # noqa: A002
 
 
 def forms_of(wanted: str) -> tuple[bytes, ...]:
-    """Give a text in small letters as a body may hold it: as it is, and as JSON escapes it."""
+    """Return a text in small letters as a body may hold it: as it is, and as JSON escapes it."""
     if not wanted:
         return ()
     escaped = [json.dumps(wanted, ensure_ascii=ascii_)[1:-1] for ascii_ in (False, True)]
@@ -127,7 +127,7 @@ def forms_of(wanted: str) -> tuple[bytes, ...]:
 
 
 def hint_of(forms: tuple[bytes, ...]) -> bytes:
-    """Give the longest part of a text that is the same in capital letters; '' where forms differ or it is short."""
+    """Return the longest part of a text that is the same in capital letters; '' where forms differ or it is short."""
     if len(forms) != 1:
         return b""
     runs, run = [b""], b""

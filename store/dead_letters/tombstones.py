@@ -106,7 +106,7 @@ class DeadLetterTombstones(DeadLetterBase):
         return tuple(sorted(buried.values(), key=lambda grave: (-grave.count, grave.fingerprint)))
 
     def graves(self, limit: int = 100) -> tuple[Tombstone, ...]:
-        """Give the tombstones, those of the latest day first."""
+        """Return the tombstones, those of the latest day first."""
         checked_limit(limit)
         key = self._store.key("graves")
         with self._store.reach(key) as client:

@@ -99,7 +99,7 @@ class DeadLetterTransfer(DeadLetterListing):
         self._list = store.script(_LIST)
 
     def export(self, filter: DeadLetterFilter = DEAD_LETTERS) -> Iterator[dict[str, Any]]:  # noqa: A002
-        """Give the letters that match, complete and ready for JSON, secrets included; `put` reads them."""
+        """Yield the letters that match, complete and ready for JSON, secrets included; `put` reads them."""
         batch: list[str] = []
         for id_ in self.ids(filter):
             batch.append(id_)
@@ -147,7 +147,7 @@ class DeadLetterTransfer(DeadLetterListing):
 
 
 def export_letter(letter: DeadLetter) -> dict[str, Any]:
-    """Give a letter, complete and ready for JSON."""
+    """Return a letter, complete and ready for JSON."""
     return {
         "format": FORMAT,
         "id": letter.id,

@@ -348,7 +348,7 @@ class OdooLimiter:
                 self._renew(keys=self._keys[:2], args=args)
 
     def state(self) -> LimiterState:
-        """Say what the gate is like now."""
+        """Return what the gate is like now."""
         now = self._store.now()
         with self._store.reach(self._key) as client:
             raw = named(client.hgetall(self._key))

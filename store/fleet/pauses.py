@@ -101,11 +101,11 @@ class Pauses:
             return bool(self._resume(keys=[self._store.prefix], args=args))
 
     def all(self) -> tuple[Pause, ...]:
-        """Give what is paused now, by target."""
+        """Return what is paused now, by target."""
         return self.read()[1]
 
     def read(self) -> tuple[dt.datetime, tuple[Pause, ...]]:
-        """Give the ledger's present and what is paused at it.
+        """Return the ledger's present and what is paused at it.
 
         A pause that cannot be read holds nothing back: what it names is not known, and a fleet that stands still
         because of it would say nothing. It is reported, and `purser doctor` names it until somebody sets it aside.
@@ -142,7 +142,7 @@ class PauseCache:
         self._read_at = self._asked_at = 0.0
 
     def blocking(self, targets: Collection[str]) -> Pause | None:
-        """Give the pause that holds work with these targets back the longest, None where none does."""
+        """Return the pause that holds work with these targets back the longest, None where none does."""
         seen, now = self._look()
         held = [one for one in seen if one.target in targets and (one.until is None or one.until > now)]
         return max(held, key=lambda one: one.until or _FOREVER, default=None)

@@ -51,7 +51,7 @@ class WorkerReport:
     """Its own word for what it is doing; `ghost` when it has found itself to be one."""
 
     def is_ghost(self, patience: dt.timedelta = PATIENCE) -> bool:
-        """Say whether it has free hands and consumes nothing while messages grow old on its queues."""
+        """Return whether it has free hands and consumes nothing while messages grow old on its queues."""
         idle_since = self.last_consumed or self.started
         return (
             self.active < self.capacity
@@ -159,7 +159,7 @@ class WorkerHeartbeats:
             return bool(self._forget(keys=[self._store.prefix], args=args))
 
     def all(self) -> tuple[WorkerStatus, ...]:
-        """Give the workers heard of within a day, by name."""
+        """Return the workers heard of within a day, by name."""
         now = self._store.now()
         flat: list[bytes] = self._store.read_or([], self._kept)
         rows = ((*row, now) for row in zip(flat[::3], flat[1::3], flat[2::3], strict=True))

@@ -125,7 +125,7 @@ class DeliveryAttemptLog:
     def latest(
         self, subscription: str, *, limit: int = 50, since: dt.datetime | None = None
     ) -> tuple[DeliveryAttempt, ...]:
-        """Give attempts, the newest first."""
+        """Return attempts, the newest first."""
         key = self._log(subscription)
         bottom = "-inf" if since is None else to_micros(since)
         with self._store.reach(key) as client:

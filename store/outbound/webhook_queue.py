@@ -217,7 +217,7 @@ class WebhookQueue:
             return bool(self._join(keys=[self._store.prefix], args=args))
 
     def turn(self, message_id: str, *, subscription: str, source: str, event_id: str) -> DeliveryTurn:
-        """Say whether a message may go now."""
+        """Return whether a message may go now."""
         args = [text(message_id), digest(source, event_id), text(subscription)]
         with self._store.reach(self._key("lines")):
             word, until = self._turn(keys=[self._store.prefix], args=args)
@@ -250,7 +250,7 @@ class WebhookQueue:
             self._keep(keys=[self._store.prefix], args=args)
 
     def kept(self, source: str, event_id: str) -> dict[str, Any] | None:
-        """Give an event, if it is still kept."""
+        """Return an event, if it is still kept."""
         key = self._event(source, event_id)
         return self._store.read_or(None, self._read_event, key)
 
@@ -284,7 +284,7 @@ class WebhookQueue:
             client.hsetnx(self._key("off"), text(subscription), told)
 
     def switched_off(self) -> dict[str, DisabledSubscription]:
-        """Give the subscriptions to which nothing is sent, by name.
+        """Return the subscriptions to which nothing is sent, by name.
 
         One whose entry cannot be read is off: somebody switched it off, and only the words are lost.
         """

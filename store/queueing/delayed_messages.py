@@ -301,7 +301,7 @@ class DelayedMessages:
             return int(self._move(keys=[self._store.prefix], args=args))
 
     def lend_due(self, *, limit: int = 100, lease: dt.timedelta) -> tuple[DelayedMessage, ...]:
-        """Give what is due to be published on another broker; nobody else gets it until the lease ends.
+        """Return what is due to be published on another broker; nobody else gets it until the lease ends.
 
         Publish first, say `sent` second: killed in between, the message goes out twice under one id. What cannot be
         read (a newer Purser wrote it) waits for somebody who can, and is reported.
@@ -321,7 +321,7 @@ class DelayedMessages:
             return bool(self._sent(keys=[self._store.prefix], args=[text(entry.id), entry.version]))
 
     def next_due(self) -> dt.datetime | None:
-        """Say when a mover next finds something; a lent entry counts from the end of its lease."""
+        """Return when a mover next finds something; a lent entry counts from the end of its lease."""
         with self._store.reach(self._due_key) as client:
             first = client.zrange(self._due_key, 0, 0, withscores=True)
         return from_micros(first[0][1]) if first else None
@@ -332,7 +332,7 @@ class DelayedMessages:
             return int(client.zcard(self._due_key))
 
     def get(self, message_id: str) -> DelayedMessage | None:
-        """Give one entry."""
+        """Return one entry."""
         key = self._key(message_id)
         with self._store.reach(key) as client, as_unreadable(key):
             raw = client.hgetall(key)
@@ -347,7 +347,7 @@ class DelayedMessages:
         task: str | None = None,
         kind: DelayKind | None = None,
     ) -> Page[DelayedMessage]:
-        """Give entries without their payload, the earliest due first; `after` is what the page before gave."""
+        """Return entries without their payload, the earliest due first; `after` is what the page before gave."""
         checked_limit(limit)
         wanted = {"queue": queue, "task": task, "kind": kind}
         indexes = [self._index(name, value) for name, value in wanted.items() if value is not None]
@@ -495,7 +495,7 @@ def _delayed(raw: Mapping[str, bytes]) -> DelayedMessage:
 
 
 def _letter_of(entry: DelayedMessage, now: dt.datetime) -> DeadLetter:
-    """Give the letter of a cancelled message: opened like any other, or its bytes as they are if nobody can."""
+    """Return the letter of a cancelled message: opened like any other, or its bytes as they are if nobody can."""
     try:
         opened = _opened(entry.payload)
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError):

@@ -211,7 +211,7 @@ class Inbox:
             return bool(self._progress(keys=[self._store.prefix], args=args))
 
     def lend_stalled(self, *, limit: int = 50, knows_queues: bool = False) -> tuple[InboxEntry, ...]:
-        """Give events that made no progress, each with the automations to send it to once more.
+        """Return events that made no progress, each with the automations to send it to once more.
 
         The next look at them is twice as far away as the last one was, six hours at most, and whoever asks in
         between does not get them: so every worker may ask. Who `knows_queues` sends nothing whose message may still
@@ -237,12 +237,12 @@ class Inbox:
             self._held_back(keys=[self._store.prefix], args=[digest(source, event_id)])
 
     def get(self, source: str, event_id: str) -> InboxEntry | None:
-        """Give one event, if some automation is not done with it."""
+        """Return one event, if some automation is not done with it."""
         found = tuple(self._kept([digest(source, event_id)]))
         return self._read(*found[0]) if found else None
 
     def page(self, *, after: str | None = None, limit: int = 50) -> Page[InboxEntry]:
-        """Give events, the earliest accepted first; `after` is what the page before gave as `next`."""
+        """Return events, the earliest accepted first; `after` is what the page before gave as `next`."""
         checked_limit(limit)
         index = self._store.key("inbox", "accepted")
         with self._store.reach(index) as client:

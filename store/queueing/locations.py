@@ -168,10 +168,10 @@ end
 
 
 def keys(prefix: str, settles: MessageReservation | None) -> list[str]:
-    """Give the keys of a script that may settle what a worker holds."""
+    """Return the keys of a script that may settle what a worker holds."""
     return [prefix] if settles is None else [prefix, settles.key]
 
 
 def field_of(settles: MessageReservation | None) -> bytes:
-    """Give the argument that goes with them."""
+    """Return the argument that goes with them."""
     return b"" if settles is None else text(settles.field)

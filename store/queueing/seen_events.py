@@ -51,7 +51,7 @@ class SeenEvents:
             pipe.execute()
 
     def seen(self, source: str, event_id: str) -> bool:
-        """Say whether an event was marked in the last thirty days."""
+        """Return whether an event was marked in the last thirty days."""
         key = self._mark(source, event_id)
         with self._store.reach(key) as client:
             return bool(client.exists(key))
@@ -91,7 +91,7 @@ class SeenEvents:
             return tuple(bool(found) for found in pipe.execute())
 
     def release(self, source: str, event_id: str, *, holder: str) -> bool:
-        """Give an event back unmarked; False when `holder` does not hold it."""
+        """Return an event back unmarked; False when `holder` does not hold it."""
         key = self._lease(source, event_id)
         with self._store.reach(key):
             return bool(self._release(keys=[key], args=[holder]))

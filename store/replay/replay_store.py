@@ -259,13 +259,13 @@ class ReplayStore:
             return self._read(name, *self._asked(client, [name]))
 
     def get(self, replay_id: str) -> Replay | None:
-        """Give one replay, as it is now."""
+        """Return one replay, as it is now."""
         with self._store.reach(self._key(replay_id)) as client:
             raw, out, prints = self._asked(client, [replay_id])
         return self._read(replay_id, raw, out, prints) if raw else None
 
     def page(self, *, after: str | None = None, limit: int = 50) -> Page[Replay]:
-        """Give replays, the newest first; `after` is what the page before gave as `next`."""
+        """Return replays, the newest first; `after` is what the page before gave as `next`."""
         checked_limit(limit)
         index = self._store.key("replays")
         with self._store.reach(index) as client:
@@ -275,7 +275,7 @@ class ReplayStore:
         return Page(items, str(marks[limit - 1]) if len(marks) > limit else None, tuple(unread.values()))
 
     def failed(self, replay_id: str) -> tuple[str, ...]:
-        """Give the ids of the letters that failed again, in the order in which that was seen."""
+        """Return the ids of the letters that failed again, in the order in which that was seen."""
         key = self._store.key("replay", replay_id, "failed")
         with self._store.reach(key) as client:
             return tuple(name.decode() for name in client.lrange(key, 0, -1))

@@ -311,7 +311,7 @@ class ReplayRunnerStore:
         self._tell = store.script(_TELL)
 
     def running(self) -> tuple[str, ...]:
-        """Give the ids of the replays that somebody must look after, the oldest first."""
+        """Return the ids of the replays that somebody must look after, the oldest first."""
         index = self._store.key("replays", "running")
         with self._store.reach(index) as client:
             return tuple(shown(name) for name in client.zrange(index, 0, -1))
@@ -341,7 +341,7 @@ class ReplayRunnerStore:
         )
 
     def next_ids(self, replay_id: str, limit: int = 500) -> Sequence[str]:
-        """Give the ids of the letters whose turn is next."""
+        """Return the ids of the letters whose turn is next."""
         key = self._store.key("replay", replay_id, "todo")
         with self._store.reach(key) as client:
             return [shown(name) for name in client.zrange(key, 0, limit - 1)]
@@ -368,7 +368,7 @@ class ReplayRunnerStore:
         return bool(self._run(self._put_back, replay_id, text(letter_id)))
 
     def left_over(self, replay_id: str) -> tuple[InterruptedSend, str]:
-        """Say what has become of the letter that somebody took and said no more of, and its id.
+        """Return what has become of the letter that somebody took and said no more of, and its id.
 
         Unless it is `back`, say `sent` when it has been dealt with. What is `elsewhere` is not settled.
         """
@@ -396,7 +396,7 @@ class ReplayRunnerStore:
         self._run(self._say, replay_id, text(why))
 
     def tell(self, replay_id: str, letter_id: str, replays: int, ending: LetterOutcome) -> bool:
-        """Say how the message of a letter ended. `replays` says which replay of it; told once is enough."""
+        """Return how the message of a letter ended. `replays` says which replay of it; told once is enough."""
         return bool(self._run(self._tell, replay_id, text(letter_id), replays, ending.value))
 
     # -- helpers

@@ -276,7 +276,7 @@ def _planned(template: ProjectTemplate, today: dt.date) -> Values:
 
 
 def _players(snapshot: Snapshot, roles: Mapping[str, str]) -> Values:
-    """Give who plays which role, as far as both are there."""
+    """Return who plays which role, as far as both are there."""
     users = {user.login: user.ref for user in snapshot.rows(ProjectRoleUser)}
     found: dict[str, RecordLink] = {}
     for role in snapshot.rows(ProjectRole):

@@ -123,7 +123,7 @@ def _billing(milestone: ApprovedMilestone, snapshot: Snapshot) -> Iterator[Chang
 
 
 def _wrong(line: MilestoneLine, snapshot: Snapshot) -> str:
-    """Say what does not add up, '' where all does. The quantity is that before this milestone counts."""
+    """Return what does not add up, '' where all does. The quantity is that before this milestone counts."""
     milestones = snapshot.rows(LineMilestone)
     whole = sum((one.quantity_percentage for one in milestones), Decimal(0))
     if abs(whole - 1) > WHOLE:

@@ -170,7 +170,7 @@ def _asks(snapshot: Snapshot, employee: Employee, department_id: int | None) -> 
 
 
 def _upwards(snapshot: Snapshot, department_id: int | None) -> Iterator[Department]:
-    """Give a department and those above it; a circle ends where it closes."""
+    """Yield a department and those above it; a circle ends where it closes."""
     seen: set[int] = set()
     here = snapshot.get(Department, department_id)
     while here is not None and here.id not in seen:
@@ -184,13 +184,13 @@ def _upwards(snapshot: Snapshot, department_id: int | None) -> Iterator[Departme
 
 @lru_cache(maxsize=1024)
 def _window(today: dt.date, weeks_back: int) -> tuple[Period, ...]:
-    """Give the weeks before the running one, oldest first."""
+    """Return the weeks before the running one, oldest first."""
     running = Period.week_of(today).first
     return tuple(Period.week_of(running - dt.timedelta(weeks=n)) for n in range(weeks_back, 0, -1))
 
 
 def _watched(snapshot: Snapshot) -> Mapping[int, frozenset[Period]]:
-    """Give the weeks of open cases by employee; a period that is no week was never a case of this rule."""
+    """Return the weeks of open cases by employee; a period that is no week was never a case of this rule."""
     found: dict[int, set[Period]] = defaultdict(set)
     for one in snapshot.watched:
         if one.subject.model == Employee.model and one.period and one.period == Period.week_of(one.period.first):
@@ -274,7 +274,7 @@ class _ExemptRoles:
         )
 
     def reason(self, employee: Employee) -> str | None:
-        """Say why the policy leaves an employee out, or None."""
+        """Return why the policy leaves an employee out, or None."""
         if self.employees and self._is_named(employee):
             return "exempt by policy: named in exempt_employees"
         if self.departments and (name := self.departments.get(self.workforce.department_of(employee) or 0)):

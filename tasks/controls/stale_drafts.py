@@ -265,6 +265,6 @@ def _money(amount: Decimal, currency: Many2One) -> Money:
 
 
 def _named(name: str | None, kind: str, number: int, partner: Many2One | None) -> str:
-    """Give a name people know it by; most drafts have none yet."""
+    """Return a name people know it by; most drafts have none yet."""
     own = name or f"{kind} {number}"
     return f"{own}, {partner.name}" if partner else own

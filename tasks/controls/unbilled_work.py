@@ -201,14 +201,14 @@ def _deduction(line: LineToBill, quantity: Decimal) -> Decimal:
 
 
 def _open_quantity(line: LineToBill) -> Decimal:
-    """Give what no invoice holds. Odoo's zero may be stale on a line billed by time; its status is not."""
+    """Return what no invoice holds. Odoo's zero may be stale on a line billed by time; its status is not."""
     if not line.qty_to_invoice and line.qty_delivered_method == "timesheet":
         return line.qty_delivered - line.qty_invoiced
     return line.qty_to_invoice
 
 
 def _hours_each(line: LineToBill, entries: Iterable[UnbilledTime], clock: UnitConversion) -> Decimal | None:
-    """Give the hours in one unit of the line. Time sold by the piece counts one piece per unit of its timesheets."""
+    """Return the hours in one unit of the line. Time sold by the piece counts one piece per timesheet unit."""
     hours = clock.hours_in(line.product_uom_id)
     if hours is None and line.qty_delivered_method == "timesheet":
         return next((h for e in entries if (h := clock.hours_in(e.unit_id)) is not None), Decimal(1))
@@ -216,7 +216,7 @@ def _hours_each(line: LineToBill, entries: Iterable[UnbilledTime], clock: UnitCo
 
 
 def _approved_quantity(entries: Iterable[UnbilledTime], hours_each: Decimal | None, clock: UnitConversion) -> Decimal:
-    """Give approved time in the line's unit. Whether Odoo counts the rest as delivered is an option of the firm."""
+    """Return approved time in the line's unit. Whether Odoo counts the rest as delivered is an option of the firm."""
     hours = sum((e.quantity * (clock.hours_in(e.unit_id) or 1) for e in entries), Decimal(0))
     return hours / (hours_each or 1)
 
@@ -242,13 +242,13 @@ class _OldestUnits:
                 self._expenses[expense.sale_order_line_id].append(expense.date)
 
     def since(self, line: LineToBill, entries: Iterable[UnbilledTime]) -> dt.date:
-        """Give the day of the line's oldest open unit, or the first day it can have been open."""
+        """Return the day of the line's oldest open unit, or the first day it can have been open."""
         days = [entry.oldest for entry in entries if entry.oldest] + self._expenses[line.id]
         days += [day for day in [self._reached(line)] if day]
         return min(days, default=self._agreed(line))
 
     def _reached(self, line: LineToBill) -> dt.date | None:
-        """Give the day of the first reached milestone that the invoiced quantity does not cover."""
+        """Return the day of the first reached milestone that the invoiced quantity does not cover."""
         covered = line.qty_invoiced
         dated = [(m.reached_date, m) for m in self._milestones[line.id] if m.reached_date]
         for day, milestone in sorted(dated, key=lambda found: (found[0], found[1].id)):

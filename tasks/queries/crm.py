@@ -255,7 +255,7 @@ class LeadTag(Row, model="crm.tag", optional=True, translated=True):
 
 
 def service_types(snapshot: Snapshot, templates: Mapping[str, str]) -> dict[str, str]:
-    """Give the types of service that an opportunity can be of, its tags before its team, and the template of each.
+    """Return the types of service that an opportunity can be of, its tags before its team, and the template of each.
 
     A type without one in `templates` names its template itself.
     """

@@ -136,7 +136,7 @@ class Invoice(Row, model="account.move"):
 
     @property
     def is_owed(self) -> bool:
-        """Say whether a customer still owes it: not a credit note, not paid, not withdrawn, not disputed."""
+        """Return whether a customer still owes it: not a credit note, not paid, not withdrawn, not disputed."""
         is_open = self.state == "posted" and self.payment_state in ("not_paid", "partial")
         return is_open and self.move_type in ("out_invoice", "out_receipt")
 

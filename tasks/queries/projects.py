@@ -40,7 +40,7 @@ class MilestoneTask(Row, model="project.task"):
 
     @property
     def is_open(self) -> bool:
-        """Say whether there is still work on it."""
+        """Return whether there is still work on it."""
         return self.state in OPEN
 
 

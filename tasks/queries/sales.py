@@ -102,7 +102,7 @@ class UnbilledTime(Aggregate, model="account.analytic.line", optional=True):
 
     @property
     def is_approved(self) -> bool:
-        """Say whether nothing speaks against billing it; a database without approval never objects."""
+        """Return whether nothing speaks against billing it; a database without approval never objects."""
         return self.validated is not False and self.sheet_state in (None, "done")
 
 
@@ -152,7 +152,7 @@ class UnitConversion:
         self._hours: dict[int, Decimal] = {} if hour is None else dict(_in_hours(known, known[hour]))
 
     def hours_in(self, unit_id: int | None) -> Decimal | None:
-        """Give the hours in one unit, or None when it does not measure time."""
+        """Return the hours in one unit, or None when it does not measure time."""
         return None if unit_id is None else self._hours.get(unit_id)
 
 
@@ -165,7 +165,7 @@ def _in_hours(known: dict[int, UnitOfMeasure], hour: UnitOfMeasure) -> Iterator[
 
 
 def _family(known: dict[int, UnitOfMeasure], unit: UnitOfMeasure) -> tuple[str, int]:
-    """Give what all comparable units share: their category, or the unit they are all multiples of."""
+    """Return what all comparable units share: their category, or the unit they are all multiples of."""
     if unit.category_id:
         return "category", unit.category_id
     seen = {unit.id}

@@ -40,7 +40,7 @@ class ReportingWeeks:
 
 
 def reporting_weeks(scope: QueryContext) -> ReportingWeeks:
-    """Say which weeks a scan reads: `weeks_back` before the running one, and those of open cases."""
+    """Return which weeks a scan reads: `weeks_back` before the running one, and those of open cases."""
     utc = scope.as_of.astimezone(dt.UTC)
     back = dt.timedelta(weeks=int(scope.tunables.get("weeks_back", WEEKS_BACK)))
     first = Period.week_of((utc + WEST).date()).first - back
@@ -109,7 +109,7 @@ class TimesheetWeek(Aggregate, model="account.analytic.line"):
 
 @lru_cache(maxsize=4096)
 def _exact(amount: float) -> Decimal:
-    """Give the number a sum of floats stands for; most people log one of a few."""
+    """Return the number a sum of floats stands for; most people log one of a few."""
     return Decimal(str(round(amount, 6)))
 
 
@@ -127,11 +127,11 @@ class TimesheetUnit(Row, model="uom.uom", active_test=False):
 
     @property
     def in_days(self) -> bool:
-        """Whether it counts days rather than hours."""
+        """Return whether it counts days rather than hours."""
         return self.timesheet_widget == "float_toggle" or self.factor >= STANDARD_DAY
 
     def hours(self, day: Decimal) -> Decimal:
-        """Give the hours of one unit where a day of work has `day` hours."""
+        """Return the hours of one unit where a day of work has `day` hours."""
         if not self.in_days:
             return self.factor
         return day * (self.factor / STANDARD_DAY if self.factor >= STANDARD_DAY else 1)

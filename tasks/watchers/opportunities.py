@@ -33,12 +33,12 @@ class ClosedLead(Row, model="crm.lead", active_test=False):
 
     @property
     def is_won(self) -> bool:
-        """Say whether the customer said yes, and nobody has taken that back."""
+        """Return whether the customer said yes, and nobody has taken that back."""
         return self.won_status == "won" or (self.active and self.probability >= 100)
 
     @property
     def is_lost(self) -> bool:
-        """Say whether the customer said no."""
+        """Return whether the customer said no."""
         return self.won_status == "lost" if self.won_status else not self.active and not self.probability
 
 

@@ -28,7 +28,7 @@ class SupportCase(Row, model="helpdesk.ticket", optional=True, active_test=False
 
     @property
     def closed_at(self) -> dt.datetime | None:
-        """Give when it was closed."""
+        """Return when it was closed."""
         return self.close_date or self.closed_date
 
 

@@ -48,12 +48,12 @@ Schedule = FixedSchedule | FlexibleSchedule
 
 
 def seconds(hours: Decimal) -> int:
-    """Give a number of hours as whole seconds."""
+    """Return a number of hours as whole seconds."""
     return int((hours * HOUR).to_integral_value())
 
 
 def in_hours(amount: int) -> Decimal:
-    """Give seconds as hours, to the cent."""
+    """Return seconds as hours, to the cent."""
     return (Decimal(amount) / HOUR).quantize(CENT)
 
 
@@ -75,17 +75,17 @@ def _zone(name: str) -> ZoneInfo | None:
 
 
 def parity_of(day: dt.date) -> int:
-    """Say which of two alternating weeks a day is in: weeks are counted from the year 1, not as ISO counts them."""
+    """Return which of two alternating weeks a day is in. Weeks are counted from the year 1, not as in ISO 8601."""
     return (day.toordinal() - 1) // 7 % 2
 
 
 def to_utc(moment: dt.datetime) -> int:
-    """Give an aware moment as seconds since 1970."""
+    """Return an aware moment as seconds since 1970."""
     return int(moment.timestamp())
 
 
 def to_local(day: dt.date, second: int, zone: ZoneInfo) -> int:
-    """Give the instant at which a clock on the wall shows `second` after the midnight that begins `day`."""
+    """Return the instant at which a clock on the wall shows `second` after the midnight that begins `day`."""
     return int((dt.datetime.combine(day, dt.time(), zone) + dt.timedelta(seconds=second)).timestamp())
 
 
@@ -104,7 +104,7 @@ def days_between(starts: dt.datetime, ends: dt.datetime, zone: ZoneInfo) -> tupl
 
 
 def union(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Give the same time without overlaps, in order."""
+    """Return the same time without overlaps, in order."""
     merged: list[Span] = []
     for start, end in sorted(s for s in spans if s[0] < s[1]):
         if merged and start <= merged[-1][1]:
@@ -115,7 +115,7 @@ def union(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 
 def overlap(span: Span, absences: Sequence[Span]) -> int:
-    """Give how many seconds of `span` the `absences` (a union) cover."""
+    """Return how many seconds of `span` the `absences` (a union) cover."""
     start, end = span
     return sum(min(end, until) - max(start, since) for since, until in absences if since < end and until > start)
 
@@ -129,7 +129,7 @@ class Day:
     asked: int
 
     def without(self, absences: Sequence[Span]) -> int:
-        """Give the seconds that remain to be worked beside `absences` (a union)."""
+        """Return the seconds that remain to be worked beside `absences` (a union)."""
         absent = sum(overlap(span, absences) for span in self.spans)
         return self.asked - min(self.asked, absent)
 
@@ -160,7 +160,7 @@ def _fixed(shifts: Sequence[Shift], day: dt.date, zone: ZoneInfo) -> Day:
 
 
 def expected(schedule: Schedule, days: Iterable[dt.date], zone: ZoneInfo, absences: Sequence[Span] = ()) -> int:
-    """Give the seconds to be worked on some days of one week, less `absences` (a union).
+    """Return the seconds to be worked on some days of one week, less `absences` (a union).
 
     A flexible week is filled from Monday on even for one who starts on Wednesday, so that a cap never moves hours
     to other days.

@@ -62,7 +62,7 @@ class EmploymentHistory:
         )
 
     def spells(self, week: Period) -> Spells:
-        """Give the days of a week on which somebody is employed, by calendar."""
+        """Return the days of a week on which somebody is employed, by calendar."""
         days, after_monday = _days_of(week.first)
         if self.turns.isdisjoint(after_monday):
             return ((self.calendar_on(week.first), days),) if self.employed_on(week.first) else ()
@@ -81,14 +81,14 @@ class EmploymentHistory:
         return day >= self.versions[0][0]
 
     def surely_over_or_not_begun(self, week: Period) -> bool:
-        """Say whether what is known proves a week without a day of employment.
+        """Return whether what is known proves a week without a day of employment.
 
         The first version proves no beginning: a contract that we may not read can be older than it.
         """
         return bool(self.contracts) or week.first > self.last_day
 
     def calendar_on(self, day: dt.date) -> int | None:
-        """Give the calendar of the latest version begun by `day`; the first one also holds before it began."""
+        """Return the calendar of the latest version begun by `day`; the first one also holds before it began."""
         valid = self.versions[0][1]
         for since, calendar in self.versions:
             if since > day:
@@ -115,12 +115,12 @@ class Workforce:
         self._reckoned: dict[_Asking, ExpectedWeek | None] = {}
 
     def department_of(self, employee: Employee) -> int | None:
-        """Give the department an employee works in now."""
+        """Return the department an employee works in now."""
         placed = self._placements.get(employee.id)
         return placed.department_id if placed else None
 
     def zone(self, employee: Employee) -> ZoneInfo:
-        """Give the zone an employee's days are cut in."""
+        """Return the zone an employee's days are cut in."""
         if employee.id not in self._zones:
             placed = self._placements.get(employee.id)
             calendar = self._snapshot.get(Calendar, placed.calendar_id) if placed else None
@@ -129,7 +129,7 @@ class Workforce:
         return self._zones[employee.id]
 
     def asked(self, employee: Employee, week: Period) -> ExpectedWeek | None:
-        """Give what a week asked of an employee; None where nothing here can tell.
+        """Return what a week asked of an employee; None where nothing here can tell.
 
         A right that was taken away must not look like work that is no longer due, so doubt is never zero hours.
         """
@@ -175,13 +175,13 @@ class Workforce:
         return _near(week.first, leaves) if leaves else ()
 
     def _holidays_near(self, monday: dt.date, company: int | None, calendar: int | None) -> Iterator[Span]:
-        """Give the holidays of a company for everybody and for one calendar."""
+        """Yield the holidays of a company for everybody and for one calendar."""
         for key in {(company, None), (company, calendar)}:
             yield from _near(monday, self._holidays.get(key, ()))
 
     @cached_property
     def _placements(self) -> Mapping[int, EmployeeVersion | CurrentPlacement]:
-        """Tell where people work now: by the latest version begun, else the first, or by what stands in for both."""
+        """Return the current placements: the latest version begun, else the first, or what stands in for both."""
         today = self._snapshot.today
         found: dict[int, EmployeeVersion | CurrentPlacement] = {
             one.id: one for one in self._snapshot.rows(CurrentPlacement)
@@ -192,7 +192,7 @@ class Workforce:
 
     @cached_property
     def _versions(self) -> Mapping[int, Sequence[EmployeeVersion]]:
-        """Give the versions of each employee, oldest first."""
+        """Return the versions of each employee, oldest first."""
         found: dict[int, list[EmployeeVersion]] = defaultdict(list)
         for version in sorted(self._snapshot.rows(EmployeeVersion), key=attrgetter("since")):
             found[version.employee_id].append(version)
@@ -222,20 +222,20 @@ _Asking = tuple[Spells, dt.date, ZoneInfo, int | None, tuple[Span, ...]]
 
 @lru_cache(maxsize=1024)
 def _days_of(monday: dt.date) -> tuple[Days, frozenset[dt.date]]:
-    """Give the seven days from a Monday on, and those after the Monday."""
+    """Return the seven days from a Monday on, and those after the Monday."""
     days = tuple(monday + n * ONE_DAY for n in range(7))
     return days, frozenset(days[1:])
 
 
 def _near(monday: dt.date, spans: Sequence[Span]) -> tuple[Span, ...]:
-    """Give the spans that touch a week in any zone."""
+    """Return the spans that touch a week in any zone."""
     since, until = _around(monday)
     return tuple(span for span in spans if span[0] < until and span[1] > since)
 
 
 @lru_cache(maxsize=1024)
 def _around(monday: dt.date) -> Span:
-    """Give a span that holds the week in every zone."""
+    """Return a span that holds the week in every zone."""
     first, last = (dt.datetime.combine(monday + n * ONE_DAY, dt.time(), dt.UTC) for n in (-1, 8))
     return to_utc(first), to_utc(last)
 
@@ -279,7 +279,7 @@ def _schedules(snapshot: Snapshot) -> Mapping[int | None, Schedule | None]:
 
 
 def _schedule(calendar: Calendar, attendances: Sequence[Attendance]) -> Schedule | None:
-    """Give the schedule of a calendar; one without any hours says nothing."""
+    """Return the schedule of a calendar; one without any hours says nothing."""
     if calendar.flexible:
         flexible = FlexibleSchedule(seconds(calendar.hours_per_day), seconds(calendar.weekly_cap))
         return flexible if flexible.per_day > 0 and flexible.per_week > 0 else None

@@ -51,7 +51,7 @@ def twin() -> Iterator[FakeOdoo]:
 
 @pytest.fixture(scope="package")
 def firm(twin: FakeOdoo) -> SampleCompany:
-    """Give the firm of the demo, in the twin."""
+    """Return the firm of the demo, in the twin."""
     return firms.seed(twin, dt.datetime.now(dt.UTC))
 
 
@@ -59,7 +59,7 @@ def firm(twin: FakeOdoo) -> SampleCompany:
 def environ(
     redis_server: RedisServer, twin: FakeOdoo, firm: SampleCompany, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
-    """Give the settings of the fleet whose Flower this is."""
+    """Return the settings of the fleet whose Flower this is."""
     return {
         "PURSER_BROKER_URL": redis_server.url,
         "PURSER_ODOO_URL": twin.url,
@@ -72,14 +72,14 @@ def environ(
 
 @pytest.fixture(scope="package")
 def site(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flower]:
-    """Give a Flower that runs as long as the tests of this folder; each test fills its ledger anew."""
+    """Yield a Flower that runs as long as the tests of this folder; each test fills its ledger anew."""
     with flower(environ, tmp_path_factory.mktemp("flower")) as started:
         yield started
 
 
 @pytest.fixture
 def ledger(site: Flower, redis_server: RedisServer) -> Iterator[Ledger]:
-    """Give the ledger that Flower shows, empty."""
+    """Yield the ledger that Flower shows, empty."""
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushdb()
     book = Ledger.connect(redis_server.url)
@@ -89,14 +89,14 @@ def ledger(site: Flower, redis_server: RedisServer) -> Iterator[Ledger]:
 
 @pytest.fixture
 def seeded(ledger: Ledger) -> Ledger:
-    """Give the ledger with something of everything in it."""
+    """Return the ledger with something of everything in it."""
     seed(ledger, ledger.now())
     return ledger
 
 
 @pytest.fixture
 def fleet(ledger: Ledger, environ: dict[str, str], tmp_path: Path) -> Iterator[RunningFleet]:
-    """Give a fleet whose workers a test may start."""
+    """Yield a fleet whose workers a test may start."""
     with running({name: value for name, value in environ.items() if name != "PURSER_PEOPLE"}, tmp_path) as started:
         yield started
 

@@ -210,7 +210,7 @@ def letters(now: Moment) -> list[DeadLetter]:
 
 
 def event(n: int) -> bytes:
-    """Give the body of a message that tells of a won opportunity."""
+    """Return the body of a message that tells of a won opportunity."""
     told = {
         "specversion": "1.0",
         "id": f"w-{n}",

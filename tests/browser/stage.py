@@ -27,7 +27,7 @@ class Flower:
 
     @staticmethod
     def login(name: str) -> tuple[str, str]:
-        """Give name and password of somebody."""
+        """Return name and password of somebody."""
         return name, name + BEHIND
 
 

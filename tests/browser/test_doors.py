@@ -23,7 +23,7 @@ OURS: list[Any] = routes(None, None)  # type: ignore[arg-type]
 
 
 def addresses() -> list[str]:
-    """Give an address for every route of ours and of Flower's, and one that nobody has."""
+    """Return an address for every route of ours and of Flower's, and one that nobody has."""
     patterns = [one.regex.pattern for one in OURS]
     patterns += [one.regex.pattern if hasattr(one, "regex") else one[0] for one in flowers]
     return [*(re.sub(r"\(\.[+*]\)|/\?|\$$", "x", one).rstrip("$") for one in patterns if one != ".*"), "/nowhere"]
@@ -36,7 +36,7 @@ def is_not_served(path: str) -> bool:
 
 
 def acting() -> list[str]:
-    """Give every address of ours that takes a POST."""
+    """Return every address of ours that takes a POST."""
     return [
         one.regex.pattern.rstrip("$")
         for one in OURS
@@ -177,7 +177,7 @@ def test_what_cannot_be_read_is_said_without_a_traceback(visit: httpx.Client, si
 
 @pytest.fixture
 def mute() -> Iterator[int]:
-    """Give a port that takes connections and never says a word."""
+    """Yield a port that takes connections and never says a word."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(64)

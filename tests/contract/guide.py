@@ -6,6 +6,6 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "redis.md"
 
 
 def rights_in_the_guide() -> list[list[str]]:
-    """Give the rules that the guide shows: for the broker, and for the ledger beside it."""
+    """Return the rules that the guide shows: for the broker, and for the ledger beside it."""
     text = GUIDE.read_text(encoding="utf-8").replace("\\\n", "")
     return [line.split()[2:] for line in text.splitlines() if line.startswith("ACL SETUSER purser ")]

@@ -23,13 +23,13 @@ class Broker(Protocol):
         """Put bytes on a queue. What is the envelope of a message is sent as that message."""
 
     def messages(self) -> list[dict[str, Any]]:
-        """Give what waits and what is in flight."""
+        """Return what waits and what is in flight."""
 
     def held(self) -> int:
         """Count what workers hold."""
 
     def is_quiet(self) -> bool:
-        """Say whether nothing waits and nothing is in flight."""
+        """Return whether nothing waits and nothing is in flight."""
 
     def close(self) -> None:
         """Give the connections back."""

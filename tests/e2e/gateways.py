@@ -43,7 +43,7 @@ class Gateway:
 
 @contextlib.contextmanager
 def listening(environ: Mapping[str, str], home: Path) -> Iterator[Gateway]:
-    """Give a gateway that ends with the block."""
+    """Yield a gateway that ends with the block."""
     gateway = Gateway(environ, home)
     try:
         yield gateway

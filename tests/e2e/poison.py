@@ -39,9 +39,9 @@ class Poison:
 
     @property
     def begun(self) -> int:
-        """How often it has been begun so far."""
+        """Return how often it has been begun so far."""
         return self._counter.stat().st_size if self._counter.exists() else 0
 
     def is_begun(self, times: int) -> bool:
-        """Say whether it has been begun so often."""
+        """Return whether it has been begun so often."""
         return self.begun >= times

@@ -96,7 +96,7 @@ class RunningFleet:
         self.broker.push_raw(queue, raw)
 
     def headers(self) -> list[dict[str, Any]]:
-        """Give the headers of every message that waits, is in flight, or is to come later."""
+        """Return the headers of every message that waits, is in flight, or is to come later."""
         parked = [self.ledger.delayed.get(entry.id) for entry in self.ledger.delayed.page(limit=1000).items]
         later = [json.loads(entry.payload) for entry in parked if entry is not None]
         return [message["headers"] for message in (*self.broker.messages(), *later)]
@@ -106,7 +106,7 @@ class RunningFleet:
         return self.broker.held()
 
     def quiet(self) -> bool:
-        """Say whether nothing waits, nothing is in flight, and nothing is to come later."""
+        """Return whether nothing waits, nothing is in flight, and nothing is to come later."""
         return self.broker.is_quiet() and not self.ledger.delayed.count()
 
 
@@ -143,7 +143,7 @@ def write_policies(
 
 @contextlib.contextmanager
 def running(environ: Mapping[str, str], home: Path) -> Iterator[RunningFleet]:
-    """Give a fleet whose processes all end with the block."""
+    """Yield a fleet whose processes all end with the block."""
     fleet = RunningFleet(environ, home)
     try:
         yield fleet

@@ -196,7 +196,7 @@ def test_what_is_being_worked_on_shows_its_label_to_whoever_asks(
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Path:
-    """Give the home of a broker of this test's own, which it may stop and start."""
+    """Return the home of a broker of this test's own, which it may stop and start."""
     return tmp_path / "broker"
 
 
@@ -204,7 +204,7 @@ def broker(tmp_path: Path) -> Path:
 def own(
     house: House, firm: Firm, policies: Path, broker: Path, tmp_path: Path
 ) -> Iterator[tuple[RunningFleet, ExitStack]]:
-    """Give a fleet on that broker, and the way to stop it."""
+    """Yield a fleet on that broker, and the way to stop it."""
     login, key = house.bot(firm)
     with ExitStack() as everything, ExitStack() as server:
         url = server.enter_context(serving(broker)).url

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.redis]
 
 
 def environ(tmp_path: Path) -> dict[str, str]:
-    """Give an environment without settings, with a folder for temporary files that is the test's own."""
+    """Return an environment without settings, with a folder for temporary files that is the test's own."""
     told = {name: value for name, value in os.environ.items() if not name.startswith("PURSER_")}
     if os.environ.get("PURSER_TEST_SERVER") == "embedded":
         told["PATH"] = str(tmp_path / "nothing-is-here")

@@ -65,7 +65,7 @@ def event(number: int) -> dict[str, Any]:
 
 
 def requests() -> list[tuple[str, bytes]]:
-    """Give every event, alone or in a batch."""
+    """Return every event, alone or in a batch."""
     alone = [("application/cloudevents+json", json.dumps(event(n)).encode()) for n in range(SINGLES)]
     batches = [
         (

@@ -29,7 +29,7 @@ PROGRAMS = {".py": sys.executable, ".mjs": "node", ".sh": "sh"}
 
 
 def event(number: int) -> dict[str, Any]:
-    """Give an event that no automation reacts to: it is accepted, and Odoo is not asked."""
+    """Return an event that no automation reacts to: it is accepted, and Odoo is not asked."""
     return {
         "specversion": "1.0",
         "id": f"told-{number}",

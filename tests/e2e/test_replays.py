@@ -42,7 +42,7 @@ def twin(house: House) -> FakeOdoo:
 def fleet(
     request: pytest.FixtureRequest, start_fleet: Start, redis_server: RedisServer, tmp_path: Path, firm: Firm
 ) -> RunningFleet:
-    """Give a fleet whose broker and ledger are one Redis or, where a test asks for it, two."""
+    """Return a fleet whose broker and ledger are one Redis or, where a test asks for it, two."""
     apart = {"PURSER_LEDGER_URL": redis_server.url_of(1)} if request.param == "two redises" else {}
     firm.company()
     return start_fleet(write_policies(tmp_path / "p.yaml", every="every 1 hour"), **apart)

@@ -33,14 +33,14 @@ def house(request: pytest.FixtureRequest) -> House:
 
 @pytest.fixture
 def port() -> int:
-    """Give a free port: the rules in Odoo must know the address before the gateway listens there."""
+    """Return a free port: the rules in Odoo must know the address before the gateway listens there."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
 
 
 @pytest.fixture
 def administrator(odoo_env: OdooEnv, port: int) -> Iterator[OdooClient]:
-    """Give an administrator's client; whatever was set up with it is taken away again."""
+    """Yield an administrator's client; whatever was set up with it is taken away again."""
     settings = Settings.load({"address"}, environ={"PURSER_ODOO_URL": odoo_env.url, "PURSER_ODOO_DB": odoo_env.db})
     with connect(admin_connection(settings, odoo_env.login, odoo_env.api_key)) as admin:
         provisioning.remove(admin, provisioning.installed_records(admin))

@@ -208,7 +208,7 @@ class Running:
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Iterator[Running]:
-    """Give what runs commands in an empty folder; whatever still runs is killed afterwards."""
+    """Yield what runs commands in an empty folder; whatever still runs is killed afterwards."""
     cwd = tmp_path / "empty"
     cwd.mkdir()
     running = Running(cwd=cwd, env={}, flower_port=free_port())

@@ -43,7 +43,7 @@ def twin(house: House) -> FakeOdoo:
 def fleet(
     request: pytest.FixtureRequest, start_fleet: Start, redis_server: RedisServer, tmp_path: Path, firm: Firm
 ) -> Iterator[RunningFleet]:
-    """Give a fleet whose broker and ledger are one Redis or, where a test asks for it, two; or one on RabbitMQ."""
+    """Yield a fleet whose broker and ledger are one Redis or, where a test asks for it, two; or one on RabbitMQ."""
     settings = {"PURSER_STALLED_AFTER": "2"}
     with ExitStack() as stack:
         node: RabbitNode | None = None

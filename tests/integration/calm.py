@@ -56,7 +56,7 @@ class Calm:
         )
 
     def case(self, key: CaseKey) -> Case | None:
-        """Give a case as it stands now."""
+        """Return a case as it stands now."""
         return run.see_cases(self.fleet, key.control, self.moment).get(key)
 
     def state(self, key: CaseKey) -> CaseState | None:

@@ -54,7 +54,7 @@ class Stage:
     made: int = field(default=0)
 
     def name(self, word: str) -> str:
-        """Give a name that no other scene has."""
+        """Return a name that no other scene has."""
         self.made += 1
         return f"{word} {self.seeder.tag}-{self.made}"
 
@@ -62,7 +62,7 @@ class Stage:
         return self.seeder.create(model, **values)
 
     def computed(self, **values: Any) -> Values:
-        """Give what Odoo computes and the twin must be told."""
+        """Return what Odoo computes and the twin must be told."""
         return {} if self.is_real else values
 
     def do(self, model: str, method: str, id_: int, twin: Values, **context: Any) -> None:
@@ -85,7 +85,7 @@ class Stage:
         return found
 
     def look(self, scene: Scene) -> Mapping[str, Any]:
-        """Tell what there is, in words that are the same for each scene of a kind."""
+        """Return what there is, in words that are the same for each scene of a kind."""
         desks = (*scene.desks, *scene.found())
         return {
             "activities": sorted(self._activity(one) for model, id_ in desks for one in self.activities(model, id_)),
@@ -105,7 +105,7 @@ class Stage:
         return row["res_model"], words, row["user_id"] or 0, row["date_deadline"], row["active"]
 
     def _notes(self, model: str, id_: int) -> list[Values]:
-        """Give the notes of the bot: Odoo writes some of its own, whose number is no business of ours."""
+        """Return the notes of the bot: Odoo writes some of its own, whose number is no business of ours."""
         domain = [["model", "=", model], ["res_id", "=", id_], ["subtype_id.internal", "=", True]]
         rows = self.rows("mail.message", domain, "body")
         return [row for row in rows if "Reached." in row["body"] or "Ready to be billed" in row["body"]]

@@ -50,7 +50,7 @@ class Line:
 
 @pytest.fixture
 def fleet(calm: Callable[[Path | None], Calm], firm: Firm) -> Calm:
-    """Give a fleet in which two automations react to a won opportunity."""
+    """Return a fleet in which two automations react to a won opportunity."""
     firm.company()
     made = calm(None)
     house = made.fleet.catalogue

@@ -64,7 +64,7 @@ class World:
         return {**self.stage.look(scene), "told": len(self.news)}
 
     def fates(self, kind: str, scene: Scene) -> set[PredictedOutcome]:
-        """Say what would become of the changes now."""
+        """Return what would become of the changes now."""
         automation = self.fleet.catalogue.automation(SCENES[kind][0])
         planned = predict(self.fleet, react.decide(self.fleet, automation, scene.told[0]))
         return {one.fate for one in planned if one.kind != "tell"}
@@ -78,7 +78,7 @@ class World:
 def twin_world(
     request: pytest.FixtureRequest, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    """Give the twin, with a bot that has the documented rights, and its fleet."""
+    """Yield the twin, with a bot that has the documented rights, and its fleet."""
     with _world(open_house(request, "twin"), redis_server.url_of(7), tmp_path_factory.mktemp("twin")) as made:
         yield made
 
@@ -90,7 +90,7 @@ def odoo_world(
     redis_server: RedisServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[World]:
-    """Give the same of a real Odoo."""
+    """Yield the same of a real Odoo."""
     with _world(open_house(request, "real"), redis_server.url_of(8), tmp_path_factory.mktemp("odoo")) as made:
         yield made
 

@@ -73,7 +73,7 @@ def desk(firm: Firm) -> Desk:
 
 
 def touched(run: scan.ControlRunReport) -> set[CaseKey]:
-    """Give the cases a run changes in Odoo; the database is shared, so others may be among them."""
+    """Return the cases a run changes in Odoo; the database is shared, so others may be among them."""
     return {step.memory.key for step in run.plan.steps() if step.memory and step.change}
 
 

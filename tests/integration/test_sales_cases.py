@@ -40,7 +40,7 @@ def fleet(calm: Open) -> Calm:
 
 @pytest.fixture
 def order(sales: Seeder) -> int:
-    """Give a confirmed order with sixteen hours nobody has billed."""
+    """Return a confirmed order with sixteen hours nobody has billed."""
     made = sales.order({"product_id": sales.product("delivery"), "product_uom_qty": 40, "price_unit": 150})
     sales.log(sales.lines(made)[0], str(sales.today()), 16)
     return made

@@ -29,7 +29,7 @@ class Line:
         self.sent.append((task, kwargs, str(options.get("task_id", ""))))
 
     def events(self, about: set[Ref]) -> dict[str, dict[str, Any]]:
-        """Give the events about some records, by id; the database is shared, so there may be others."""
+        """Return the events about some records, by id; the database is shared, so there may be others."""
         names = {str(ref) for ref in about}
         told = [kwargs["event"] for task, kwargs, _ in self.sent if task == "purser.accept"]
         return {event["id"]: event for event in told if event["subject"] in names}
@@ -131,7 +131,7 @@ def desk(house: House, firm: Firm) -> Desk:
 
 
 def absence_of(desk: Desk, leave: Ref) -> Ref:
-    """Give what the bot may see of somebody else's leave: it is no time-off officer."""
+    """Return what the bot may see of somebody else's leave: it is no time-off officer."""
     return Ref("resource.calendar.leaves", desk.firm.find("resource.calendar.leaves", ("holiday_id", "=", leave.id)))
 
 

@@ -49,7 +49,7 @@ class Firm:
         return made[0]
 
     def find(self, model: str, *domain: Any) -> int:
-        """Give the id of the first record of a domain."""
+        """Return the id of the first record of a domain."""
         found: list[int] = self.call(model, "search", domain=list(domain), limit=1, context={"active_test": False})
         assert found, f"no {model} with {domain}"
         return found[0]

@@ -52,7 +52,7 @@ class Seeder:
         return int(found[1])
 
     def today(self) -> dt.date:
-        """Give the server's day, in UTC, as it writes it on a new record."""
+        """Return the server's day, in UTC, as it writes it on a new record."""
         made = self.read("res.partner", self.create("res.partner", name=f"Now {self.tag}"), "create_date")
         return dt.date.fromisoformat(made["create_date"][:10])
 

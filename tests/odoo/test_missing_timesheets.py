@@ -26,7 +26,7 @@ Judged = dict[tuple[int, Period], Verdict]
 
 
 def day(week: Period, number: int) -> dt.date:
-    """Give a day of a week; Monday is 0."""
+    """Return a day of a week; Monday is 0."""
     return week.first + dt.timedelta(days=number)
 
 
@@ -43,7 +43,7 @@ class Scene:
     company: int
 
     def said(self, who: str) -> list[Decimal | None]:
-        """Give the missing hours of the four weeks: 0 where the week was kept, None where nothing was said."""
+        """Return the missing hours of the four weeks: 0 where the week was kept, None where nothing was said."""
         return [_missing(self.judged.get((self.employees[who], week))) for week in WEEKS]
 
     def finding(self, who: str, week: Period) -> Finding:

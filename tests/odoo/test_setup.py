@@ -73,7 +73,7 @@ def listener(gateway: Gateway) -> Iterator[str]:
 
 @pytest.fixture
 def site(odoo: OdooClient, gateway: Gateway, listener: str, firm: Seeder) -> Iterator[OdooSite]:
-    """Give an Odoo in which nothing is set up, and leave it so."""
+    """Yield an Odoo in which nothing is set up, and leave it so."""
     provisioning.remove(odoo, provisioning.installed_records(odoo))
     rules = tuple(rule for rule in RULES if rule.name in TRIED)
     bots = (BotUserSpec(login=f"purser-billing-{firm.tag}", roles=("billing",)),)

@@ -78,7 +78,7 @@ def test_a_reference_page_says_what_the_declarations_say(name: str) -> None:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """Give what follows `purser` wherever a page shows a command, in a block or in a line."""
+    """Yield what follows `purser` wherever a page shows a command, in a block or in a line."""
     for block in re.findall(r"^```(?:sh|console)?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         for line in re.sub(r"\\\n\s*", " ", block).splitlines():
             if match := re.match(r"(?:\$ )?(?:\S+=\S* |docker compose run --rm \w+ )*purser (.*)", line):
@@ -88,7 +88,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def complaint(words: list[str]) -> str:
-    """Say what of a command the `purser` command does not know; '' when it knows all of it."""
+    """Return what of a command the `purser` command does not know; '' when it knows all of it."""
     here: Any = typer.main.get_command(app())
     for position, word in enumerate(words):
         below = getattr(here, "commands", None)
@@ -264,7 +264,7 @@ def test_the_example_event_is_accepted() -> None:
 
 
 def shape(value: Any) -> Any:
-    """Give the names in a JSON value, without its values."""
+    """Return the names in a JSON value, without its values."""
     if isinstance(value, dict):
         return {name: shape(one) for name, one in value.items()}
     return [shape(value[0])] if isinstance(value, list) and value else None

@@ -17,7 +17,7 @@ MOST_BYTES = 10 * 1024 * 1024
 
 
 def read_envelope(raw: bytes) -> tuple[dict[str, Any], str]:
-    """Give the envelope kombu puts around a message on Redis, and what is wrong with it ('' when nothing is)."""
+    """Return the envelope kombu puts around a message on Redis, and what is wrong with it ('' when nothing is)."""
     if len(raw) > MOST_BYTES:
         return {}, f"too large: {len(raw):,} bytes, and {MOST_BYTES:,} at most are read"
     try:
@@ -53,7 +53,7 @@ def read_envelope(raw: bytes) -> tuple[dict[str, Any], str]:
 
 
 def too_large_inside(body: bytes, compression: object) -> str:
-    """Say what is wrong with a compressed body ('' when nothing is): a few bytes may hold gigabytes.
+    """Return what is wrong with a compressed body ('' when nothing is): a few bytes may hold gigabytes.
 
     What is no compression at all is for Celery to say.
     """
@@ -119,7 +119,7 @@ def write_envelope(
     content_encoding: str,
     queue: str,
 ) -> bytes:
-    """Give the bytes that put a message on a Redis list. ValueError when a header is nothing JSON can hold."""
+    """Return the bytes that put a message on a Redis list. ValueError when a header is nothing JSON can hold."""
     kept = {name: value for name, value in properties.items() if name in PROPERTIES and value is not None}
     envelope = {
         "body": base64.b64encode(body).decode(),

@@ -11,13 +11,13 @@ from workers.messages import by_name, own_name
 
 
 def queue_of(message: Any) -> str:
-    """Give the queue a message was taken from."""
+    """Return the queue a message was taken from."""
     info = message.delivery_info or {}
     return str(info.get("queue") or info.get("routing_key") or "")
 
 
 def hold_message(message: Any) -> MessageReservation | None:
-    """Give the record a ledger script can take off to settle this message; None where it lies elsewhere."""
+    """Return the record a ledger script can take off to settle this message; None where it lies elsewhere."""
     if _reserves(message) and ReliableChannelMixin.shares_ledger and "/" in str(message.delivery_tag):
         return held_of(message.delivery_tag)
     return None
@@ -46,7 +46,7 @@ def give_back(message: Any) -> None:
 
 
 def headers_of(message: Any) -> dict[str, Any] | None:
-    """Give the headers that belong to the body as it is now: kombu has decompressed it, and leaves the header."""
+    """Return the headers that belong to the body as it is now: kombu has decompressed it, and leaves the header."""
     if not isinstance(message.headers, dict):
         return None
     kept = {name: value for name, value in message.headers.items() if name != "compression" or message.errors}
@@ -54,7 +54,7 @@ def headers_of(message: Any) -> dict[str, Any] | None:
 
 
 def values_of(message: Any) -> Mapping[str, Any]:
-    """Give the values of a task message by name; nothing readable is nothing known."""
+    """Return the values of a task message by name; nothing readable is nothing known."""
     try:
         if not is_decodable(message):
             return {}

@@ -23,7 +23,7 @@ from workers.dead_letters.replay_one import fresh_headers
 
 
 def publisher(app: celery.Celery) -> Publisher:
-    """Give what puts a task on its queue."""
+    """Return what puts a task on its queue."""
 
     def publish(task: str, kwargs: dict[str, Any], *, label: str, **options: Any) -> None:
         with translated(app, task):
@@ -47,7 +47,7 @@ def translated(app: celery.Celery, what: str) -> Iterator[None]:
 
 
 def resender(app: celery.Celery) -> Callable[[DeadLetter], None]:
-    """Give what puts a letter's message back on its queue."""
+    """Return what puts a letter's message back on its queue."""
 
     def resend(letter: DeadLetter) -> None:
         _publish(
@@ -63,7 +63,7 @@ def resender(app: celery.Celery) -> Callable[[DeadLetter], None]:
 
 
 def sender(app: celery.Celery) -> Callable[[DelayedMessage], None]:
-    """Give what puts a delayed message on its queue, where the ledger cannot do it itself."""
+    """Return what puts a delayed message on its queue, where the ledger cannot do it itself."""
 
     def send(entry: DelayedMessage) -> None:
         envelope = json.loads(entry.payload)
@@ -97,7 +97,7 @@ def _publish(app: celery.Celery, body: bytes, *, queue: str, headers: dict[str, 
 
 
 def depth_of(app: celery.Celery) -> Callable[[str], tuple[int, bytes | None]]:
-    """Give what tells how many messages wait on a queue and, where one can look, a mark of the next one."""
+    """Return what tells how many messages wait on a queue and, where one can look, a mark of the next one."""
 
     def depth(queue: str) -> tuple[int, bytes | None]:
         with app.pool.acquire(block=True) as connection:

@@ -33,7 +33,7 @@ class Backfill:
         return f"backfill/{self.policy.watch.name}/{self.since.isoformat()}{ends}"
 
     def conditions(self, until: dt.datetime) -> list[object]:
-        """Say which records to look at.
+        """Return which records to look at.
 
         A stamp tells when a fact happened, and the record may have been written to long after. Where there is none,
         the last write is all that is known.
@@ -57,7 +57,7 @@ class BackfillProgress:
 
 
 def checked(policy: WatchPolicy, *, since: dt.datetime, until: dt.datetime | None, now: dt.datetime) -> Backfill:
-    """Give a backfill that makes sense, or raise Mistake."""
+    """Return a backfill that makes sense, or raise Mistake."""
     if policy.watch.by is WatchTrigger.TIME:
         raise ConfigurationError(
             f"`{policy.watch.name}` asks for all that is due, each time: there is no history to tell"

@@ -39,7 +39,7 @@ class TimeWindow:
     until: dt.datetime | None = None
 
     def holds(self, happened: tuple[dt.datetime, dt.datetime] | None) -> bool:
-        """Say whether something can have happened in it; what nobody knows the moment of can."""
+        """Return whether something can have happened in it; what nobody knows the moment of can."""
         if happened is None:
             return True
         first, last = happened
@@ -113,7 +113,7 @@ def read_page_of(
 def decide_events(
     fleet: WorkerContext, policy: WatchPolicy, sight: RecordPage, *, now: dt.datetime, span: TimeWindow
 ) -> DetectedEvents:
-    """Say what records amount to, history left out. One that cannot be judged takes no other along."""
+    """Return what records amount to, history left out. One that cannot be judged takes no other along."""
     events: dict[str, CloudEvent] = {}
     spoiled = dict(sight.unfit)
     source = source_of(fleet)
@@ -153,22 +153,22 @@ def enqueue_check(fleet: WorkerContext, ref: Ref) -> None:
 
 
 def source_of(fleet: WorkerContext) -> str:
-    """Give the source of all that is read from this fleet's Odoo."""
+    """Return the source of all that is read from this fleet's Odoo."""
     return odoo_source(fleet.settings.odoo_db or "")
 
 
 def feed_name(watch: str) -> str:
-    """Give the name of the cursor of a watch's feed."""
+    """Return the name of the cursor of a watch's feed."""
     return f"feed/{watch}"
 
 
 def sweep_name(watch: str) -> str:
-    """Give the name of the cursor of a watch's daily sweep."""
+    """Return the name of the cursor of a watch's daily sweep."""
     return f"sweep/{watch}"
 
 
 def oldest(started: dt.datetime, since: dt.datetime) -> dt.datetime:
-    """Give the moment before which a fact is history: the watching had not begun, or it was told and is forgotten."""
+    """Return the moment before which a fact is history: before the first run, or published and forgotten."""
     return max(started, since - REMEMBERED)
 
 

@@ -164,7 +164,7 @@ def _with_sweep(fed: FeedResult, swept: FeedResult) -> FeedResult:
 
 
 def begun(stands: FeedCursor | None, name: str, now: dt.datetime, overlap: dt.timedelta = OVERLAP) -> FeedCursor:
-    """Give the cursor of a walk: the one under way, else one over what was written since a while before the last."""
+    """Return the cursor of a walk: the one under way, else one over what was written since the last, with overlap."""
     if stands is None:
         start = now - overlap
         stands = FeedCursor(name=name, started=start, done=start, at=now)
@@ -174,12 +174,12 @@ def begun(stands: FeedCursor | None, name: str, now: dt.datetime, overlap: dt.ti
 
 
 def conditions(policy: WatchPolicy, at: FeedCursor) -> list[object]:
-    """Say which records a walk looks at: what is due by time is asked for as a whole, each time."""
+    """Return which records a walk looks at: what is due by time is asked for as a whole, each time."""
     return [] if policy.watch.by is WatchTrigger.TIME else [("write_date", ">=", at.since)]
 
 
 def moved(at: FeedCursor, sight: RecordPage, *, told: int, now: dt.datetime) -> FeedCursor:
-    """Give the cursor behind a page; the last page ends the walk."""
+    """Return the cursor behind a page; the last page ends the walk."""
     further = replace(at, at=now, looked=at.looked + len(sight.rows), told=at.told + told, lacks="")
     if sight.has_more:
         return replace(further, after=sight.last)

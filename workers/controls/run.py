@@ -190,7 +190,7 @@ class CaseActivity(Row, model="mail.activity", active_test=False):
 
 
 def see_cases(fleet: WorkerContext, control: str, as_of: dt.datetime) -> dict[CaseKey, Case]:
-    """Give every case of a control: Odoo's activities by key, completed by the ledger. Two calls, pages aside."""
+    """Return every case of a control: Odoo's activities by key, completed by the ledger. Two calls, pages aside."""
     client = fleet.change
     memory = fleet.ledger.cases.of(control)
     remembered = sorted(m.activity for m in memory.values() if m.activity is not None and m.state not in ENDED_STATES)
@@ -215,18 +215,18 @@ def see_cases(fleet: WorkerContext, control: str, as_of: dt.datetime) -> dict[Ca
 
 
 def due_slot(fleet: WorkerContext, name: str, now: dt.datetime) -> dt.datetime:
-    """Give the slot that a run of a control would be for at `now`."""
+    """Return the slot that a run of a control would be for at `now`."""
     return slot_at(fleet, name, fleet.policies.control(name).every, now)
 
 
 def slot_at(fleet: WorkerContext, name: str, every: Cadence, now: dt.datetime) -> dt.datetime:
-    """Give the latest slot of a cadence, staggered by name, that is due at `now`."""
+    """Return the latest slot of a cadence, staggered by name, that is due at `now`."""
     ahead = min(SKEW, every.step / 10) if isinstance(every, Every) else SKEW
     return latest_slot(every, now + ahead, fleet.policies.timezone, stagger(name, every))
 
 
 def slot_lease(fleet: WorkerContext) -> dt.timedelta:
-    """Give how long a slot is claimed: longer than any task takes."""
+    """Return how long a slot is claimed: longer than any task takes."""
     return max(SLOT_LEASE, dt.timedelta(seconds=2 * fleet.settings.task_time_limit))
 
 
@@ -455,7 +455,7 @@ def _alike(change: Change) -> tuple[int, str]:
 
 
 def dump_steps(steps: Sequence[PlannedStep]) -> list[dict[str, Any]]:
-    """Give the JSON-ready form of steps, as they travel on the `apply` queue."""
+    """Return the JSON-ready form of steps, as they travel on the `apply` queue."""
     dumped: list[dict[str, Any]] = _STEPS.dump_python(tuple(steps), mode="json")
     return dumped
 
@@ -507,7 +507,7 @@ def _record(fleet: WorkerContext, run: ControlRunReport, *, run_id: str, trigger
 
 
 def vars_of(record: ControlRun) -> dict[str, Any]:
-    """Give a record's fields as plain values."""
+    """Return a record's fields as plain values."""
     dumped: dict[str, Any] = TypeAdapter(ControlRun).dump_python(record, mode="json")
     return dumped
 

@@ -146,7 +146,7 @@ def cancel(ledger: Ledger, ids: Sequence[str], *, who: str, note: str) -> tuple[
 
 
 def _values_in(payload: bytes) -> Any:
-    """Give the keyword arguments of a message as it waits; nothing readable is nothing known."""
+    """Return the keyword arguments of a message as it waits; nothing readable is nothing known."""
     try:
         values = read_json(b64decode(json.loads(payload)["body"]), halves=True)[1]
     except (ValueError, TypeError, LookupError):
@@ -169,7 +169,7 @@ class WorkerMessageSink(MessageSink):
         self._working = working
 
     def working(self, holder: str) -> Collection[str]:
-        """Give the numbers of this holder's messages that are still worked on."""
+        """Return the numbers of this holder's messages that are still worked on."""
         return self._working(holder)
 
     def keep_bytes(self, raw: bytes, *, queue: str, tag: str, shared: bool, problem: str) -> None:

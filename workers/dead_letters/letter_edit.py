@@ -145,13 +145,13 @@ def _size(stake: AmountAtRisk) -> tuple[Decimal, Decimal]:
 
 
 def text_of(letter: DeadLetter) -> str:
-    """Give what a person edits: the values of the task by name, as JSON; '' when they cannot be read."""
+    """Return what a person edits: the values of the task by name, as JSON; '' when they cannot be read."""
     values = _values(letter, letter.body)
     return "" if values is None else json.dumps(values, indent=2, ensure_ascii=False)
 
 
 def body_with(letter: DeadLetter, text: str) -> bytes:
-    """Give the body of a letter with other values, as `text_of` gives them; ValueError when the text is no object."""
+    """Return the body of a letter with other values, as `text_of` returns them. Raises ValueError for no object."""
     values = read_json(text, halves=True)
     if not isinstance(values, dict):
         raise ValueError("write a JSON object: the values of the task by name")
@@ -180,7 +180,7 @@ def check(fleet: WorkerContext, letter: DeadLetter, body: bytes) -> tuple[str, .
 
 
 def _values(letter: DeadLetter, body: bytes) -> dict[str, Any] | None:
-    """Give the values by name; None when this is no body, or gives more by their place than its task takes."""
+    """Return the values by name; None when this is no body, or gives more by their place than its task takes."""
     try:
         args, values, embed = read_json(body, halves=True)
     except (ValueError, TypeError, RecursionError):

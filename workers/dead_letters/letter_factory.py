@@ -27,7 +27,7 @@ HEADER = "purser"
 
 
 def attempts_of(headers: Mapping[str, Any] | None) -> tuple[Attempt, ...]:
-    """Give the attempts a message has behind it; nothing readable is nothing known."""
+    """Return the attempts a message has behind it; nothing readable is nothing known."""
     carried = (headers or {}).get(HEADER)
     listed = carried.get("attempts") if isinstance(carried, dict) else None
     found = []
@@ -39,7 +39,7 @@ def attempts_of(headers: Mapping[str, Any] | None) -> tuple[Attempt, ...]:
 
 
 def with_attempt(headers: Mapping[str, Any] | None, *, at: dt.datetime, error: str) -> dict[str, Any]:
-    """Give the headers of the next try, with one more attempt noted."""
+    """Return the headers of the next try, with one more attempt noted."""
     known = [{"at": a.at.isoformat(), "error": a.error} for a in attempts_of(headers)]
     return {HEADER: {"attempts": [*known, {"at": at.isoformat(), "error": error}]}}
 
@@ -129,7 +129,7 @@ def subjects_of(task: str, values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def values_in(letter: DeadLetter) -> Mapping[str, Any]:
-    """Give the values that a letter carries by name; nothing readable is nothing known."""
+    """Return the values that a letter carries by name; nothing readable is nothing known."""
     try:
         args, kwargs, _ = read_json(letter.body, halves=True)
         return by_name(letter.task, args, kwargs)
@@ -208,7 +208,7 @@ def _plain(data: Any) -> dict[str, Any]:
 
 
 def body_bytes(body: Any) -> bytes:
-    """Give the bytes of a message body, whatever type the transport made of them."""
+    """Return the bytes of a message body, whatever type the transport made of them."""
     if isinstance(body, bytes):
         return body
     if isinstance(body, memoryview):
@@ -217,7 +217,7 @@ def body_bytes(body: Any) -> bytes:
 
 
 def slot_of(values: Mapping[str, Any]) -> dt.datetime | None:
-    """Give the due moment that the values of a task name, None where they name none."""
+    """Return the due moment that the values of a task name, None where they name none."""
     try:
         return dt.datetime.fromisoformat(values["slot"]).astimezone(dt.UTC)
     except (KeyError, TypeError, ValueError, OverflowError):

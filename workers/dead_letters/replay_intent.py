@@ -223,13 +223,13 @@ class IntentReader:
 
 
 def gave_up(draft: ReplayIntent, error: Exception) -> ReplayIntent:
-    """Give a draft whose changes could not be looked at."""
+    """Return a draft whose changes could not be looked at."""
     why = str(error) if isinstance(error, PurserError) else f"not foreseen: {type(error).__name__}"
     return replace(draft, fate=PredictedOutcome.UNKNOWN, why=why, steps=())
 
 
 def _values(letter: DeadLetter) -> Mapping[str, Any]:
-    """Give the arguments of a letter's task by name."""
+    """Return the arguments of a letter's task by name."""
     if not is_message(letter):
         raise _UnreadableLetter("its bytes are no task message" + (f": {letter.message}" if letter.message else ""))
     names = PARAMETERS.get(letter.task)

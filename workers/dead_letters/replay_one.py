@@ -104,7 +104,7 @@ def _marked(begun: DeadLetter, part_of: str) -> DeadLetter:
 
 
 def part_of(headers: Mapping[str, Any] | None) -> tuple[str, int] | None:
-    """Give the replay that a message is part of, and which replay of its letter this is; None for one of none."""
+    """Return the replay that a message is part of, and which replay of its letter this is; None for one of none."""
     mark = (headers or {}).get(PART_OF)
     if not isinstance(mark, str):
         return None
@@ -113,7 +113,7 @@ def part_of(headers: Mapping[str, Any] | None) -> tuple[str, int] | None:
 
 
 def is_message(letter: DeadLetter) -> bool:
-    """Say whether a letter holds a task message, rather than bytes nobody could read."""
+    """Return whether a letter holds a task message, rather than bytes nobody could read."""
     return bool(letter.reason != UNREADABLE and letter.task and letter.headers.get("id") and letter.queue)
 
 
@@ -122,7 +122,7 @@ _SPENT = frozenset({HEADER, WAITING_SINCE, "eta", "x-death"})
 
 
 def fresh_headers(letter: DeadLetter) -> dict[str, object]:
-    """Give the headers to try a letter with again: its own, as on a first attempt.
+    """Return the headers to try a letter with again: its own, as on a first attempt.
 
     A message goes out under the id of its letter, which is another than it had where two messages shared one.
     """

@@ -108,7 +108,7 @@ def preview_replay(
 
 
 def predict(fleet: WorkerContext, decision: AutomationDecision) -> tuple[PlannedChange, ...]:
-    """Say what carrying out a decision would do now. Raises what Odoo says when it cannot be asked."""
+    """Return what carrying out a decision would do now. Raises what Odoo says when it cannot be asked."""
     changes = (_planned(preview) for preview in fleet.change.preview(decision.changes))
     return (*changes, *(_told(fact) for fact in decision.facts))
 
@@ -168,7 +168,7 @@ class _PreviewBuilder:
         return drafts
 
     def judged(self, draft: ReplayIntent) -> LetterPreview:
-        """Say what would become of a letter."""
+        """Return what would become of a letter."""
         try:
             judged = [] if draft.fate else _carried_out(self._previewer, draft.steps)
         except PurserError as error:
@@ -231,7 +231,7 @@ def _model(change: Change) -> str:
 
 
 def _asks(preview: Preview) -> int | None:
-    """Give who would have something to do that was not theirs: Odoo tells them, or shows it in their list."""
+    """Return who would have something to do that was not theirs: Odoo tells them, or shows it in their list."""
     change = preview.change
     if not isinstance(change, (Ensure, Update)) or all(field.field != "user_id" for field in preview.fields):
         return None

@@ -141,7 +141,7 @@ def _odoo_holds_back(fleet: WorkerContext) -> str:
 
 
 def _letter(fleet: WorkerContext, letter_id: str) -> DeadLetter | None:
-    """Give a letter that can be sent, None for any other."""
+    """Return a letter that can be sent, None for any other."""
     try:
         letter = fleet.ledger.letters.get(letter_id)
     except Permanent as problem:
@@ -189,7 +189,7 @@ def _deal_with_left_over(fleet: WorkerContext, replay_id: str) -> None:
 
 
 def _values(letter: DeadLetter) -> dict[str, Any]:
-    """Give the keyword arguments of a letter's message; nothing readable is nothing known."""
+    """Return the keyword arguments of a letter's message; nothing readable is nothing known."""
     try:
         values = read_json(letter.body, halves=True)[1]
     except (ValueError, LookupError, TypeError, RecursionError):

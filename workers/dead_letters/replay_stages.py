@@ -59,7 +59,7 @@ Move = SendLetters | Hold | AdvanceStage | StopReplay | FinishReplay
 
 
 def next_action(progress: ReplayProgress) -> Move:
-    """Say what a replay does next."""
+    """Return what a replay does next."""
     replay, out = progress.replay, progress.replay.out
     if replay.state is not ReplayState.RUNNING:
         return Hold(replay.why)
@@ -83,7 +83,7 @@ _AFTER = {
 
 
 def stage_quota(stage: ReplayStage, total: int) -> int:
-    """Give how many letters a stage sends."""
+    """Return how many letters a stage sends."""
     match stage:
         case ReplayStage.CANARY:
             return 1

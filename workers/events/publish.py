@@ -55,13 +55,13 @@ def enqueue_checks(fleet: WorkerContext, record: Ref, *, at_once: bool = False, 
 
 
 def queue_of(event_type: str) -> str:
-    """Give the queue of an event: master data flows with the bulk, so that no flood of it delays a won deal."""
+    """Return the queue of an event: master data flows with the bulk, so that no flood of it delays a won deal."""
     kind = known_events().get(event_type)
     return "apply" if kind is not None and kind.is_master() else "events"
 
 
 def message_id(task: str, source: str, name: str) -> str:
-    """Give the id of a message about something, always the same one."""
+    """Return the id of a message about something, always the same one."""
     return str(uuid.uuid5(_NAMESPACE, f"{task}\n{len(source)}:{source}{name}"))
 
 

@@ -34,7 +34,7 @@ class Reaction(NamedTuple):
 
 
 def of_subscription(name: str) -> str:
-    """Give the name of the reaction that tells a subscription."""
+    """Return the name of the reaction that tells a subscription."""
     return _SUBSCRIPTION + name
 
 

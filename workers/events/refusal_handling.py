@@ -64,7 +64,7 @@ def _record(change: Mapping[str, Any]) -> Ref | None:
 
 
 def as_change(task: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what is kept of a message that was refused as a whole."""
+    """Return what is kept of a message that was refused as a whole."""
     return {"kind": MESSAGE, "task": task, "kwargs": dict(kwargs)}
 
 

@@ -51,7 +51,7 @@ TEST = "purser.test.v1"
 
 
 def gate_of(ledger: Ledger, name: str) -> OdooLimiter:
-    """Give the gate before the receiver of a subscription."""
+    """Return the gate before the receiver of a subscription."""
     return ledger.gate(f"subscription {name}", BOUNDS, who="the receiver")
 
 
@@ -190,7 +190,7 @@ class DeliveryVerdict:
 
 
 def classify_response(found: ReceiverResponse | Transient) -> DeliveryVerdict:
-    """Say what follows from an answer, or from there being none."""
+    """Return what follows from an answer, or from there being none."""
     match found:
         case UnknownOutcome():
             return DeliveryVerdict(DeliveryResult.FAILED, CallResult.TIMED_OUT, why=str(found))
@@ -233,7 +233,7 @@ def send_trial(fleet: WorkerContext, subscription: Subscription) -> tuple[Delive
 
 
 def trial_event(name: str, now: dt.datetime) -> dict[str, Any]:
-    """Give an event that says nothing but that the door works."""
+    """Return an event that says nothing but that the door works."""
     event = CloudEvent(
         id=f"{TEST}/{name}/{now.isoformat()}",
         source="/purser/console",
@@ -276,7 +276,7 @@ def record_attempt(
 
 
 def keys_of(fleet: WorkerContext, subscription: Subscription) -> tuple[bytes, ...]:
-    """Give the keys that sign for a subscription, the newest first."""
+    """Return the keys that sign for a subscription, the newest first."""
     keys = fleet.settings.outbound_keys.get(subscription.secret)
     if not keys:
         raise Misconfigured(

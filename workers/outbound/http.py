@@ -50,12 +50,12 @@ class ReceiverResponse:
 
 
 def body_of(event: Mapping[str, Any]) -> bytes:
-    """Give the bytes that are signed and sent."""
+    """Return the bytes that are signed and sent."""
     return write_json(event, compact=True, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def headers_for(message_id: str, body: bytes, keys: Sequence[bytes], *, now: dt.datetime) -> dict[str, str]:
-    """Give the headers of a message: one signature for each key that counts, so that a secret can be replaced."""
+    """Return the headers of a message: one signature for each key that counts, so that a secret can be replaced."""
     signed = [sign(key, id=message_id, moment=now, body=body) for key in keys]
     return {
         **signed[0],
@@ -182,7 +182,7 @@ class _HttpExchange:
 
 
 def _reason(error: Exception) -> str:
-    """Say what a connection failed of, without its address."""
+    """Return what a connection failed of, without its address."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

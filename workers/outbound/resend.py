@@ -67,7 +67,7 @@ def find_kept(
     since: dt.datetime | None = None,
     delivered: bool = False,
 ) -> tuple[ResendableEvent, ...]:
-    """Give what there is to send again, the oldest first: dead letters and what was left out; with `delivered`, or
+    """Return what there is to send again, the oldest first: dead letters and what was left out; with `delivered`, or
     named by id, also what has arrived."""
     name = subscription.name
     found: dict[tuple[str, str], ResendableEvent] = {}
@@ -129,7 +129,7 @@ def _letters(fleet: WorkerContext, name: str, since: dt.datetime | None) -> Iter
 
 
 def _last_of_each(fleet: WorkerContext, name: str, since: dt.datetime | None) -> Iterator[DeliveryAttempt]:
-    """Give the last attempt of each event; tests by hand are none."""
+    """Yield the last attempt of each event; tests by hand are none."""
     seen = set()
     for one in fleet.ledger.sendings.latest(name, limit=_ALL, since=since):
         if one.attempt and one.message not in seen:

@@ -29,7 +29,7 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 def checked(host: str, port: int, *, allow_private: bool, resolve: Resolve = resolve) -> tuple[str, ...]:
-    """Give the numbers to connect to: those that were judged here, and no name that could mean another one later.
+    """Return the numbers to connect to: those that were judged here, and no name that could mean another one later.
 
     Transient when the host is unknown now, or when one of its numbers is refused: all must be good, for nobody knows
     which of them the next machine would take.
@@ -76,7 +76,7 @@ def _private(number: Number) -> str:
 
 
 def _meant_by(number: Number) -> list[Number]:
-    """Give a number and those it stands for: several kinds of IPv6 addresses carry an IPv4 address inside."""
+    """Return a number and those it stands for: several kinds of IPv6 addresses carry an IPv4 address inside."""
     if isinstance(number, ipaddress.IPv4Address):
         return [number]
     number = ipaddress.IPv6Address(int(number))  # without the zone that `fe80::1%eth0` names

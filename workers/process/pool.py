@@ -129,5 +129,5 @@ class TaskPool(prefork.TaskPool):
 
     @property
     def num_processes(self) -> int:
-        """How many tasks run at a time."""
+        """Return how many tasks run at a time."""
         return int(self.limit if self._pool is None else self._pool._processes)

@@ -31,7 +31,7 @@ class SlotSchedule(BaseSchedule):  # type: ignore[misc, unused-ignore]
         self.cadence, self.zone, self.offset = cadence, zone, offset
 
     def is_due(self, last_run_at: dt.datetime) -> tuple[bool, float]:
-        """Say whether a slot has come since `last_run_at`, and in how many seconds to ask again."""
+        """Return whether a slot has come since `last_run_at`, and in how many seconds to ask again."""
         now = self.now()
         due = latest_slot(self.cadence, now, self.zone, self.offset) + self.offset
         again = next_slot(self.cadence, now, self.zone, self.offset) + self.offset
@@ -60,7 +60,7 @@ _TASKS = {"control": "scan", "watch": "feed"}
 
 
 def beat_schedule(entries: list[BeatEntry], zone: dt.tzinfo, now: Now = utc_now) -> dict[str, dict[str, Any]]:
-    """Give Celery's form of the schedule. A fresh beat finds the running slot due: if it is done, nothing happens."""
+    """Return Celery's form of the schedule. A fresh beat finds the current slot due; one that is done is skipped."""
     return {
         f"{_TASKS[entry.kind]} {entry.name}": {
             "task": f"purser.{_TASKS[entry.kind]}",

@@ -74,7 +74,7 @@ class QueueAgeTracker:
     _since: dict[str, tuple[bytes | None, float]] = field(default_factory=dict)
 
     def ages(self, queues: Iterable[str]) -> dict[str, float]:
-        """Give for each queue that has something waiting how long its next message has been the same one."""
+        """Return for each queue that has something waiting how long its next message has been the same one."""
         now, ages = time.monotonic(), {}
         for queue in queues:
             waiting, mark = self.depth(queue)
@@ -298,7 +298,7 @@ class MaintenanceThread:
         )
 
     def is_ghost(self) -> str:
-        """Say why this worker is up and yet does no work; '' when it is all right."""
+        """Return why this worker is up and yet does no work; '' when it is all right."""
         limit, now = self._fleet.settings.ghost_after, time.monotonic()
         if self._seen.has_loop and now - max(self._seen.last_tick, self._excused) > limit:
             return f"its main loop has not turned for {now - self._seen.last_tick:.0f} s"

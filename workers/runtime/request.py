@@ -87,7 +87,7 @@ class FleetRequest(Request):
 
     @property
     def is_running(self) -> bool:
-        """Whether a process of the pool has it, or will be given it next."""
+        """Return whether a process of the pool has it, or will be given it next."""
         return self in state.active_requests or (self._apply_result is not None and self._apply_result() is not None)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
@@ -199,7 +199,7 @@ def requests_here() -> list[Any]:
 
 
 def working(holder: str) -> Collection[str]:
-    """Give the numbers of a holder's messages that are still worked on in this process."""
+    """Return the numbers of a holder's messages that are still worked on in this process."""
     if state.should_stop is not None or state.should_terminate is not None:
         return ()  # the process ends: whoever lives takes over
     tags = [str(one._message.delivery_tag) for one in requests_here() if one.is_worked_on]

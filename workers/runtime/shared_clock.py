@@ -45,7 +45,7 @@ class FleetClock:
         self._told: set[str] = set()
 
     def __call__(self) -> dt.datetime:
-        """Give the present moment, in UTC."""
+        """Return the present moment, in UTC."""
         present = self._steady()
         if self._asked_at is None or present - self._asked_at >= LEARN_INTERVAL:
             self._asked_at = present

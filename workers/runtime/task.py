@@ -157,10 +157,10 @@ def _soft_limit(task: Task) -> float:
 
 
 def _is_refused(result: Any) -> bool:
-    """Say whether a task that came to its end was refused some of its changes."""
+    """Return whether a task that came to its end was refused some of its changes."""
     return isinstance(result, dict) and bool(result.get("refused"))
 
 
 def _brief(error: BaseException) -> str:
-    """Say what an unforeseen error was, on one line: its own words may be long."""
+    """Return what an unforeseen error was, on one line: its own words may be long."""
     return traceback.format_exception_only(error)[-1].strip()[:500]

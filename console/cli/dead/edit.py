@@ -67,7 +67,7 @@ def edit(
 
 
 def _written(letter: DeadLetter, file: Path | None) -> str:
-    """Give the new values as the person wrote them."""
+    """Return the new values as the person wrote them."""
     if file is not None:
         return load(file)
     if not sys.stdin.isatty():

@@ -176,12 +176,12 @@ def _edit(edit: Edit, clean: Redactor) -> dict[str, Any]:
 
 
 def _last(pointer: str) -> str:
-    """Give the name a JSON pointer ends with."""
+    """Return the name a JSON pointer ends with."""
     return pointer.rpartition("/")[2]
 
 
 def _body(letter: DeadLetter, clean: Redactor) -> Any:
-    """Give what a letter carries, as far as it can be read."""
+    """Return what a letter carries, as far as it can be read."""
     words = letter.body.decode("utf-8", "backslashreplace")
     try:
         return clean.value(codec.loads(words))

@@ -35,7 +35,7 @@ _WORDS: dict[str, Any] = {
 
 
 def chosen_by_words(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes `wanted` the options of a filter in its place."""
+    """Return a command that takes `wanted` the options of a filter in its place."""
     signature = inspect.signature(command)
     own = [one for one in signature.parameters.values() if one.name != "wanted"]
     words = [
@@ -64,7 +64,7 @@ def require_one_selection(ids: list[str] | None, wanted: DeadLetterFilter, all_:
 def choose(
     ledger: Ledger, ids: list[str] | None, wanted: DeadLetterFilter, *, state: DeadLetterState = DeadLetterState.DEAD
 ) -> list[str]:
-    """Give the ids that were asked for; where there is none the command ends."""
+    """Return the ids that were asked for; where there is none the command ends."""
     found = list(dict.fromkeys(ids)) if ids else list(ledger.letters.ids(in_state(wanted, state)))
     if not found:
         nothing("no letter matches")
@@ -72,5 +72,5 @@ def choose(
 
 
 def in_state(wanted: DeadLetterFilter, state: DeadLetterState) -> DeadLetterFilter:
-    """Give the same filter for letters of another state."""
+    """Return the same filter for letters of another state."""
     return DeadLetterFilter.read({**wanted.words(), "state": state.value})

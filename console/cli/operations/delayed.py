@@ -173,7 +173,7 @@ def _row(one: dict[str, Any], now: dt.datetime) -> list[Any]:
 
 
 def _span(left: dt.timedelta) -> str:
-    """Say how long it is until then, in the two largest units."""
+    """Return how long it is until then, in the two largest units."""
     seconds = round(left.total_seconds())
     if seconds <= 0:
         return "now"

@@ -46,7 +46,7 @@ def forget(
 
 
 def problem_with(one: WorkerStatus, crew: Sequence[WorkerStatus]) -> str:
-    """Say what is wrong with a worker, '' when nothing is. One that is gone is missed where its queues wait."""
+    """Return what is wrong with a worker, '' when nothing is. One that is gone is missed where its queues wait."""
     if one.state == NAME_TAKEN:
         return "another worker has its name, so it does nothing: end one of the two, or name it with -n"
     if one.state == "ghost":

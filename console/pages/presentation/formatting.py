@@ -23,7 +23,7 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def format_duration(seconds: float) -> str:
-    """Say how long something is, in its largest unit, and in two where the first is small."""
+    """Return how long something is, in its largest unit, and in two where the first is small."""
     whole = round(abs(seconds))
     for size, unit in _UNITS:
         if whole >= size or size == 1:
@@ -36,7 +36,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_relative(moment: dt.datetime, now: dt.datetime) -> str:
-    """Say how far a moment is from now."""
+    """Return how far a moment is from now."""
     seconds = (now - moment).total_seconds()
     if abs(seconds) < 1:
         return "now"
@@ -44,17 +44,17 @@ def format_relative(moment: dt.datetime, now: dt.datetime) -> str:
 
 
 def exact(moment: dt.datetime) -> str:
-    """Give a moment to the second, in UTC."""
+    """Return a moment to the second, in UTC."""
     return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def minute(moment: dt.datetime) -> str:
-    """Give a moment to the minute, in UTC."""
+    """Return a moment to the minute, in UTC."""
     return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M}Z"
 
 
 def second_after(moment: dt.datetime) -> str:
-    """Give the next whole second: what was there at a moment lies before it."""
+    """Return the next whole second: what was there at a moment lies before it."""
     return (moment.replace(microsecond=0) + dt.timedelta(seconds=1)).isoformat()
 
 
@@ -99,12 +99,12 @@ def hours(amount: Decimal) -> Markup:
 
 
 def days(number: int) -> str:
-    """Say how many days."""
+    """Return how many days."""
     return count(number, "day")
 
 
 def plain(value: Any) -> str:
-    """Give text that is safe to show: control codes as escapes, and whatever is no text as one."""
+    """Return text that is safe to show: control codes as escapes, and whatever is no text as one."""
     return printable(str(value).encode("utf-8", "backslashreplace").decode())
 
 
@@ -120,13 +120,13 @@ def below(path: str, *names: str) -> str:
 
 
 def with_words(words: Mapping[str, str], **changed: Any) -> dict[str, str]:
-    """Give the words of an address with some of them changed; an empty one goes."""
+    """Return the words of an address with some of them changed; an empty one goes."""
     told = {**words, **{name: str(value) for name, value in changed.items() if value is not None}}
     return {name: value for name, value in told.items() if value}
 
 
 def pretty(value: Any) -> str:
-    """Give a value as JSON for people to read."""
+    """Return a value as JSON for people to read."""
     return plain(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
@@ -163,7 +163,7 @@ def link_many(path: str, told: Mapping[str, Any]) -> str:
 
 
 def size(number: int) -> str:
-    """Say how many bytes."""
+    """Return how many bytes."""
     for unit, one in (("MB", 1_000_000), ("kB", 1000)):
         if number >= one:
             return f"{number / one:,.1f} {unit}"

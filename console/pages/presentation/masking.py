@@ -9,7 +9,7 @@ _NOTHING = object()
 
 
 def mask(value: Any, clean: Redactor, key: str = "") -> Any:
-    """Give JSON with its secrets masked and everything else in its place."""
+    """Return JSON with its secrets masked and everything else in its place."""
     if isinstance(value, dict) and not _is_secret(key, clean):
         return {name: mask(one, clean, name) for name, one in value.items()}
     if isinstance(value, list) and not _is_secret(key, clean):

@@ -37,7 +37,7 @@ class EventView:
 
 
 def payload_view(body: bytes, clean: Redactor) -> PayloadView:
-    """Give a payload as it may be shown."""
+    """Return a payload as it may be shown."""
     value = read(body)
     if value is None:
         text, is_cut = _unread(body, clean), len(body) > MAX_ITEMS
@@ -59,7 +59,7 @@ def read(body: bytes) -> Any:
 
 
 def carried_event(value: Any) -> Any:
-    """Give what a task message says: its keyword arguments, where it has nothing else."""
+    """Return what a task message says: its keyword arguments, where it has nothing else."""
     match value:
         case [[], dict() as kwargs, dict() | None]:
             return kwargs
@@ -67,7 +67,7 @@ def carried_event(value: Any) -> Any:
 
 
 def event_of(letter: DeadLetter) -> EventView | None:
-    """Give the event a message is about, where there is one."""
+    """Return the event a message is about, where there is one."""
     told = carried_event(read(letter.body))
     found = told.get("event") if isinstance(told, Mapping) else None
     if not isinstance(found, Mapping):
@@ -84,7 +84,7 @@ class _MaskingBudget:
         self._clean = clean
 
     def spent_on(self, value: Any) -> Any:
-        """Give a value as far as the budget goes."""
+        """Return a value as far as the budget goes."""
         match value:
             case str():
                 kept = self._clean.excerpt(value, max(self.left, 0))

@@ -71,7 +71,7 @@ _OTHER = Advice(
 
 
 def runbook_advice(letter: DeadLetter) -> Advice:
-    """Give what the runbook says about a letter."""
+    """Return what the runbook says about a letter."""
     if letter.error == "Permanent" and (problem := _event_problem(letter)):
         return Advice(
             f"Its event cannot be accepted: {problem}",
@@ -83,7 +83,7 @@ def runbook_advice(letter: DeadLetter) -> Advice:
 
 
 def _event_problem(letter: DeadLetter) -> str:
-    """Say what is wrong with the event that a letter carries; '' where it carries none, or one in order."""
+    """Return what is wrong with the event that a letter carries; '' where it carries none, or one in order."""
     event = values_in(letter).get("event")
     if not isinstance(event, dict):
         return ""

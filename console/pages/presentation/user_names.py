@@ -29,7 +29,7 @@ class UserNameCache:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="names")
 
     def of(self, users: Iterable[int | None]) -> Mapping[int, str]:
-        """Give what is known by now of these users; asks for the rest, and waits a moment for the answer."""
+        """Return what is known by now of these users; asks for the rest, and waits a moment for the answer."""
         wanted = {user for user in users if user is not None}
         with self._lock:
             missing = [one for one in sorted(wanted) if time.monotonic() >= self._known.get(one, ("", 0.0))[1]]

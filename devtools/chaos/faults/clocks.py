@@ -66,13 +66,13 @@ _FEW = 5
 
 
 def _slots(scene: FaultContext) -> list[dt.datetime]:
-    """Give the slots that were scanned so far."""
+    """Return the slots that were scanned so far."""
     runs = scene.stage.ledger.runs.page(CONTROL, limit=500).items
     return [run.slot for run in runs if run.slot is not None]
 
 
 def _checked(scene: FaultContext) -> list[dt.datetime]:
-    """Give the slots that were scanned so far; FaultNotObserved says that one was scanned twice."""
+    """Return the slots that were scanned so far; FaultNotObserved says that one was scanned twice."""
     slots = _slots(scene)
     if len(slots) != len(set(slots)):
         raise FaultNotObserved("a slot was scanned twice")

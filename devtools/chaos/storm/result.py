@@ -34,7 +34,7 @@ class StormRound:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing was lost or doubled, nobody ended without an order, and everything came to its end.
+        """Return whether nothing was lost or doubled, nobody ended without an order, and everything came to its end.
 
         A message whose process was killed too often may be set aside; any other dead letter is charged to a message
         that was not at fault.

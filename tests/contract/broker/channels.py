@@ -62,7 +62,7 @@ def reserving(
 
 
 def connect(url: str, **options: Any) -> Any:
-    """Give a connection that is not made yet."""
+    """Return a connection that is not made yet."""
     return KOMBU.Connection(url, transport_options={"priority_steps": [0], "socket_timeout": 5, **options})
 
 

@@ -18,7 +18,7 @@ __all__ = ["own_node", "rabbit_node"]
 
 
 def connect(url: str) -> Any:
-    """Give a connection that is not made yet."""
+    """Return a connection that is not made yet."""
     make: Any = Connection
     return make(url, connect_timeout=5, heartbeat=15, transport_options={"confirm_publish": True})
 
@@ -35,7 +35,7 @@ def wire() -> Iterator[None]:
 
 @pytest.fixture
 def node(wire: None, rabbit_node: RabbitNode) -> RabbitNode:
-    """Give a node whose queues are there and empty."""
+    """Return a node whose queues are there and empty."""
     with connect(rabbit_node.url) as connection:
         topology.declare(connection)
         for queue in (topology.DEAD, *QUEUES):
@@ -45,7 +45,7 @@ def node(wire: None, rabbit_node: RabbitNode) -> RabbitNode:
 
 @pytest.fixture
 def untouched(wire: None, rabbit_node: RabbitNode) -> Iterator[Any]:
-    """Give a connection to a virtual host in which nothing was ever declared."""
+    """Yield a connection to a virtual host in which nothing was ever declared."""
     name = f"test-{uuid.uuid4()}"
     rabbit_node.ctl("add_vhost", name)
     rabbit_node.ctl("set_permissions", "-p", name, "purser", ".*", ".*", ".*")

@@ -44,7 +44,7 @@ class Worker:
         return self.process.poll() is None
 
     def children(self) -> list[int]:
-        """Give the processes of the pool."""
+        """Return the processes of the pool."""
         task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(pid) for pid in task.read_text().split()]
 
@@ -117,13 +117,13 @@ class Crew:
         return {"priority_steps": [0], "master_name": self.environ.get("SMALL_MASTER")}
 
     def counts(self, what: str = "done") -> dict[int, int]:
-        """Give how often each number was begun or done."""
+        """Return how often each number was begun or done."""
         keys = list(self.effects.scan_iter(f"{what}:*", count=5000))
         values = self.effects.mget(keys) if keys else []
         return {int(key.partition(b":")[2]): int(value) for key, value in zip(keys, values, strict=True)}
 
     def done_by(self, worker: Worker) -> int:
-        """Give how many tasks a worker has begun."""
+        """Return how many tasks a worker has begun."""
         return int(self.effects.get(f"by:{worker.host}") or 0)
 
     def stop(self) -> None:
@@ -137,7 +137,7 @@ class Crew:
 
 @contextlib.contextmanager
 def crew_of(home: Path, *, broker: str, effects: str, **environ: str) -> Iterator[Crew]:
-    """Give a crew without workers yet; none is left at the end."""
+    """Yield a crew without workers yet; none is left at the end."""
     keep = {name: value for name, value in os.environ.items() if not name.startswith(("PURSER_", "SMALL_"))}
     told = {"SMALL_BROKER": broker, "SMALL_EFFECTS": effects, "PYTHONUNBUFFERED": "1", **environ}
     with redis.Redis.from_url(effects) as client:

@@ -22,12 +22,12 @@ class House:
 
     @property
     def url(self) -> str:
-        """Give the address of this broker."""
+        """Return the address of this broker."""
         place = self.client.get_connection_kwargs()
         return f"redis://{place['host']}:{place['port']}/{place.get('db') or 0}"
 
     def waiting(self, queue: str = "q") -> list[bytes]:
-        """Give what waits on a queue, the next one out first."""
+        """Return what waits on a queue, the next one out first."""
         return list(reversed(self.client.lrange(queue, 0, -1)))
 
     def push(self, *payloads: bytes, queue: str = "q") -> None:
@@ -36,7 +36,7 @@ class House:
             self.client.lpush(queue, payload)
 
     def held(self) -> dict[str, bytes]:
-        """Give what is held, by delivery tag."""
+        """Return what is held, by delivery tag."""
         found = {}
         for key in self.client.scan_iter(f"{scripts.HELD}*"):
             holder = key.decode().removeprefix(scripts.HELD)
@@ -66,20 +66,20 @@ class House:
 
 
 def payload_of(record: bytes) -> bytes:
-    """Give the payload in a record of what is held."""
+    """Return the payload in a record of what is held."""
     size, rest = record.split(b":", 3)[2:]
     return rest[int(size) :]
 
 
 def delivery_of(record: bytes | None) -> int:
-    """Give how often this payload was delivered."""
+    """Return how often this payload was delivered."""
     assert record is not None
     return int(record.split(b":", 1)[0])
 
 
 @contextlib.contextmanager
 def keeping(client: redis.Redis) -> Iterator[LeaseManager]:
-    """Give a keeper that beats only when told to."""
+    """Yield a keeper that beats only when told to."""
     keeper = LeaseManager(client, lease=LEASE, heartbeat=3600)
     yield keeper
     keeper.stop()

@@ -36,7 +36,7 @@ class Trick:
     release: threading.Event = field(default_factory=threading.Event)
 
     def takes(self, data: bytes) -> bool:
-        """Say whether this trick is to be played on these bytes, at most once."""
+        """Return whether this trick is to be played on these bytes, at most once."""
         if self.played.is_set() or not self.pattern.search(data):
             return False
         self.played.set()
@@ -134,7 +134,7 @@ class Proxy:
 
 @contextlib.contextmanager
 def standing_before(port: int) -> Iterator[Proxy]:
-    """Give a proxy before a local server."""
+    """Yield a proxy before a local server."""
     proxy = Proxy(port)
     yield proxy
     proxy.close()

@@ -79,7 +79,7 @@ class Waiter:
 
     @property
     def bells(self) -> list[str]:
-        """Give the connections on which somebody waits."""
+        """Return the connections on which somebody waits."""
         return [one["id"] for one in self.house.client.client_list() if "b" in one["flags"]]
 
     @property
@@ -89,7 +89,7 @@ class Waiter:
 
     @property
     def is_disturbed(self) -> bool:
-        """Say whether something is to be read that was not read in a few turns."""
+        """Return whether something is to be read that was not read in a few turns."""
         for _ in range(5):
             self.turn()
         poller = self.loop.poller if self.loop else self.connection.transport.cycle.poller
@@ -115,7 +115,7 @@ def proxy(redis_server: Any) -> Iterator[Proxy]:
 
 @pytest.fixture(params=[False, True], ids=["drained", "event loop"])
 def start(request: pytest.FixtureRequest, redis_url: str, house: House) -> Iterator[Callable[..., Waiter]]:
-    """Give what starts a consumer; nobody else asks anything."""
+    """Yield what starts a consumer; nobody else asks anything."""
     with reserving(Kept(), heartbeat=NEVER), contextlib.ExitStack() as stack:
 
         def started(url: str = redis_url, **options: Any) -> Waiter:

@@ -25,7 +25,7 @@ def world() -> World:
 
 @pytest.fixture
 def run(world: World, redis_url: str) -> Callable[..., Any]:
-    """Give what runs a task that ends so and has these callbacks."""
+    """Return what runs a task that ends so and has these callbacks."""
 
     def run_one(end: object, **callbacks: Any) -> Any:
         app = celery.Celery("test", task_cls=FleetTask, set_as_current=False, broker=redis_url)

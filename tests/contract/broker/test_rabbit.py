@@ -63,7 +63,7 @@ class Taker:
         self._consumer.consume()
 
     def take(self) -> Any:
-        """Give the next message."""
+        """Return the next message."""
         self._until(lambda: self.messages)
         return self.messages.pop(0)
 

@@ -26,7 +26,7 @@ MASTER = "purser-master"
 
 @pytest.fixture(scope="module")
 def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a directory with a private authority and the certificate of a server."""
+    """Return a directory with a private authority and the certificate of a server."""
     home = tmp_path_factory.mktemp("papers")
     authority = ("-x509", "-days", "2", "-subj", "/CN=our authority", "-keyout", "ca.key", "-out", "ca.pem")
     asking = ("-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr")
@@ -150,7 +150,7 @@ class Sentinels:
 
     @property
     def master(self) -> int:
-        """Give the port of the present master."""
+        """Return the port of the present master."""
         with self.asked() as watcher:
             answer: Any = watcher.sentinel_get_master_addr_by_name(MASTER)
             return int(answer[1])
@@ -258,6 +258,6 @@ def test_a_worker_needs_no_more_rights_than_the_guide_gives(tmp_path: Path, redi
 
 
 def refused(admin: Any) -> list[str]:
-    """Give what the user was not allowed, aside from how clients introduce themselves."""
+    """Return what the user was not allowed, aside from how clients introduce themselves."""
     entries = [f"{entry['reason']} {entry['object']}" for entry in admin.acl_log()]
     return [entry for entry in entries if not entry.startswith("command client|")]

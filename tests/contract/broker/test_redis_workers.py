@@ -70,7 +70,7 @@ def test_killing_whole_workers_under_load_loses_nothing(crew: Crew, house: House
 
 
 def busy(crew: Crew, alive: list[Worker], before: dict[str, int]) -> Worker | None:
-    """Give a worker that has done some work since somebody was killed last."""
+    """Return a worker that has done some work since somebody was killed last."""
     for worker in alive:
         count = crew.done_by(worker)
         if count - before.get(worker.name, 0) >= 60:

@@ -95,7 +95,7 @@ _RUN = secrets.token_hex(3)
 
 
 def fresh(word: str) -> str:
-    """Give a name that no other test uses, on a database that may hold anything."""
+    """Return a name that no other test uses, on a database that may hold anything."""
     return f"{word}-{_RUN}-{next(_COUNT)}"
 
 
@@ -148,5 +148,5 @@ def odoo_side(odoo_env: OdooEnv) -> OdooSide:
 
 
 def shown(value: Any) -> str:
-    """Give a transcript as text that a failed comparison can print."""
+    """Return a transcript as text that a failed comparison can print."""
     return json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True, default=str)

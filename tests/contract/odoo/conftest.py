@@ -47,13 +47,13 @@ SERVERS: dict[str, Callable[[pytest.FixtureRequest], OdooServer]] = {"twin": _tw
 
 @pytest.fixture(scope="session", params=["twin", pytest.param("real", marks=pytest.mark.odoo)])
 def odoo_server(request: pytest.FixtureRequest) -> OdooServer:
-    """Give the server; one parameter for each kind."""
+    """Return the server; one parameter for each kind."""
     return SERVERS[request.param](request)
 
 
 @pytest.fixture(params=["json2", "odoorpc"])
 def api(request: pytest.FixtureRequest) -> Api:
-    """Give the transport."""
+    """Return the transport."""
     name: Api = request.param
     return name
 
@@ -71,13 +71,13 @@ def opened(api: Api) -> Iterator[Open]:
 
 @pytest.fixture
 def client(odoo_server: OdooServer, opened: Open) -> OdooClient:
-    """Give a client with every right."""
+    """Return a client with every right."""
     return opened(odoo_server.admin)
 
 
 @pytest.fixture
 def limited(odoo_server: OdooServer, opened: Open) -> OdooClient:
-    """Give the client of a plain internal user."""
+    """Return the client of a plain internal user."""
     return opened(odoo_server.limited)
 
 

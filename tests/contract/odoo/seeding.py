@@ -19,11 +19,11 @@ class Seeder:
         self._numbers = itertools.count(1)
 
     def key(self, what: str) -> str:
-        """Give a business key no other test has."""
+        """Return a business key no other test has."""
         return f"contract/{self._token}/{what}"
 
     def name(self, what: str) -> str:
-        """Give a name no other record has."""
+        """Return a name no other record has."""
         return f"{what} {self._token}-{next(self._numbers)}"
 
     def call(self, model: str, method: str, ids: Sequence[int] | None = None, **arguments: Any) -> Any:

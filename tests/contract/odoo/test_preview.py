@@ -42,7 +42,7 @@ def fates(previews: tuple[Preview, ...]) -> list[PredictedOutcome]:
 
 
 def as_applied(preview: Preview) -> set[ChangeStatus]:
-    """Give the outcomes that bear a preview out: an ensured record that was there already counts as done too."""
+    """Return the outcomes that bear a preview out: an ensured record that was there already counts as done too."""
     match preview.fate:
         case PredictedOutcome.APPLY:
             return {ChangeStatus.DONE}
@@ -80,7 +80,7 @@ def watching(odoo_server: OdooServer, api: Any) -> Iterator[Watching]:
 
 
 def one_of_each(client: OdooClient, seed: Seeder) -> tuple[list[Change], Ref]:
-    """Give changes that would all be applied, and the task they are about."""
+    """Return changes that would all be applied, and the task they are about."""
     task, partner = seed.task(allocated_hours=1), seed.partner()
     (open_,) = client.ensure(todo(seed.key("open"), task))
     assert open_.ref is not None

@@ -23,7 +23,7 @@ _RUN = uuid.uuid4().hex[:8]
 
 
 def key(prefix: str) -> str:
-    """Give a business key that no other test has."""
+    """Return a business key that no other test has."""
     return f"{prefix}/{_RUN}-{next(_NUMBERS)}/x"
 
 

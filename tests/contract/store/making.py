@@ -31,18 +31,18 @@ class Clock:
 
 
 def fresh(client: redis.Redis, clock: Clock | None = None) -> Ledger:
-    """Give an empty ledger, alone under its prefix."""
+    """Return an empty ledger, alone under its prefix."""
     return Ledger(client, prefix=f"purser{next(_prefixes)}", now=clock or Clock())
 
 
 def key_ending(client: Any, end: str) -> str:
-    """Give the one key with this ending."""
+    """Return the one key with this ending."""
     (key,) = [name.decode() for name in client.keys("*") if name.decode().endswith(end)]
     return str(key)
 
 
 def letter(id: str = "m1", *, minute: int = 0, message: str = "sale.order 7 is locked", **given: Any) -> DeadLetter:  # noqa: A002
-    """Give a letter that failed so many minutes after START."""
+    """Return a letter that failed so many minutes after START."""
     at = START + dt.timedelta(minutes=minute)
     task, error = given.setdefault("task", "apply"), given.setdefault("error", "Permanent")
     values: dict[str, Any] = {
@@ -58,7 +58,7 @@ def letter(id: str = "m1", *, minute: int = 0, message: str = "sale.order 7 is l
 
 
 def delayed(id: str = "m1", *, minute: int = 1, **given: Any) -> DelayedMessage:  # noqa: A002
-    """Give a message that is due so many minutes after START."""
+    """Return a message that is due so many minutes after START."""
     values: dict[str, Any] = {
         "queue": "apply",
         "task": "apply",
@@ -74,7 +74,7 @@ def delayed(id: str = "m1", *, minute: int = 1, **given: Any) -> DelayedMessage:
 
 
 def envelope(body: bytes, headers: Mapping[str, Any], **properties: Any) -> bytes:
-    """Give the bytes that a message is on a Redis list."""
+    """Return the bytes that a message is on a Redis list."""
     return json.dumps(
         {
             "body": base64.b64encode(body).decode(),

@@ -45,7 +45,7 @@ class Model:
     calls: dict[str, int] = field(default_factory=dict)
 
     def asked(self, *, probes: bool) -> str:
-        """Say what the next who asks is told."""
+        """Return what the next who asks is told."""
         if probes and self.opens is None:
             return "closed"
         if self.held > self.now or (self.opens or 0) > self.now:

@@ -45,7 +45,7 @@ def names(changes: Iterable[Change]) -> set[str]:
 
 
 def a_won_deal(done: Sequence[Change]) -> Iterable[Row]:
-    """Give a deal with a firm and a contact person that nobody knows, and an open quotation with one service."""
+    """Yield a deal with a firm and a contact person that nobody knows, and an open quotation with one service."""
     made = {change_key(one): 100 + place for place, one in enumerate(done)}
     linked = "update/crm.lead/42" in made
     lead = {"id": 42, "name": "Deal", "won_status": "won", "partner_name": "Quelle", "contact_name": "Ina"}
@@ -67,7 +67,7 @@ def a_won_deal(done: Sequence[Change]) -> Iterable[Row]:
 
 
 def a_second_project(done: Sequence[Change]) -> Iterable[Row]:
-    """Give a project that Odoo made from the order of a won deal, with a line and a task."""
+    """Yield a project that Odoo made from the order of a won deal, with a line and a task."""
     made = names(done)
     yield OrderedProject(
         id=60, name="S9", partner_id=9, sale_line_id=91, active="update/project.project/60" not in made
@@ -83,7 +83,7 @@ def a_second_project(done: Sequence[Change]) -> Iterable[Row]:
 
 
 def a_milestone(done: Sequence[Change]) -> Iterable[Row]:
-    """Give a milestone that is worth all of an order line."""
+    """Yield a milestone that is worth all of an order line."""
     reached = "update/project.milestone/7" in names(done)
     own = {"id": 7, "name": "M", "project_id": [3, "P"], "sale_line_id": 5, "is_reached": reached}
     yield ApprovedMilestone.model_validate({**own, "reached_date": "2026-11-20" if reached else False})
@@ -94,7 +94,7 @@ def a_milestone(done: Sequence[Change]) -> Iterable[Row]:
 
 
 def an_order_to_bill(done: Sequence[Change]) -> Iterable[Row]:
-    """Give an order with one line that is to be billed."""
+    """Yield an order with one line that is to be billed."""
     drafts = [one for one in done if one.kind == "perform"]
     own = {"id": 4, "name": "S4", "state": "sale", "currency_id": [1, "EUR"], "partner_invoice_id": [9, "Q"]}
     yield OrderToBill.model_validate({**own, "invoice_ids": [70 for _ in drafts]})

@@ -45,7 +45,7 @@ def order(**values: Any) -> MilestoneOrder:
 
 
 def shares(*shares: float, reached: bool = False) -> list[LineMilestone]:
-    """Give milestones of the line, that of the event first."""
+    """Return milestones of the line, that of the event first."""
     return [
         LineMilestone(id=7 + n, is_reached=reached and n == 0, quantity_percentage=Decimal(str(share)))
         for n, share in enumerate(shares)

@@ -28,7 +28,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def purser() -> Purser:
-    """Give the command, in an environment without any setting."""
+    """Return the command, in an environment without any setting."""
 
     def run(*args: str, stdin: str = "", **environ: str) -> Result:
         return CliRunner().invoke(app(), list(args), input=stdin, env=environ)
@@ -38,7 +38,7 @@ def purser() -> Purser:
 
 @pytest.fixture
 def operator(purser: Purser, redis_url: str) -> Purser:
-    """Give the command with a ledger."""
+    """Return the command with a ledger."""
 
     def run(*args: str, stdin: str = "", **environ: str) -> Result:
         return purser(*args, stdin=stdin, **{"PURSER_LEDGER_URL": redis_url, **environ})
@@ -48,7 +48,7 @@ def operator(purser: Purser, redis_url: str) -> Purser:
 
 @pytest.fixture
 def ledger(redis_url: str) -> Iterator[Ledger]:
-    """Give the ledger that `operator` sees."""
+    """Yield the ledger that `operator` sees."""
     book = Ledger.connect(redis_url)
     yield book
     book.close()

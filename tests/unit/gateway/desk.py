@@ -57,7 +57,7 @@ def signed(
     moment: dt.datetime = NOW,
     **headers: str,
 ) -> dict[str, str]:
-    """Give the headers of a request from whoever has this secret."""
+    """Return the headers of a request from whoever has this secret."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return {"content-type": ENVELOPE, **sign(read_secret(by), id=id, moment=moment, body=body), **named}
 

@@ -20,7 +20,7 @@ DESK = Desk(PURSER_GATEWAY_RATE="1e9")
 
 
 def desk() -> Desk:
-    """Give the gateway as if nothing had been sent: making one takes longer than asking it."""
+    """Return the gateway as if nothing had been sent: making one takes longer than asking it."""
     DESK.sent.clear()
     return DESK
 

@@ -50,7 +50,7 @@ def all_of(hook: WebhookTarget | None = None, dialect: OdooDialect = DIALECT) ->
 
 
 def as_made(items: tuple[DesiredRecord, ...]) -> CurrentState:
-    """Give an Odoo in which all of it stands as wanted. Ids are numbered from 100; `account` is not installed."""
+    """Return an Odoo in which all of it stands as wanted. Ids are numbered from 100; `account` is not installed."""
     ids: dict[Named, int | None] = {}
     records = {one.name: ExistingRecord(id=100 + place, values={}) for place, one in enumerate(items)}
     for one in items:
@@ -100,7 +100,7 @@ def dos(items: tuple[PlannedRecord, ...]) -> dict[str, PlannedAction]:
 
 
 def only(items: tuple[PlannedRecord, ...]) -> PlannedRecord:
-    """Give the one that is not as it should be."""
+    """Return the one that is not as it should be."""
     (item,) = (item for item in items if item.do is not PlannedAction.KEEP)
     return item
 

@@ -32,7 +32,7 @@ _CLIENT = fakeredis.FakeRedis(server=fakeredis.FakeServer())
 
 @cache
 def start() -> dt.datetime:
-    """Give the moment of the first test here: the official package verifies by the clock of this machine."""
+    """Return the moment of the first test here: the official package verifies by the clock of this machine."""
     return dt.datetime.now(dt.UTC).replace(microsecond=0)
 
 

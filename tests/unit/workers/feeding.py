@@ -96,7 +96,7 @@ class Office:
         self.sent.append((task, kwargs, str(options.get("task_id", ""))))
 
     def identities(self, task: str = "purser.accept") -> list[str]:
-        """Give the ids of the events that were sent."""
+        """Return the ids of the events that were sent."""
         return [kwargs["event"]["id"] for name, kwargs, _ in self.sent if name == task]
 
 
@@ -112,7 +112,7 @@ def _meets(id_: int, one: Written, leaf: Any) -> bool:
 
 
 def fleet_of(office: Office, ledger: Ledger, policy: str = "") -> WorkerContext:
-    """Give a fleet that reads this office and publishes to it."""
+    """Return a fleet that reads this office and publishes to it."""
     environ = {
         "PURSER_ODOO_URL": "http://127.0.0.1:9",
         "PURSER_ODOO_DB": "firm",

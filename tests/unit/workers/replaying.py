@@ -112,7 +112,7 @@ class World:
         )
 
     def in_state(self, state: DeadLetterState, ids: Iterable[str]) -> list[str]:
-        """Give those of these letters that are in a state."""
+        """Return those of these letters that are in a state."""
         found = [self.ledger.letters.get(id_) for id_ in ids]
         return [letter.id for letter in found if letter is not None and letter.state is state]
 

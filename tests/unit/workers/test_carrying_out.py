@@ -85,7 +85,7 @@ def test_a_billing_bot_of_its_own_is_another_user_and_none_is_the_one_that_write
 
 
 def reacting(fleet: WorkerContext, monkeypatch: pytest.MonkeyPatch, *changes: Change) -> Callable[[], Any]:
-    """Give what lets an automation react that decides for these changes."""
+    """Return what lets an automation react that decides for these changes."""
     monkeypatch.setattr(react, "decide", lambda *_: react.AutomationDecision(changes))
     event = CloudEvent.wrap(OpportunityWon(opportunity_id=1), source="/test", time=START)
     return lambda: react.react(fleet, "open-project", event.model_dump(mode="json", exclude_none=True))

@@ -50,7 +50,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 @pytest.fixture
 def seen(world: World) -> LoopActivity:
-    """Give a main loop that turns, and took something just now."""
+    """Return a main loop that turns, and took something just now."""
     return LoopActivity(last_tick=world.now, last_consumed=world.now, has_loop=True)
 
 

@@ -231,7 +231,7 @@ class ConfirmingChannel(pyamqp.Channel):
         return super().basic_consume(queue, consumer_tag, *args, **kwargs)
 
     def message_to_python(self, raw_message: Any) -> DeliveredMessage:
-        """Give a delivered message, with what is wrong with it for whoever must not look into it."""
+        """Return a delivered message, with what is wrong with it for whoever must not look into it."""
         message: DeliveredMessage = super().message_to_python(raw_message)  # type: ignore[no-untyped-call]
         headers = dict(message.headers)
         before = headers.pop(DELIVERIES, 0)

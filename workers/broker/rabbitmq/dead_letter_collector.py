@@ -104,7 +104,7 @@ class DeadLetterCollector:
 
 
 def _death_of(headers: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give the last death of a message, as the broker notes it."""
+    """Return the last death of a message, as the broker notes it."""
     deaths = headers.get("x-death")
     last = deaths[0] if isinstance(deaths, list) and deaths else {}
     return last if isinstance(last, Mapping) else {}

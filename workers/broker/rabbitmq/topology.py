@@ -29,7 +29,7 @@ _FOR_EVER = 2**31 - 1
 
 
 def is_rabbitmq(url: str) -> bool:
-    """Say whether an address is one of a RabbitMQ."""
+    """Return whether an address is one of a RabbitMQ."""
     return urlsplit(url).scheme in ("amqp", "amqps", "pyamqp")
 
 
@@ -57,7 +57,7 @@ _CERT_REQS = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "non
 
 
 def settings_for(settings: Settings) -> dict[str, Any]:
-    """Give what Celery is told for a RabbitMQ. Mistake when a task may run longer than the broker waits for it."""
+    """Return what Celery is told for a RabbitMQ. Mistake when a task may run longer than the broker waits for it."""
     check_limits(settings)
     return {
         "broker_use_ssl": tls_of(settings.broker),
@@ -137,7 +137,7 @@ def declare(connection: Any) -> None:
 
 
 def unusable(connection: Any) -> list[str]:
-    """Say what is wrong with the queues that are there; nothing is made."""
+    """Return what is wrong with the queues that are there; nothing is made."""
     problems = []
     for queue in (dead_queue(), *work_queues()):
         if depth(connection, queue.name) is None:

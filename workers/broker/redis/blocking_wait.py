@@ -42,7 +42,7 @@ class ListWaiter:
 
     @property
     def is_set(self) -> bool:
-        """Say whether Redis has yet to answer, on this very connection."""
+        """Return whether Redis has yet to answer, on this very connection."""
         return self._waits_on is not None and self._waits_on is self.connection._sock
 
     def take_down(self) -> None:
@@ -51,7 +51,7 @@ class ListWaiter:
         self.connection.disconnect()
 
     def _is_stale(self) -> bool:
-        """Say whether the server has hung up since this bell was heard: then there is something to read."""
+        """Return whether the server has hung up since this bell was heard: then there is something to read."""
         try:
             return self.connection._sock is not None and bool(self.connection.can_read())
         except redis.ConnectionError:
@@ -83,7 +83,7 @@ class ListWaiter:
 
     @property
     def qos(self) -> "ListWaiter":
-        """Give who knows whether there is credit."""
+        """Return who knows whether there is credit."""
         return self
 
     def can_consume(self) -> bool:

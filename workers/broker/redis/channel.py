@@ -40,7 +40,7 @@ class MessageSink:
     """What the channel asks of the fleet. `workers.dead_letters.capture` has the real one; this one keeps nothing."""
 
     def working(self, holder: str) -> Collection[str]:
-        """Give the numbers of this holder's messages that are still worked on."""
+        """Return the numbers of this holder's messages that are still worked on."""
         return ()
 
     def keep_bytes(self, raw: bytes, *, queue: str, tag: str, shared: bool, problem: str) -> None:
@@ -160,7 +160,7 @@ class ReliableChannelMixin:
         return self._keeper
 
     def _connparams(self: Any, asynchronous: bool = False) -> Any:
-        """Say where the server is. A channel that was closed is a lost connection: whoever uses it connects anew."""
+        """Return the address of the server. A closed channel counts as a lost connection: its user connects again."""
         if self.connection is None:
             raise redis.ConnectionError("the connection of this channel was lost")
         return super()._connparams(asynchronous)  # type: ignore[misc]
@@ -253,17 +253,17 @@ class ReliableChannelMixin:
             self._fail(problem)
 
     def _keys(self: Any, queues: Collection[str]) -> list[str]:
-        """Give the lists of these queues, the most urgent first."""
+        """Return the lists of these queues, the most urgent first."""
         names = [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
         return [f"{self.global_keyprefix}{name}" for name in names]
 
     def _queue(self: Any, key: bytes) -> str:
-        """Give the queue a list belongs to."""
+        """Return the queue a list belongs to."""
         name = key.decode(errors="replace").removeprefix(self.global_keyprefix)
         return str(name.rsplit(self.sep, 1)[0])
 
     def _rests(self: Any) -> bool:
-        """Say whether to ask later, because asking failed a moment ago. An event loop comes by again; others wait."""
+        """Return whether to ask later because asking has just failed. An event loop comes by again; others wait."""
         left = self._rest_until - time.monotonic()
         if left > 0 and self.connection.cycle._in_protected_read:
             time.sleep(left)
@@ -425,5 +425,5 @@ def install(*, inbound: MessageSink, lease: float, heartbeat: float, shares_ledg
 
 
 def working_numbers(holder: str, tags: Collection[str]) -> set[str]:
-    """Give the numbers among delivery tags that belong to a holder."""
+    """Return the numbers among delivery tags that belong to a holder."""
     return {tag.rpartition("/")[2] for tag in tags if holder_of(tag) == holder}

@@ -30,17 +30,17 @@ class LeaseLost(redis.ConnectionError):
 
 
 def is_fenced(error: Exception) -> bool:
-    """Say whether a script refused because the lease has ended."""
+    """Return whether a script refused because the lease has ended."""
     return str(error).startswith("FENCED")
 
 
 def holder_of(tag: str) -> str:
-    """Give the holder that a delivery tag names."""
+    """Return the holder that a delivery tag names."""
     return tag.rpartition("/")[0]
 
 
 def held_of(tag: str) -> MessageReservation:
-    """Give the broker's record of a message in flight."""
+    """Return the broker's record of a message in flight."""
     holder, _, number = tag.rpartition("/")
     return MessageReservation(f"{scripts.HELD}{holder}", number)
 
@@ -207,7 +207,7 @@ class LeaseManager:
 
     @property
     def owes(self) -> int:
-        """How many ends of messages Redis has yet to be told."""
+        """Return how many ends of messages Redis has yet to be told."""
         with self._lock:
             return len(self._unsettled.acks) + len(self._unsettled.returns)
 
@@ -272,7 +272,7 @@ _making = threading.Lock()
 
 
 def lease_manager_for(name: str, make: Callable[[], LeaseManager]) -> LeaseManager:
-    """Give the keeper of this process for one Redis, made with the first use."""
+    """Return the keeper of this process for one Redis, made with the first use."""
     with _making:
         if name not in _keepers:
             _keepers[name] = make()

@@ -33,7 +33,7 @@ def waiting(ledger: Ledger, **wanted: Any) -> list[str]:
 
 
 def on_queue(client: Any, queue: str = QUEUE) -> list[bytes]:
-    """Give what stands on a queue, the next to be consumed first."""
+    """Return what stands on a queue, the next to be consumed first."""
     found: list[bytes] = client.lrange(queue, 0, -1)
     return found[::-1]
 
@@ -508,7 +508,7 @@ def test_a_replay_whose_message_is_delayed_already_was_published(ledger: Ledger,
 
 @pytest.fixture
 def full(redis_url: str) -> Iterator[redis.Redis]:
-    """Give a real server that a test fills by `config_set("maxmemory", 1)`."""
+    """Yield a real server that a test fills by `config_set("maxmemory", 1)`."""
     with redis.Redis.from_url(redis_url) as client:
         try:
             yield client

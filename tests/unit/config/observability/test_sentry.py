@@ -45,7 +45,7 @@ class Captured(Transport):
         self.sent.append(envelope.serialize())
 
     def event(self) -> dict[str, Any]:
-        """Give the one event that was sent, all of its envelope being clean."""
+        """Return the one event that was sent, all of its envelope being clean."""
         assert len(self.sent) == 1
         text = self.sent[0].decode()
         assert [hidden for hidden in HIDDEN if hidden in text] == []

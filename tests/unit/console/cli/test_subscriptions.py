@@ -30,7 +30,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def desk(purser: Purser, receiver: Receiver, redis_url: str) -> Purser:
-    """Give the command with a subscription to the receiver."""
+    """Return the command with a subscription to the receiver."""
     entry = f"{{to: '{receiver.url}', events: [invoice.*], secret: n8n, allow_private: true}}"
     Path("firm.yaml").write_text(f"version: 1\nsubscriptions:\n  n8n: {entry}\n")
     settings = {

@@ -102,7 +102,7 @@ def desk() -> Desk:
 
 @pytest.fixture
 def alone() -> Desk:
-    """Give a fleet whose firm sets no limit, so that one person is enough."""
+    """Return a fleet whose firm sets no limit, so that one person is enough."""
     return Desk(policy="version: 1")
 
 

@@ -72,7 +72,7 @@ def fleet(twin: FakeOdoo) -> Iterator[WorkerContext]:
 
 @pytest.fixture
 def away() -> Iterator[WorkerContext]:
-    """Give a fleet whose Odoo nobody answers for."""
+    """Yield a fleet whose Odoo nobody answers for."""
     made = fleet_at("http://127.0.0.1:9")
     yield made
     made.disconnect()

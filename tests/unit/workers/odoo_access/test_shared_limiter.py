@@ -126,7 +126,7 @@ def test_it_is_said_once_a_minute(kept: Kept, shared: SharedLimiter, time: Time)
 
 @pytest.fixture
 def nobody_there() -> Iterator[str]:
-    """Give an address at which nobody listens, and nobody else will."""
+    """Yield an address at which nobody listens, and nobody else will."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{held.getsockname()[1]}"

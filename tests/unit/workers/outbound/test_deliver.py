@@ -284,7 +284,7 @@ def test_a_test_goes_past_queue_line_and_gate_and_is_written_down(desk: Desk, re
 
 
 def message(event: dict[str, Any], *, attempt: int = 1) -> Any:
-    """Give the message of an event as a broker delivers it."""
+    """Return the message of an event as a broker delivers it."""
     id_ = Reaction("/odoo", event["id"], of_subscription("n8n")).message_id
     kwargs = {"subscription": "n8n", "event": event}
     return Message(  # type: ignore[no-untyped-call]

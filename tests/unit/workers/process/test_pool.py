@@ -28,7 +28,7 @@ class Process:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> ProcessPool:
-    """Give the bookkeeping of a pool without any process."""
+    """Return the bookkeeping of a pool without any process."""
     one = ProcessPool.__new__(ProcessPool)
     parts: dict[str, Any] = {
         "synack": False,

@@ -35,7 +35,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def ended_with() -> object:
-    """Give what the main loop would end with."""
+    """Return what the main loop would end with."""
     return state.should_stop
 
 

@@ -37,7 +37,7 @@ class World:
         return self.now
 
     def machine(self, off: float) -> FleetClock:
-        """Give the clock of a process on a machine that is so many seconds off."""
+        """Return the clock of a process on a machine that is so many seconds off."""
         return FleetClock(
             self.ledger, local=lambda: self.now + dt.timedelta(seconds=off), steady=lambda: self.seconds
         )
@@ -53,7 +53,7 @@ class Beat:
         self._wakes_at = 0.0
 
     def emits(self, seconds: float) -> bool:
-        """Say whether a message goes out, `seconds` after the start of the world."""
+        """Return whether a message goes out, `seconds` after the start of the world."""
         if seconds < self._wakes_at:
             return False
         due, nap = self._entry.is_due()
@@ -76,7 +76,7 @@ def messages(world: World, beats: list[Beat], days: float) -> Iterator[dt.dateti
 def taken(
     world: World, cadence: Cadence, beats: list[Beat], workers: list[FleetClock], days: float
 ) -> list[dt.datetime]:
-    """Give the slots that a message met undone, in the order in which they were done. Workers take turns."""
+    """Return the slots that a message met undone, in the order in which they were done. Workers take turns."""
     offset, done = stagger("a-control", cadence), dict[dt.datetime, dt.datetime]()
     for n, moment in enumerate(messages(world, beats, days)):
         slot = latest_slot(cadence, workers[n % len(workers)](), BERLIN, offset)

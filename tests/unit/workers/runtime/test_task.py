@@ -46,7 +46,7 @@ def world() -> World:
 
 @pytest.fixture
 def run(told: Told, world: World) -> Run:
-    """Give what runs a task that ends so, under these headers."""
+    """Return what runs a task that ends so, under these headers."""
     world.ledger.__dict__["replaying"] = told
 
     def run_one(end: object, **headers: str) -> Any:

@@ -19,7 +19,7 @@ def odoo() -> Iterator[FakeOdoo]:
 
 @pytest.fixture
 def of_odoo(operator: Purser, odoo: FakeOdoo, redis_url: str) -> Purser:
-    """Give the command of a fleet whose Odoo is the twin."""
+    """Return the command of a fleet whose Odoo is the twin."""
 
     def run(*args: str, stdin: str = "", **environ: str) -> Any:
         settings = {
@@ -41,7 +41,7 @@ def _told(result: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def gate(of_odoo: Purser, ledger: Ledger) -> OdooLimiter:
-    """Give the gate of that Odoo, whose breaker was opened by a refused key."""
+    """Return the gate of that Odoo, whose breaker was opened by a refused key."""
     gate = ledger.gate(_told(of_odoo("breaker", "show", "--json"))["odoo"])
     ticket = gate.enter("")
     assert isinstance(ticket, LimiterPermit)

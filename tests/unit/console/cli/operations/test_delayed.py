@@ -30,7 +30,7 @@ def entry(name: str, *, hours: float = 1, **given: object) -> DelayedMessage:
 
 
 def reaction(name: str) -> DelayedMessage:
-    """Give one automation's message about an accepted event."""
+    """Return one automation's message about an accepted event."""
     event = {"id": "won-7", "source": "/crm", "type": "opportunity.won.v1", "data": {}}
     body = json.dumps([[], {"automation": "open-project", "event": event}, {}]).encode()
     payload = json.dumps({"body": base64.b64encode(body).decode(), "headers": {}}).encode()
