@@ -152,7 +152,7 @@ class AuthenticatedFlower(Flower):
         return self.get_handler_delegate(request, DeniedHandler, {"status": 401, "words": "a login is needed"})
 
     def within(self, request: Any, person: ConsoleUser, **given: Any) -> Any:
-        """Return the handler of a request by a person who is logged in. A viewer changes nothing, whatever the page."""
+        """Return the handler of a request by a logged-in person. A viewer changes nothing, whatever the page."""
         if _NOT_SERVED.match(request.path or ""):
             words = "there is no such address: messages are sent by the fleet alone"
             return self.get_handler_delegate(request, DeniedHandler, {"status": 404, "words": words})
