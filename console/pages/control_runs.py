@@ -87,4 +87,4 @@ class ControlRunsPage(BasePageHandler):
         wanted = self.words("control", "after")
         now = await self.aside(self.ledger.now)
         view = await self.aside(build_view, self.ledger, self.fleet.policies, now, wanted)
-        self.show("runs.html", view=view, wanted=wanted, Outcome=RunStatus, strip=STRIP)
+        self.show("runs.html", view=view, wanted=wanted, RunStatus=RunStatus, strip=STRIP)

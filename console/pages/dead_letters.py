@@ -157,7 +157,7 @@ class DeadLettersPage(BaseDeadLetterHandler):
             states=STATES,
             queues=QUEUES,
             here=self.request.uri,
-            LetterState=DeadLetterState,
+            DeadLetterState=DeadLetterState,
         )
 
     async def post(self) -> None:
@@ -194,7 +194,7 @@ class DeadLetterPage(BaseDeadLetterHandler):
             view=view,
             letter=view.letter,
             clean=self.clean,
-            LetterState=DeadLetterState,
+            DeadLetterState=DeadLetterState,
             no_edit=await self.aside(may_edit, self.fleet.settings, self.person.name, view.letter.task),
             back=self.back("/dead"),
         )
