@@ -80,9 +80,11 @@ QUICK = Sizes(
 
 def transport(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
     """Our transport against stock Celery."""
-    paces = take_turns(floor, sizes, {"stock": Spec(app="stock"), "ours": Spec(app="ours")})
-    stock, ours = rate("stock Celery", paces["stock"]), paces["ours"]
-    stock_cpu = main_cpu("stock Celery", paces["stock"])
+    paces = take_turns(
+        floor, sizes, {"stock_celery": Spec(app="stock_celery"), "purser_transport": Spec(app="purser_transport")}
+    )
+    stock, ours = rate("stock Celery", paces["stock_celery"]), paces["purser_transport"]
+    stock_cpu = main_cpu("stock Celery", paces["stock_celery"])
     return MeasurementGroup(
         name="transport",
         title="Our transport and stock Celery",
@@ -103,7 +105,7 @@ def runner(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
     """Our task, request and consumer against those of Celery, everything else being equal."""
     figures = []
     for events in (False, True):
-        specs = {app: Spec(app=app, events=events) for app in ("bare", "fleet")}
+        specs = {app: Spec(app=app, events=events) for app in ("bare", "purser_fleet")}
         paces = take_turns(floor, sizes, specs, rounds=sizes.fewer if events else sizes.rounds)
         suffix = ", with task events" if events else ""
         bare = span(f"a bare task{suffix}", paces["bare"])
@@ -111,11 +113,11 @@ def runner(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
         pool = pool_cpu(f"a bare task{suffix}", paces["bare"])
         figures += [
             bare,
-            span(f"our runner{suffix}", paces["fleet"], against=bare, most=1.15),
+            span(f"our runner{suffix}", paces["purser_fleet"], against=bare, most=1.15),
             cpu,
-            main_cpu(f"our runner{suffix}", paces["fleet"], against=cpu),
+            main_cpu(f"our runner{suffix}", paces["purser_fleet"], against=cpu),
             pool,
-            pool_cpu(f"our runner{suffix}", paces["fleet"], against=pool),
+            pool_cpu(f"our runner{suffix}", paces["purser_fleet"], against=pool),
         ]
     return MeasurementGroup(
         name="runner",
@@ -131,9 +133,9 @@ def runner(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
 
 def fleet(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
     """A worker as `purser up` starts it against stock Celery that tells as much."""
-    specs = {app: Spec(app=app, events=True, log_level="info") for app in ("stock", "fleet")}
+    specs = {app: Spec(app=app, events=True, log_level="info") for app in ("stock_celery", "purser_fleet")}
     paces = take_turns(floor, sizes, specs, rounds=sizes.fewer)
-    stock = rate("stock Celery", paces["stock"])
+    stock = rate("stock Celery", paces["stock_celery"])
     return MeasurementGroup(
         name="fleet",
         title="A worker of the fleet as it runs in production",
@@ -142,7 +144,7 @@ def fleet(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
             "each message (JSON and cleaned of secrets; stock Celery writes plain lines). Stock Celery sends task "
             "events and logs as well."
         ),
-        figures=[stock, rate("the fleet", paces["fleet"], against=stock)],
+        figures=[stock, rate("the fleet", paces["purser_fleet"], against=stock)],
     )
 
 
@@ -150,10 +152,10 @@ def pools(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
     """What other pools consume."""
     figures = []
     for pool in sizes.pools:
-        specs = {app: Spec(app=app, pool=pool) for app in ("stock", "ours", "fleet")}
+        specs = {app: Spec(app=app, pool=pool) for app in ("stock_celery", "purser_transport", "purser_fleet")}
         paces = take_turns(floor, sizes, specs, rounds=sizes.fewer)
-        stock = rate(f"stock Celery, {pool}", paces["stock"])
-        others = {"our transport": paces["ours"], "the fleet": paces["fleet"]}
+        stock = rate(f"stock Celery, {pool}", paces["stock_celery"])
+        others = {"our transport": paces["purser_transport"], "the fleet": paces["purser_fleet"]}
         figures += [stock, *(rate(f"{name}, {pool}", pace, against=stock) for name, pace in others.items())]
     return MeasurementGroup(
         name="pools",
@@ -166,9 +168,9 @@ def pools(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
 def publishing(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
     """How fast one process publishes."""
     ways = {
-        "stock Celery, `apply_async`": ("stock", False),
-        "the fleet's publisher": ("fleet", False),
-        "the fleet's publisher, with task-sent events": ("fleet", True),
+        "stock Celery, `apply_async`": ("stock_celery", False),
+        "the fleet's publisher": ("purser_fleet", False),
+        "the fleet's publisher, with task-sent events": ("purser_fleet", True),
     }
     took: dict[str, list[float]] = {name: [] for name in ways}
     with ExitStack() as stack:
@@ -220,7 +222,11 @@ _QUIET: Mapping[str, Spec] = MappingProxyType(
     {
         f"{name}, {len(queues)} queue{'s' if len(queues) > 1 else ''}": Spec(app=app, queues=queues)
         for queues in (QUEUES[:1], QUEUES)
-        for name, app in (("stock Celery", "stock"), ("our transport", "ours"), ("the fleet", "fleet"))
+        for name, app in (
+            ("stock Celery", "stock_celery"),
+            ("our transport", "purser_transport"),
+            ("the fleet", "purser_fleet"),
+        )
     }
 )
 
@@ -388,7 +394,7 @@ STEPS = 10
 def memory(floor: BenchmarkEnvironment, sizes: Sizes) -> MeasurementGroup:
     """Return whether a worker grows with the messages it has gone through."""
     step, main, children = sizes.long_run // STEPS, [], []
-    with floor.workers(Spec(app="fleet", time_limit=SHORT_LIMIT), Spec(app="fleet")) as (worker, usual):
+    with floor.workers(Spec(app="purser_fleet", time_limit=SHORT_LIMIT), Spec(app="purser_fleet")) as (worker, usual):
         for _ in range(STEPS):
             own, pool = after(worker, step)
             main.append(own)
