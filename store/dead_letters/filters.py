@@ -65,7 +65,7 @@ class DeadLetterFilter:
 
     @classmethod
     def read(cls, words: Mapping[str, str], *, now: dt.datetime | None = None) -> "DeadLetterFilter":
-        """Read words, as `words` gives them or a person types them; Mistake says what is wrong.
+        """Read words, as `words` gives them or a person types them; ConfigurationError says what is wrong.
 
         A moment may be `30m`, `24h` or `7d` ago; `now` is the present that it counts from, by default this machine's.
         """

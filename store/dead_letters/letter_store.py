@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from store.content_digest import body_digest, other_id
+from store.content_digest import message_digest, other_id
 from store.dead_letters.edit_store import DeadLetterEdits
 from store.dead_letters.letter_keys import LIFE
 from store.dead_letters.model import DeadLetter, DeadLetterState, attempt_lines, letter_fields
@@ -196,7 +196,7 @@ class DeadLetterStore(DeadLetterTransfer, DeadLetterEdits, DeadLetterTombstones)
         self, letter: DeadLetter, settles: MessageReservation | None, *, only_latest: bool
     ) -> tuple[bytes, str]:
         kept, told = letter_fields(letter)
-        attempts, digest = attempt_lines(letter), body_digest(letter.original)
+        attempts, digest = attempt_lines(letter), message_digest(letter.original, letter.headers)
         same = [digest, text(other_id(letter.id, digest))]
         args = [field_of(settles), text(letter.id), attempts, int(only_latest), *same, len(kept), *kept, *told]
         with self._store.reach(self._key(letter.id)):

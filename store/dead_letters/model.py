@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from store.content_digest import body_digest
+from store.content_digest import body_digest, message_digest
 from store.dead_letters.edits import Edit
 from store.redis_store import text
 from store.resolution import Resolution, resolution_of
@@ -139,7 +139,7 @@ def _kept(letter: DeadLetter) -> list[Field]:
         *(("subjects", subject_lines(letter.subjects)) if letter.subjects else ()),  # else read from it: `catch_up`
         *("first_at", to_micros(letter.first_at)),
         *("replays", letter.replays),
-        *("digest", body_digest(letter.original)),
+        *("digest", message_digest(letter.original, letter.headers)),
     ]
 
 

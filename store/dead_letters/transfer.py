@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from purser.errors import ConfigurationError
-from store.content_digest import body_digest, other_id
+from store.content_digest import message_digest, other_id
 from store.dead_letters.edits import Edit
 from store.dead_letters.filters import DEAD_LETTERS, DeadLetterFilter
 from store.dead_letters.letter_keys import LIFE
@@ -113,11 +113,11 @@ class DeadLetterTransfer(DeadLetterListing):
 
         One that carries something else than the letter of its id here is a letter of its own: its id gets a suffix.
 
-        What was being replayed elsewhere is dead here. Mistake says what is wrong with what is no letter.
+        What was being replayed elsewhere is dead here. ConfigurationError says what is wrong with what is no letter.
         """
         letter = import_letter(told)
         at = letter.stored_at if letter.settled is None else letter.settled.at
-        digest = body_digest(letter.original)
+        digest = message_digest(letter.original, letter.headers)
         same = [digest, text(other_id(letter.id, digest))]
         args = [text(letter.id), letter.state, to_micros(at), *same, *_all_fields(letter)]
         with self._store.reach(self._key(letter.id)):
@@ -189,7 +189,7 @@ def _settled(settled: Resolution) -> dict[str, Any]:
 
 
 def import_letter(told: Mapping[str, Any]) -> DeadLetter:
-    """Read what `export_letter` gave; Mistake says what is wrong."""
+    """Read what `export_letter` gave; ConfigurationError says what is wrong."""
     if told.get("format") != FORMAT:
         raise ConfigurationError(
             f"no exported letter: its format is {told.get('format')!r}, and this release reads {FORMAT}"

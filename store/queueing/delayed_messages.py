@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from store.content_digest import body_digest, other_id, payload_digest
+from store.content_digest import message_digest, other_id, payload_digest
 from store.dead_letters.fingerprint import fingerprint
 from store.dead_letters.model import DeadLetter, letter_fields
 from store.pagination import Page, checked_limit, chunks, earliest_first, narrowest
@@ -396,7 +396,7 @@ class DelayedMessages:
         entry = self.get(message_id)
         while entry is not None:
             made = _letter_of(entry, now)
-            (kept, told), digest = letter_fields(made), body_digest(made.original)
+            (kept, told), digest = letter_fields(made), message_digest(made.original, made.headers)
             same = [digest, text(other_id(entry.id, digest))]
             args = [
                 text(entry.id),

@@ -26,6 +26,13 @@ local function fields(k, ...)
 end
 local function whole(value) return string.format('%.0f', tonumber(value or '') or 0) end
 
+-- whether two digests are of one message: body and, behind a slash, task; an older Purser stored no task
+local function same_content(one, another)
+  local body, task = string.match(one, '^([^/]*)/?(.*)$')
+  local its_body, its_task = string.match(another, '^([^/]*)/?(.*)$')
+  return body == its_body and (task == its_task or task == '' or its_task == '')
+end
+
 -- letters
 
 local function key(id) return P .. ':letter:' .. id end
@@ -33,8 +40,8 @@ local function key(id) return P .. ':letter:' .. id end
 -- whether a letter holds the message that carries what this digest is of; one of an older Purser has no digest
 local function is_letter_of(id, digest)
   local its, edits = unpack(fields(key(id), 'digest', 'edits'))
-  if not its or its == digest then return true end
-  return edits and string.find(edits, digest, 1, true) ~= nil
+  if not its or same_content(its, digest) then return true end
+  return edits and string.find(edits, string.match(digest, '^[^/]*'), 1, true) ~= nil
 end
 
 -- the id under which a message becomes a letter: the other one where its own holds something else
@@ -114,7 +121,7 @@ local function parked(id) return P .. ':delayed:' .. id end
 -- whether an entry holds the message that carries what this digest is of. Of raw bytes no body is known.
 local function is_entry_of(id, digest)
   local its = fields(parked(id), 'digest')[1]
-  if not its or its == digest then return true end
+  if not its or same_content(its, digest) then return true end
   return (string.sub(its, 1, 4) == 'raw:') ~= (string.sub(digest, 1, 4) == 'raw:')
 end
 

@@ -224,7 +224,7 @@ class ReplayStore:
     def create(
         self, ids: Iterable[str], *, who: str, note: str, what: str, rate: float, careful: bool = True
     ) -> Replay:
-        """Begin a replay, audited; the letters go the oldest first. Mistake when there are none, or for a wrong rate.
+        """Begin an audited replay, oldest letters first. Raises ConfigurationError for no letters or a wrong rate.
 
         Whoever works on replays takes it from here. A letter that is not dead when its turn comes is skipped.
         """

@@ -250,7 +250,7 @@ def test_pages_ids_count_and_groups_of_a_filter_tell_of_the_same_letters(
     ledger = fresh(client)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "store.dead_letters.groups.AT_ONCE", 2000 if small else 0
+            "store.dead_letters.groups.BATCH_SIZE", 2000 if small else 0
         )  # few letters are walked, many intersected
         tell_alike(ledger, rows, wanted, limit)
 
@@ -753,6 +753,23 @@ def test_a_key_that_something_else_took_is_named(ledger: Ledger, client: redis.R
     (kept,) = ledger.letters.page().items
     assert (kept.id[:3], kept.body) == ("m1~", letter().body)
     assert client.get(key) == b"mine"
+
+
+def test_messages_of_two_tasks_that_share_an_id_and_a_body_are_two_letters(ledger: Ledger) -> None:
+    for task in ("purser.accept", "purser.react", "purser.accept"):
+        ledger.letters.store(letter(task=task, headers={"id": "m1", "task": task}))
+    assert sorted(one.task for one in ledger.letters.page().items) == ["purser.accept", "purser.react"]
+
+
+def test_a_letter_stored_before_tasks_were_compared_is_still_the_letter_of_its_message(
+    ledger: Ledger, client: redis.Redis
+) -> None:
+    ledger.letters.store(letter(headers={"id": "m1", "task": "purser.accept"}))
+    key = key_ending(client, ":letter:m1")
+    before: Any = client.hget(key, "digest")
+    client.hset(key, "digest", before.partition(b"/")[0])
+    ledger.letters.store(letter(headers={"id": "m1", "task": "purser.accept"}))
+    assert [one.id for one in ledger.letters.page().items] == ["m1"]
 
 
 def test_a_moment_without_a_zone_is_turned_away(ledger: Ledger) -> None:

@@ -598,6 +598,12 @@ def told(amount: int) -> bytes:
     return f'{{"amount": {amount}}}'.encode()
 
 
+def test_messages_of_two_tasks_that_share_an_id_and_a_body_wait_side_by_side(ledger: Ledger) -> None:
+    for task in ("purser.accept", "purser.react", "purser.accept"):
+        ledger.delayed.park(delayed("m1", task=task, payload=envelope(told(100), {"id": "m1", "task": task})))
+    assert sorted(one.task for one in ledger.delayed.page().items) == ["purser.accept", "purser.react"]
+
+
 @pytest.mark.parametrize("is_enveloped", [True, False])
 def test_two_messages_that_share_an_id_wait_side_by_side(
     ledger: Ledger, client: redis.Redis, clock: Clock, is_enveloped: bool
