@@ -171,7 +171,7 @@ class Settings(BaseSettings):
         environ: Mapping[str, str] | None = None,
         env_file: Path | None = None,
     ) -> Self:
-        """Build the settings from the environment, which wins over `env_file`; Mistake lists all that is wrong."""
+        """Build the settings; the environment wins over `env_file`. Raises ConfigurationError with all problems."""
         told = _told(cls, os.environ if environ is None else environ, env_file)
         problems = [*_unknown(cls, told)]
         read = {name: _value(cls, name, told, problems) for name in cls.model_fields}

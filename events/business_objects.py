@@ -75,7 +75,7 @@ _OF_MODEL = MappingProxyType({model: one for one in OBJECTS.values() for model i
 
 
 def object_of(model: str) -> BusinessObject:
-    """Return the object that the records of a model are part of. Mistake when no object has it."""
+    """Return the object that the records of a model are part of. ConfigurationError when no object has it."""
     if model not in _OF_MODEL:
         raise ConfigurationError(
             f"the model {model!r} is part of no object: add it to one of events/business_objects.py"

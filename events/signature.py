@@ -24,7 +24,7 @@ class InvalidSignature(PurserError):
 def read_secret(text: str) -> bytes:
     """Return the key behind a secret such as `whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD`.
 
-    Mistake when it is none; its value is in no message.
+    ConfigurationError when it is none; its value is in no message.
     """
     if not text.startswith(PREFIX):
         raise ConfigurationError(

@@ -72,7 +72,7 @@ def server_of(app: FastAPI, connections: Connections) -> uvicorn.Server:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind a socket, or raise Mistake.
+    """Bind a socket, or raise ConfigurationError.
 
     It says that it is TCP: asyncio lets only those send at once. Others keep the end of an answer back until its
     beginning is confirmed, for 40 ms each time.

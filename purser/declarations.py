@@ -195,7 +195,7 @@ def automation(
 
 
 def check_tunables(declared: Control | Automation, given: Mapping[str, Any]) -> None:
-    """Raise Mistake when `given` names a tunable that `declared` does not have."""
+    """Raise ConfigurationError when `given` names a tunable that `declared` does not have."""
     for unknown in given.keys() - declared.tunables.keys():
         raise ConfigurationError(
             f"`{declared.name}`: tunable `{unknown}` is unknown.{did_you_mean(unknown, declared.tunables)}"

@@ -50,7 +50,7 @@ NO_EFFECTS = Effects()
 
 
 def effects_of(where: str, **given: Sequence[str]) -> Effects:
-    """Return the effects that a declaration names. Raises Mistake where one is not a sequence of texts."""
+    """Return the effects that a declaration names. Raises ConfigurationError where one is not a sequence of texts."""
     for name, value in given.items():
         if isinstance(value, str) or not all(value):
             raise ConfigurationError(f'{where}: {name} is a tuple of names, such as ("sale.order",), not {value!r}')

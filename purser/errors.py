@@ -1,7 +1,7 @@
 """Every error says what happens next, so one `except` is enough for a caller.
 
 PurserError
-├── Mistake            a declaration, setting or policy is wrong: the start stops
+├── ConfigurationError            a declaration, setting or policy is wrong: the start stops
 ├── Transient          try again
 │   ├── Throttled      try again, not before `retry_after` seconds
 │   └── UnknownOutcome try again; it may already have happened

@@ -21,7 +21,7 @@ class Registry:
 
     @classmethod
     def of(cls, declared: Iterable[Control | Automation | Watcher]) -> "Registry":
-        """Build a catalogue; Mistake when a name is declared twice."""
+        """Build a catalogue; ConfigurationError when a name is declared twice."""
         controls: dict[str, Control] = {}
         automations: dict[str, Automation] = {}
         watches: dict[str, Watcher] = {}
@@ -37,14 +37,14 @@ class Registry:
         return cls(MappingProxyType(controls), MappingProxyType(automations), MappingProxyType(watches))
 
     def control(self, name: str) -> Control:
-        """Return a control by name; Mistake suggests the right one."""
+        """Return a control by name; ConfigurationError suggests the right one."""
         try:
             return self.controls[name]
         except KeyError:
             raise ConfigurationError(f"control `{name}` is unknown.{did_you_mean(name, self.controls)}") from None
 
     def automation(self, name: str) -> Automation:
-        """Return an automation by name; Mistake suggests the right one."""
+        """Return an automation by name; ConfigurationError suggests the right one."""
         try:
             return self.automations[name]
         except KeyError:
@@ -53,7 +53,7 @@ class Registry:
             ) from None
 
     def watch(self, name: str) -> Watcher:
-        """Return a watch by name; Mistake suggests the right one."""
+        """Return a watch by name; ConfigurationError suggests the right one."""
         try:
             return self.watches[name]
         except KeyError:
@@ -73,7 +73,7 @@ class Registry:
 
 
 def _check_ends(automations: Iterable[Automation]) -> None:
-    """Raise Mistake when facts that automations tell could lead to each other without end."""
+    """Raise ConfigurationError when facts that automations tell could lead to each other without end."""
     follows: dict[Any, set[Any]] = {}
     for one in automations:
         for fact in one.facts:

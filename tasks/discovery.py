@@ -20,7 +20,7 @@ PLUGINS = "purser.plugins"
 
 
 def load_registry() -> Registry:
-    """Return everything declared under `tasks/` and by plug-ins; Mistake when a name is declared twice."""
+    """Return everything declared under `tasks/` and by plug-ins; ConfigurationError when a name is declared twice."""
     modules = [
         _loaded(found.name, partial(importlib.import_module, found.name))
         for package in (tasks.controls, tasks.automations, tasks.watchers)

@@ -47,7 +47,7 @@ ROUTES = {
 
 
 def create_app(settings: Settings) -> celery.Celery:
-    """Build the application for these settings. Mistake says everything that is wrong with them.
+    """Build the application for these settings. ConfigurationError says everything that is wrong with them.
 
     The fleet's parts hang on it as `app.fleet`; connections are made when first used.
     """

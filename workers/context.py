@@ -48,7 +48,7 @@ class WorkerContext:
     def assemble(
         cls, settings: Settings, publish: Publisher, resend: Callable[[DeadLetter], None]
     ) -> "WorkerContext":
-        """Build the fleet of this environment; Mistake says everything that is wrong with its policies."""
+        """Build the fleet of this environment; ConfigurationError says everything that is wrong with its policies."""
         declared = load_registry()
         fleet = cls(settings, declared, load_policies(declared, settings.policies), publish, resend)
         if settings.ledger_url is not None:

@@ -151,19 +151,19 @@ class Policies:
     subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
 
     def control(self, name: str) -> ControlPolicy:
-        """Return the policy of a control; Mistake suggests the right name."""
+        """Return the policy of a control; ConfigurationError suggests the right name."""
         return _named("control", name, self.controls)
 
     def automation(self, name: str) -> AutomationPolicy:
-        """Return the policy of an automation; Mistake suggests the right name."""
+        """Return the policy of an automation; ConfigurationError suggests the right name."""
         return _named("automation", name, self.automations)
 
     def subscription(self, name: str) -> Subscription:
-        """Return a subscription; Mistake suggests the right name."""
+        """Return a subscription; ConfigurationError suggests the right name."""
         return _named("subscription", name, self.subscriptions)
 
     def watch(self, name: str) -> WatchPolicy:
-        """Return the policy of a watch; Mistake suggests the right name."""
+        """Return the policy of a watch; ConfigurationError suggests the right name."""
         return _named("watch", name, self.watches)
 
     def feeds(self) -> dict[str, Cadence]:
@@ -214,7 +214,11 @@ class Policies:
 
 
 def load_policies(catalogue: Registry, path: Path | None = None) -> Policies:
-    """Read a firm's policy file, or the house view; Mistake lists everything that is wrong, with its line."""
+    """Read a firm's policy file, or the default policy.
+
+    Raises:
+        ConfigurationError: lists everything that is wrong, with its line.
+    """
     file = DEFAULT_POLICY if path is None else path
     try:
         text = file.read_text(encoding="utf-8")
@@ -227,7 +231,7 @@ def load_policies(catalogue: Registry, path: Path | None = None) -> Policies:
 
 
 def parse_policies(catalogue: Registry, text: str, *, source: str) -> Policies:
-    """Read the text of a policy file; Mistake lists everything that is wrong, with its line."""
+    """Read the text of a policy file; ConfigurationError lists everything that is wrong, with its line."""
     report = ProblemCollector(source)
     try:
         root, doubled = load_yaml(text)

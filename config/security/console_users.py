@@ -70,7 +70,7 @@ class ConsoleUsers:
 
     @classmethod
     def load(cls, path: Path) -> "ConsoleUsers":
-        """Read the file that PURSER_PEOPLE names; Mistake lists everything that is wrong, with its line."""
+        """Read the file that PURSER_PEOPLE names. Raises ConfigurationError: all that is wrong, with its line."""
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -82,7 +82,7 @@ class ConsoleUsers:
 
     @classmethod
     def parse(cls, text: str, *, source: str) -> "ConsoleUsers":
-        """Read the text of the file; Mistake lists everything that is wrong, with its line."""
+        """Read the text of the file. Raises ConfigurationError: all that is wrong, with its line."""
         report = ProblemCollector(source)
         try:
             root, doubled = load_yaml(text)

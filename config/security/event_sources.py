@@ -19,7 +19,7 @@ class EventSource:
 
 
 def read_senders(text: str) -> tuple[EventSource, ...]:
-    """Read `/crm whsec_... whsec_...; /billing whsec_...` (`read_keys`). Mistake says what is wrong."""
+    """Read `/crm whsec_... whsec_...; /billing whsec_...` (`read_keys`). ConfigurationError says what is wrong."""
     senders = tuple(EventSource(name.rstrip("/"), keys) for name, keys in read_keys(text).items())
     if any(not one.source for one in senders):
         raise ConfigurationError("the source `/` is named, which would speak for everybody")

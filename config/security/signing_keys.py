@@ -14,7 +14,7 @@ MAX_SECRETS = 5
 def read_keys(text: str) -> Mapping[str, tuple[bytes, ...]]:
     """Read `crm whsec_new whsec_old; billing whsec_...`, one entry a line or with `;` between; `#` begins a remark.
 
-    Gives the keys of each name, in their order. Mistake names an entry by its number: whatever stands in it may be a
+    Returns the keys of each name, in their order. ConfigurationError names an entry by its number: its text may be a
     secret.
     """
     lines = [line.partition("#")[0].split() for line in re.split(r"[\n;]", text)]

@@ -27,7 +27,7 @@ def use_env_file(path: Path | None) -> None:
 
 
 def settings(*need: Need) -> Settings:
-    """Load the settings; Mistake lists everything missing of what is needed, unknown or wrong."""
+    """Load the settings; ConfigurationError lists everything missing of what is needed, unknown or wrong."""
     return Settings.load(need=need, env_file=_env_file.get())
 
 
@@ -91,7 +91,7 @@ def actor_name() -> str:
 
 
 def note_text(note: str) -> str:
-    """Return the note, or raise Mistake: what changes something needs its reason kept."""
+    """Return the note, or raise ConfigurationError: what changes something needs its reason kept."""
     if not note.strip():
         raise ConfigurationError("--note is empty: say why, for the audit trail")
     return note

@@ -36,7 +36,7 @@ def read_batch(text: str, *, name: str) -> Batch | None:
 
 
 def _check(text: str, name: str) -> None:
-    """Raise Mistake where a list says something twice, or holds what is no JSON: re-written that would be lost."""
+    """Raise ConfigurationError for a name given twice or a value that is no JSON: rewriting would lose it."""
     try:
         read_json(text)
     except InvalidJson as error:
@@ -44,7 +44,7 @@ def _check(text: str, name: str) -> None:
 
 
 def refuse(batch: Batch) -> None:
-    """Raise Mistake with all that is wrong."""
+    """Raise ConfigurationError with all that is wrong."""
     if not batch.mistakes:
         return
     count = len(batch.mistakes)

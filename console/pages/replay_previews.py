@@ -57,7 +57,7 @@ class PreviewWorker:
         self._jobs: dict[str, PreviewJob] = {}
 
     def job(self, key: str, letters: Callable[[], Iterator[DeadLetter]], *, anew: bool) -> PreviewJob:
-        """Return the plan of a selection, begun now if there is none; Mistake when too many are under way."""
+        """Return the preview of a selection, begun now if there is none. Raises ConfigurationError."""
         known = self._jobs.get(key)
         if known is not None and not known.is_older_than(_FRESH if anew else _STALE):
             return known

@@ -89,7 +89,7 @@ def drill(
 
 
 def names(asked: Sequence[str] | None, faults: "Sequence[Fault]") -> frozenset[str]:
-    """Return the names of the faults that were asked for; Mistake where there is no such fault."""
+    """Return the names of the faults that were asked for; ConfigurationError where there is no such fault."""
     known = [one.name for one in faults]
     for name in asked or ():
         if name not in known:

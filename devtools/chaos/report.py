@@ -167,12 +167,12 @@ def _stock_cells(result: FaultResult | None) -> tuple[str, str]:
 
 
 def check_page(page: Path, name: str) -> None:
-    """Check that a page has a place for the table of a drill. Raises Mistake where it has none."""
+    """Check that a page has a place for the table of a drill. Raises ConfigurationError where it has none."""
     _around_block(page, name)
 
 
 def write_block(page: Path, name: str, block: str) -> None:
-    """Put a block between its marks in a page. Raises Mistake where the page has no such marks."""
+    """Put a block between its marks in a page. Raises ConfigurationError where the page has no such marks."""
     before, after = _around_block(page, name)
     page.write_text(f"{before}\n\n{block}\n\n{after}", encoding="utf-8")
 

@@ -237,7 +237,7 @@ def serving(home: Path, more: Mapping[str, str] = _NOTHING_MORE, *, management: 
 
 
 def find_rabbitmq() -> Path:
-    """Find the server to run. Mistake when there is none."""
+    """Find the server to run. ConfigurationError when there is none."""
     for place in _PLACES:
         if os.access(place / "rabbitmq-server", os.X_OK):
             return place / "rabbitmq-server"

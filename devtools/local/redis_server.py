@@ -79,7 +79,7 @@ class Server:
 
 
 def find_server(wanted: Kind | Literal[""] = "") -> tuple[Kind, Path]:
-    """Find a server to run: one of the machine, else the one of the `embedded` extra. Mistake when there is none."""
+    """Find a server to run: one of the machine, else that of the `embedded` extra. Raises ConfigurationError."""
     system = shutil.which("redis-server") or shutil.which("valkey-server")
     if system and wanted != "embedded":
         return "system", Path(system)
@@ -98,7 +98,7 @@ def find_server(wanted: Kind | Literal[""] = "") -> tuple[Kind, Path]:
 
 @contextlib.contextmanager
 def claim(home: Path, wanted: Kind | Literal[""] = "") -> Iterator[Server]:
-    """Prepare the server of a directory and hold the directory. Mistake when somebody else holds it."""
+    """Prepare the server of a directory and hold the directory. ConfigurationError when somebody else holds it."""
     home = home.expanduser().resolve()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -57,7 +57,7 @@ class BackfillProgress:
 
 
 def checked(policy: WatchPolicy, *, since: dt.datetime, until: dt.datetime | None, now: dt.datetime) -> Backfill:
-    """Return a backfill that makes sense, or raise Mistake."""
+    """Return a backfill that makes sense, or raise ConfigurationError."""
     if policy.watch.by is WatchTrigger.TIME:
         raise ConfigurationError(
             f"`{policy.watch.name}` asks for all that is due, each time: there is no history to tell"

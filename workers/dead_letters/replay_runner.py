@@ -59,7 +59,7 @@ def start(
 ) -> Replay:
     """Begin to replay these letters. The workers do it, the oldest letter first; this only says so to the ledger.
 
-    Raises Mistake where no worker reads the queue of one of them, unless `to_unread_queue`.
+    Raises ConfigurationError where no worker reads the queue of one of them, unless `to_unread_queue`.
     """
     chosen = list(ids)
     problem = "" if to_unread_queue else QueueReaders.now(fleet.ledger).problem_with(fleet.ledger, chosen)

@@ -56,7 +56,7 @@ def chosen_by_words(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def require_one_selection(ids: list[str] | None, wanted: DeadLetterFilter, all_: bool) -> None:
-    """Raise Mistake unless letters were asked for in one of three ways."""
+    """Raise ConfigurationError unless letters were asked for in one of three ways."""
     if [bool(ids), bool(wanted.words()), all_].count(True) != 1:
         raise ConfigurationError("say which letters: IDS, a filter such as --group FINGERPRINT, or --all")
 

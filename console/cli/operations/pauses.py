@@ -94,7 +94,7 @@ def _pause(ledger: Ledger, target: str, note: str, end: dt.datetime | None) -> P
 
 
 def _check(target: str, *, force: bool) -> None:
-    """Raise Mistake for what cannot be paused, or is not known and so would hold nothing back."""
+    """Raise ConfigurationError for what cannot be paused, or is not known and so would hold nothing back."""
     try:
         checked_target(target)
     except ValueError as error:

@@ -55,7 +55,7 @@ _BY_ERROR = {
         "See that Odoo is well. A replay asks Odoo first what was done already.",
         "purser doctor",
     ),
-    "Mistake": Advice(
+    "ConfigurationError": Advice(
         "It names something that this release, or the policy of today, does not know.",
         "Its message says what. Correct the policy, or edit the letter; what nobody knows any more is discarded.",
     ),
@@ -64,6 +64,7 @@ _BY_ERROR = {
         "See who else writes to it. A replay decides again on what it finds.",
     ),
 }
+_BY_ERROR["Mistake"] = _BY_ERROR["ConfigurationError"]  # its name in letters of older releases
 _OTHER = Advice(
     "A fault in code or data.",
     "Give the traceback to a developer. When it is mended and deployed, plan a replay of the group.",

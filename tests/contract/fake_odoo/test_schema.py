@@ -29,7 +29,7 @@ def _reads() -> Iterator[Read]:
             yield read
 
 
-ELSEWHERE = {"Subscription", "SupportCase", "DecidedSheet"}
+ELSEWHERE = {"SubscriptionOrder", "SupportCase", "DecidedSheet"}
 """Optional reads of what Odoo 19 Community does not have, and neither has the twin."""
 
 

@@ -36,7 +36,7 @@ def load(*need: Need, **changed: str) -> Settings:
 
 
 def mistakes(*need: Need, environ: dict[str, str]) -> list[str]:
-    """Return the lines of the Mistake that loading `environ` ends with, the first of which counts them."""
+    """Return the lines of the ConfigurationError that loading `environ` ends with, the first of which counts them."""
     with pytest.raises(ConfigurationError) as caught:
         Settings.load(need, environ=environ)
     first, *lines = str(caught.value).splitlines()

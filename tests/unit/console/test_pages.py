@@ -136,7 +136,8 @@ def test_every_letter_gets_advice() -> None:
     assert "new key" in runbook_links.runbook_advice(letter(error="Misconfigured")).do
     assert runbook_links.runbook_advice(letter(reason="unreadable", error="NoMessage")).do.startswith("Find out")
     assert runbook_links.runbook_advice(letter(error="KeyError")).meaning == "A fault in code or data."
-    assert "developer" not in runbook_links.runbook_advice(letter(error="Mistake")).do
+    for error in ("ConfigurationError", "Mistake"):
+        assert "developer" not in runbook_links.runbook_advice(letter(error=error)).do
 
 
 @pytest.mark.parametrize(

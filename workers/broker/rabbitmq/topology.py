@@ -57,7 +57,7 @@ _CERT_REQS = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "non
 
 
 def settings_for(settings: Settings) -> dict[str, Any]:
-    """Return what Celery is told for a RabbitMQ. Mistake when a task may run longer than the broker waits for it."""
+    """Return Celery's settings for RabbitMQ. Raises ConfigurationError if tasks may outlast the consumer timeout."""
     check_limits(settings)
     return {
         "broker_use_ssl": tls_of(settings.broker),
@@ -109,7 +109,7 @@ def _queue(name: str, exchange: Any, key: str, arguments: Mapping[str, Any]) -> 
 
 
 def check_limits(settings: Settings) -> None:
-    """Raise Mistake when RabbitMQ could take a message away from a worker that is still at it.
+    """Raise ConfigurationError when RabbitMQ could take a message away from a worker that is still at it.
 
     A worker holds one message of each queue for each of its processes, so the last of them waits for the others.
     """
