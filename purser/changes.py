@@ -76,6 +76,9 @@ class Update:
     ref: Ref
     expect: Values
     values: Values
+    after: tuple[str, ...] = ()
+    """The names (`change_key`) of earlier changes that this one needs: where one of them is not carried out, neither
+    is this, which is a Conflict then."""
     kind: Literal["update"] = "update"
 
 
@@ -155,6 +158,17 @@ Change = Annotated[
     WrapSerializer(_with_types, when_used="json"),
     BeforeValidator(_read_types),
 ]
+
+
+def needed_by(change: Change) -> tuple[str, ...]:
+    """Return the names of the earlier changes without which a change is not carried out."""
+    match change:
+        case Update():
+            return change.after
+        case PostNote():
+            return (change.after,) if change.after else ()
+        case _:
+            return ()
 
 
 def change_key(change: Change) -> str:

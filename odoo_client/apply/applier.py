@@ -29,6 +29,7 @@ from purser.changes import (
     Values,
     XmlId,
     change_key,
+    needed_by,
 )
 from purser.findings import Ref
 
@@ -60,7 +61,10 @@ class ChangeApplier:
         """Carry out all changes; one outcome each, in order."""
         outcomes: list[ChangeOutcome] = []
         for run in _runs(changes, self._batch):
-            done = list(self._run(run))
+            held = {index: outcome for index, one in enumerate(run) if (outcome := held_back(one, self._failed))}
+            free = [one for index, one in enumerate(run) if index not in held]
+            carried_out = iter(self._run(free) if free else ())
+            done = [held.get(index) or next(carried_out) for index in range(len(run))]
             self._failed |= failed_in(done)
             outcomes += done
         return tuple(outcomes)
@@ -123,13 +127,6 @@ class ChangeApplier:
         return values
 
     def _note(self, run: Sequence[PostNote]) -> list[ChangeOutcome]:
-        held = {index: outcome for index, one in enumerate(run) if (outcome := held_back(one, self._failed))}
-        written = iter(self._write_notes([one for index, one in enumerate(run) if index not in held]))
-        return [held.get(index) or next(written) for index in range(len(run))]
-
-    def _write_notes(self, run: Sequence[PostNote]) -> list[ChangeOutcome]:
-        if not run:
-            return []
         batch = LoadBatch(
             model=MESSAGE,
             columns=("id", "model", "res_id", "body", "message_type", "subtype_id/id"),
@@ -240,7 +237,7 @@ def _runs(changes: Sequence[Change], batch: int) -> Iterator[list[Change]]:
         twice = isinstance(change, Update) and _touches(run, change.ref)
         twice = twice or (isinstance(change, (Ensure, PostNote)) and _has_key(run, change.key))
         twice = twice or (isinstance(change, RunOperation) and _waits(run, change))
-        twice = twice or (isinstance(change, PostNote) and change.after in {change_key(one) for one in run})
+        twice = twice or any(change_key(one) in needed_by(change) for one in run)
         if run and (twice or len(run) == batch or _sort(change) != _sort(run[-1])):
             yield run
             run = []

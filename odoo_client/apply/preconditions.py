@@ -9,7 +9,7 @@ from typing import Any
 from odoo_client.apply.field_values import Resolve, UnresolvedReference, all_same, json_of
 from odoo_client.apply.outcome import ChangeOutcome, ChangeStatus
 from odoo_client.read.lookup import LookupResult
-from purser.changes import CallMethod, Change, CloseActivity, Ensure, Key, PostNote, Update, change_key
+from purser.changes import CallMethod, Change, CloseActivity, Ensure, Key, PostNote, Update, change_key, needed_by
 from purser.findings import Ref
 
 ACTIVITY = "mail.activity"
@@ -28,10 +28,12 @@ def failed_in(outcomes: Iterable[ChangeOutcome]) -> frozenset[str]:
 
 
 def held_back(change: Change, failed: Collection[str]) -> ChangeOutcome | None:
-    """Return the outcome of a note that tells of a change that was not carried out, None where it may be written."""
-    if not isinstance(change, PostNote) or change.after not in failed:
+    """Return the outcome of a change that needs one that was not carried out, None where it may be carried out."""
+    missing = [name for name in needed_by(change) if name in failed]
+    if not missing:
         return None
-    return ChangeOutcome(change, ChangeStatus.CONFLICT, change.on, f"{change.after} was not carried out")
+    ref = change.on if isinstance(change, PostNote) else change.ref if isinstance(change, Update) else None
+    return ChangeOutcome(change, ChangeStatus.CONFLICT, ref, f"{missing[0]} was not carried out")
 
 
 def evaluate_update(change: Update, looked: LookupResult, resolve: Resolve) -> ChangeOutcome | dict[str, Any]:

@@ -84,25 +84,29 @@ class Previewer:
 
     def judge(self, change: Change) -> Preview:
         """Return what would become of a change that was learnt about."""
-        match change:
-            case Ensure():
-                preview = self._ensure(change)
-            case PostNote():
-                preview = self._note(change)
-            case Update():
-                preview = self._update(change)
-            case CloseActivity():
-                preview = self._close(change)
-            case CallMethod():
-                preview = self._call(change)
-            case RunOperation():
-                preview = self._perform(change)
-            case other:
-                raise TypeError(f"{type(other).__name__} is no change")
+        held = held_back(change, self._failed)
+        preview = _of(held) if held else self._predict(change)
         if preview.fate in (PredictedOutcome.REFUSED, PredictedOutcome.CONFLICT):
             self._failed.add(change_key(change))
         born = preview.ref is None or preview.ref.id < _UNBORN
         return preview if born else replace(preview, ref=None)
+
+    def _predict(self, change: Change) -> Preview:
+        match change:
+            case Ensure():
+                return self._ensure(change)
+            case PostNote():
+                return self._note(change)
+            case Update():
+                return self._update(change)
+            case CloseActivity():
+                return self._close(change)
+            case CallMethod():
+                return self._call(change)
+            case RunOperation():
+                return self._perform(change)
+            case other:
+                raise TypeError(f"{type(other).__name__} is no change")
 
     # -------------------------------------------------------------------- ensure, note --
 
@@ -136,8 +140,6 @@ class Previewer:
         return Preview(change, PredictedOutcome.APPLY, fields=_new(change.values))
 
     def _note(self, change: PostNote) -> Preview:
-        if held := held_back(change, self._failed):
-            return _of(held)
         there = self._there(change, MESSAGE, change.key)
         if there is not None:
             return there

@@ -67,7 +67,7 @@ def _is_untouched(made: OrderedProject, deal: DealProject, snapshot: Snapshot) -
 
 
 def _join(made: OrderedProject, deal: DealProject, order: ProjectOrder, snapshot: Snapshot) -> Iterator[Change]:
-    """Move everything, write the note, and archive last: an archived project is not looked at again."""
+    """Move everything, write the note, and archive last, once all is moved. Archived projects are not read again."""
     here, there = RecordLink(made.ref), RecordLink(deal.ref)
     moves = [
         Update(ref=ref, expect={"project_id": here}, values={"project_id": there})
@@ -84,7 +84,8 @@ def _join(made: OrderedProject, deal: DealProject, order: ProjectOrder, snapshot
         "tasks are moved here, the order names this project, and the other one is to be archived.",
         after=change_key(moves[-1]) if moves else None,
     )
-    yield Update(ref=made.ref, expect={"active": True}, values={"active": False})
+    every_move = tuple(change_key(move) for move in moves)
+    yield Update(ref=made.ref, expect={"active": True}, values={"active": False}, after=every_move)
 
 
 def _question(

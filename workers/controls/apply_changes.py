@@ -73,7 +73,7 @@ def apply_changes(
 ) -> tuple[ChangeOutcome, ...]:
     """Carry changes out in order, each as the bot that has the rights for it; one outcome each.
 
-    A note that tells of a change that another bot was to make is not written where that one failed.
+    A change that needs one of another bot's is not carried out where that one failed.
     """
     done: list[ChangeOutcome] = []
     for is_billing, run in itertools.groupby(changes, touches_money):

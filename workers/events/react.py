@@ -12,7 +12,7 @@ from config.observability.logging import bound
 from events.cloudevent import CloudEvent, read_event
 from events.event import Event
 from odoo_client import ChangeOutcome, ChangeStatus
-from purser.changes import KINDS, Change, PostNote, change_key
+from purser.changes import KINDS, Change, change_key, needed_by
 from purser.declarations import Automation
 from purser.errors import Permanent, Refusal, Transient
 from store import ClaimResult
@@ -154,8 +154,8 @@ def react(fleet: WorkerContext, name: str, raw: Mapping[str, Any]) -> ApplyResul
             fleet.ledger.inbox.done(envelope.source, envelope.id, name)
             return applied
         in_conflict = [outcome.change for outcome in outcomes if outcome.status is ChangeStatus.CONFLICT]
-        if all(isinstance(change, PostNote) and change.after for change in in_conflict):
-            break  # notes that hang on what was refused: deciding again helps neither
+        if all(needed_by(change) for change in in_conflict):
+            break  # what needs a change that was refused: deciding again helps neither
     for outcome in outcomes:
         if outcome.status is ChangeStatus.REFUSED:
             raise Refusal(f"{change_key(outcome.change)}: {outcome.reason}")

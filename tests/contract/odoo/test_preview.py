@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from odoo_client import ChangeStatus, OdooClient, OdooConnection, Preview, connect
 from odoo_client.transport.request import Request
 from purser import CallMethod, CloseActivity, Ensure, Key, PostNote, RecordLink, Ref, Update, XmlId, activity
-from purser.changes import Change
+from purser.changes import Change, change_key
 from purser.engine.predictions import FieldChange, PredictedOutcome
 from tests.contract.odoo.conftest import OdooServer
 from tests.contract.odoo.seeding import Seeder
@@ -371,6 +371,26 @@ def test_an_ensured_record_that_is_there_is_done_although_its_values_would_be_re
         ChangeStatus.DONE,
         ChangeStatus.ALREADY,
         ChangeStatus.ALREADY,
+    ]
+
+
+def test_an_update_is_held_back_where_a_change_that_it_needs_failed(client: OdooClient, seed: Seeder) -> None:
+    first, second, last = (seed.task(allocated_hours=1) for _ in range(3))
+
+    def moved(task: Ref, expected: int, *needs: Update) -> Update:
+        after = tuple(change_key(one) for one in needs)
+        return Update(ref=task, expect={"allocated_hours": expected}, values={"allocated_hours": 2}, after=after)
+
+    works, fails = moved(first, 1), moved(second, 7)
+    changes = [works, fails, moved(last, 1, works, fails)]
+    foretold = [one.fate for one in client.preview(changes)]
+    outcomes = client.apply(changes)
+    assert foretold == [PredictedOutcome.APPLY, PredictedOutcome.CONFLICT, PredictedOutcome.CONFLICT]
+    assert [one.status for one in outcomes] == [ChangeStatus.DONE, ChangeStatus.CONFLICT, ChangeStatus.CONFLICT]
+    assert outcomes[-1].reason == f"{change_key(fails)} was not carried out"
+    assert [one.status for one in client.apply([works, moved(last, 1, works)])] == [
+        ChangeStatus.ALREADY,
+        ChangeStatus.DONE,
     ]
 
 

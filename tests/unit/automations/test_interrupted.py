@@ -132,3 +132,11 @@ def test_what_a_death_between_changes_left_out_follows(case: str) -> None:
         rest = [one for one in again if isinstance(one, KINDS)]
         assert names(changes[:count]) | names(rest) == names(changes), f"after {count} changes"
         assert [one for one in again if not isinstance(one, KINDS)] == told
+
+
+def test_join_projects_archives_a_project_only_once_every_task_and_line_is_moved() -> None:
+    read = snapshot(AS_OF, *a_second_project(()), reads=join_projects.reads)
+    changes: list[Any] = list(join_projects(ProjectCreated(project_id=60), read))
+    archived = changes[-1]
+    assert archived.values == {"active": False}
+    assert set(archived.after) == {"update/sale.order/4", "update/sale.order.line/91", "update/project.task/71"}
