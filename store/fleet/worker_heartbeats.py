@@ -46,6 +46,8 @@ class WorkerReport:
     """Messages that it holds and nobody works on, although there is room."""
     mended: int = 0
     """How often it gave such a message back, or freed a place of its pool that nobody had, since it started."""
+    errors: int = 0
+    """Errors since it started that no task handled: faults of the code, each in its log."""
     version: str = ""
     state: str = "working"
     """Its own word for what it is doing; `ghost` when it has found itself to be one."""

@@ -20,6 +20,7 @@ from workers.broker.redis.leases import LeaseLost, settle_all
 from workers.broker.redis.server_state import ServerStateError, is_server_state
 from workers.broker.task_message import UnreadableMessage, read_task_message, replace_content
 from workers.dead_letters.capture import schedule_retry, to_dead_letters
+from workers.process.escaped_errors import ESCAPED
 from workers.process.leak_detection import LeakDetector
 from workers.process.loop_errors import LoopErrorHandler
 from workers.process.shutdown import ShutdownController, return_messages
@@ -221,8 +222,7 @@ class FleetConsumer(Consumer):
 
     def _escaped(self, message: Any, error: BaseException) -> None:
         """Keep a message at which code of the worker failed that should not."""
-        self.seen.escaped += 1
-        log.error("error outside of a task: its message is kept", count=self.seen.escaped, exc_info=error)
+        log.error("error outside of a task: its message is kept", count=ESCAPED.add(), exc_info=error)
         self._set_aside(message, "unreadable", type(error).__name__, str(error))
 
     def on_connection_error_after_connected(self, exc: BaseException) -> None:

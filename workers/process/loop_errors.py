@@ -5,14 +5,13 @@ from typing import Any
 
 import structlog
 
+from workers.process.escaped_errors import ESCAPED
+
 log = structlog.get_logger(__name__)
 
 
 class LoopErrorHandler:
     """Catches, logs and counts what callbacks given to `hub.call_soon` raise."""
-
-    def __init__(self) -> None:
-        self.count = 0
 
     def watch(self, hub: Any, connection_errors: tuple[type[BaseException], ...]) -> None:
         """Catch errors in the callbacks of an event loop. A lost connection is raised: the worker connects anew."""
@@ -29,5 +28,4 @@ class LoopErrorHandler:
         except passed_on:
             raise
         except Exception:
-            self.count += 1
-            log.exception("a callback of the event loop failed", callback=repr(callback)[:200], count=self.count)
+            log.exception("a callback of the event loop failed", callback=repr(callback)[:200], count=ESCAPED.add())

@@ -29,6 +29,7 @@ from workers.context import WorkerContext
 from workers.dead_letters import replay_runner, retention
 from workers.events import react
 from workers.odoo_access import breaker_probe
+from workers.process.escaped_errors import ESCAPED
 
 log = structlog.get_logger(__name__)
 
@@ -53,8 +54,6 @@ class LoopActivity:
     last_tick: float = field(default_factory=time.monotonic)
     last_consumed: float = field(default_factory=time.monotonic)
     has_loop: bool = False
-    escaped: int = 0
-    """Errors that arose outside of tasks so far."""
 
     def tick(self) -> None:
         """The main loop turns."""
@@ -292,6 +291,7 @@ class MaintenanceThread:
                 oldest=self._ages,
                 stuck=self._consumer.leaks.stuck,
                 mended=self._consumer.leaks.mended,
+                errors=ESCAPED.count,
                 version=version("odoo-purser"),
                 state=word or ("paused" if self._consumer.paused_queues else "working"),
             )

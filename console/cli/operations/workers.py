@@ -77,6 +77,7 @@ def _told(one: WorkerStatus, crew: Sequence[WorkerStatus]) -> dict[str, Any]:
         "oldest": member.oldest,
         "stuck": member.stuck,
         "mended": member.mended,
+        "errors": member.errors,
         "host": member.host,
         "pid": member.pid,
         "started": member.started,
@@ -86,12 +87,13 @@ def _told(one: WorkerStatus, crew: Sequence[WorkerStatus]) -> dict[str, Any]:
 
 
 def _table(told: Sequence[dict[str, Any]]) -> None:
-    columns = ("name", "state", "queues", "last_heard", "last_consumed", "busy", "oldest")
+    columns = ("name", "state", "queues", "last_heard", "last_consumed", "busy", "oldest", "errors")
     rows = (
         [
             *(one[column] for column in columns[:5]),
             f"{one['active']}/{one['capacity']}",
             {queue: f"{seconds:.0f} s" for queue, seconds in one["oldest"].items()},
+            one["errors"],
         ]
         for one in told
     )

@@ -24,6 +24,7 @@ from workers.broker.kombu_envelope import read_envelope
 from workers.broker.redis import scripts
 from workers.broker.redis.blocking_wait import ListWaiters
 from workers.broker.redis.leases import LeaseLost, LeaseManager, holder_of, is_fenced, lease_manager_for
+from workers.process.escaped_errors import ESCAPED
 
 log = structlog.get_logger(__name__)
 
@@ -111,9 +112,6 @@ class ReliableChannelMixin:
     heartbeat: ClassVar[float] = 3.0
     shares_ledger: ClassVar[bool] = False
     """The ledger is on the same Redis and database: one script can settle a message and keep its letter."""
-
-    escaped: ClassVar[int] = 0
-    """How often handing a message on has failed in this process."""
 
     QoS: Any = _LeaseQoS
     _in_poll: Any
@@ -330,10 +328,7 @@ class ReliableChannelMixin:
         except Exception as error:
             if isinstance(error, self.connection.connection_errors):
                 raise
-            ReliableChannelMixin.escaped += 1
-            log.exception(
-                "error while a message was handed on: it goes back", queue=queue, count=ReliableChannelMixin.escaped
-            )
+            log.exception("error while a message was handed on: it goes back", queue=queue, count=ESCAPED.add())
             self.keeper.give_back(tag, counted=True)
             self._rest_until = time.monotonic() + IDLE_WAIT_SECONDS
             return queue

@@ -57,6 +57,12 @@ def test_who_is_gone_and_replaced_is_no_problem(oldest: dict[str, float]) -> Non
     assert problem_with(one, [one, heard("celery@two", oldest=oldest, active=2)]) == ""
 
 
+def test_workers_list_shows_the_errors_that_no_task_handled(operator: Purser, ledger: Ledger) -> None:
+    ledger.crew.report(dataclasses.replace(MEMBER, errors=3))
+    assert json.loads(operator("workers", "list", "--json").stdout)[0]["errors"] == 3
+    assert "errors" in operator("workers", "list").stdout
+
+
 def test_the_list_shows_each_worker(operator: Purser, ledger: Ledger) -> None:
     ledger.crew.report(dataclasses.replace(MEMBER, active=1, oldest={"apply": 3.2}, last_consumed=NOW))
 
