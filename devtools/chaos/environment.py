@@ -209,7 +209,9 @@ class ChaosEnvironment:
             url = urlunsplit(parts._replace(netloc=place))
         told = Settings.load(need=("broker", "ledger", "odoo"), environ=self._environ(url))
         others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        env = {**others, "PYTHONUNBUFFERED": "1", **told.to_environ()}
+        temporary = self.home / "tmp"  # a killed worker leaves its temporary folders: they go with this one
+        temporary.mkdir(exist_ok=True)
+        env = {**others, "PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary), **told.to_environ()}
         soft = {} if self.plan.stock else SOFT_SHUTDOWN
         for number, name in enumerate(WORKERS):
             app = self.plan.stock or "devtools.chaos.faulty_tasks"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.output import FAILED, AsJson, as_json, exit_with, print_error
+from console.cli.output import FAILED, AsJson, as_json, count, exit_with, print_error
 from devtools.chaos.fault import Against
 
 if TYPE_CHECKING:
@@ -56,3 +56,8 @@ def _summary(rounds: "list[StormRound]", teller: "ChaosReporter", json: bool) ->
         f"{total['restarts_in_place']} restarts in place, {sum(total['dead'].values())} dead letters kept, "
         f"{total['seconds']} s"
     )
+    if problems := total["problems"]:
+        teller.line(
+            f"{count(len(problems), 'round')} of {len(rounds)} did not come to rest. What still waits there is "
+            f"neither lost nor done, so this storm proves nothing about it. The first: {problems[0]}"
+        )

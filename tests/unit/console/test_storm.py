@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from console.cli.main import app
 from devtools.chaos.environment import ProcessExit
 from devtools.chaos.fault import Against
 from devtools.chaos.fault_proxy import FaultProxy
@@ -91,6 +93,18 @@ def test_the_rounds_are_added_up() -> None:
     total = facts([GOOD, replace(GOOD, faults=Counter({"link slow": 1}), doubled=("m2",))])
     assert (total["faults"], total["messages"], total["doubled"]) == (3, 20, 1)
     assert total["by_fault"] == {"child killed": 2, "link slow": 1}
+
+
+def test_storm_says_which_rounds_prove_nothing_because_work_still_waited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    restless = replace(GOOD, problem="round 2 was not at rest after 90 s: 3 messages wait on apply")
+    monkeypatch.setattr("devtools.chaos.storm.runner.run", lambda *_: [GOOD, restless])
+    done = CliRunner().invoke(app(), ["storm", "--faults", "2"])
+    assert done.exit_code == 1
+    words = " ".join(done.output.split())
+    assert "1 round of 2 did not come to rest" in words
+    assert "3 messages wait on apply" in words
 
 
 # --------------------------------------------------------------------------------- proxy --
