@@ -16,6 +16,7 @@ from html import escape
 
 from events.employee import LeaveApproved, LeaveCancelled
 from purser import Change, Snapshot, activity, automation
+from purser.parameters import Days
 from purser.todos import close_todos
 from tasks.people import Absences, PersonIndex
 from tasks.queries.availability import ASKING
@@ -48,7 +49,7 @@ CALLED_OFF = "The absence does not take place any more, or the task does not fal
     activity_on=("project.task",),
 )
 def ask_about_leave(
-    event: LeaveApproved | LeaveCancelled, snapshot: Snapshot, *, answer_days: int = 2
+    event: LeaveApproved | LeaveCancelled, snapshot: Snapshot, *, answer_days: Days = 2
 ) -> Iterator[Change]:
     """Whoever manages a project knows which of its tasks fall into an approved absence, and who could take over."""
     days, person = leave_days(snapshot), next(iter(snapshot.rows(LeaveEmployee)), None)

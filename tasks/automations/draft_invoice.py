@@ -35,6 +35,7 @@ from purser import (
 )
 from purser.changes import Value
 from purser.errors import Refusal
+from purser.parameters import Days, Percent
 from purser.policy_names import Login
 from tasks.people import PersonIndex
 from tasks.queries.availability import ASKING
@@ -65,9 +66,9 @@ def draft_invoice(
     snapshot: Snapshot,
     *,
     review_above: MoneyLimit = Decimal(10_000),
-    standard_discount: Decimal = Decimal(10),
+    standard_discount: Percent = Decimal(10),
     reviewer: Login = "",
-    review_days: int = 2,
+    review_days: Days = 2,
     mandatory: tuple[Detail, ...] = (),
 ) -> Iterator[Change]:
     """What is ready to be billed becomes a draft invoice, once; what finance should see first becomes its task."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from events.billing import InvoicePosted, PaymentReceived
 from purser import Change, Snapshot, activity, automation
 from purser.errors import Refusal
+from purser.parameters import Days
 from purser.todos import close_todos
 from tasks.people import PersonIndex
 from tasks.queries.availability import ASKING
@@ -25,7 +26,7 @@ from tasks.queries.invoicing import Invoice, InvoicedOrder, InvoiceTodo
     activity_on=("sale.order", "res.partner"),
 )
 def follow_up_invoice(
-    event: InvoicePosted | PaymentReceived, snapshot: Snapshot, *, days: int = 3
+    event: InvoicePosted | PaymentReceived, snapshot: Snapshot, *, days: Days = 3
 ) -> Iterator[Change]:
     """A posted invoice has a day on which its salesperson asks for the payment, unless it has come."""
     invoice = snapshot.get(Invoice, event.invoice_id)

@@ -14,6 +14,7 @@ from html import escape
 from events.project import ProjectCreated
 from purser import Change, PostNote, RecordLink, Ref, Snapshot, Update, activity, automation
 from purser.changes import change_key
+from purser.parameters import Days
 from tasks.people import PersonIndex
 from tasks.queries.availability import ASKING
 from tasks.queries.crm import (
@@ -39,7 +40,7 @@ from tasks.queries.crm import (
     activity_on=("project.project",),
     notes_on=("project.project",),
 )
-def join_projects(event: ProjectCreated, snapshot: Snapshot, *, answer_days: int = 5) -> Iterator[Change]:
+def join_projects(event: ProjectCreated, snapshot: Snapshot, *, answer_days: Days = 5) -> Iterator[Change]:
     """A won deal has one project although Odoo made a second one from its order."""
     made = snapshot.get(OrderedProject, event.project_id)
     order = next(iter(snapshot.rows(ProjectOrder)), None)

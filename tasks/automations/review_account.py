@@ -12,6 +12,7 @@ from html import escape
 from events.billing import PaymentMissed, PaymentReceived
 from purser import Change, Money, Snapshot, activity, automation
 from purser.errors import Refusal
+from purser.parameters import Days
 from purser.policy_names import Login
 from purser.todos import close_todos
 from tasks.people import PersonIndex
@@ -37,7 +38,7 @@ def review_account(
     event: PaymentMissed | PaymentReceived,
     snapshot: Snapshot,
     *,
-    level_days: tuple[int, ...] = LEVEL_DAYS,
+    level_days: tuple[Days, ...] = LEVEL_DAYS,
     reviewer: Login = "",
 ) -> Iterator[Change]:
     """A missed payment is put before whoever decides at this point: salesperson, team leader, finance."""

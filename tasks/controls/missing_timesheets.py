@@ -21,6 +21,7 @@ from typing import Annotated
 from pydantic import Field
 
 from purser import Compliant, Exempt, Finding, Money, Period, Severity, Snapshot, Verdict, control, daily
+from purser.parameters import HoursPerWeek, Price, RecordId
 from purser.policy_names import RecordNameType
 from tasks.queries.employees import (
     Attendance,
@@ -40,11 +41,10 @@ from tasks.working_time.calendar import CENT
 from tasks.working_time.expected_hours import ONE_DAY, ExpectedWeek, Workforce
 
 Upto = Annotated[int, Field(ge=0, le=52)]
-Amount = Annotated[Decimal, Field(ge=0)]
+Tolerance = Annotated[Decimal, Field(ge=0, le=168, allow_inf_nan=False)]
 DepartmentName = Annotated[str, RecordNameType(("hr.department",))]
 EmployeeName = Annotated[str, RecordNameType(("hr.employee:work_email", "res.users:login"))]
 TagName = Annotated[str, RecordNameType(("hr.employee.category",))]
-Positive = Annotated[Decimal, Field(gt=0)]
 
 
 @control(
@@ -67,12 +67,12 @@ def missing_timesheets(
     *,
     weeks_back: Upto = WEEKS_BACK,
     grace_days: Upto = 0,
-    tolerance_hours: Amount = Decimal("0.5"),
-    flexible_default_hours: Positive | None = None,
-    exempt_employees: tuple[int | EmployeeName, ...] = (),
+    tolerance_hours: Tolerance = Decimal("0.5"),
+    flexible_default_hours: HoursPerWeek | None = None,
+    exempt_employees: tuple[RecordId | EmployeeName, ...] = (),
     exempt_departments: tuple[DepartmentName, ...] = (),
     exempt_tags: tuple[TagName, ...] = (),
-    hourly_rate: Positive | None = None,
+    hourly_rate: Price | None = None,
     value_at_cost: bool = False,
 ) -> Iterator[Verdict]:
     """Every closed week is fully logged by everybody who had to work in it.

@@ -30,6 +30,7 @@ from purser import (
     limit_in,
     reaches,
 )
+from purser.parameters import Days
 from tasks.people import PersonIndex
 from tasks.queries.accounting import CUSTOMER, DraftMove, OrderOfDraft
 from tasks.queries.availability import ASKING
@@ -60,13 +61,13 @@ _KIND = {
 def stale_drafts(
     snapshot: Snapshot,
     *,
-    invoice_days: int = 7,
-    bill_days: int = 10,
-    quotation_days: int = 30,
-    expired_days: int = 0,
-    expense_days: int = 10,
-    submitted_expense_days: int = 5,
-    purchase_days: int = 14,
+    invoice_days: Days = 7,
+    bill_days: Days = 10,
+    quotation_days: Days = 30,
+    expired_days: Days = 0,
+    expense_days: Days = 10,
+    submitted_expense_days: Days = 5,
+    purchase_days: Days = 14,
     large_amount: MoneyLimit = Decimal(10_000),
 ) -> Iterator[Verdict]:
     """A draft is finished or thrown away in time: invoices, bills, quotations, expenses and purchases."""

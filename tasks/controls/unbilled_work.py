@@ -29,6 +29,7 @@ from purser import (
     daily,
     limit_in,
 )
+from purser.parameters import Days
 from tasks.queries.availability import AskableUser
 from tasks.queries.companies import OwnCompany, own_currency
 from tasks.queries.expenses import ReinvoicedExpense
@@ -68,7 +69,7 @@ LEAST = Decimal("0.00001")
     activity_on=("sale.order",),
 )
 def unbilled_work(
-    snapshot: Snapshot, *, grace_days: int = 5, min_amount: MoneyLimit = Decimal(0), approved_only: bool = True
+    snapshot: Snapshot, *, grace_days: Days = 5, min_amount: MoneyLimit = Decimal(0), approved_only: bool = True
 ) -> Iterator[Verdict]:
     """Approved billable work reaches an invoice within the grace period."""
     deadline = snapshot.today - dt.timedelta(days=grace_days)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from events.billing import InvoiceDisputed, InvoicePosted, PaymentMissed, PaymentReceived
 from events.event import Event
 from purser import Domain, QueryContext, Row, WatchTrigger, hours, minutes, watch
+from purser.parameters import Days
 from tasks.queries.accounting import LEVEL_DAYS
 
 OWED = ("out_invoice", "out_receipt")
@@ -61,7 +62,7 @@ def invoices(row: PostedInvoice, as_of: dt.datetime) -> Iterator[Event]:
     "missed-payments", row=OverdueInvoice, tells=(PaymentMissed,), every=hours(6), by=WatchTrigger.TIME, stamped=False
 )
 def missed_payments(
-    row: OverdueInvoice, as_of: dt.datetime, *, level_days: tuple[int, ...] = LEVEL_DAYS
+    row: OverdueInvoice, as_of: dt.datetime, *, level_days: tuple[Days, ...] = LEVEL_DAYS
 ) -> Iterator[Event]:
     """An invoice is open so many days after its due day (`level_days`) that another reminder is due.
 

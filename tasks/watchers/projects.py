@@ -10,6 +10,7 @@ from events.event import Event
 from events.opportunity import ContractExpiring
 from events.project import ProjectCreated
 from purser import OPTIONAL_FIELD, Domain, Moment, QueryContext, Row, WatchTrigger, hours, minutes, watch
+from purser.parameters import Days
 
 NOTICE_DAYS = 30
 
@@ -48,7 +49,7 @@ def projects(row: NewProject, as_of: dt.datetime) -> Iterator[Event]:
 
 
 @watch("contracts", row=EndingProject, tells=(ContractExpiring,), every=hours(6), by=WatchTrigger.TIME, stamped=False)
-def contracts(row: EndingProject, as_of: dt.datetime, *, notice_days: int = NOTICE_DAYS) -> Iterator[Event]:
+def contracts(row: EndingProject, as_of: dt.datetime, *, notice_days: Days = NOTICE_DAYS) -> Iterator[Event]:
     """The agreed end of a customer's project is `notice_days` away, or less."""
     last = as_of.date() + dt.timedelta(days=notice_days)
     if row.ends_on and as_of.date() <= row.ends_on <= last and not row.is_template:
