@@ -22,8 +22,8 @@ from gateway.problem_details import Problem, problem_response
 from gateway.thread_pool import ThreadPool
 from purser.errors import Misconfigured, Transient
 from workers.app import create_app as build_fleet
-from workers.broker.publishing import depth_of, translated
 from workers.context import WorkerContext
+from workers.publishing import depth_of, translated
 
 EVENT_THREADS, HOOK_THREADS = 6, 3
 """Threads for each door: a flood of events leaves those of the hooks alone. All of them share the broker's ten

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from odoo_client.apply.applier import ChangeApplier
 from odoo_client.apply.bulk_load import BATCH_SIZE
-from odoo_client.apply.outcome import ChangeOutcome
 from odoo_client.connection import ConnectionCheck, CurrentUser, FieldInfo, OdooConnection
+from odoo_client.outcome import ChangeOutcome
 from odoo_client.preview.previewer import Preview, Previewer
 from odoo_client.read import capabilities, lookup
 from odoo_client.read import snapshot as reading

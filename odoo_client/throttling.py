@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from odoo_client import error_mapping
-from odoo_client.error_mapping import SerializationConflict
+from odoo_client.transport import error_mapping
+from odoo_client.transport.error_mapping import SerializationConflict
 from odoo_client.transport.request import Request
 from purser.engine.call_result import CallResult, RetryIn
 from purser.errors import Misconfigured, PurserError, Snooze, Throttled, Transient

@@ -16,7 +16,7 @@ from purser.changes import (
 )
 from purser.declarations import Automation, Control, FollowUpEvent, automation, control
 from purser.findings import Compliant, Exempt, Finding, Money, Period, Ref, Severity, Verdict
-from purser.money_limits import MoneyLimit, is_above, limit_in, reaches
+from purser.parameters.money_limits import MoneyLimit, is_above, limit_in, reaches
 from purser.queries import (
     OPTIONAL_FIELD,
     Aggregate,

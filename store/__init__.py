@@ -22,12 +22,12 @@ from store.outbound.webhook_queue import DeliveryTurn, DisabledSubscription, Nex
 from store.pagination import Page
 from store.queueing.delayed_messages import DelayedMessage, DelayedMessages, DelayKind
 from store.queueing.inbox import Inbox, InboxEntry
-from store.queueing.reservation import MessageReservation
 from store.queueing.seen_events import SeenEvents
 from store.redis_health import RedisHealth
 from store.refusal_store import RefusalRecord, RefusalState, RefusalStore
 from store.replay.replay_store import LetterOutcome, Replay, ReplayStage, ReplayState
 from store.replay.runner_store import InterruptedSend, ReplayProgress, TakeResult
+from store.reservation import MessageReservation
 from store.resolution import Resolution
 from store.webhook_tokens import HookRule, HookTokens, token_digest
 

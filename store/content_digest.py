@@ -18,7 +18,7 @@ _COMPARED_AS_JSON = 65_536
 def message_digest(body: bytes, headers: Mapping[str, Any]) -> str:
     """Return a short digest of what a message says: its body and, behind a slash, its task.
 
-    Older releases stored the part before the slash alone: `same_content` in `store.queueing.locations` allows for it.
+    Older releases stored the part before the slash alone: `same_content` in `store.message_locations` allows for it.
     """
     task = headers.get("task")
     named = f"/{hashlib.sha256(task.encode(errors='replace')).hexdigest()[:8]}" if isinstance(task, str) else ""

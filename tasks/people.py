@@ -26,7 +26,7 @@ from tasks.queries.availability import (
     ManagerWorkRecord,
     WorkRecord,
 )
-from tasks.working_time.calendar import Span, day_span, overlap, to_utc, union, zone_of
+from tasks.working_calendar import Span, day_span, overlap, to_utc, union, zone_of
 
 ENOUGH = 3 * 3600
 """Seconds of a day from which on somebody is absent that day."""

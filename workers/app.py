@@ -17,8 +17,7 @@ from config.settings import Settings
 from purser.errors import Permanent
 from schedules.beat import beat_entries
 from workers.broker.driver_url import driver_url
-from workers.broker.publishing import publisher, resender
-from workers.broker.rabbitmq import amqp_connection, bootstep, topology
+from workers.broker.rabbitmq import amqp_connection, topology
 from workers.broker.redis import channel
 from workers.changes import detect, feed
 from workers.context import WorkerContext
@@ -29,7 +28,8 @@ from workers.dead_letters.letter_factory import attempts_of
 from workers.events import react
 from workers.messages import OTHER_NAMES
 from workers.outbound import deliver
-from workers.process import fork_locks
+from workers.process import fork_locks, rabbitmq_bootstep
+from workers.publishing import publisher, resender
 from workers.runtime.beat_schedule import beat_schedule
 from workers.runtime.request import working
 from workers.runtime.task import FleetTask
@@ -69,7 +69,7 @@ def _install_broker(app: celery.Celery, settings: Settings) -> None:
     if topology.is_rabbitmq(settings.broker):
         app.conf.update(topology.settings_for(settings))
         amqp_connection.install()
-        bootstep.add_bootstep(app, partial(store_letter, app.fleet))
+        rabbitmq_bootstep.add_bootstep(app, partial(store_letter, app.fleet))
     else:
         channel.install(
             inbound=WorkerMessageSink(app.fleet, working),

@@ -17,8 +17,8 @@ from schedules.freeze import frozen_until
 from schedules.slots import seconds_to_next_slot
 from store import DeadLetter, Ledger, OdooLimiter, PauseCache
 from tasks.discovery import load_registry
-from workers.odoo_access.shared_limiter import SharedLimiter
-from workers.runtime.shared_clock import FleetClock, utc_now
+from workers.shared_clock import FleetClock, utc_now
+from workers.shared_limiter import SharedLimiter
 
 
 class Publisher(Protocol):

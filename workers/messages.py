@@ -29,3 +29,10 @@ def own_name(task: Any) -> Any:
 def by_name(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a call by their names. What is too many has no name, and is left out."""
     return {**dict(zip(PARAMETERS.get(own_name(task), ()), args, strict=False)), **kwargs}
+
+
+def concerns(queue: str, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name what could be paused or frozen and would hold a message with these values back."""
+    kinds = ("control", "automation", "watch", "subscription")
+    named = [f"{kind}:{kwargs[kind]}" for kind in kinds if isinstance(kwargs.get(kind), str)]
+    return ("all", f"queue:{queue}", *named)

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from console.cli import command_context
+from console import command_context
 from console.cli.events import load
-from console.cli.output import AsJson, as_json, facts, print_error, table, text
+from console.output import AsJson, as_json, facts, print_error, table, text
 from events.cloudevent import read_event
 from events.event import Event
 from purser.declarations import Automation

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from config.settings import BotRole
-from console.cli import command_context
-from console.cli.output import AsJson, as_json, facts, money, nothing, table
+from console import command_context
+from console.output import AsJson, as_json, facts, money, nothing, table
 from odoo_client import connect
 from purser.cases import CaseKey, CaseRecord
 from purser.errors import ConfigurationError

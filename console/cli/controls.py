@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from config.policy.loader import ControlPolicy
-from console.cli import command_context
-from console.cli.output import (
+from console import command_context
+from console.cli.type_names import type_name
+from console.output import (
     FOUND,
     AsJson,
     as_json,
@@ -23,7 +24,6 @@ from console.cli.output import (
     table,
     text,
 )
-from console.cli.type_names import type_name
 from purser.cases import CaseKey
 from purser.errors import ConfigurationError
 from purser.findings import Finding

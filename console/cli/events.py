@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from console.cli import command_context, event_files, watchers
-from console.cli.output import FAILED, AsJson, as_json, count, exit_with, nothing, print_error, progress, table, text
+from console import command_context
+from console.cli import event_files, watchers
+from console.output import FAILED, AsJson, as_json, count, exit_with, nothing, print_error, progress, table, text
 from events.asyncapi import asyncapi, schema_of
 from events.cloudevent import CloudEvent, read_event
 from events.event import Event, known_events

@@ -12,21 +12,11 @@ import structlog
 import typer
 from typer.core import TyperGroup
 
-from console.cli import (
-    automations,
-    cases,
-    command_context,
-    controls,
-    dead,
-    events,
-    odoo,
-    policies,
-    refusals,
-    subscriptions,
-)
+from console import command_context
+from console.cli import automations, cases, controls, dead, events, odoo, policies, refusals, subscriptions
 from console.cli.operations import audit, breaker, delayed, doctor, pauses, processes, store, users, workers
-from console.cli.output import FAILED, WRONG_USE, print_error
 from console.flower import flower_app
+from console.output import FAILED, WRONG_USE, print_error
 from purser.errors import ConfigurationError, PurserError
 
 

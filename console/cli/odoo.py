@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from config.settings import Settings
-from console.cli import command_context
-from console.cli.output import FOUND, AsJson, as_json, confirm, exit_with, nothing, print_error, table, text
+from console import command_context
+from console.output import FOUND, AsJson, as_json, confirm, exit_with, nothing, print_error, table, text
 from odoo_client import connect
 from odoo_client.provisioning import PlannedAction, PlannedRecord
 from purser.errors import ConfigurationError

@@ -9,13 +9,13 @@ import typer
 from config.policy.loader import ControlPolicy, Policies
 from config.policy.retries import RETRIED, TASKS
 from config.settings import BotRole
-from console.cli import command_context
-from console.cli.output import FOUND, AsJson, as_json, exit_with, facts, print_error, table, text
+from console import command_context
+from console.output import FOUND, AsJson, as_json, exit_with, facts, print_error, table, text
 from odoo_client import connect
 from purser.errors import ConfigurationError, PurserError
 from purser.findings import Money
-from purser.money_limits import MoneyLimit
 from purser.naming import did_you_mean
+from purser.parameters.money_limits import MoneyLimit
 from workers.context import connection_for
 from workers.controls.unknown_names import unknown_logins, unknown_names
 

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from console.cli import command_context
-from console.cli.output import FAILED, NOTHING, AsJson, as_json, exit_with, facts, money, nothing, plain, table, text
+from console import command_context
+from console.output import FAILED, NOTHING, AsJson, as_json, exit_with, facts, money, nothing, plain, table, text
 from store import RefusalState
 from workers.events.refusal_handling import RefusalDetails, RetryOutcome, find_refusal, record_refusal
 from workers.events.refusal_handling import retry as try_again

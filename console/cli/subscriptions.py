@@ -7,8 +7,8 @@ import typer
 
 from config.observability.logging import redactor_of
 from config.policy.subscriptions import Subscription
-from console.cli import command_context
-from console.cli.output import (
+from console import command_context
+from console.output import (
     FAILED,
     AsJson,
     as_json,
@@ -27,8 +27,8 @@ from workers.context import WorkerContext
 from workers.dead_letters import replay_runner
 from workers.dead_letters.replay_one import ReplayStatus
 from workers.dead_letters.replay_one import replay as send_at_once
+from workers.dead_letters.resend import ResendableEvent, ResendSource, ResendStatus, find_kept, send_kept
 from workers.outbound.deliver import gate_of, send_trial, trial_event
-from workers.outbound.resend import ResendableEvent, ResendSource, ResendStatus, find_kept, send_kept
 
 group = typer.Typer(help="Events that go out to subscriptions, and how their receivers do.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="A subscription of the policy, such as n8n-deals.", show_default=False)]

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from config.policy.loader import WatchPolicy
-from console.cli import command_context
-from console.cli.output import FAILED, AsJson, as_json, count, exit_with, print_error, progress, table, text
+from console import command_context
+from console.output import FAILED, AsJson, as_json, count, exit_with, print_error, progress, table, text
 from purser.errors import ConfigurationError
 from store import FeedCursor
 from workers.changes import backfill as filling

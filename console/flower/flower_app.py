@@ -22,15 +22,15 @@ from tornado.ioloop import IOLoop
 from tornado.options import options
 from tornado.web import RequestHandler, stream_request_body
 
-from config.security.console_users import ConsoleRole, ConsoleUser, ConsoleUsers
+from config.console_users import ConsoleRole, ConsoleUser, ConsoleUsers
 from config.security.trusted_proxies import PeerResolver, peer_of
 from config.server_urls import mask_url
 from config.settings import Settings
-from console.cli import command_context
-from console.cli.output import print_error
+from console import command_context
 from console.flower.event_filter import CheckedEvents
 from console.flower.security_headers import with_prefix
 from console.flower.user_login import Check, LoginCache, all_users, single_user
+from console.output import print_error
 from console.pages.menu import TemplateOverlay
 from console.pages.routes import routes
 from purser.errors import ConfigurationError

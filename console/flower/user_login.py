@@ -8,7 +8,7 @@ from base64 import b64decode
 from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
 
-from config.security.console_users import ConsoleRole, ConsoleUser, ConsoleUsers
+from config.console_users import ConsoleRole, ConsoleUser, ConsoleUsers
 from console.flower.login_attempts import LoginAttempts
 
 Check = Callable[[str, str], ConsoleUser | None]

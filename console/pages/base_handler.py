@@ -12,8 +12,8 @@ import structlog
 from flower.views import BaseHandler
 from tornado.web import HTTPError, RequestHandler
 
+from config.console_users import ConsoleRole, ConsoleUser
 from config.observability.redaction import Redactor
-from config.security.console_users import ConsoleRole, ConsoleUser
 from console.pages.presentation import formatting
 from purser.errors import ConfigurationError, Misconfigured, PurserError, Transient
 from purser.formats.strict_json import write_json

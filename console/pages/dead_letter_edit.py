@@ -3,8 +3,8 @@
 import json
 from dataclasses import dataclass
 
+from config.console_users import ConsoleRole, may_edit
 from config.observability.redaction import Redactor
-from config.security.console_users import ConsoleRole, may_edit
 from console.pages.base_handler import BasePageHandler
 from console.pages.presentation import formatting
 from console.pages.presentation.masking import mask, unmask

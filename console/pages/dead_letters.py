@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from config.console_users import may_edit
 from config.observability.redaction import Redactor
 from config.queues import QUEUES
-from config.security.console_users import may_edit
-from console.cli.output import count
+from console.output import count
 from console.pages.base_handler import BasePageHandler
 from console.pages.presentation import formatting, payloads, runbook_links
 from purser.errors import ConfigurationError

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from config.queues import QUEUES
-from console.cli.output import count
+from console.output import count
 from console.pages.base_handler import BasePageHandler
 from console.pages.presentation import formatting
 from purser.errors import ConfigurationError

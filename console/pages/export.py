@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from config.security.console_users import ConsoleRole
+from config.console_users import ConsoleRole
 from console.pages.base_handler import BasePageHandler
 from console.pages.dead_letters import BaseDeadLetterHandler
 from purser.formats.strict_json import write_json

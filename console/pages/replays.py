@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from console.cli.output import count
+from console.output import count
 from console.pages.base_handler import BasePageHandler
 from console.pages.dead_letters import BaseDeadLetterHandler
 from console.pages.presentation import formatting

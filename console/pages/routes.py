@@ -5,8 +5,8 @@ from typing import Any
 
 from tornado.web import StaticFileHandler, url
 
-from console.flower import broker_queues
 from console.pages import (
+    broker_queues,
     cases,
     control_runs,
     dead_letter_edit,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli import command_context
-from console.cli.output import FAILED, AsJson, as_json, count, exit_with, print_error, text
+from console import command_context
+from console.output import FAILED, AsJson, as_json, count, exit_with, print_error, text
 from devtools.chaos.fault import Against, OdooKind
 from devtools.chaos.options import ChaosOptions
 from purser.errors import ConfigurationError

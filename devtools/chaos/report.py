@@ -14,7 +14,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from console.cli.output import clean, count
+from console.output import clean, count
 from devtools.chaos.fault import Fault
 from devtools.chaos.verification import FaultResult, SkippedFault
 from purser.errors import ConfigurationError

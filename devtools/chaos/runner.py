@@ -12,7 +12,7 @@ from pathlib import Path
 
 import redis
 
-from console.cli.output import print_error
+from console.output import print_error
 from devtools.chaos.environment import ChaosEnvironment, EnvironmentConfig, PendingCounts, chaos_environment
 from devtools.chaos.fault import Fault
 from devtools.chaos.fault_context import FaultContext

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli.output import FAILED, AsJson, exit_with
+from console.output import FAILED, AsJson, exit_with
 
 
 def demo(

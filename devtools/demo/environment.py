@@ -28,7 +28,7 @@ import yaml
 
 from config.queues import QUEUES, redis_lists
 from config.settings import PREFIX, Settings
-from console.cli.output import print_error
+from console.output import print_error
 from devtools.demo import sample_company as firms
 from devtools.demo.sample_company import SampleCompany
 from devtools.fake_odoo import FakeOdoo

@@ -10,7 +10,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from console.cli.output import clean, format_value
+from console.output import clean, format_value
 from devtools.demo.environment import DemoEnvironment
 from devtools.demo.scenario import ScenarioStep, StepOutcome
 from purser.findings import Money

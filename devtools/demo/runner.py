@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from console.cli.output import as_json, print_error
+from console.output import as_json, print_error
 from devtools.demo.environment import DemoEnvironment, DemoEnvironmentStopped, demo_environment
 from devtools.demo.reporter import DemoReporter
 from devtools.demo.scenario import StepOutcome, tell

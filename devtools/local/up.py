@@ -14,9 +14,9 @@ from typing import Annotated, TextIO
 import typer
 
 from config.settings import PREFIX, Need, Settings
-from console.cli import command_context
+from console import command_context
 from console.cli.operations.processes import SOFT_SHUTDOWN
-from console.cli.output import clean, print_error
+from console.output import clean, print_error
 from devtools.local.redis_server import Server, claim, free_port
 from devtools.local.supervisor import ProcessSpec, Supervisor, stopped_by_signals
 from purser.errors import ConfigurationError

@@ -8,14 +8,14 @@ from typing import Any, Protocol
 
 from odoo_client.apply import bulk_load, updates
 from odoo_client.apply.bulk_load import LoadBatch, Loaded, Rejected, Result
-from odoo_client.apply.field_values import UnresolvedReference, columns_of, external_id, json_of
-from odoo_client.apply.outcome import ChangeOutcome, ChangeStatus
 from odoo_client.apply.preconditions import ACTIVITY, MESSAGE, failed_in, held_back, nowhere
 from odoo_client.connection import FieldInfo
-from odoo_client.error_mapping import SerializationConflict, may_be_lost_race
+from odoo_client.field_values import UnresolvedReference, columns_of, external_id, json_of
+from odoo_client.outcome import ChangeOutcome, ChangeStatus
 from odoo_client.read.capabilities import archives
 from odoo_client.read.lookup import find_external_ids
 from odoo_client.server_action import OperationRequest, ServerActionRunner
+from odoo_client.transport.error_mapping import SerializationConflict, may_be_lost_race
 from odoo_client.transport.request import RpcSender, Version
 from purser.changes import (
     CallMethod,

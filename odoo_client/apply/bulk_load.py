@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from odoo_client import error_mapping
+from odoo_client.transport import error_mapping
 from odoo_client.transport.request import Request, RpcSender
 from purser.errors import Permanent, Refusal
 

@@ -6,8 +6,8 @@ Who applies and who only foresees ask here, so that both give the same answer.
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from odoo_client.apply.field_values import Resolve, UnresolvedReference, all_same, json_of
-from odoo_client.apply.outcome import ChangeOutcome, ChangeStatus
+from odoo_client.field_values import Resolve, UnresolvedReference, all_same, json_of
+from odoo_client.outcome import ChangeOutcome, ChangeStatus
 from odoo_client.read.lookup import LookupResult
 from purser.changes import CallMethod, Change, CloseActivity, Ensure, Key, PostNote, Update, change_key, needed_by
 from purser.findings import Ref

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from odoo_client.apply.field_values import Resolve
-from odoo_client.apply.outcome import ChangeOutcome, ChangeStatus
 from odoo_client.apply.preconditions import ACTIVITY, evaluate_close, evaluate_update, guard_holds
-from odoo_client.error_mapping import Missing
+from odoo_client.field_values import Resolve
+from odoo_client.outcome import ChangeOutcome, ChangeStatus
 from odoo_client.read.lookup import lookup
+from odoo_client.transport.error_mapping import Missing
 from odoo_client.transport.request import Request, RpcSender
 from purser.changes import CallMethod, CloseActivity, Update
 from purser.errors import Refusal

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from odoo_client.apply.field_values import MODULE, external_id
-from odoo_client.apply.outcome import ChangeOutcome, ChangeStatus
 from odoo_client.apply.preconditions import (
     ACTIVITY,
     MESSAGE,
@@ -22,6 +20,8 @@ from odoo_client.apply.preconditions import (
     nowhere,
     open_by,
 )
+from odoo_client.field_values import MODULE, external_id
+from odoo_client.outcome import ChangeOutcome, ChangeStatus
 from odoo_client.preview.record_cache import PreviewClient, RecordCache, RecordPresence
 from odoo_client.read.lookup import ExternalIdMatch, LookupResult
 from odoo_client.server_action import OPERATIONS, ServerOperation

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
-from odoo_client.apply.field_values import MODULE, external_id
 from odoo_client.apply.preconditions import ACTIVITY, MESSAGE, open_by
 from odoo_client.connection import CurrentUser, FieldInfo
-from odoo_client.error_mapping import AccessDenied, Missing, UnknownModel
+from odoo_client.field_values import MODULE, external_id
 from odoo_client.read.capabilities import archives, may_all
 from odoo_client.read.lookup import ExternalIdMatch, LookupResult, external_ids, find_external_ids, lookup
 from odoo_client.server_action import OPERATIONS, ServerActionRunner
+from odoo_client.transport.error_mapping import AccessDenied, Missing, UnknownModel
 from odoo_client.transport.request import Request, RpcSender, Version
 from purser.changes import (
     CallMethod,
@@ -34,7 +34,7 @@ from purser.changes import (
     XmlId,
 )
 from purser.findings import Ref
-from purser.money_limits import is_credited_in_full
+from purser.parameters.money_limits import is_credited_in_full
 
 _UNTAXED = "amount_untaxed"
 

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from odoo_client.connection import ConnectionCheck, CurrentUser, FieldInfo
-from odoo_client.error_mapping import AccessDenied, UnknownModel
+from odoo_client.transport.error_mapping import AccessDenied, UnknownModel
 from odoo_client.transport.request import Request, RpcSender, Version
 from purser.errors import PurserError
 

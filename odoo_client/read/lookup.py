@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from odoo_client.error_mapping import AccessDenied, Missing, UnknownModel, UnknownXmlId
+from odoo_client.transport.error_mapping import AccessDenied, Missing, UnknownModel, UnknownXmlId
 from odoo_client.transport.request import Request, RpcSender
 from purser.findings import Ref
 

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from odoo_client.apply.field_values import MODULE
 from odoo_client.connection import FieldInfo
-from odoo_client.error_mapping import AccessDenied, UnknownModel
+from odoo_client.field_values import MODULE
 from odoo_client.read.lookup import external_ids
+from odoo_client.transport.error_mapping import AccessDenied, UnknownModel
 from odoo_client.transport.request import Request, RpcSender, Version
 from purser.errors import NotApplicable, Permanent
 from purser.findings import Ref

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from odoo_client.apply.field_values import external_id
-from odoo_client.apply.outcome import ChangeStatus
-from odoo_client.error_mapping import AccessDenied, Missing, SerializationConflict, may_be_lost_race
+from odoo_client.field_values import external_id
+from odoo_client.outcome import ChangeStatus
 from odoo_client.read.lookup import find_external_ids
 from odoo_client.server_action.operations import operation
 from odoo_client.server_action.source import VERSION
+from odoo_client.transport.error_mapping import AccessDenied, Missing, SerializationConflict, may_be_lost_race
 from odoo_client.transport.request import Request, RpcSender
 from purser.errors import NotSetUp, Permanent, Refusal
 from purser.findings import Ref

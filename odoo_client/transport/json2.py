@@ -4,8 +4,8 @@ from typing import Any
 
 import httpx
 
-from odoo_client import error_mapping
 from odoo_client.connection import OdooConnection
+from odoo_client.transport import error_mapping
 from odoo_client.transport.request import Request, Version, has_shape, plain, version_of
 
 _VERSION = Request(model="web", method="version", reads=True)

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import odoorpc
 import odoorpc.error
 
-from odoo_client import error_mapping
 from odoo_client.connection import OdooConnection
+from odoo_client.transport import error_mapping
 from odoo_client.transport.request import Request, Version, plain, version_of
 from purser.errors import Misconfigured, PurserError
 

@@ -10,8 +10,8 @@ from store.dead_letters.filters import DEAD_LETTERS, DeadLetterFilter
 from store.dead_letters.letter_keys import DeadLetterBase
 from store.dead_letters.model import DeadLetterGroup
 from store.dead_letters.scan import BATCH_SIZE, SCAN_SCRIPT, ScanRequest, forms_of, hint_of, span_of
+from store.message_locations import PLACES
 from store.pagination import PageCursor, checked_limit, chunks, narrowest
-from store.queueing.locations import PLACES
 from store.redis_store import RedisStore, checked, shown, text
 from store.timestamps import from_micros, to_micros
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from store.dead_letters.model import DeadLetter, DeadLetterState, letter_of
+from store.message_locations import PLACES
 from store.pagination import chunks
-from store.queueing.locations import PLACES
 from store.redis_store import DAMAGE, LuaScript, RedisStore, as_unreadable, checked, named, text, unreadable
 from store.timestamps import to_micros
 
-# Shared by whatever moves letters: see also `store.queueing.locations`.
+# Shared by whatever moves letters: see also `store.message_locations`.
 LIFE = (
     PLACES
     + """

@@ -19,10 +19,10 @@ from store.dead_letters.letter_keys import LIFE
 from store.dead_letters.model import DeadLetter, DeadLetterState, attempt_lines, letter_fields
 from store.dead_letters.tombstones import DeadLetterTombstones
 from store.dead_letters.transfer import DeadLetterTransfer
+from store.message_locations import field_of, keys
 from store.pagination import chunks
-from store.queueing.locations import field_of, keys
-from store.queueing.reservation import MessageReservation
 from store.redis_store import RedisStore, hash_of, shown, text
+from store.reservation import MessageReservation
 from store.resolution import require_actor, require_reason
 from store.timestamps import to_micros
 

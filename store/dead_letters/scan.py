@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from store.dead_letters.filters import DeadLetterFilter
+from store.message_locations import PLACES
 from store.pagination import PageCursor
-from store.queueing.locations import PLACES
 from store.redis_store import text
 from store.timestamps import to_micros
 

@@ -18,9 +18,8 @@ import structlog
 from store.content_digest import message_digest, other_id, payload_digest
 from store.dead_letters.fingerprint import fingerprint
 from store.dead_letters.model import DeadLetter, letter_fields
+from store.message_locations import PLACES, field_of, keys
 from store.pagination import Page, checked_limit, chunks, earliest_first, narrowest
-from store.queueing.locations import PLACES, field_of, keys
-from store.queueing.reservation import MessageReservation
 from store.redis_store import (
     DAMAGE,
     LuaScript,
@@ -33,6 +32,7 @@ from store.redis_store import (
     text,
     unreadable,
 )
+from store.reservation import MessageReservation
 from store.resolution import require_actor, require_reason
 from store.timestamps import from_micros, to_micros
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from purser.errors import ConfigurationError
+from store.message_locations import PLACES
 from store.pagination import Page, checked_limit, chunks, newest_first
-from store.queueing.locations import PLACES
 from store.redis_store import DAMAGE, RedisStore, checked, named, shown, text, unreadable
 from store.resolution import require_actor, require_reason
 from store.timestamps import from_micros, to_micros

@@ -16,7 +16,7 @@ from html import escape
 
 from events.employee import LeaveApproved, LeaveCancelled
 from purser import Change, Snapshot, activity, automation
-from purser.parameters import Days
+from purser.parameters.bounds import Days
 from purser.todos import close_todos
 from tasks.people import Absences, PersonIndex
 from tasks.queries.availability import ASKING

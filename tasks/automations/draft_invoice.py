@@ -35,8 +35,8 @@ from purser import (
 )
 from purser.changes import Value
 from purser.errors import Refusal
-from purser.parameters import Days, Percent
-from purser.policy_names import Login
+from purser.parameters.bounds import Days, Percent
+from purser.parameters.record_names import Login
 from tasks.people import PersonIndex
 from tasks.queries.availability import ASKING
 from tasks.queries.companies import OwnCompany, own_currency

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from events.billing import InvoicePosted, PaymentReceived
 from purser import Change, Snapshot, activity, automation
 from purser.errors import Refusal
-from purser.parameters import Days
+from purser.parameters.bounds import Days
 from purser.todos import close_todos
 from tasks.people import PersonIndex
 from tasks.queries.availability import ASKING

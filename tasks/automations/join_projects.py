@@ -14,7 +14,7 @@ from html import escape
 from events.project import ProjectCreated
 from purser import Change, PostNote, RecordLink, Ref, Snapshot, Update, activity, automation
 from purser.changes import change_key
-from purser.parameters import Days
+from purser.parameters.bounds import Days
 from tasks.people import PersonIndex
 from tasks.queries.availability import ASKING
 from tasks.queries.crm import (

@@ -24,7 +24,7 @@ from events.opportunity import OpportunityLost, OpportunityWon
 from purser import Change, Ensure, Key, RecordLink, Ref, RunOperation, Snapshot, Update, activity, automation
 from purser.changes import Values
 from purser.errors import Refusal
-from purser.policy_names import Login, RecordNameType
+from purser.parameters.record_names import Login, RecordNameType
 from purser.todos import close_todos
 from tasks.people import PersonIndex
 from tasks.queries.availability import ASKING

@@ -12,8 +12,8 @@ from html import escape
 from events.billing import PaymentMissed, PaymentReceived
 from purser import Change, Money, Snapshot, activity, automation
 from purser.errors import Refusal
-from purser.parameters import Days
-from purser.policy_names import Login
+from purser.parameters.bounds import Days
+from purser.parameters.record_names import Login
 from purser.todos import close_todos
 from tasks.people import PersonIndex
 from tasks.queries.accounting import LEVEL_DAYS

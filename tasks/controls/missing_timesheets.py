@@ -21,8 +21,9 @@ from typing import Annotated
 from pydantic import Field
 
 from purser import Compliant, Exempt, Finding, Money, Period, Severity, Snapshot, Verdict, control, daily
-from purser.parameters import HoursPerWeek, Price, RecordId
-from purser.policy_names import RecordNameType
+from purser.parameters.bounds import HoursPerWeek, Price, RecordId
+from purser.parameters.record_names import RecordNameType
+from tasks.expected_hours import ONE_DAY, ExpectedWeek, Workforce
 from tasks.queries.employees import (
     Attendance,
     Calendar,
@@ -37,8 +38,7 @@ from tasks.queries.employees import (
     User,
 )
 from tasks.queries.timesheets import STANDARD_DAY, WEEKS_BACK, TimesheetUnit, TimesheetWeek
-from tasks.working_time.calendar import CENT
-from tasks.working_time.expected_hours import ONE_DAY, ExpectedWeek, Workforce
+from tasks.working_calendar import CENT
 
 Upto = Annotated[int, Field(ge=0, le=52)]
 Tolerance = Annotated[Decimal, Field(ge=0, le=168, allow_inf_nan=False)]

@@ -30,7 +30,7 @@ from purser import (
     limit_in,
     reaches,
 )
-from purser.parameters import Days
+from purser.parameters.bounds import Days
 from tasks.people import PersonIndex
 from tasks.queries.accounting import CUSTOMER, DraftMove, OrderOfDraft
 from tasks.queries.availability import ASKING

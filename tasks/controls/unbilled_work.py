@@ -29,7 +29,7 @@ from purser import (
     daily,
     limit_in,
 )
-from purser.parameters import Days
+from purser.parameters.bounds import Days
 from tasks.queries.availability import AskableUser
 from tasks.queries.companies import OwnCompany, own_currency
 from tasks.queries.expenses import ReinvoicedExpense

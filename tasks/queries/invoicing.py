@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from purser import Domain, Many2One, QueryContext, Ref, Row
-from purser.money_limits import is_credited_in_full
+from purser.parameters.money_limits import is_credited_in_full
 from purser.todos import Todo
 from tasks.queries.accounting import CUSTOMER
 from tasks.queries.sales import LineToBill

@@ -14,7 +14,7 @@ from purser import OPTIONAL_FIELD, Domain, Many2One, Moment, QueryContext, Row, 
 from purser.todos import Todo
 from tasks.queries.availability import MARGIN
 from tasks.queries.projects import OPEN
-from tasks.working_time.calendar import day_span, days_between, zone_of
+from tasks.working_calendar import day_span, days_between, zone_of
 
 QUESTION = "who takes this over?"
 """The end of the summary of each question about a task."""

@@ -11,7 +11,7 @@ from typing import Annotated
 from events.event import Event
 from events.project import ChangeRequestApproved
 from purser import Domain, QueryContext, Row, minutes, watch
-from purser.policy_names import RecordNameType
+from purser.parameters.record_names import RecordNameType
 
 APPROVED = "03_approved"
 TagName = Annotated[str, RecordNameType(("project.tags",))]

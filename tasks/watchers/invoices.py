@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from events.billing import InvoiceDisputed, InvoicePosted, PaymentMissed, PaymentReceived
 from events.event import Event
 from purser import Domain, QueryContext, Row, WatchTrigger, hours, minutes, watch
-from purser.parameters import Days
+from purser.parameters.bounds import Days
 from tasks.queries.accounting import LEVEL_DAYS
 
 OWED = ("out_invoice", "out_receipt")

@@ -10,7 +10,7 @@ from events.event import Event
 from events.opportunity import ContractExpiring
 from events.project import ProjectCreated
 from purser import OPTIONAL_FIELD, Domain, Moment, QueryContext, Row, WatchTrigger, hours, minutes, watch
-from purser.parameters import Days
+from purser.parameters.bounds import Days
 
 NOTICE_DAYS = 30
 

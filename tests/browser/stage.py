@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from config.security.console_users import hash_password
+from config.console_users import hash_password
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]

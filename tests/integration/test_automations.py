@@ -15,7 +15,7 @@ from config.settings import Settings
 from events.cloudevent import CloudEvent
 from events.event import Event
 from odoo_client import OdooConnection, connect, provisioning
-from odoo_client.error_mapping import AccessDenied
+from odoo_client.transport.error_mapping import AccessDenied
 from odoo_client.transport.request import Request
 from purser.engine.predictions import PredictedOutcome
 from purser.errors import Refusal

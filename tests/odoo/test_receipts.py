@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from odoo_client import ChangeOutcome, ChangeStatus, OdooClient, OdooConnection, connect, provisioning, server_action
-from odoo_client.error_mapping import AccessDenied
 from odoo_client.server_action import VERSION, OperationRequest
+from odoo_client.transport.error_mapping import AccessDenied
 from odoo_client.transport.request import Request
 from purser import RecordLink, Ref, RunOperation, Update
 from purser.engine.predictions import PredictedOutcome

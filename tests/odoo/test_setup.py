@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from odoo_client import OdooClient, OdooConnection, connect, provisioning
-from odoo_client.error_mapping import AccessDenied
 from odoo_client.provisioning import RULES, BotUserSpec, PlannedAction
+from odoo_client.transport.error_mapping import AccessDenied
 from odoo_client.transport.request import Request
 from purser.errors import NotApplicable
 from store import token_digest

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from events.cloudevent import read_event
-from odoo_client.error_mapping import first_line
+from odoo_client.transport.error_mapping import first_line
 from purser.errors import PurserError
 from purser.naming import did_you_mean
 from store.dead_letters.fingerprint import fingerprint

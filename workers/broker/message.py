@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from store.queueing.reservation import MessageReservation
+from store.reservation import MessageReservation
 from workers.broker.redis.channel import ReliableChannelMixin
 from workers.broker.redis.leases import held_of
 from workers.broker.task_message import is_decodable

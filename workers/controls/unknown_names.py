@@ -6,10 +6,10 @@ from typing import Any
 
 from config.policy.loader import Policies
 from odoo_client import OdooClient
-from odoo_client.error_mapping import AccessDenied, UnknownModel
+from odoo_client.transport.error_mapping import AccessDenied, UnknownModel
 from odoo_client.transport.request import Request
 from purser.declarations import Parameter
-from purser.policy_names import RecordNameType, names_in
+from purser.parameters.record_names import RecordNameType, names_in
 
 BATCH_SIZE = 500
 

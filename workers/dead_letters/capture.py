@@ -31,7 +31,7 @@ from workers.dead_letters.letter_factory import (
     waiting_since,
     with_attempt,
 )
-from workers.events.reaction import over, reaction_of
+from workers.reaction import over, reaction_of
 
 log = structlog.get_logger(__name__)
 

@@ -14,14 +14,14 @@ from typing import Any
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from config.security.console_users import may_edit
+from config.console_users import may_edit
 from events.cloudevent import read_event
 from purser.errors import ConfigurationError, Permanent
 from purser.formats.strict_json import read_json
 from store import DeadLetter, DeadLetterState, Edit
 from workers.context import WorkerContext
-from workers.controls.amounts_at_risk import AmountAtRisk, amount_at_risk
 from workers.controls.run import load_steps
+from workers.dead_letters.amounts_at_risk import AmountAtRisk, amount_at_risk
 from workers.dead_letters.letter_factory import subjects_of
 from workers.dead_letters.replay_one import is_message
 from workers.messages import PARAMETERS, by_name

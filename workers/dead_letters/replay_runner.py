@@ -35,7 +35,7 @@ from workers.dead_letters.replay_stages import (
     StopReplay,
     next_action,
 )
-from workers.runtime.task import concerns
+from workers.messages import concerns
 
 log = structlog.get_logger(__name__)
 

@@ -30,7 +30,7 @@ from workers.broker.rabbitmq import topology
 from workers.changes.detect import feed_name, sweep_name
 from workers.context import connection_for, odoo_binding_of
 from workers.controls.unknown_names import unknown_logins, unknown_names
-from workers.runtime.shared_clock import utc_now
+from workers.shared_clock import utc_now
 
 KEY_EXPIRES_SOON = dt.timedelta(days=14)
 

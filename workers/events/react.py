@@ -19,8 +19,8 @@ from store import ClaimResult
 from workers.context import WorkerContext
 from workers.controls.apply_changes import ApplyResult, apply_changes, settle
 from workers.events import publish
-from workers.events.reaction import Reaction
 from workers.outbound import deliver
+from workers.reaction import Reaction
 
 log = structlog.get_logger(__name__)
 

@@ -28,8 +28,8 @@ from store import (
     RetryIn,
 )
 from workers.context import WorkerContext
-from workers.events.reaction import Reaction, of_subscription, over
 from workers.outbound.http import MAX_ANSWER_BYTES, ReceiverResponse, post
+from workers.reaction import Reaction, of_subscription, over
 
 log = structlog.get_logger(__name__)
 

@@ -14,16 +14,16 @@ from kombu.asynchronous import set_event_loop
 
 from store import DelayKind
 from workers.broker.message import give_back
-from workers.broker.publishing import depth_of, sender
 from workers.broker.rabbitmq import name_conflict
 from workers.broker.redis.leases import LeaseLost, settle_all
 from workers.broker.redis.server_state import ServerStateError, is_server_state
 from workers.broker.task_message import UnreadableMessage, read_task_message, replace_content
 from workers.dead_letters.capture import schedule_retry, to_dead_letters
-from workers.process.escaped_errors import ESCAPED
+from workers.escaped_errors import ESCAPED
 from workers.process.leak_detection import LeakDetector
 from workers.process.loop_errors import LoopErrorHandler
 from workers.process.shutdown import ShutdownController, return_messages
+from workers.publishing import depth_of, sender
 from workers.runtime.maintenance import LoopActivity, MaintenanceThread, QueueAgeTracker
 from workers.runtime.request import forget_job, later
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import structlog
 
-from workers.process.escaped_errors import ESCAPED
+from workers.escaped_errors import ESCAPED
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from celery.schedules import BaseSchedule
 from purser.cadence import Cadence
 from schedules.beat import BeatEntry
 from schedules.slots import latest_slot, next_slot
-from workers.runtime.shared_clock import utc_now
+from workers.shared_clock import utc_now
 
 MAX_SLEEP_SECONDS = 60.0
 """Seconds until beat looks at an entry again at the latest, so that a moved clock is noticed."""

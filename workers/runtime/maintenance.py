@@ -27,9 +27,9 @@ from purser.errors import Permanent, PurserError
 from store import DelayedMessage, InboxEntry, LimiterPermit, WorkerReport
 from workers.context import WorkerContext
 from workers.dead_letters import replay_runner, retention
+from workers.escaped_errors import ESCAPED
 from workers.events import react
 from workers.odoo_access import breaker_probe
-from workers.process.escaped_errors import ESCAPED
 
 log = structlog.get_logger(__name__)
 

@@ -2,7 +2,6 @@
 
 import random
 import traceback
-from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -18,7 +17,7 @@ from workers.dead_letters.capture import mark_handled
 from workers.dead_letters.letter_factory import covers_of
 from workers.dead_letters.replay_one import part_of
 from workers.events.refusal_handling import as_change
-from workers.messages import by_name
+from workers.messages import by_name, concerns
 from workers.odoo_access.alarm import alarm, alarm_too_long
 from workers.runtime.callbacks import TaskCallbacks
 from workers.runtime.control_flow import RetryLater, SendToDeadLetters
@@ -141,13 +140,6 @@ class FleetTask(Task):
             )
         )
         mark_handled(fleet.ledger, kwargs)
-
-
-def concerns(queue: str, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
-    """Name what could be paused or frozen and would hold a message with these values back."""
-    kinds = ("control", "automation", "watch", "subscription")
-    named = [f"{kind}:{kwargs[kind]}" for kind in kinds if isinstance(kwargs.get(kind), str)]
-    return ("all", f"queue:{queue}", *named)
 
 
 def _soft_limit(task: Task) -> float:

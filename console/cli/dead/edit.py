@@ -7,10 +7,10 @@ from typing import Annotated
 import click
 import typer
 
-from console.cli import command_context
+from console import command_context
 from console.cli.dead.selection import DryRun, Note
 from console.cli.events import load
-from console.cli.output import FAILED, AsJson, as_json, count, exit_with, nothing, print_error, text
+from console.output import FAILED, AsJson, as_json, count, exit_with, nothing, print_error, text
 from purser.errors import ConfigurationError
 from store import DeadLetter
 from workers.dead_letters import letter_edit

@@ -7,9 +7,9 @@ import typer
 
 from config.observability.logging import redactor_of
 from config.observability.redaction import Redactor
-from console.cli import command_context
+from console import command_context
 from console.cli.dead.selection import chosen_by_words, in_state
-from console.cli.output import AsJson, as_json, facts, format_value, nothing, print_error, table, text
+from console.output import AsJson, as_json, facts, format_value, nothing, print_error, table, text
 from purser.formats.strict_json import write_json
 from store import DeadLetter, DeadLetterFilter, DeadLetterState, Edit, Ledger
 

@@ -6,9 +6,9 @@ import typer
 
 from config.observability.logging import redactor_of
 from config.observability.redaction import Redactor
-from console.cli import command_context
+from console import command_context
 from console.cli.dead.selection import All, Ids, choose, chosen_by_words, require_one_selection
-from console.cli.output import AsJson, as_json, count, facts, money, plain, print_error, progress, table, text
+from console.output import AsJson, as_json, count, facts, money, plain, print_error, progress, table, text
 from purser.engine.predictions import FieldChange
 from store import DeadLetter, DeadLetterFilter
 from workers.dead_letters.replay_preview import LetterPreview, PlannedChange, ReplayPreview

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.cli import command_context
+from console import command_context
 from console.cli.dead.selection import (
     All,
     DryRun,
@@ -18,7 +18,7 @@ from console.cli.dead.selection import (
     chosen_by_words,
     require_one_selection,
 )
-from console.cli.output import (
+from console.output import (
     FAILED,
     AsJson,
     as_json,

@@ -1,8 +1,8 @@
 """Letters are thrown away with a reason, and taken back as long as they are kept."""
 
-from console.cli import command_context
+from console import command_context
 from console.cli.dead.selection import All, DryRun, Ids, Note, Yes, choose, chosen_by_words, require_one_selection
-from console.cli.output import FAILED, NOTHING, AsJson, as_json, confirm, count, exit_with, print_error, text
+from console.output import FAILED, NOTHING, AsJson, as_json, confirm, count, exit_with, print_error, text
 from store import DeadLetterFilter, DeadLetterState
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.cli.output import nothing
+from console.output import nothing
 from purser.errors import ConfigurationError
 from store import DeadLetterFilter, DeadLetterState, Ledger
 

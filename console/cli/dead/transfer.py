@@ -8,10 +8,10 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from console.cli import command_context
+from console import command_context
 from console.cli.dead.inspect import State
 from console.cli.dead.selection import DryRun, Note, ToUnreadQueue, chosen_by_words, in_state
-from console.cli.output import FAILED, count, exit_with, print_error, progress
+from console.output import FAILED, count, exit_with, print_error, progress
 from purser.errors import ConfigurationError
 from purser.formats.strict_json import InvalidJson, read_json, write_json
 from store import DeadLetterFilter, DeadLetterState

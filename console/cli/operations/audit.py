@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from console.cli import command_context
-from console.cli.output import AsJson, as_json, table
+from console import command_context
+from console.output import AsJson, as_json, table
 
 group = typer.Typer(help="What people did to the fleet.", no_args_is_help=True)
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import typer
 
-from console.cli import command_context
-from console.cli.output import DONE, FAILED, FOUND, AsJson, as_json, exit_with, facts, print_error
+from console import command_context
+from console.output import DONE, FAILED, FOUND, AsJson, as_json, exit_with, facts, print_error
 from store import CircuitState, OdooLimiter, RetryIn
 from workers.odoo_access import breaker_probe
 

@@ -9,8 +9,8 @@ import typer
 
 from config.observability.logging import redactor_of
 from config.observability.redaction import Redactor
-from console.cli import command_context
-from console.cli.output import FAILED, AsJson, as_json, exit_with, nothing, print_error, table
+from console import command_context
+from console.output import FAILED, AsJson, as_json, exit_with, nothing, print_error, table
 from purser.errors import ConfigurationError
 from store import DelayedMessage, DelayKind, Ledger
 from workers.dead_letters.capture import cancel as cancel_all

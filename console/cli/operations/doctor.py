@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from console.cli import command_context
-from console.cli.output import FOUND, AsJson, as_json, exit_with, table, text
+from console import command_context
+from console.output import FOUND, AsJson, as_json, exit_with, table, text
 from purser.errors import ConfigurationError, PurserError
 from workers.doctor.checks import Check, Level, check_all
 from workers.odoo_access.breaker_probe import ProbeResult, probe_now

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from config.queues import QUEUES
-from console.cli import command_context
-from console.cli.output import AsJson, as_json, nothing, table, text
+from console import command_context
+from console.output import AsJson, as_json, nothing, table, text
 from purser.errors import ConfigurationError
 from purser.naming import did_you_mean
 from store import Ledger, Pause

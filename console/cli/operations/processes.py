@@ -8,7 +8,7 @@ import typer
 
 from config.queues import QUEUES
 from config.settings import PREFIX, Need, Settings
-from console.cli import command_context
+from console import command_context
 
 ALL = ",".join(QUEUES)
 SOFT_SHUTDOWN = {"REMAP_SIGTERM": "SIGQUIT"}

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from console.cli import command_context
-from console.cli.output import AsJson, as_json, facts, print_error
+from console import command_context
+from console.output import AsJson, as_json, facts, print_error
 from purser.errors import ConfigurationError
 from workers.context import odoo_binding_of
 

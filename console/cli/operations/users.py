@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from config.security.console_users import ConsoleUsers, hash_password
-from console.cli import command_context
-from console.cli.output import AsJson, as_json, print_error, table, text
+from config.console_users import ConsoleUsers, hash_password
+from console import command_context
+from console.output import AsJson, as_json, print_error, table, text
 from purser.errors import ConfigurationError
 
 group = typer.Typer(help="Who may enter Flower, and what each may do.", no_args_is_help=True)

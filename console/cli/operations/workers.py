@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from console.cli import command_context
-from console.cli.output import FOUND, AsJson, as_json, count, exit_with, nothing, print_error, table, text
+from console import command_context
+from console.output import FOUND, AsJson, as_json, count, exit_with, nothing, print_error, table, text
 from store import WorkerStatus
 from store.fleet.worker_heartbeats import NAME_TAKEN, PATIENCE
 

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from tornado.escape import url_escape, xhtml_escape
 
 from config.observability.redaction import Redactor
-from console.cli.output import clean as printable
-from console.cli.output import count
+from console.output import clean as printable
+from console.output import count
 from purser.findings import Money
 from store import ABSENT
 

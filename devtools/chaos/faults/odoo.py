@@ -4,7 +4,7 @@ import shlex
 import subprocess
 import time
 
-from console.cli.output import count
+from console.output import count
 from devtools.chaos.fault import FaultNotObserved, FaultRequirements, fault
 from devtools.chaos.fault_context import FaultContext
 from devtools.chaos.odoo_target import FaultyFakeOdoo, slowed

@@ -1,6 +1,6 @@
 """The broker, the ledger, and the ways to them."""
 
-from console.cli.output import count
+from console.output import count
 from devtools.chaos.brokers import ChaosRedis
 from devtools.chaos.fault import FaultNotObserved, FaultRequirements, Mix, fault
 from devtools.chaos.fault_context import FaultContext

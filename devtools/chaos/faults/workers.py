@@ -6,7 +6,7 @@ import signal
 import time
 from functools import partial
 
-from console.cli.output import count
+from console.output import count
 from devtools.chaos.environment import LEASE, WORKERS, ChaosEnvironment
 from devtools.chaos.fault import FaultNotObserved, FaultRequirements, fault
 from devtools.chaos.fault_context import FaultContext

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.output import FAILED, AsJson, as_json, count, exit_with, print_error
+from console.output import FAILED, AsJson, as_json, count, exit_with, print_error
 from devtools.chaos.fault import Against
 
 if TYPE_CHECKING:

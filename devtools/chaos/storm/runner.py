@@ -13,7 +13,7 @@ from pathlib import Path
 
 import redis
 
-from console.cli.output import count, print_error
+from console.output import count, print_error
 from devtools.chaos.environment import (
     ChaosEnvironment,
     ChaosEnvironmentStopped,

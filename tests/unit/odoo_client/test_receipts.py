@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from odoo_client import ChangeStatus
-from odoo_client.error_mapping import AccessDenied, Missing, SerializationConflict, UnknownXmlId
 from odoo_client.server_action import OPERATIONS, VERSION, OperationRequest, ServerActionRunner, action_text
 from odoo_client.server_action.action_runner import GROUP, with_marker
+from odoo_client.transport.error_mapping import AccessDenied, Missing, SerializationConflict, UnknownXmlId
 from odoo_client.transport.request import Request
 from purser import Ref
 from purser.errors import NotSetUp, Permanent, Refusal, UnknownOutcome

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odoo_client import OdooClient, OdooConnection
-from odoo_client.error_mapping import AccessDenied, SerializationConflict
 from odoo_client.throttling import ThrottledSender, kind_of, verdict_of, verdict_on
+from odoo_client.transport.error_mapping import AccessDenied, SerializationConflict
 from odoo_client.transport.request import Request, Version
 from purser.changes import Ensure, PostNote, Update
 from purser.engine.call_result import CallResult, RetryIn

@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 
 from workers.broker.redis.channel import ReliableChannelMixin
 from workers.broker.redis.leases import LeaseLost
+from workers.escaped_errors import ESCAPED
 from workers.process.consumer import FleetConsumer
-from workers.process.escaped_errors import ESCAPED
 from workers.process.loop_errors import LoopErrorHandler
 from workers.runtime import request as request_module
 from workers.runtime.callbacks import TaskCallbacks

@@ -9,7 +9,7 @@ from celery.worker import state
 
 from workers.runtime import maintenance
 from workers.runtime.maintenance import LoopActivity, MaintenanceThread, QueueAgeTracker
-from workers.runtime.shared_clock import utc_now
+from workers.shared_clock import utc_now
 
 LIMIT = 60.0
 

@@ -24,7 +24,7 @@ from workers.broker.kombu_envelope import read_envelope
 from workers.broker.redis import scripts
 from workers.broker.redis.blocking_wait import ListWaiters
 from workers.broker.redis.leases import LeaseLost, LeaseManager, holder_of, is_fenced, lease_manager_for
-from workers.process.escaped_errors import ESCAPED
+from workers.escaped_errors import ESCAPED
 
 log = structlog.get_logger(__name__)
 

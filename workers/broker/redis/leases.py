@@ -16,7 +16,7 @@ from typing import Any
 import redis
 import structlog
 
-from store.queueing.reservation import MessageReservation
+from store.reservation import MessageReservation
 from workers.broker.redis import scripts
 
 log = structlog.get_logger(__name__)

@@ -101,7 +101,7 @@ def test_a_finding_is_reported_exactly_as_promised() -> None:
         money_at_risk=Money(Decimal("960.00"), "EUR"),
     )
     policy = load_policies(load_registry()).control("missing-timesheets")
-    from console.cli.output import plain
+    from console.output import plain
 
     assert plain(report(policy, judged(finding, Compliant(Ref("hr.employee", 43), WEEK)))) == {
         "control": "missing-timesheets",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odoo_client.apply.bulk_load import LoadBatch, Loaded, Rejected, bulk_load
-from odoo_client.error_mapping import AccessDenied
+from odoo_client.transport.error_mapping import AccessDenied
 from odoo_client.transport.request import Request
 from purser.errors import Refusal, Transient
 

@@ -10,8 +10,8 @@ import pytest
 from pydantic import Field
 
 from odoo_client import FieldInfo, RecordPage
-from odoo_client.error_mapping import AccessDenied
 from odoo_client.read.snapshot import PAGE, count, pages, read, read_all, read_page
+from odoo_client.transport.error_mapping import AccessDenied
 from odoo_client.transport.request import Request, Version
 from purser import (
     OPTIONAL_FIELD,

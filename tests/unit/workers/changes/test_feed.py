@@ -21,7 +21,7 @@ from workers.changes.detect import OVERLAP, REMEMBERED, feed_name
 from workers.context import WorkerContext
 from workers.doctor.checks import check_feeds
 from workers.events import publish, react
-from workers.runtime.task import concerns
+from workers.messages import concerns
 
 MINUTE = dt.timedelta(minutes=1)
 DEALS = "opportunities"

@@ -14,7 +14,7 @@ from odoo_client import connect
 from odoo_client.connection import OdooConnection
 from purser.changes import Update
 from purser.findings import Ref
-from purser.policy_names import names_in
+from purser.parameters.record_names import names_in
 from tasks.discovery import load_registry
 from workers.controls.run import evaluate_control
 from workers.controls.unknown_names import unknown_logins, unknown_names

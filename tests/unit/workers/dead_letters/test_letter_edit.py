@@ -27,9 +27,9 @@ from store.content_digest import body_digest
 from store.dead_letters.edits import patch
 from tasks.discovery import load_registry
 from workers.context import WorkerContext
-from workers.controls.amounts_at_risk import AmountAtRisk, amount_at_risk
 from workers.controls.run import dump_steps
 from workers.dead_letters import retention
+from workers.dead_letters.amounts_at_risk import AmountAtRisk, amount_at_risk
 from workers.dead_letters.letter_edit import EditResult, EditStatus, approve, body_with, check, edit, revert, text_of
 from workers.dead_letters.letter_factory import subjects_in, values_in
 from workers.messages import PARAMETERS

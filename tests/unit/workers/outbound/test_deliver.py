@@ -18,11 +18,11 @@ from tests.receivers import Receiver, answer, receiving
 from tests.unit.workers.delivering import WANTS, Desk, posted, start
 from workers.dead_letters.capture import cancel, mark_handled, schedule_retry, store_letter
 from workers.dead_letters.replay_intent import IntentReader
+from workers.dead_letters.resend import ResendableEvent, ResendSource, ResendStatus, find_kept, send_kept
 from workers.events import react
-from workers.events.reaction import Reaction, of_subscription
+from workers.messages import concerns
 from workers.outbound import deliver
-from workers.outbound.resend import ResendableEvent, ResendSource, ResendStatus, find_kept, send_kept
-from workers.runtime.task import concerns
+from workers.reaction import Reaction, of_subscription
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from purser.errors import Transient
 from schedules.beat import BeatEntry, beat_entries
 from schedules.slots import latest_slot, slots_between, stagger
 from workers.runtime.beat_schedule import AGAIN, MAX_SLEEP_SECONDS, SlotSchedule, beat_schedule
-from workers.runtime.shared_clock import FleetClock, utc_now
+from workers.shared_clock import FleetClock, utc_now
 
 BERLIN = ZoneInfo("Europe/Berlin")
 TRUTH = dt.datetime(2026, 3, 28, 20, tzinfo=dt.UTC)  # the clocks change in the night

@@ -15,7 +15,7 @@ from purser.errors import Permanent, PurserError, Snooze, Transient
 from store import CircuitState, LimiterPermit
 from tests.waiting import wait_until
 from workers.context import WorkerContext, connection_for
-from workers.odoo_access.shared_limiter import SAID_EVERY, UNASKED, SharedLimiter
+from workers.shared_limiter import SAID_EVERY, UNASKED, SharedLimiter
 
 
 class Kept:
@@ -183,7 +183,7 @@ def test_a_disconnected_fleet_asks_through_a_ledger_of_its_own(redis_url: str, n
 def test_calls_under_way_are_renewed_and_those_that_ended_are_not(
     shared: SharedLimiter, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.odoo_access.shared_limiter.RENEW_EVERY", 0.01)
+    monkeypatch.setattr("workers.shared_limiter.RENEW_EVERY", 0.01)
     kept.answer = LimiterPermit("one", "k")
     shared.enter("k")
     kept.answer = LimiterPermit("two", "k")

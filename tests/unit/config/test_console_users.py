@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.security.console_users import ConsoleRole, ConsoleUsers, hash_password, may_edit
+from config.console_users import ConsoleRole, ConsoleUsers, hash_password, may_edit
 from config.settings import Settings
 from purser.errors import ConfigurationError
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.working_time.calendar import (
+from tasks.working_calendar import (
     HOUR,
     FixedSchedule,
     FlexibleSchedule,

@@ -5,8 +5,8 @@ message and never loses one. A script that is given a `MessageReservation` (its 
 writes only while the record stands, and takes it off last.
 """
 
-from store.queueing.reservation import MessageReservation
 from store.redis_store import text
+from store.reservation import MessageReservation
 
 PLACES = """
 local P = KEYS[1]

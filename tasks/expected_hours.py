@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from purser import Period, Snapshot
 from tasks.queries.employees import Attendance, Calendar, CalendarLeave, CurrentPlacement, Employee, EmployeeVersion
-from tasks.working_time.calendar import (
+from tasks.working_calendar import (
     FixedSchedule,
     FlexibleSchedule,
     Schedule,

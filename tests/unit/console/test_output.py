@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from console.cli import output
+from console import output
 from purser.findings import Money, Severity
 
 

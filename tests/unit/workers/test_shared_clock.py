@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purser.errors import Transient
-from workers.runtime.shared_clock import LEARN_INTERVAL, SLOW, FleetClock, utc_now
+from workers.shared_clock import LEARN_INTERVAL, SLOW, FleetClock, utc_now
 
 TRUTH = dt.datetime(2026, 3, 29, 1, 0, tzinfo=dt.UTC)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from config.policy.loader import Policies, load_policies
 from config.settings import Need, Settings
-from console.cli.output import print_error
+from console.output import print_error
 from purser.errors import ConfigurationError
 from store import Ledger
 from tasks.discovery import load_registry

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from odoo_client.apply.field_values import UnresolvedReference, all_same, column_of, columns_of, json_of, text_of
+from odoo_client.field_values import UnresolvedReference, all_same, column_of, columns_of, json_of, text_of
 from odoo_client.transport.request import Request, plain, version_of
 from purser import Key, RecordLink, Ref, XmlId
 from purser.changes import Value

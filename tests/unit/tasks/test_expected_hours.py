@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purser import Period
-from tasks.working_time.expected_hours import EmploymentHistory
+from tasks.expected_hours import EmploymentHistory
 
 MONDAY = dt.date(2026, 11, 2)
 WEEKS = [Period.week_of(MONDAY + dt.timedelta(weeks=n)) for n in range(4)]

@@ -11,8 +11,15 @@ from typing import Any
 import httpx
 import pytest
 
-from odoo_client import OdooConnection, connect, error_mapping
-from odoo_client.error_mapping import AccessDenied, Missing, SerializationConflict, UnknownModel, UnknownXmlId
+from odoo_client import OdooConnection, connect
+from odoo_client.transport import error_mapping
+from odoo_client.transport.error_mapping import (
+    AccessDenied,
+    Missing,
+    SerializationConflict,
+    UnknownModel,
+    UnknownXmlId,
+)
 from odoo_client.transport.request import Request
 from purser.errors import (
     Misconfigured,

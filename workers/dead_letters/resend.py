@@ -15,8 +15,8 @@ from store import DeadLetterFilter, DeadLetterState, DeliveryAttempt, DeliveryRe
 from workers.context import WorkerContext
 from workers.dead_letters.letter_factory import values_in
 from workers.events import react
-from workers.events.reaction import Reaction, of_subscription, reaction_of
 from workers.outbound import deliver
+from workers.reaction import Reaction, of_subscription, reaction_of
 
 log = structlog.get_logger(__name__)
 

@@ -1,1 +1,0 @@
-"""Working time: calendars, leave and expected hours."""
