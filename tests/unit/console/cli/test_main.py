@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from console.cli.main import PurserGroup
+from console.cli.main import PurserGroup, app
 from purser.errors import (
     ConfigurationError,
     Conflict,
@@ -19,6 +19,16 @@ from purser.errors import (
     UnknownOutcome,
 )
 from tests.unit.console.conftest import Purser
+
+
+def test_purser_works_without_the_commands_of_devtools_as_in_a_container_image(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("console.cli.main.find_spec", lambda name: None if name == "devtools" else object())
+    told = CliRunner().invoke(app(), ["--help"])
+    assert told.exit_code == 0
+    assert "doctor" in told.output
+    assert CliRunner().invoke(app(), ["storm"]).exit_code == 2
 
 
 @pytest.mark.parametrize(
