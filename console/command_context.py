@@ -60,7 +60,7 @@ def read_only_context(*also: Need) -> Iterator[WorkerContext]:
 
 
 @contextmanager
-def publishing_context() -> Iterator[WorkerContext]:
+def store_context() -> Iterator[WorkerContext]:
     """Yield a fleet with policies and ledger alone: it has no queue to write to."""
     parts = WorkerContext.assemble(settings("ledger"), _only_reads, _only_reads)
     try:

@@ -17,7 +17,7 @@ from gateway.docs_page import page_of
 from gateway.events_api import EventsApi
 from gateway.health import HealthRoutes
 from gateway.limits import BodyMemoryLimit, ConcurrencyLimit, SourceRateLimiter
-from gateway.odoo_webhooks import MAX_CONCURRENT_HOOKS, OdooWebhookRoutes
+from gateway.odoo_webhooks import ANSWER_TIMEOUT_SECONDS, OdooWebhookRoutes
 from gateway.problem_details import Problem, problem_response
 from gateway.thread_pool import ThreadPool
 from purser.errors import Misconfigured, Transient
@@ -51,7 +51,7 @@ def include_routers(
     fleet: WorkerContext,
     *,
     ask_broker: Callable[[], object],
-    hook_within: float = MAX_CONCURRENT_HOOKS,
+    hook_within: float = ANSWER_TIMEOUT_SECONDS,
     pace: SourceRateLimiter | None = None,
 ) -> FastAPI:
     """Build the gateway before a fleet; `ask_broker` raises Transient when the broker does not answer."""

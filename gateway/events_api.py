@@ -75,7 +75,7 @@ class EventsApi:
         return router
 
     async def _post(self, request: Request) -> JSONResponse:
-        headers = to_json(request)
+        headers = decode_headers(request)
         form = content_mode(headers)
         batch = form is ContentMode.BATCH
         most = self._settings.gateway_batch_limit if batch else self._settings.gateway_body_limit
@@ -107,7 +107,7 @@ class EventsApi:
         ]
 
 
-def to_json(request: Request) -> dict[str, str]:
+def decode_headers(request: Request) -> dict[str, str]:
     """Return the headers by lower-case name; a value in UTF-8 is read as what its sender signed.
 
     Raises Problem where one that counts is there twice: some readers take the first, and others the last.

@@ -28,7 +28,7 @@ from workers.events.publish import enqueue_checks
 
 log = structlog.get_logger(__name__)
 
-MAX_CONCURRENT_HOOKS = 0.08
+ANSWER_TIMEOUT_SECONDS = 0.08
 """Seconds after which a hook is answered with 503: a person waits. What was begun by then still ends well."""
 
 READ_WITHIN = 2.0
@@ -46,7 +46,7 @@ class OdooWebhookRoutes:
         *,
         bodies: BodyMemoryLimit,
         room: ConcurrencyLimit,
-        within: float = MAX_CONCURRENT_HOOKS,
+        within: float = ANSWER_TIMEOUT_SECONDS,
     ) -> None:
         self._fleet, self._settings, self._hands = fleet, settings, hands
         self._bodies, self._room, self._within = bodies, room, within

@@ -17,10 +17,10 @@ from tasks.working_calendar import (
     Schedule,
     Shift,
     Span,
+    epoch_seconds,
     expected,
     in_hours,
     seconds,
-    to_utc,
     union,
     zone_of,
 )
@@ -203,7 +203,7 @@ class Workforce:
         found: dict[int, list[Span]] = defaultdict(list)
         for absence in self._snapshot.rows(CalendarLeave):
             if absence.resource_id:
-                found[absence.resource_id].append((to_utc(absence.starts), to_utc(absence.ends)))
+                found[absence.resource_id].append((epoch_seconds(absence.starts), epoch_seconds(absence.ends)))
         return found
 
     @cached_property
@@ -212,7 +212,7 @@ class Workforce:
         for absence in self._snapshot.rows(CalendarLeave):
             if not absence.resource_id:
                 key = (absence.company_id, absence.calendar_id)
-                found[key].append((to_utc(absence.starts), to_utc(absence.ends)))
+                found[key].append((epoch_seconds(absence.starts), epoch_seconds(absence.ends)))
         return found
 
 
@@ -237,7 +237,7 @@ def _near(monday: dt.date, spans: Sequence[Span]) -> tuple[Span, ...]:
 def _around(monday: dt.date) -> Span:
     """Return a span that holds the week in every zone."""
     first, last = (dt.datetime.combine(monday + n * ONE_DAY, dt.time(), dt.UTC) for n in (-1, 8))
-    return to_utc(first), to_utc(last)
+    return epoch_seconds(first), epoch_seconds(last)
 
 
 def _career(

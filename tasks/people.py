@@ -26,7 +26,7 @@ from tasks.queries.availability import (
     ManagerWorkRecord,
     WorkRecord,
 )
-from tasks.working_calendar import Span, day_span, overlap, to_utc, union, zone_of
+from tasks.working_calendar import Span, day_span, epoch_seconds, overlap, union, zone_of
 
 ENOUGH = 3 * 3600
 """Seconds of a day from which on somebody is absent that day."""
@@ -93,7 +93,7 @@ class Absences:
     def _spans(self) -> Mapping[int | None, Sequence[Span]]:
         found: dict[int | None, list[Span]] = defaultdict(list)
         for one in self.away:
-            found[one.resource_id].append((to_utc(one.date_from), to_utc(one.date_to)))
+            found[one.resource_id].append((epoch_seconds(one.date_from), epoch_seconds(one.date_to)))
         return {resource: union(spans) for resource, spans in found.items()}
 
 

@@ -79,19 +79,19 @@ def parity_of(day: dt.date) -> int:
     return (day.toordinal() - 1) // 7 % 2
 
 
-def to_utc(moment: dt.datetime) -> int:
+def epoch_seconds(moment: dt.datetime) -> int:
     """Return an aware moment as seconds since 1970."""
     return int(moment.timestamp())
 
 
-def to_local(day: dt.date, second: int, zone: ZoneInfo) -> int:
+def epoch_seconds_of_wall_time(day: dt.date, second: int, zone: ZoneInfo) -> int:
     """Return the instant at which a clock on the wall shows `second` after the midnight that begins `day`."""
     return int((dt.datetime.combine(day, dt.time(), zone) + dt.timedelta(seconds=second)).timestamp())
 
 
 def day_span(day: dt.date, zone: ZoneInfo) -> Span:
     """Return a day, from its midnight to the next in a zone."""
-    return to_local(day, 0, zone), to_local(day + dt.timedelta(days=1), 0, zone)
+    return epoch_seconds_of_wall_time(day, 0, zone), epoch_seconds_of_wall_time(day + dt.timedelta(days=1), 0, zone)
 
 
 def days_between(starts: dt.datetime, ends: dt.datetime, zone: ZoneInfo) -> tuple[dt.date, dt.date]:
@@ -142,7 +142,7 @@ def week_of(schedule: Schedule, monday: dt.date, zone: ZoneInfo) -> tuple[Day, .
         case FixedSchedule(shifts):
             return tuple(_fixed(shifts, day, zone) for day in days)
         case FlexibleSchedule(per_day, per_week):
-            midnights = [to_local(day, 0, zone) for day in [*days, days[-1] + dt.timedelta(days=1)]]
+            midnights = [epoch_seconds_of_wall_time(day, 0, zone) for day in [*days, days[-1] + dt.timedelta(days=1)]]
             return tuple(
                 Day((span,), min(per_day, max(0, per_week - n * per_day)))
                 for n, span in enumerate(pairwise(midnights))
@@ -152,7 +152,7 @@ def week_of(schedule: Schedule, monday: dt.date, zone: ZoneInfo) -> tuple[Day, .
 def _fixed(shifts: Sequence[Shift], day: dt.date, zone: ZoneInfo) -> Day:
     parity = parity_of(day)
     spans = union(
-        (to_local(day, shift.start, zone), to_local(day, shift.end, zone))
+        (epoch_seconds_of_wall_time(day, shift.start, zone), epoch_seconds_of_wall_time(day, shift.end, zone))
         for shift in shifts
         if shift.weekday == day.weekday() and shift.parity in {None, parity}
     )

@@ -7,7 +7,7 @@ import typer
 from console import command_context
 from console.output import FAILED, NOTHING, AsJson, as_json, exit_with, facts, money, nothing, plain, table, text
 from store import RefusalState
-from workers.events.refusal_handling import RefusalDetails, RetryOutcome, find_refusal, record_refusal
+from workers.events.refusal_handling import RefusalDetails, RetryOutcome, describe_refusal, find_refusal
 from workers.events.refusal_handling import retry as try_again
 
 group = typer.Typer(help="What the business must decide.", no_args_is_help=True)
@@ -26,7 +26,7 @@ def list_(
     policies = command_context.policies()
     with command_context.ledger() as ledger:
         found = [
-            record_refusal(ledger, policies, one) for one in ledger.refusals.page(limit=limit, state=state).items
+            describe_refusal(ledger, policies, one) for one in ledger.refusals.page(limit=limit, state=state).items
         ]
     if json:
         as_json([_told(one) for one in found])

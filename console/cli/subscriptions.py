@@ -42,7 +42,7 @@ _JUDGED = 500
 @group.command("list")
 def list_(json: AsJson = False) -> None:
     """List the subscriptions: what waits, what arrived, since when one fails, its breaker, and how quick it is."""
-    with command_context.publishing_context() as fleet:
+    with command_context.store_context() as fleet:
         told = [_told(fleet, one) for one in fleet.policies.subscriptions.values()]
     if json:
         as_json(told)
@@ -127,7 +127,7 @@ def show(
     json: AsJson = False,
 ) -> None:
     """Show one subscription and its latest attempts, without what was sent."""
-    with command_context.publishing_context() as fleet:
+    with command_context.store_context() as fleet:
         told = _told(fleet, fleet.policies.subscription(name))
         latest = fleet.ledger.sendings.latest(name, limit=limit)
         clean = redactor_of(fleet.settings)
@@ -157,7 +157,7 @@ def try_(
     json: AsJson = False,
 ) -> None:
     """Send a signed `purser.test.v1` event at once and show the answer. Ends with 1 when it was not accepted."""
-    with command_context.publishing_context() as fleet:
+    with command_context.store_context() as fleet:
         subscription = fleet.policies.subscription(name)
         if dry_run:
             as_json(trial_event(name, fleet.now()))
@@ -186,7 +186,7 @@ def try_(
 def enable(name: Name, note: Note, dry_run: DryRun = False, json: AsJson = False) -> None:
     """Switch a subscription on again whose receiver wanted no more (410), and close its breaker."""
     command_context.note_text(note)
-    with command_context.publishing_context() as fleet:
+    with command_context.store_context() as fleet:
         ledger, subscription = fleet.ledger, fleet.policies.subscription(name)
         if not subscription.enabled:
             raise ConfigurationError(f"subscription `{name}` is off in the policy: say `enabled: true` there")

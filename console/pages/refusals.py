@@ -7,7 +7,7 @@ from console.pages.base_handler import BasePageHandler
 from console.pages.presentation import formatting
 from purser.errors import ConfigurationError
 from store import Ledger, RefusalState
-from workers.events.refusal_handling import RefusalDetails, find_refusal, record_refusal, retry
+from workers.events.refusal_handling import RefusalDetails, describe_refusal, find_refusal, retry
 
 LIMIT = 50
 
@@ -25,7 +25,7 @@ def build_view(ledger: Ledger, policies: Policies, state: RefusalState, after: s
     """Read a page of refusals."""
     page = ledger.refusals.page(after=after, limit=LIMIT, state=state)
     return RefusalsView(
-        tuple(record_refusal(ledger, policies, one) for one in page.items), page.next, ledger.refusals.count()
+        tuple(describe_refusal(ledger, policies, one) for one in page.items), page.next, ledger.refusals.count()
     )
 
 

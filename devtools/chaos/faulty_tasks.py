@@ -22,7 +22,7 @@ _ROOM = 64 * 2**20
 
 
 @app.task(name="drill.apply")  # type: ignore[untyped-decorator, unused-ignore]
-def add_faulty_tasks(trouble: Trouble, times: int, counter: str, **kwargs: Any) -> Any:
+def apply_or_fail(trouble: Trouble, times: int, counter: str, **kwargs: Any) -> Any:
     """Get into trouble, or else carry the chunk out."""
     if _counted(Path(counter)) <= times:
         match trouble:

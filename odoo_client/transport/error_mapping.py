@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from odoo_client.transport.request import Request
-from purser.engine.retry import MAX_WAIT
+from purser.engine.retry import MAX_RETRY_AFTER_SECONDS
 from purser.errors import Misconfigured, Permanent, PurserError, Refusal, Throttled, Transient, UnknownOutcome
 from purser.formats.retry_after import seconds_to_wait
 
@@ -223,7 +223,9 @@ def from_garbled(request: Request) -> PurserError:
 
 def retry_after(text: str, *, now: dt.datetime | None = None) -> float:
     """Read a Retry-After header, seconds or an HTTP date, as seconds from `now`."""
-    return seconds_to_wait(text, now=now or dt.datetime.now(dt.UTC), default=PATIENCE, longest=MAX_WAIT)
+    return seconds_to_wait(
+        text, now=now or dt.datetime.now(dt.UTC), default=PATIENCE, longest=MAX_RETRY_AFTER_SECONDS
+    )
 
 
 # ------------------------------------------------------------------------- no answer at all --

@@ -9,7 +9,7 @@ from purser.errors import Conflict, Misconfigured, NotSetUp, Refusal, Snooze, Th
 Rng = Callable[[float, float], float]
 """Gives a number between two bounds, as `random.uniform` does."""
 
-MAX_WAIT = 6 * 3600.0
+MAX_RETRY_AFTER_SECONDS = 6 * 3600.0
 """Seconds: a `Retry-After` beyond this is taken for a mistake."""
 
 MISCONFIGURED_WAIT = 60.0
@@ -19,7 +19,7 @@ JITTER = 0.1
 """How much longer than asked a wait may become, so that a fleet that waits together does not come back together."""
 
 
-SNOOZE_JITTER = 5.0
+SNOOZE_JITTER_SECONDS = 5.0
 """Seconds by which a snooze becomes longer at most: what was held back until a known moment comes back at it."""
 
 
@@ -93,7 +93,7 @@ def decide(
     could only be tried after that is set aside; what was only held back until then is overtaken.
     """
     if isinstance(error, Snooze):
-        snooze = Snoozed(_spread(error.after, rng, most=SNOOZE_JITTER), error.why)
+        snooze = Snoozed(_spread(error.after, rng, most=SNOOZE_JITTER_SECONDS), error.why)
         return Superseded() if budget is not None and snooze.after >= budget else snooze
     if isinstance(error, (Refusal, NotSetUp)):  # people settle both: by a decision, or by setting Odoo up
         return RecordRefusal(str(error))
@@ -106,7 +106,7 @@ def decide(
         return MoveToDeadLetters("attempts spent")
     wait = _wait(policy, attempt, rng)
     if isinstance(error, Throttled):
-        asked = _spread(min(error.retry_after, MAX_WAIT), rng)
+        asked = _spread(min(error.retry_after, MAX_RETRY_AFTER_SECONDS), rng)
         wait = asked if policy.waits else max(wait, asked)
     if budget is not None and wait >= budget:
         return MoveToDeadLetters("next slot comes first")

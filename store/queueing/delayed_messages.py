@@ -38,7 +38,7 @@ from store.timestamps import from_micros, to_micros
 
 log = structlog.get_logger(__name__)
 
-BATCH_SIZE = 16 * 1024 * 1024
+BATCH_BYTES = 16 * 1024 * 1024
 """About how many bytes of payload one step moves or lends, so that large messages do not hold up the server."""
 
 LATER = dt.timedelta(minutes=1)
@@ -297,7 +297,7 @@ class DelayedMessages:
             now = self._is_due()
             if now is None:
                 return 0
-            args = [to_micros(now), to_micros(now + LATER), limit, BATCH_SIZE]
+            args = [to_micros(now), to_micros(now + LATER), limit, BATCH_BYTES]
             return int(self._move(keys=[self._store.prefix], args=args))
 
     def lend_due(self, *, limit: int = 100, lease: dt.timedelta) -> tuple[DelayedMessage, ...]:
@@ -310,7 +310,7 @@ class DelayedMessages:
             now = self._is_due()
             if now is None:
                 return ()
-            args = [to_micros(now), to_micros(now + lease), limit, BATCH_SIZE]
+            args = [to_micros(now), to_micros(now + lease), limit, BATCH_BYTES]
             flat = self._lend(keys=[self._store.prefix], args=args)
         rows = ((shown(raw.get("id", b"?")), raw) for raw in map(pairs, flat))
         return tuple(self._store.readable(self._read, rows))

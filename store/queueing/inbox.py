@@ -22,7 +22,7 @@ MAX_WAIT = dt.timedelta(hours=6)
 BLIND_WAIT = dt.timedelta(days=1)
 """So long nobody looks again at an event of whose messages it is not known whether they still wait."""
 
-BATCH_SIZE = 16 * 1024 * 1024
+BATCH_BYTES = 16 * 1024 * 1024
 """About how many bytes of events one step lends."""
 
 
@@ -226,7 +226,7 @@ class Inbox:
             if first[0][1] > now:
                 return ()
             blind = "" if knows_queues else BLIND_WAIT // _MICROSECOND
-            args = (now, MAX_WAIT // _MICROSECOND, limit, BATCH_SIZE, blind)
+            args = (now, MAX_WAIT // _MICROSECOND, limit, BATCH_BYTES, blind)
             lent = self._lend(keys=[self._store.prefix], args=args)
         rows = ((shown(name), hash_of(flat), stalled) for name, flat, stalled in lent)
         return tuple(self._store.readable(self._read, rows))

@@ -96,7 +96,7 @@ class Replay:
 # ---------------------------------------------------------------------------- server side --
 
 # id; where a replay is kept
-MAX_KEPT_REPLAYS = (
+REPLAY_COMMON = (
     PLACES
     + """
 local ID = ARGV[1]
@@ -120,7 +120,7 @@ end
 
 # id, now, letters...; until it is created it is one that ended now, so that what nobody finishes is forgotten
 _ADD = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + """
 for i = 3, #ARGV do
   local at, state, print = unpack(fields(key(ARGV[i]), 'first_at', 'state', 'fingerprint'))
@@ -134,7 +134,7 @@ return redis.call('ZCARD', TODO)
 
 # id, now, who, note, facts, then fields and values
 _CREATE = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + """
 local now, who, note, facts = unpack(ARGV, 2, 5)
 redis.call('ZREM', ENDED, ID)
@@ -148,7 +148,7 @@ return 1
 
 # id, now, who, note, why
 _PAUSE = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + """
 local now, who, note, why = unpack(ARGV, 2)
 if get('state') ~= 'running' then return 0 end
@@ -160,7 +160,7 @@ return 1
 
 # id, now, who, note; what failed before a stop is not counted again, and a careful replay begins with a canary anew
 _RESUME = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + """
 local now, who, note = unpack(ARGV, 2)
 local state = get('state')
@@ -180,7 +180,7 @@ return 1
 
 # id, now, who, note, why
 _CANCEL = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + """
 local now, who, note, why = unpack(ARGV, 2)
 local state = get('state')
@@ -193,7 +193,7 @@ return 1
 
 # id, the moment before which it must have ended
 _FORGET = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + """
 local ended = redis.call('ZSCORE', ENDED, ID)
 if not ended or tonumber(ended) > tonumber(ARGV[2]) then return 0 end

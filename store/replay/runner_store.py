@@ -12,7 +12,7 @@ from typing import Any
 
 from store.controls.slot_store import RUNS
 from store.redis_store import RedisStore, as_unreadable, pairs, shown, text
-from store.replay.replay_store import MAX_KEPT_REPLAYS, LetterOutcome, Replay, ReplayStage, read_replay
+from store.replay.replay_store import REPLAY_COMMON, LetterOutcome, Replay, ReplayStage, read_replay
 from store.timestamps import to_micros
 
 BURST = dt.timedelta(seconds=1)
@@ -67,7 +67,7 @@ class ReplayProgress:
 
 # id, holder, now, until
 _HOLD = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + RUNS
     + """
 local holder, now, lapses = unpack(ARGV, 2)
@@ -81,7 +81,7 @@ return 1
 
 # id, holder
 _RELEASE = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + """
 if get('holder') ~= ARGV[2] then return 0 end
 redis.call('HDEL', R, 'holder', 'held_until')
@@ -102,7 +102,7 @@ end
 
 # id; looks what has become of the letters that are out
 _LOOK = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + _FAILED
     + """
 local waiting = 0
@@ -133,7 +133,7 @@ return {redis.call('HGETALL', R), redis.call('ZCARD', TODO), redis.call('HLEN', 
 
 # id, letter, holder, now, the stage, how many it may send, how many may be out, microseconds to catch up with
 _TAKE = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + """
 local letter, holder, now, stage, quota, most, burst = unpack(ARGV, 2)
 now = tonumber(now)
@@ -178,7 +178,7 @@ end
 
 # id, letter
 _SENT = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + """
 if get('sending') ~= ARGV[2] then return 0 end
 set('sending', '')
@@ -189,7 +189,7 @@ return 1
 
 # id, letter
 _PUT_BACK = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + _UNTAKE
     + """
 if get('sending') ~= ARGV[2] or redis.call('HEXISTS', OUT, ARGV[2]) == 0 then return 0 end
@@ -200,7 +200,7 @@ return 1
 
 # id; gives what has become of the letter that was being sent, and its id
 _LEFT_OVER = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + _UNTAKE
     + """
 local letter = get('sending')
@@ -223,7 +223,7 @@ return {'out', letter}
 
 # id, letter
 _SKIP = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + """
 if redis.call('ZREM', TODO, ARGV[2]) == 0 then return 0 end
 add('skipped', 1)
@@ -233,7 +233,7 @@ return 1
 
 # id, the stage that is over, the one that follows
 _ENTER = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + """
 if get('state') ~= 'running' or get('stage') ~= ARGV[2] or not is_idle() then return 0 end
 set('stage', ARGV[3], 'stage_sent', 0)
@@ -243,7 +243,7 @@ return 1
 
 # id, now, why
 _STOP = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + """
 if get('state') ~= 'running' then return 0 end
 stays('stopped', ARGV[3], ARGV[2])
@@ -254,7 +254,7 @@ return 1
 
 # id, now
 _END = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + """
 if get('state') ~= 'running' or not is_idle() or redis.call('ZCARD', TODO) > 0 then return 0 end
 stays('done', '', ARGV[2])
@@ -265,7 +265,7 @@ return 1
 
 # id, why
 _SAY = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + """
 if get('state') == 'running' and get('why') ~= ARGV[2] then set('why', ARGV[2]) end
 return 1
@@ -274,7 +274,7 @@ return 1
 
 # id, letter, which replay of it, how it ended
 _TELL = (
-    MAX_KEPT_REPLAYS
+    REPLAY_COMMON
     + _FAILED
     + """
 local letter, its, ending = unpack(ARGV, 2)

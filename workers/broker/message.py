@@ -16,7 +16,7 @@ def queue_of(message: Any) -> str:
     return str(info.get("queue") or info.get("routing_key") or "")
 
 
-def hold_message(message: Any) -> MessageReservation | None:
+def reservation_of(message: Any) -> MessageReservation | None:
     """Return the record a ledger script can take off to settle this message; None where it lies elsewhere."""
     if _reserves(message) and ReliableChannelMixin.shares_ledger and "/" in str(message.delivery_tag):
         return held_of(message.delivery_tag)
@@ -29,7 +29,7 @@ def _reserves(message: Any) -> bool:
 
 def settled(message: Any) -> None:
     """Let go of a message that is kept elsewhere by now, and acknowledge it where that is still to be done."""
-    if hold_message(message) is None:
+    if reservation_of(message) is None:
         message.ack()
     else:
         message.channel.qos.settled(message.delivery_tag)

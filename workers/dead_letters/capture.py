@@ -15,7 +15,7 @@ import structlog
 from purser.formats.strict_json import read_json
 from store import DelayedMessage, DelayKind, Ledger
 from workers.broker.kombu_envelope import write_envelope
-from workers.broker.message import headers_of, hold_message, queue_of, settled, values_of
+from workers.broker.message import headers_of, queue_of, reservation_of, settled, values_of
 from workers.broker.redis.channel import MessageSink
 from workers.broker.redis.leases import Working, held_of
 from workers.context import WorkerContext
@@ -70,7 +70,7 @@ def store_letter(fleet: WorkerContext, message: Any, *, reason: str, error: str,
         covers=covers,
         slot=slot_of(values) if covers else None,
     )
-    held = hold_message(message)
+    held = reservation_of(message)
     kept = fleet.ledger.letters.keep(stored, settles=held, only_latest=covers.startswith(("scan/", "feed/")))
     if not kept:
         log.warning("no letter: the message went to somebody else meanwhile", id=stored.id)
@@ -91,7 +91,7 @@ def schedule_retry(fleet: WorkerContext, message: Any, *, kind: DelayKind, after
         text = f"it cannot wait: {error}"
         to_dead_letters(fleet, message, reason=UNREADABLE, error=type(error).__name__, text=text)
         return
-    kept = fleet.ledger.delayed.park(waiting, settles=hold_message(message))
+    kept = fleet.ledger.delayed.park(waiting, settles=reservation_of(message))
     if not kept:
         log.warning("not parked: the message went to somebody else meanwhile", id=waiting.id)
     settled(message)

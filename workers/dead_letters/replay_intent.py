@@ -91,7 +91,7 @@ class IntentReader:
         except _UnreadableLetter as error:
             return ReplayIntent(letter=letter, fate=PredictedOutcome.UNREADABLE, why=str(error))
         except Exception as error:  # noqa: BLE001 - an automation may raise anything, and the other letters count
-            return gave_up(ReplayIntent(letter=letter), error)
+            return unreadable_intent(ReplayIntent(letter=letter), error)
 
     # -------------------------------------------------------------------- one for each task --
 
@@ -222,7 +222,7 @@ class IntentReader:
         return self._done[control]
 
 
-def gave_up(draft: ReplayIntent, error: Exception) -> ReplayIntent:
+def unreadable_intent(draft: ReplayIntent, error: Exception) -> ReplayIntent:
     """Return a draft whose changes could not be looked at."""
     why = str(error) if isinstance(error, PurserError) else f"not foreseen: {type(error).__name__}"
     return replace(draft, fate=PredictedOutcome.UNKNOWN, why=why, steps=())

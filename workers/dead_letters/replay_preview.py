@@ -27,7 +27,7 @@ from purser.errors import PurserError
 from purser.findings import Money, Ref
 from store import DeadLetter
 from workers.context import WorkerContext
-from workers.dead_letters.replay_intent import AWAY, IntentReader, ReplayIntent, gave_up
+from workers.dead_letters.replay_intent import AWAY, IntentReader, ReplayIntent, unreadable_intent
 from workers.events.react import AutomationDecision
 
 BATCH_SIZE = 1000
@@ -159,10 +159,10 @@ class _PreviewBuilder:
             self._previewer.learn(changes)
         except AWAY as error:
             self._drafter.away = error
-            return [gave_up(one, error) if one.steps else one for one in drafts]
+            return [unreadable_intent(one, error) if one.steps else one for one in drafts]
         except Exception as error:  # noqa: BLE001 - whatever one letter brings about, the others count
             if len(drafts) == 1:
-                return [gave_up(drafts[0], error)]
+                return [unreadable_intent(drafts[0], error)]
             middle = len(drafts) // 2
             return self.learnt(drafts[:middle]) + self.learnt(drafts[middle:])
         return drafts
@@ -172,7 +172,7 @@ class _PreviewBuilder:
         try:
             judged = [] if draft.fate else _carried_out(self._previewer, draft.steps)
         except PurserError as error:
-            draft, judged = gave_up(draft, error), []
+            draft, judged = unreadable_intent(draft, error), []
         letter = draft.letter
         if draft.fate is not None:
             return LetterPreview(id=letter.id, task=letter.task, fate=draft.fate, why=draft.why)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from store import ReplayProgress, ReplayStage, ReplayState
 
-CANARY_SIZE = 0.05
+SAMPLE_SHARE = 0.05
 """Which part of all letters the sample is."""
 
-SMALL_STAGE, LARGE_STAGE = 3, 0.05
+MAX_FAILURES, MAX_FAILURE_SHARE = 3, 0.05
 """So many failures are let pass, and such a part of what was sent."""
 
 MAX_IN_FLIGHT = 1000
@@ -88,7 +88,7 @@ def stage_quota(stage: ReplayStage, total: int) -> int:
         case ReplayStage.CANARY:
             return 1
         case ReplayStage.SAMPLE:
-            return max(1, math.ceil(total * CANARY_SIZE))
+            return max(1, math.ceil(total * SAMPLE_SHARE))
         case ReplayStage.REST:
             return total
 
@@ -99,7 +99,7 @@ def _stops(progress: ReplayProgress) -> str:
         return f"the canary failed again: letter {progress.last_failed}. Mend the cause, then resume, or cancel"
     if progress.returned:
         return f"letter {progress.returned} failed again as before. Mend the cause, then resume, or cancel"
-    if failed > max(SMALL_STAGE, sent * LARGE_STAGE):
+    if failed > max(MAX_FAILURES, sent * MAX_FAILURE_SHARE):
         return (
             f"{failed} of {sent} letters failed again, the last is {progress.last_failed}. Look at them, then resume"
         )

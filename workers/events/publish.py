@@ -12,7 +12,7 @@ from workers.context import WorkerContext
 
 ACCEPT_TASK, LOOK_TASK = "purser.accept", "purser.look"
 
-BATCH_SIZE = MappingProxyType({"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0})
+QUICK_RETRY_POLICY = MappingProxyType({"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0})
 """For somebody who waits for the answer and can ask again: a broken connection is made anew once, and that is all."""
 
 _NAMESPACE = uuid.UUID("5f0a7c52-0d0e-5f43-8f3c-2c4f1d9f6f6b")
@@ -66,5 +66,5 @@ def message_id(task: str, source: str, name: str) -> str:
 
 
 def _publish(fleet: WorkerContext, task: str, kwargs: dict[str, Any], *, at_once: bool, **options: Any) -> None:
-    hurry: dict[str, Any] = {"retry": True, "retry_policy": dict(BATCH_SIZE)} if at_once else {}
+    hurry: dict[str, Any] = {"retry": True, "retry_policy": dict(QUICK_RETRY_POLICY)} if at_once else {}
     fleet.publish(task, kwargs, **options, **hurry)

@@ -35,7 +35,7 @@ class RefusalDetails:
     record: Ref | None
 
 
-def record_refusal(ledger: Ledger, policies: Policies, entry: RefusalRecord) -> RefusalDetails:
+def describe_refusal(ledger: Ledger, policies: Policies, entry: RefusalRecord) -> RefusalDetails:
     """Add who decides, which case it is about, and its record."""
     rung = CaseKey.parse_rung(entry.id)
     if rung is None:
@@ -49,7 +49,7 @@ def record_refusal(ledger: Ledger, policies: Policies, entry: RefusalRecord) -> 
 def find_refusal(ledger: Ledger, policies: Policies, key: str) -> RefusalDetails | None:
     """Read one."""
     entry = ledger.refusals.get(key)
-    return None if entry is None else record_refusal(ledger, policies, entry)
+    return None if entry is None else describe_refusal(ledger, policies, entry)
 
 
 def _record(change: Mapping[str, Any]) -> Ref | None:

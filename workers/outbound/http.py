@@ -27,9 +27,9 @@ DEADLINE = 20.0
 MAX_ANSWER_BYTES = 2048
 """So many bytes of an answer are read at most, and only where somebody wants to see them."""
 _ANSWER_TAKES = 2.0
-MAX_TIMEOUT_SECONDS = 3600.0
+MAX_RETRY_AFTER_SECONDS = 3600.0
 """Seconds: whoever asks for more is asked again after it."""
-TIMEOUT_SECONDS = 30.0
+DEFAULT_RETRY_AFTER_SECONDS = 30.0
 """Seconds for whoever asks for patience and does not say how long, or not so that it can be read."""
 _MOST_NUMBERS = 3
 
@@ -100,7 +100,7 @@ def post(
 
 def retry_after(text: str, *, now: dt.datetime) -> float:
     """Read a Retry-After header, seconds or an HTTP date, as seconds from `now`: an hour at most."""
-    return seconds_to_wait(text, now=now, default=TIMEOUT_SECONDS, longest=MAX_TIMEOUT_SECONDS)
+    return seconds_to_wait(text, now=now, default=DEFAULT_RETRY_AFTER_SECONDS, longest=MAX_RETRY_AFTER_SECONDS)
 
 
 @functools.cache
@@ -160,7 +160,7 @@ class _HttpExchange:
     def _patience(self, answer: httpx.Response) -> float | None:
         told = answer.headers.get("retry-after")
         if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            return TIMEOUT_SECONDS if told is None else retry_after(told, now=dt.datetime.now(dt.UTC))
+            return DEFAULT_RETRY_AFTER_SECONDS if told is None else retry_after(told, now=dt.datetime.now(dt.UTC))
         if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and told is not None:
             return retry_after(told, now=dt.datetime.now(dt.UTC))
         return None

@@ -9,7 +9,7 @@ from console.pages.presentation import formatting
 from purser.formats.strict_json import InvalidJson, read_json
 from store import DeadLetter
 
-MAX_ITEMS = 60_000
+MAX_CHARACTERS = 60_000
 """So many characters of a payload are shown."""
 _MOST_READ = 4_000_000
 """More bytes than this are not read as JSON for a page."""
@@ -40,12 +40,12 @@ def payload_view(body: bytes, clean: Redactor) -> PayloadView:
     """Return a payload as it may be shown."""
     value = read(body)
     if value is None:
-        text, is_cut = _unread(body, clean), len(body) > MAX_ITEMS
+        text, is_cut = _unread(body, clean), len(body) > MAX_CHARACTERS
     else:
-        budget = _MaskingBudget(MAX_ITEMS, clean)
+        budget = _MaskingBudget(MAX_CHARACTERS, clean)
         text = formatting.pretty(clean.value(budget.spent_on(carried_event(value))))
         is_cut = budget.left <= 0
-    return PayloadView(text[:MAX_ITEMS], len(body), value is not None, is_cut or len(text) > MAX_ITEMS)
+    return PayloadView(text[:MAX_CHARACTERS], len(body), value is not None, is_cut or len(text) > MAX_CHARACTERS)
 
 
 def read(body: bytes) -> Any:
@@ -103,4 +103,6 @@ class _MaskingBudget:
 
 
 def _unread(body: bytes, clean: Redactor) -> str:
-    return formatting.plain(clean.head(body[: 2 * MAX_ITEMS].decode("utf-8", "backslashreplace"), MAX_ITEMS))
+    return formatting.plain(
+        clean.head(body[: 2 * MAX_CHARACTERS].decode("utf-8", "backslashreplace"), MAX_CHARACTERS)
+    )

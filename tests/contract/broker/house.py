@@ -58,7 +58,7 @@ class House:
         second, micros = self.client.time()
         now = second * 1000 + micros // 1000
         last = int(now - silent * 1000)
-        self.client.hset(scripts.NOTIFY, mapping={"last": last, "since": int(last - seconds * 1000)})
+        self.client.hset(scripts.NOTIFICATIONS, mapping={"last": last, "since": int(last - seconds * 1000)})
 
     def is_clean(self) -> bool:
         """Nobody has a lease and nothing is held."""

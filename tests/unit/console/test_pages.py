@@ -124,7 +124,7 @@ def test_bytes_that_are_no_json_are_shown_as_they_are(raw: bytes) -> None:
 
 def test_a_large_payload_is_cut_and_says_so() -> None:
     told = payloads.payload_view(body({"x": "y" * 1_000_000}), CLEAN)
-    assert (told.is_cut, len(told.text), told.size > 1_000_000) == (True, payloads.MAX_ITEMS, True)
+    assert (told.is_cut, len(told.text), told.size > 1_000_000) == (True, payloads.MAX_CHARACTERS, True)
 
 
 @pytest.mark.parametrize("told", [None, [], "x", {"event": 1}, {"event": None}, [[], {"event": []}, {}]])
@@ -178,14 +178,14 @@ def letter(*, body: bytes = b"[]", reason: str = "failed", error: str = "", task
 
 
 def test_no_secret_is_cut_before_it_is_known_as_one() -> None:
-    for n in range(payloads.MAX_ITEMS - 40, payloads.MAX_ITEMS + 10, 5):
+    for n in range(payloads.MAX_CHARACTERS - 40, payloads.MAX_CHARACTERS + 10, 5):
         assert "hunte" not in payloads.payload_view(body({"x": "y" * n + " hunter2 " + "z" * 5000}), CLEAN).text
         assert "hunte" not in payloads.payload_view(b"y" * n + b" hunter2 \xff" + b"z" * 5000, CLEAN).text
 
 
 def test_a_payload_of_many_values_is_cut_too() -> None:
     told = payloads.payload_view(body({"x": [{"n": n, "name": "y"} for n in range(200_000)]}), CLEAN)
-    assert (told.is_cut, len(told.text)) == (True, payloads.MAX_ITEMS)
+    assert (told.is_cut, len(told.text)) == (True, payloads.MAX_CHARACTERS)
 
 
 def test_a_link_to_what_is_no_text_is_still_a_link() -> None:

@@ -16,12 +16,12 @@ from tasks.working_calendar import (
     Schedule,
     Shift,
     Span,
+    epoch_seconds_of_wall_time,
     expected,
     in_hours,
     overlap,
     parity_of,
     seconds,
-    to_local,
     union,
     week_of,
     zone_of,
@@ -48,7 +48,9 @@ def week(schedule: Schedule, monday: dt.date = MONDAY, zone: ZoneInfo = UTC, *ab
 
 
 def away(day: dt.date, start: float, end: float, zone: ZoneInfo = UTC) -> Span:
-    return to_local(day, int(start * HOUR), zone), to_local(day, int(end * HOUR), zone)
+    return epoch_seconds_of_wall_time(day, int(start * HOUR), zone), epoch_seconds_of_wall_time(
+        day, int(end * HOUR), zone
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,8 +145,8 @@ def test_an_absence_is_cut_in_the_zone_of_the_employee() -> None:
 
 spans = st.tuples(st.integers(-50, 220), st.integers(0, 60)).map(
     lambda s: (
-        to_local(MONDAY, s[0] * HOUR, UTC),
-        to_local(MONDAY, (s[0] + s[1]) * HOUR, UTC),
+        epoch_seconds_of_wall_time(MONDAY, s[0] * HOUR, UTC),
+        epoch_seconds_of_wall_time(MONDAY, (s[0] + s[1]) * HOUR, UTC),
     )
 )
 schedules = st.one_of(

@@ -196,7 +196,9 @@ class LeaseManager:
         """Renew, settle what is left, look after the dead. Raises redis.RedisError while Redis is away."""
         with self._lock:
             own = [*self._holders, *self._retiring]
-        lost, taken = self._beat(keys=[scripts.LEASES, scripts.NOTIFY], args=[self._milliseconds, scripts.HELD, *own])
+        lost, taken = self._beat(
+            keys=[scripts.LEASES, scripts.NOTIFICATIONS], args=[self._milliseconds, scripts.HELD, *own]
+        )
         for name in lost:
             self._forget(name.decode())
         for name, count in zip(taken[::2], taken[1::2], strict=True):

@@ -17,7 +17,7 @@ a message needs no memory either: workers drain the queues that fill it, and the
 
 PREFIX = "purser:broker"
 LEASES = f"{PREFIX}:leases"
-NOTIFY = f"{PREFIX}:pulse"
+NOTIFICATIONS = f"{PREFIX}:pulse"
 HELD = f"{PREFIX}:held:"
 CANCELLED = f"{PREFIX}:withdrawn:"
 AGAIN = f"{PREFIX}:again:"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from purser.errors import Permanent, Transient
 from store import DeadLetterFilter, DeadLetterState, DelayedMessage, DelayKind, Ledger, MessageReservation
 from store.content_digest import payload_digest
-from store.queueing.delayed_messages import BATCH_SIZE
+from store.queueing.delayed_messages import BATCH_BYTES
 from tests.contract.store.making import START, Clock, delayed, envelope, fresh, key_ending, letter
 from tests.waiting import wait_until
 
@@ -137,7 +137,7 @@ def test_what_is_due_goes_on_its_queue_the_earliest_first_and_byte_for_byte(
 def test_the_mover_takes_no_more_than_it_is_told_nor_much_more_than_a_step_carries(
     ledger: Ledger, client: redis.Redis, clock: Clock
 ) -> None:
-    half = b"x" * (BATCH_SIZE * 2 // 3)
+    half = b"x" * (BATCH_BYTES * 2 // 3)
     for n in range(3):
         ledger.delayed.park(delayed(f"large{n}", minute=1, payload=half))
     for n in range(3):
@@ -292,7 +292,7 @@ def test_what_two_lenders_published_is_taken_off_by_the_first_to_say_so(ledger: 
 
 def test_a_loan_carries_no_more_than_a_step_holds(ledger: Ledger, clock: Clock) -> None:
     for n in range(2):
-        ledger.delayed.park(delayed(f"m{n}", payload=b"x" * (BATCH_SIZE * 2 // 3)))
+        ledger.delayed.park(delayed(f"m{n}", payload=b"x" * (BATCH_BYTES * 2 // 3)))
     clock.pass_(minutes=1)
 
     assert [len(ledger.delayed.lend_due(lease=LEASE)) for _ in range(3)] == [1, 1, 0]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from purser.errors import Transient
 from store import InboxEntry, Ledger
-from store.queueing.inbox import BATCH_SIZE
+from store.queueing.inbox import BATCH_BYTES
 from tests.contract.store.making import START, Clock, fresh, key_ending
 
 TEN = dt.timedelta(minutes=10)
@@ -127,7 +127,7 @@ def test_progress_of_what_is_not_awaited_is_nothing(ledger: Ledger) -> None:
 
 
 def test_a_loan_carries_no_more_than_it_is_told_and_than_a_step_holds(ledger: Ledger, clock: Clock) -> None:
-    large = {"text": "x" * (BATCH_SIZE * 2 // 3)}
+    large = {"text": "x" * (BATCH_BYTES * 2 // 3)}
     for n in range(2):
         accept(ledger, f"large{n}", event=large)
     clock.pass_(seconds=1)
