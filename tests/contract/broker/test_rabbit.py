@@ -154,6 +154,16 @@ def test_a_queue_that_was_removed_is_made_again_by_the_next_message(untouched: A
     assert topology.depth(untouched, "apply") == 1
 
 
+def test_publishing_on_a_lost_connection_is_an_error_that_passes(untouched: Any) -> None:
+    topology.declare(untouched)
+    channel = untouched.default_channel
+    message = channel.prepare_message(b"{}")
+    untouched.connection.collect()  # as a lost connection is: its channels have none any more
+    assert channel.connection is None
+    with pytest.raises(untouched.recoverable_connection_errors):
+        channel.basic_publish(message, exchange="", routing_key="apply")
+
+
 def test_headers_larger_than_a_frame_are_refused_by_name_and_the_connection_stays(untouched: Any) -> None:
     topology.declare(untouched)
     channel = untouched.default_channel

@@ -166,6 +166,8 @@ class ConfirmingChannel(pyamqp.Channel):
 
         Source: AMQP 0-9-1, section 2.3.5.2: only a body may be divided among frames.
         """
+        if self.connection is None:
+            raise RecoverableConnectionError("the connection closed before the message was sent")
         size, limit = len(msg._serialize_properties()) + _FRAME_OVERHEAD, self.connection.frame_max
         if limit and size > limit:
             raise Permanent(
