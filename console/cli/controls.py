@@ -1,4 +1,4 @@
-"""Controls are listed, explained and run by hand; without `--apply` a run only reads."""
+"""Controls are listed, explained and run by hand: `run` reads, `apply` opens and closes cases."""
 
 import datetime as dt
 import uuid
@@ -83,16 +83,12 @@ def run(
     as_of: Annotated[
         str, typer.Option(help="Judge as of this day (its noon) or moment, in the policy's zone. Never writes.")
     ] = "",
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Open, pass on and close the cases, as a scheduled scan does.")
-    ] = False,
-    release_hold: Annotated[
-        bool, typer.Option("--release-hold", help="With --apply: end cases even if that is most of them.")
-    ] = False,
-    note: Annotated[str, typer.Option(help="With --apply: why, for the audit trail.")] = "",
+    apply: Annotated[bool, typer.Option("--apply", help="Former name of `controls apply`.", hidden=True)] = False,
+    release_hold: Annotated[bool, typer.Option("--release-hold", hidden=True)] = False,
+    note: Annotated[str, typer.Option(hidden=True)] = "",
     json: AsJson = False,
 ) -> None:
-    """Run a control now. Ends with 4 when it finds something."""
+    """Run a control now and only read. Ends with 4 when it finds something."""
     if apply and as_of:
         raise ConfigurationError(
             "leave out --apply or --as-of: a past as-of moves the clock, not Odoo's data, and never writes"
@@ -101,9 +97,25 @@ def run(
         raise ConfigurationError("--release-hold needs --apply: a run that only reads ends no case")
     command_context.policies().control(name)  # a misspelt name is told before a missing setting
     if apply:
+        print_error("`controls run --apply` is called `controls apply` now; the old form goes with the next release")
         _apply(name, release_hold=release_hold, note=note, json=json)
     else:
         _judge(name, as_of, json=json)
+
+
+@group.command("apply")
+def apply_(
+    name: Name,
+    release_hold: Annotated[
+        bool, typer.Option("--release-hold", help="Close cases even if that is most of them.")
+    ] = False,
+    note: Annotated[str, typer.Option(help="Why, for the audit trail.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Run a control now; open, escalate and close its cases as a scheduled run does. Ends with 4 when it is held."""
+    command_context.policies().control(name)  # a misspelt name is told before a missing setting
+    _apply(name, release_hold=release_hold, note=note, json=json, dry_run=dry_run)
 
 
 @group.command()
@@ -162,17 +174,14 @@ def _judge(name: str, as_of: str, *, json: bool) -> None:
     exit_with(FOUND if judged.findings else 0)
 
 
-def _apply(name: str, *, release_hold: bool, note: str, json: bool) -> None:
-    with command_context.worker_context("odoo") as fleet:
-        policy = fleet.policies.control(name)
-        run_id = str(uuid.uuid4())
-        who = command_context.actor_name()
-        fleet.ledger.audit.append(
-            who=who, action="controls.run", what=name, note=note, facts={"run": run_id, "release_hold": release_hold}
-        )
-        done = scan.run_now(
-            fleet, policy, slot=fleet.now(), run_id=run_id, trigger=f"by hand, {who}", release_hold=release_hold
-        )
+def _apply(name: str, *, release_hold: bool, note: str, json: bool, dry_run: bool = False) -> None:
+    run_id = "" if dry_run else str(uuid.uuid4())
+    if dry_run:
+        with command_context.read_only_context("ledger") as fleet:
+            policy = fleet.policies.control(name)
+            done = scan.decide_run(fleet, policy, slot=fleet.now(), release_hold=release_hold)
+    else:
+        policy, done = _run_now(name, run_id, release_hold=release_hold, note=note)
     sent = {
         part: len(getattr(done.plan, part))
         for part in ("opened", "escalated", "refreshed", "closed", "withdrawn", "unverified")
@@ -183,10 +192,23 @@ def _apply(name: str, *, release_hold: bool, note: str, json: bool) -> None:
     else:
         if done.judged is not None:
             _print(policy, done.judged)
-        text(f"run {run_id}: {done.outcome}; " + ", ".join(f"{count} {part}" for part, count in sent.items()))
+        would = f"would be {done.outcome}" if dry_run else f"run {run_id}: {done.outcome}"
+        text(f"{would}; " + ", ".join(f"{count} {part}" for part, count in sent.items()))
     if done.reason:
         print_error(f"{name}: {done.reason}")
     exit_with(FOUND if done.outcome is RunStatus.HELD else 0)
+
+
+def _run_now(name: str, run_id: str, *, release_hold: bool, note: str) -> tuple[ControlPolicy, scan.ControlRunReport]:
+    with command_context.worker_context("odoo") as fleet:
+        policy, who = fleet.policies.control(name), command_context.actor_name()
+        fleet.ledger.audit.append(
+            who=who, action="controls.run", what=name, note=note, facts={"run": run_id, "release_hold": release_hold}
+        )
+        done = scan.run_now(
+            fleet, policy, slot=fleet.now(), run_id=run_id, trigger=f"by hand, {who}", release_hold=release_hold
+        )
+    return policy, done
 
 
 def report(policy: ControlPolicy, judged: scan.ControlResult) -> dict[str, Any]:

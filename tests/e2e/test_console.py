@@ -312,11 +312,15 @@ def test_a_wrong_key_is_one_sentence(odoo: dict[str, str], tmp_path: Path) -> No
 
 def test_an_applied_run_is_recorded_and_audited(odoo: dict[str, str], redis_url: str, tmp_path: Path) -> None:
     settings = {**odoo, "PURSER_BROKER_URL": redis_url}
-    result = purser(
-        "controls", "run", "stale-drafts", "--apply", "--note", "after the import", "--json", cwd=tmp_path, **settings
-    )
+    apply = ("controls", "apply", "stale-drafts", "--note", "after the import", "--json")
+    would = purser(*apply, "--dry-run", cwd=tmp_path, **settings)
+    assert would.returncode == 0, would.stderr
+    assert json.loads(purser("controls", "runs", "--json", cwd=tmp_path, PURSER_LEDGER_URL=redis_url).stdout) == []
+    assert json.loads(purser("audit", "tail", "--json", cwd=tmp_path, PURSER_LEDGER_URL=redis_url).stdout) == []
+    result = purser(*apply, cwd=tmp_path, **settings)
     assert result.returncode == 0, result.stderr
     told = json.loads(result.stdout)
+    assert {**told["run"], "id": ""} == json.loads(would.stdout)["run"]
     assert told["run"]["outcome"] == "completed"
     assert told["run"]["opened"] == len(told["findings"])
     (run,) = json.loads(purser("controls", "runs", "--json", cwd=tmp_path, PURSER_LEDGER_URL=redis_url).stdout)

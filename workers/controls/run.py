@@ -303,32 +303,37 @@ def run_now(
     missed: int = 0,
 ) -> ControlRunReport:
     """Run a control now and send what follows. `slot` orders its chunks: older ones are dropped."""
+    fleet.check_home()
+    calls = fleet.change.calls
+    run = replace(decide_run(fleet, policy, slot=slot, release_hold=release_hold), late=late, missed=missed)
+    if run.outcome is not RunStatus.NOT_APPLICABLE:
+        _send(fleet, run, run_id)
+    own = fleet.change.calls - calls if fleet.change is not fleet.audit else 0
+    _record(fleet, run, run_id=run_id, trigger=trigger, own_calls=own)
+    return run
+
+
+def decide_run(
+    fleet: WorkerContext, policy: ControlPolicy, *, slot: dt.datetime, release_hold: bool = False
+) -> ControlRunReport:
+    """Return what a run of a control would do now. Reads only: Odoo, and the cases in the store."""
     name, as_of = policy.control.name, fleet.local_now()
     if not policy.enabled:
         raise ConfigurationError(f"control `{name}` is switched off in the policy (controls.{name}.enabled)")
-    fleet.check_home()
-    calls = fleet.change.calls
     cases = see_cases(fleet, name, as_of)
     watched = [
         OpenCaseRef(key.subject, key.period) for key, case in sorted(cases.items()) if case.state not in ENDED_STATES
     ]
     judged = evaluate_control(fleet.audit, policy, as_of=as_of, watched=watched)
     if judged.not_applicable:
-        run = ControlRunReport(
+        return ControlRunReport(
             control=name, slot=slot, outcome=RunStatus.NOT_APPLICABLE, judged=judged, reason=judged.not_applicable
         )
-        run = replace(run, late=late, missed=missed)
-    else:
-        held = "" if release_hold else held_for_companies(policy, judged)
-        plan = ReconcilePlan(held=held) if held else _plan(fleet, policy, judged, cases, release_hold=release_hold)
-        outcome = RunStatus.HELD if plan.held else RunStatus.COMPLETED
-        reason = plan.held or " ".join(filter(None, (_misspelt(judged), without(judged))))
-        run = ControlRunReport(control=name, slot=slot, outcome=outcome, judged=judged, plan=plan, reason=reason)
-        run = replace(run, late=late, missed=missed)
-        _send(fleet, run, run_id)
-    own = fleet.change.calls - calls if fleet.change is not fleet.audit else 0
-    _record(fleet, run, run_id=run_id, trigger=trigger, own_calls=own)
-    return run
+    held = "" if release_hold else held_for_companies(policy, judged)
+    plan = ReconcilePlan(held=held) if held else _plan(fleet, policy, judged, cases, release_hold=release_hold)
+    outcome = RunStatus.HELD if plan.held else RunStatus.COMPLETED
+    reason = plan.held or " ".join(filter(None, (_misspelt(judged), without(judged))))
+    return ControlRunReport(control=name, slot=slot, outcome=outcome, judged=judged, plan=plan, reason=reason)
 
 
 def _misspelt(judged: ControlResult) -> str:

@@ -47,7 +47,7 @@ def test_people_get_the_same_facts_as_a_table(purser: Purser) -> None:
     assert "grace_days" in result.stdout
 
 
-@pytest.mark.parametrize("command", [["show"], ["run"], ["run", "--json"], ["runs"]])
+@pytest.mark.parametrize("command", [["show"], ["run"], ["run", "--json"], ["apply"], ["runs"]])
 def test_a_misspelt_control_is_answered_with_the_right_one(purser: Purser, command: list[str]) -> None:
     result = purser("controls", *command, "unbilled-wrok")
     assert result.exit_code == 2
@@ -65,8 +65,12 @@ def test_a_hold_is_released_only_where_cases_end(purser: Purser) -> None:
     assert purser("controls", "run", "unbilled-work", "--release-hold").exit_code == 2
 
 
+def test_applying_under_its_former_name_says_the_new_one(purser: Purser) -> None:
+    assert "`controls apply`" in purser("controls", "run", "unbilled-work", "--apply").stderr
+
+
 def test_applying_asks_for_broker_and_ledger_too(purser: Purser) -> None:
-    result = purser("controls", "run", "unbilled-work", "--apply")
+    result = purser("controls", "apply", "unbilled-work")
     assert result.exit_code == 2
     assert "PURSER_BROKER_URL is missing" in result.stderr
     assert "PURSER_ODOO_URL is missing" in result.stderr
