@@ -187,31 +187,31 @@ def test_the_readme_is_short() -> None:
 @pytest.mark.parametrize(
     ("page", "language", "example"),
     [
-        ("write-a-control.md", "python", "ownerless_projects.py"),
-        ("write-an-automation.md", "python", "ask_for_reference.py"),
-        ("policies.md", "yaml", "policies.yaml"),
-        ("emit-events.md", "json", "opportunity-won.json"),
-        ("emit-events.md", "py", "producers/with_celery.py"),
-        ("subscriptions.md", "python", "receive_events.py"),
-        ("subscriptions.md", "js", "receive_events.mjs"),
+        ("tutorial/first-control.md", "python", "ownerless_projects.py"),
+        ("tutorial/first-automation.md", "python", "ask_for_reference.py"),
+        ("how-to/policies.md", "yaml", "policies.yaml"),
+        ("how-to/emit-events.md", "json", "opportunity-won.json"),
+        ("how-to/emit-events.md", "py", "producers/with_celery.py"),
+        ("how-to/subscriptions.md", "python", "receive_events.py"),
+        ("how-to/subscriptions.md", "js", "receive_events.mjs"),
     ],
 )
 def test_a_page_shows_the_example_that_is_tested(page: str, language: str, example: str) -> None:
-    assert (EXAMPLES / example).read_text() in blocks(DOCS / "how-to" / page, language)
+    assert (EXAMPLES / example).read_text() in blocks(DOCS / page, language)
 
 
 @pytest.mark.parametrize(
     ("page", "module", "name"),
     [
-        ("write-a-control.md", "tasks.controls.ownerless_projects", "docs.examples.ownerless_projects"),
-        ("write-an-automation.md", "tasks.automations.ask_for_reference", "docs.examples.ask_for_reference"),
+        ("tutorial/first-control.md", "tasks.controls.ownerless_projects", "docs.examples.ownerless_projects"),
+        ("tutorial/first-automation.md", "tasks.automations.ask_for_reference", "docs.examples.ask_for_reference"),
     ],
 )
 def test_the_test_that_a_page_shows_passes(
     page: str, module: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, sys.modules[name])
-    _, shown = blocks(DOCS / "how-to" / page, "python")
+    _, shown = blocks(DOCS / page, "python")
     space: dict[str, Any] = {}
     exec(compile(shown, page, "exec"), space)  # noqa: S102 - our own page
     tests = [run for title, run in space.items() if title.startswith("test_")]
