@@ -181,6 +181,18 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 130
 
 
+def test_every_stop_of_the_architecture_tour_is_there() -> None:
+    rows = re.findall(
+        r"^\| \d+ \| `(\S+\.py)` (.+?) \|", (DOCS / "explanation/architecture.md").read_text(), re.MULTILINE
+    )
+    assert len(rows) >= 16
+    for path, names in rows:
+        text = (ROOT / path).read_text()
+        for name in re.findall(r"`([\w.]+)`", names):
+            for part in name.split("."):
+                assert re.search(rf"\b(def|class) {part}\b|^    {part}: ", text, re.MULTILINE), f"{path}: {name}"
+
+
 # -------------------------------------------------------------------------------- examples --
 
 
