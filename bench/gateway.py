@@ -25,7 +25,7 @@ from store import Ledger
 
 SECRET = f"whsec_{base64.b64encode(b'bench' * 6).decode()}"
 TOKEN = "for-this-bench-only"  # noqa: S105 - opens nothing that lasts
-PATIENCE = 30.0
+TIMEOUT_SECONDS = 30.0
 _BARE = """
 import socket, fastapi, uvicorn
 app = fastapi.FastAPI(openapi_url=None)
@@ -204,7 +204,7 @@ def process(argv: list[str], environ: dict[str, str], log: Path) -> Iterator[str
 
 
 def _address(log: Path, started: "subprocess.Popen[bytes]") -> str:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline and started.poll() is None:
         found = re.search(r'"address": "([^"]+)"', log.read_text())
         if found:

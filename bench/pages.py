@@ -18,7 +18,7 @@ import redis
 from bench.store import FAULTS, made
 from store import Ledger
 
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 PASSWORD = "for this bench only"  # noqa: S105 - opens nothing that lasts
 
 
@@ -65,7 +65,7 @@ def measure(url: str, count: int, rounds: int) -> None:
 
 def _ask(client: httpx.Client, address: str) -> float:
     began = time.perf_counter()
-    answer = client.get(address, timeout=PATIENCE)
+    answer = client.get(address, timeout=TIMEOUT_SECONDS)
     took = (time.perf_counter() - began) * 1000
     answer.raise_for_status()
     return took
@@ -100,7 +100,7 @@ def flower(url: str) -> Iterator[tuple[str, int]]:
 
 
 def _address(log: Path, process: "subprocess.Popen[bytes]") -> str:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         for line in log.read_text().splitlines():
             if line.startswith("Flower: http"):

@@ -119,7 +119,7 @@ def hash_password(password: str) -> str:
     return "$".join(("scrypt", *map(str, parts)))
 
 
-def may_edit(settings: Settings, who: str, task: str) -> str:
+def edit_role_problem(settings: Settings, who: str, task: str) -> str:
     """Return why a person may not edit the payload of a task's message; '' when they may.
 
     Without a file of people there is one login, an editor, and whoever has the fleet's settings on a command line.

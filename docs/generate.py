@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from config.policy.loader import PATIENCE
+from config.policy.loader import ESCALATION_WORKING_DAYS
 from config.settings import Settings
 from console.cli.main import app
 from console.cli.type_names import type_name
@@ -119,7 +119,7 @@ def controls() -> Iterator[str]:
     yield "A rung of the ladder that names nobody for a finding is skipped."
     for control in load_registry().controls.values():
         ladder = ", then ".join(
-            f"{ask} after {PATIENCE} working days" if n else ask
+            f"{ask} after {ESCALATION_WORKING_DAYS} working days" if n else ask
             for n, ask in enumerate((*control.asks, control.owner))
         )
         yield from ("", f"## {control.name}", "", f"**{control.rule}**", "")

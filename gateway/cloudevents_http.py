@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from events.cloudevent import MAX_BYTES, CloudEvent, read_event
 from events.event import Event
 from events.signature import ID
-from gateway.limits import MOST_EVENTS
+from gateway.limits import MAX_EVENTS_IN_A_BATCH
 from gateway.problem_details import Problem, ProblemLocation
 from purser.errors import Permanent
 from purser.formats.strict_json import InvalidJson, read_json
@@ -78,8 +78,10 @@ def events_in(form: ContentMode, headers: Mapping[str, str], body: bytes) -> lis
         case ContentMode.BATCH:
             if not isinstance(read, list):
                 raise _wrong([ProblemLocation(reason="a batch is a list of events")])
-            if len(read) > MOST_EVENTS:
-                raise Problem(413, f"the batch has {len(read)} events and may have {MOST_EVENTS}: send several")
+            if len(read) > MAX_EVENTS_IN_A_BATCH:
+                raise Problem(
+                    413, f"the batch has {len(read)} events and may have {MAX_EVENTS_IN_A_BATCH}: send several"
+                )
             return read
 
 

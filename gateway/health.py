@@ -14,7 +14,7 @@ from workers.context import WorkerContext
 
 log = structlog.get_logger(__name__)
 
-PATIENCE = 2.0
+CHECK_TIMEOUT_SECONDS = 2.0
 """Seconds in which broker and ledger must answer."""
 
 
@@ -57,7 +57,7 @@ class HealthRoutes:
 
     async def _ready(self) -> Ready:
         try:
-            away = await self._hands.do(self.who_is_away, within=PATIENCE)
+            away = await self._hands.do(self.who_is_away, within=CHECK_TIMEOUT_SECONDS)
         except TimeoutError:
             away = "broker or ledger (no answer in time)"
         if away:

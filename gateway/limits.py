@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from gateway.problem_details import RETRY_AFTER, Problem
 
-MOST_EVENTS = 1000
+MAX_EVENTS_IN_A_BATCH = 1000
 """Events in one batch: each is a message, and the sender waits for all of them."""
 
 BURST = 10.0

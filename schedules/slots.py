@@ -15,7 +15,7 @@ _SECOND = dt.timedelta(seconds=1)
 _LONGEST_STAGGER = dt.timedelta(minutes=5)
 _DAILY_STAGGER = dt.timedelta(minutes=1)
 NO_OFFSET = dt.timedelta(0)
-MOST_COUNTED = 1000
+MAX_MISSED_SLOTS = 1000
 """More missed slots than this are not told apart."""
 
 
@@ -44,13 +44,13 @@ def next_slot(
 
 
 def slots_between(cadence: Cadence, after: dt.datetime, until: dt.datetime, tz: dt.tzinfo = dt.UTC) -> int:
-    """Count the slots after one moment and before another, `MOST_COUNTED` at most."""
+    """Count the slots after one moment and before another, `MAX_MISSED_SLOTS` at most."""
     if isinstance(cadence, Every):
         first = (_utc(after) - _EPOCH) // cadence.step
         last = -((_EPOCH - _utc(until)) // cadence.step)  # rounded up: a slot at `until` itself is not before it
-        return min(max(0, last - first - 1), MOST_COUNTED)
+        return min(max(0, last - first - 1), MAX_MISSED_SLOTS)
     count, slot = 0, next_slot(cadence, after, tz)
-    while slot < _utc(until) and count < MOST_COUNTED:
+    while slot < _utc(until) and count < MAX_MISSED_SLOTS:
         count, slot = count + 1, next_slot(cadence, slot, tz)
     return count
 

@@ -22,7 +22,7 @@ from store import Ledger
 from workers.broker.redis.scripts import HELD
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 """Seconds until something that should have happened counts as failed."""
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -57,7 +57,7 @@ class WorkerProcess:
 
     def __init__(self, spec: Spec, url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self.spec, self.url, self.process, self.log = spec, url, process, log
-        self.client: Any = redis.Redis.from_url(url, socket_timeout=2 * PATIENCE)
+        self.client: Any = redis.Redis.from_url(url, socket_timeout=2 * TIMEOUT_SECONDS)
         self._forge = forge(url)
 
     def feed(self, count: int, queue: str = QUEUES[0], task: str = "bench.noop") -> None:
@@ -70,7 +70,7 @@ class WorkerProcess:
         raw = self._forge("bench.answer", queue)
         began = time.perf_counter()
         self.client.lpush(queue, raw)
-        answer = self.client.brpop(ANSWERS, PATIENCE)
+        answer = self.client.brpop(ANSWERS, TIMEOUT_SECONDS)
         took = time.perf_counter() - began
         if answer is None:
             raise SystemExit(f"the worker of {self.spec} does not answer:\n{self._said()}")
@@ -240,10 +240,10 @@ def forge(url: str) -> Callable[[str, str], bytes]:
 
 def wait_for(condition: Callable[[], bool], what: str, pause: float = 0.02) -> None:
     """Wait until something is so. SystemExit names what never came."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         if time.monotonic() > deadline:
-            raise SystemExit(f"waited {PATIENCE:.0f} s in vain for {what}")
+            raise SystemExit(f"waited {TIMEOUT_SECONDS:.0f} s in vain for {what}")
         time.sleep(pause)
 
 

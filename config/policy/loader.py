@@ -34,7 +34,7 @@ from purser.registry import Registry
 from purser.watchers import Watcher
 
 DEFAULT_POLICY = Path(__file__).parents[1] / "policies.yaml"
-PATIENCE = 2
+ESCALATION_WORKING_DAYS = 2
 """Working days until the next one on a ladder is asked, where a policy does not say."""
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -371,7 +371,10 @@ def _watch(report: ProblemCollector, watch: Watcher, at: YamlNode | None) -> Wat
 def _ladder(
     report: ProblemCollector, control: Control, at: YamlNode | None, roles: Roles
 ) -> tuple[EscalationStep, ...]:
-    house = tuple(EscalationStep(ask, PATIENCE if n else 0) for n, ask in enumerate((*control.asks, control.owner)))
+    house = tuple(
+        EscalationStep(ask, ESCALATION_WORKING_DAYS if n else 0)
+        for n, ask in enumerate((*control.asks, control.owner))
+    )
     if at is None:
         return house
     what = f"`{control.name}`: ladder"
@@ -391,7 +394,7 @@ def _rung(
     return EscalationStep(
         ask=report.read(given.get("ask"), f"{what}: ask", lambda ask: _known(ask, audiences), ""),
         after=report.read(
-            given.get("after"), f"{what}: after", lambda n: _whole(n, least), PATIENCE if number else 0
+            given.get("after"), f"{what}: after", lambda n: _whole(n, least), ESCALATION_WORKING_DAYS if number else 0
         ),
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 FREE_ATTEMPTS = 5
 """Wrong passwords that cost no waiting."""
-LONGEST_WAIT = 30.0
+MAX_WAIT_SECONDS = 30.0
 """Seconds: short, so that nobody keeps the owner of a login out for long by guessing wrongly."""
 FORGOTTEN_AFTER = 900.0
 A_SECOND = 10.0
@@ -26,7 +26,7 @@ class LoginAttempts:
         """Return for how many seconds this login may not be tried from there; 0 when it may be tried now."""
         now = self._now()
         count, last = self._wrong.get((name, origin), (0, now))
-        pause = min(LONGEST_WAIT, 2.0 ** min(count - FREE_ATTEMPTS, 10)) if count >= FREE_ATTEMPTS else 0.0
+        pause = min(MAX_WAIT_SECONDS, 2.0 ** min(count - FREE_ATTEMPTS, 10)) if count >= FREE_ATTEMPTS else 0.0
         return max(0.0, last + pause - now, (self._level(machine, now) + 1 - BURST) / A_SECOND)
 
     def begin(self, name: str, origin: str, machine: str) -> None:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from config.console_users import ConsoleRole, may_edit
+from config.console_users import ConsoleRole, edit_role_problem
 from config.observability.redaction import Redactor
 from console.pages.base_handler import BasePageHandler
 from console.pages.presentation import formatting
@@ -123,7 +123,7 @@ class EditPage(BasePageHandler):
         letter = await self.aside(self.ledger.letters.get, self.word("id"))
         if letter is None:
             raise ConfigurationError(f"no letter has the id {formatting.plain(self.word('id'))}")
-        if why := await self.aside(may_edit, self.fleet.settings, self.person.name, letter.task):
+        if why := await self.aside(edit_role_problem, self.fleet.settings, self.person.name, letter.task):
             raise ConfigurationError(why)
         return letter
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from config.console_users import may_edit
+from config.console_users import edit_role_problem
 from config.observability.redaction import Redactor
 from config.queues import QUEUES
 from console.output import count
@@ -195,6 +195,6 @@ class DeadLetterPage(BaseDeadLetterHandler):
             letter=view.letter,
             clean=self.clean,
             DeadLetterState=DeadLetterState,
-            no_edit=await self.aside(may_edit, self.fleet.settings, self.person.name, view.letter.task),
+            no_edit=await self.aside(edit_role_problem, self.fleet.settings, self.person.name, view.letter.task),
             back=self.back("/dead"),
         )

@@ -24,7 +24,7 @@ from workers.dead_letters.replay_preview import ReplayPreview, preview_replay
 MAX_LETTERS = 10_000
 """So many letters are planned at most; a replay may take more."""
 LIMIT = 25
-PATIENCE = 1.5
+PAGE_WAIT_SECONDS = 1.5
 """Seconds for which a page waits for its plan before it says how far it is."""
 _KEPT = 4
 _STALE = 300.0
@@ -168,7 +168,7 @@ class ReplayPreviewPage(BaseDeadLetterHandler):
 
 def _patiently(job: PreviewJob) -> ReplayPreview | None:
     try:
-        return job.result.result(timeout=PATIENCE)
+        return job.result.result(timeout=PAGE_WAIT_SECONDS)
     except TimeoutError:
         if job.result.done():
             raise

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from console.output import as_json, print_error
 from devtools.demo.environment import DemoEnvironment, DemoEnvironmentStopped, demo_environment
 from devtools.demo.reporter import DemoReporter
-from devtools.demo.scenario import StepOutcome, tell
+from devtools.demo.scenario import StepOutcome, run_scenario
 
 
 def run_demo(*, keep: bool, json: bool) -> bool:
@@ -41,7 +41,7 @@ def _told(stage: DemoEnvironment, teller: DemoReporter) -> list[StepOutcome]:
     """Tell the story as far as it goes; a fleet that ends by itself is a claim that was not observed."""
     claims: list[StepOutcome] = []
     try:
-        for claim in tell(stage, teller.begins, teller.ended):
+        for claim in run_scenario(stage, teller.begins, teller.ended):
             claims.append(claim)
     except DemoEnvironmentStopped as error:
         facts = {"seen": str(error)}

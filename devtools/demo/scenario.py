@@ -59,7 +59,7 @@ class StepOutcome:
     seconds: float
 
 
-def tell(
+def run_scenario(
     stage: DemoEnvironment, begins: Callable[[ScenarioStep], None], ended: Callable[[StepOutcome], None]
 ) -> Iterator[StepOutcome]:
     """Run the steps. When the fleet does not even come up, the rest would prove nothing and is left out."""

@@ -17,7 +17,7 @@ from purser.engine.retry import MAX_RETRY_AFTER_SECONDS
 from purser.errors import Misconfigured, Permanent, PurserError, Refusal, Throttled, Transient, UnknownOutcome
 from purser.formats.retry_after import seconds_to_wait
 
-PATIENCE = 30.0
+DEFAULT_RETRY_AFTER_SECONDS = 30.0
 """Seconds to wait when the other side asks for patience without saying how long."""
 
 
@@ -224,7 +224,7 @@ def from_garbled(request: Request) -> PurserError:
 def retry_after(text: str, *, now: dt.datetime | None = None) -> float:
     """Read a Retry-After header, seconds or an HTTP date, as seconds from `now`."""
     return seconds_to_wait(
-        text, now=now or dt.datetime.now(dt.UTC), default=PATIENCE, longest=MAX_RETRY_AFTER_SECONDS
+        text, now=now or dt.datetime.now(dt.UTC), default=DEFAULT_RETRY_AFTER_SECONDS, longest=MAX_RETRY_AFTER_SECONDS
     )
 
 

@@ -93,12 +93,12 @@ def decide(
     could only be tried after that is set aside; what was only held back until then is overtaken.
     """
     if isinstance(error, Snooze):
-        snooze = Snoozed(_spread(error.after, rng, most=SNOOZE_JITTER_SECONDS), error.why)
+        snooze = Snoozed(_add_jitter(error.after, rng, most=SNOOZE_JITTER_SECONDS), error.why)
         return Superseded() if budget is not None and snooze.after >= budget else snooze
     if isinstance(error, (Refusal, NotSetUp)):  # people settle both: by a decision, or by setting Odoo up
         return RecordRefusal(str(error))
     if isinstance(error, Misconfigured):  # nothing is wrong with this work: it waits until the settings are right
-        snooze = Snoozed(_spread(MISCONFIGURED_WAIT, rng), f"a setting is wrong: {error}")
+        snooze = Snoozed(_add_jitter(MISCONFIGURED_WAIT, rng), f"a setting is wrong: {error}")
         return Superseded() if budget is not None and snooze.after >= budget else snooze
     if not isinstance(error, (Transient, Conflict)):
         return MoveToDeadLetters("permanent failure")
@@ -106,7 +106,7 @@ def decide(
         return MoveToDeadLetters("attempts spent")
     wait = _wait(policy, attempt, rng)
     if isinstance(error, Throttled):
-        asked = _spread(min(error.retry_after, MAX_RETRY_AFTER_SECONDS), rng)
+        asked = _add_jitter(min(error.retry_after, MAX_RETRY_AFTER_SECONDS), rng)
         wait = asked if policy.waits else max(wait, asked)
     if budget is not None and wait >= budget:
         return MoveToDeadLetters("next slot comes first")
@@ -115,10 +115,10 @@ def decide(
 
 def _wait(policy: RetryPolicy, attempt: int, rng: Rng) -> float:
     if policy.waits:
-        return _spread(policy.waits[min(attempt, len(policy.waits)) - 1], rng)
+        return _add_jitter(policy.waits[min(attempt, len(policy.waits)) - 1], rng)
     return rng(0.0, min(policy.cap, policy.base * 2.0 ** min(attempt - 1, 60)))
 
 
-def _spread(seconds: float, rng: Rng, *, most: float = math.inf) -> float:
+def _add_jitter(seconds: float, rng: Rng, *, most: float = math.inf) -> float:
     """Return at least so many seconds, and a little more by chance, up to `most`."""
     return seconds + rng(0.0, min(JITTER * seconds, most))

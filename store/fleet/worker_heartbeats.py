@@ -16,7 +16,7 @@ SILENCE = dt.timedelta(minutes=1)
 RETENTION = dt.timedelta(days=1)
 """So long a worker that is gone is still listed."""
 
-PATIENCE = dt.timedelta(minutes=2)
+GHOST_AFTER = dt.timedelta(minutes=2)
 """A worker with free hands that leaves waiting messages alone for so long is a ghost."""
 
 
@@ -52,7 +52,7 @@ class WorkerReport:
     state: str = "working"
     """Its own word for what it is doing; `ghost` when it has found itself to be one."""
 
-    def is_ghost(self, patience: dt.timedelta = PATIENCE) -> bool:
+    def is_ghost(self, patience: dt.timedelta = GHOST_AFTER) -> bool:
         """Return whether it has free hands and consumes nothing while messages grow old on its queues."""
         idle_since = self.last_consumed or self.started
         return (

@@ -16,7 +16,7 @@ PAID = ("in_payment", "paid", "partial")
 BLOCKED = "blocked"
 """Somebody in finance stopped the reminders: the customer disputes it."""
 
-MOST_LEVELS = 9
+MAX_LEVELS = 9
 
 
 class PostedInvoice(Row, model="account.move", optional=True):
@@ -71,4 +71,4 @@ def missed_payments(
     late = (as_of.date() - row.invoice_date_due).days if row.invoice_date_due else 0
     reached = sum(late >= days for days in level_days)
     if reached:
-        yield PaymentMissed(invoice_id=row.id, level=min(reached, MOST_LEVELS))
+        yield PaymentMissed(invoice_id=row.id, level=min(reached, MAX_LEVELS))

@@ -55,7 +55,7 @@ def leads(fleet: RunningFleet, firm: Firm, twin: FakeOdoo) -> list[int]:
     spoil(twin)
     worker = fleet.worker("before")
     for lead in made:
-        react.send(fleet.fleet, "open-project", won(lead))
+        react.enqueue_reaction(fleet.fleet, "open-project", won(lead))
     wait_until(lambda: fleet.ledger.letters.count() == MANY, within=60, what="forty letters")
     fleet.kill(worker)
     twin.faults.clear()

@@ -12,14 +12,14 @@ from typing import Any
 
 from purser.formats.strict_json import InvalidJson, read_json
 
-MOST_BYTES = 10 * 1024 * 1024
+MAX_BYTES = 10 * 1024 * 1024
 """A message larger than this is none of ours: it is set aside before anybody decodes it."""
 
 
 def read_envelope(raw: bytes) -> tuple[dict[str, Any], str]:
     """Return the envelope kombu puts around a message on Redis, and what is wrong with it ('' when nothing is)."""
-    if len(raw) > MOST_BYTES:
-        return {}, f"too large: {len(raw):,} bytes, and {MOST_BYTES:,} at most are read"
+    if len(raw) > MAX_BYTES:
+        return {}, f"too large: {len(raw):,} bytes, and {MAX_BYTES:,} at most are read"
     try:
         envelope = read_json(raw, halves=True)
     except InvalidJson as error:
@@ -60,10 +60,10 @@ def too_large_inside(body: bytes, compression: object) -> str:
     if not isinstance(compression, str) or compression not in _INFLATERS:
         return f"compressed as {compression!r}, which is not read here" if compression in _UNBOUNDED else ""
     try:
-        size = len(_INFLATERS[compression]().decompress(body, MOST_BYTES + 1))
+        size = len(_INFLATERS[compression]().decompress(body, MAX_BYTES + 1))
     except (ValueError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         return f"the body cannot be decompressed: {type(error).__name__}"
-    return f"too large: more than {MOST_BYTES:,} bytes when decompressed" if size > MOST_BYTES else ""
+    return f"too large: more than {MAX_BYTES:,} bytes when decompressed" if size > MAX_BYTES else ""
 
 
 _INFLATERS: Mapping[str, Callable[[], Any]] = {

@@ -27,7 +27,7 @@ OVERLAP = dt.timedelta(minutes=OVERLAP_MINUTES)
 """How long after the moment it bears a write may come to sight: Odoo stamps the beginning of a transaction, and the
 clocks of its database and of the ledger may be some minutes apart. A policy chooses another (`overlap_minutes`)."""
 
-REMEMBERED = RETENTION - dt.timedelta(days=1)
+RECOGNIZED_WITHIN = RETENTION - dt.timedelta(days=1)
 """So far back a fact that was told is surely recognised, and may be met again."""
 
 
@@ -169,7 +169,7 @@ def sweep_name(watch: str) -> str:
 
 def oldest(started: dt.datetime, since: dt.datetime) -> dt.datetime:
     """Return the moment before which a fact is history: before the first run, or published and forgotten."""
-    return max(started, since - REMEMBERED)
+    return max(started, since - RECOGNIZED_WITHIN)
 
 
 def _ref(model: object, id_: object) -> Ref:

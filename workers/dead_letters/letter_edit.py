@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from config.console_users import may_edit
+from config.console_users import edit_role_problem
 from events.cloudevent import read_event
 from purser.errors import ConfigurationError, Permanent
 from purser.formats.strict_json import read_json
@@ -68,7 +68,7 @@ def edit(fleet: WorkerContext, letter_id: str, body: bytes, *, expects: int, who
         return EditResult(ending=EditStatus.MOVED, letter=None, problems=(f"no letter has the id {letter_id}",))
     if moved := _moved(letter, expects):
         return EditResult(ending=EditStatus.MOVED, letter=letter, problems=(moved,))
-    if why := may_edit(fleet.settings, who, letter.task):
+    if why := edit_role_problem(fleet.settings, who, letter.task):
         return EditResult(ending=EditStatus.FORBIDDEN, letter=letter, problems=(why,))
     problems = check(fleet, letter, body)
     if problems:
@@ -83,7 +83,7 @@ def revert(fleet: WorkerContext, letter_id: str, *, expects: int, who: str, note
         return EditResult(ending=EditStatus.MOVED, letter=letter, problems=("there is no edit to undo",))
     if moved := _moved(letter, expects):
         return EditResult(ending=EditStatus.MOVED, letter=letter, problems=(moved,))
-    if why := may_edit(fleet.settings, who, letter.task):
+    if why := edit_role_problem(fleet.settings, who, letter.task):
         return EditResult(ending=EditStatus.FORBIDDEN, letter=letter, problems=(why,))
     return _carry_out(fleet, letter, letter.edits[-1].before, expects=expects, who=who, note=note)
 
@@ -93,7 +93,7 @@ def approve(fleet: WorkerContext, letter_id: str, *, who: str, note: str, seen: 
     letter = fleet.ledger.letters.get(letter_id)
     if letter is None or letter.proposal is None:
         return EditResult(ending=EditStatus.MOVED, letter=letter, problems=("no edit waits here",))
-    if why := may_edit(fleet.settings, who, letter.task):
+    if why := edit_role_problem(fleet.settings, who, letter.task):
         return EditResult(ending=EditStatus.FORBIDDEN, letter=letter, problems=(why,))
     try:
         approved = fleet.ledger.letters.approve(letter_id, who=who, note=note, seen=seen)

@@ -77,11 +77,11 @@ def _replay(
     begun = letters.begin_replay(id_)
     if begun is None:
         return ReplayedLetter(id_, ReplayStatus.NOT_DEAD)
-    send(fleet, begun, who=who, note=note)
+    send_letter(fleet, begun, who=who, note=note)
     return ReplayedLetter(id_, ReplayStatus.REPLAYED, letter.queue, letter.task)
 
 
-def send(fleet: WorkerContext, begun: DeadLetter, *, who: str, note: str, part_of: str = "") -> None:
+def send_letter(fleet: WorkerContext, begun: DeadLetter, *, who: str, note: str, part_of: str = "") -> None:
     """Put a letter whose replay was begun on its queue and settle it; when that fails it is dead again.
 
     `part_of` is the id of the replay that wants to be told how it ends.

@@ -25,7 +25,7 @@ from store import (
 )
 from workers.broker.queue_readers import QueueReaders
 from workers.context import WorkerContext
-from workers.dead_letters.replay_one import is_message, send
+from workers.dead_letters.replay_one import is_message, send_letter
 from workers.dead_letters.replay_stages import (
     MAX_IN_FLIGHT,
     AdvanceStage,
@@ -160,7 +160,7 @@ def _send(fleet: WorkerContext, replay: Replay, letter_id: str) -> str:
         replaying.sent(replay.id, letter_id)
         return ""
     try:
-        send(fleet, begun, who=replay.who, note=replay.note, part_of=replay.id)
+        send_letter(fleet, begun, who=replay.who, note=replay.note, part_of=replay.id)
     except Transient as problem:
         replaying.put_back(replay.id, letter_id)
         log.warning("letter not sent", letter=letter_id, replay=replay.id, problem=str(problem))

@@ -104,7 +104,7 @@ def send_kept(fleet: WorkerContext, subscription: Subscription, one: ResendableE
     )
     fleet.ledger.outbound.forget_delivered(one.source, one.event_id, subscription=subscription.name)
     deliver.enqueue_deliveries(fleet, [reaction], event)
-    react.send(fleet, reaction.name, event)
+    react.enqueue_reaction(fleet, reaction.name, event)
     log.info("event sent again", subscription=subscription.name, event_id=one.event_id)
     return True
 

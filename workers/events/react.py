@@ -69,13 +69,13 @@ def _accept(fleet: WorkerContext, envelope: CloudEvent, fact: Event, holder: str
     )
     deliver.enqueue_deliveries(fleet, subscribed, told)
     for name in names:
-        send(fleet, name, told)
+        enqueue_reaction(fleet, name, told)
     fleet.ledger.events.mark(envelope.source, envelope.id)
     log.info("event accepted", type=envelope.type, event_id=envelope.id, reactions=names)
     return names
 
 
-def send(fleet: WorkerContext, name: str, event: Mapping[str, Any]) -> None:
+def enqueue_reaction(fleet: WorkerContext, name: str, event: Mapping[str, Any]) -> None:
     """Send one reaction its event. However often this is done, the message is the same one, by its id.
 
     What follows from an event that is part of a trace correlates by that trace.
@@ -105,7 +105,7 @@ def targets_of(name: str, queue: str) -> tuple[str, ...]:
     return "all", f"queue:{queue}", own
 
 
-def tell(fleet: WorkerContext, fact: Event) -> None:
+def publish_follow_up(fleet: WorkerContext, fact: Event) -> None:
     """Tell a fact that follows from a reaction. Told again it is the same event, in the same message."""
     told = CloudEvent.wrap(fact, source=SOURCE, time=fleet.now())
     publish.publish_event(fleet, told)
@@ -150,7 +150,7 @@ def react(fleet: WorkerContext, name: str, raw: Mapping[str, Any]) -> ApplyResul
         if all(outcome.status is not ChangeStatus.CONFLICT for outcome in outcomes):
             applied = settle(fleet, f"automation {name}", outcomes)
             for news in decision.facts if not applied.refused else ():
-                tell(fleet, news)
+                publish_follow_up(fleet, news)
             fleet.ledger.inbox.done(envelope.source, envelope.id, name)
             return applied
         in_conflict = [outcome.change for outcome in outcomes if outcome.status is ChangeStatus.CONFLICT]

@@ -44,7 +44,7 @@ BOUNDS = LimiterConfig(
 
 LOOK_AGAIN = 2.0
 """Seconds until a message looks again whether the one before it has arrived, or a slot is free."""
-LONGEST_LOOK = 3600.0
+MAX_LOOK_AGAIN_SECONDS = 3600.0
 
 TEST = "purser.test.v1"
 """The type of an event that is sent by hand, to see whether it arrives."""
@@ -303,4 +303,4 @@ def _envelope(raw: Mapping[str, Any]) -> CloudEvent:
 
 def _until(fleet: WorkerContext, moment: dt.datetime | None) -> float:
     left = 0.0 if moment is None else (moment - fleet.now()).total_seconds()
-    return min(max(left, LOOK_AGAIN), LONGEST_LOOK)
+    return min(max(left, LOOK_AGAIN), MAX_LOOK_AGAIN_SECONDS)

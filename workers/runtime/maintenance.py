@@ -228,7 +228,7 @@ class MaintenanceThread:
                 inbox.held_back(entry.source, entry.id)
             for reaction in lost:
                 log.warning("event sent again", event_id=entry.id, reaction=reaction, times=entry.emitted)
-                react.send(self._fleet, reaction, entry.event)
+                react.enqueue_reaction(self._fleet, reaction, entry.event)
 
     def advance_replays(self) -> None:
         """Take replays further. One that cannot be read holds up no other."""

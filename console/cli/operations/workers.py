@@ -8,7 +8,7 @@ import typer
 from console import command_context
 from console.output import FOUND, AsJson, as_json, count, exit_with, nothing, print_error, table, text
 from store import WorkerStatus
-from store.fleet.worker_heartbeats import NAME_TAKEN, PATIENCE
+from store.fleet.worker_heartbeats import GHOST_AFTER, NAME_TAKEN
 
 group = typer.Typer(help="The workers of the fleet.", no_args_is_help=True)
 
@@ -59,7 +59,7 @@ def problem_with(one: WorkerStatus, crew: Sequence[WorkerStatus]) -> str:
         consuming = [other for other in living if queue in other.queues]
         if not consuming:
             return f"gone, and nobody else works on queue {queue}. Start one, or `purser workers forget` it"
-        if max(other.oldest.get(queue, 0.0) for other in consuming) > PATIENCE.total_seconds():
+        if max(other.oldest.get(queue, 0.0) for other in consuming) > GHOST_AFTER.total_seconds():
             return f"gone, and messages grow old on queue {queue}. Start it again"
     return ""
 

@@ -13,7 +13,7 @@ from workers.context import WorkerContext
 KNOWN_FOR = 3600.0
 AGAIN_AFTER = 60.0
 """Seconds until Odoo is asked again after it did not answer."""
-PATIENCE = 0.7
+LOOKUP_TIMEOUT_SECONDS = 0.7
 _AT_ONCE = 500
 
 
@@ -39,7 +39,7 @@ class UserNameCache:
             asked = self._asked
         if missing and asked is not None:
             with contextlib.suppress(Late):  # then the next look at the page knows more
-                asked.result(timeout=PATIENCE)
+                asked.result(timeout=LOOKUP_TIMEOUT_SECONDS)
         return {user: self._known[user][0] for user in wanted if self._known.get(user, ("", 0))[0]}
 
     def _ask(self, users: list[int]) -> None:

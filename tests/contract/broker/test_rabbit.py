@@ -20,7 +20,7 @@ from devtools.local.rabbitmq_node import RabbitNode
 from purser.errors import ConfigurationError, Misconfigured, Permanent
 from tests.contract.broker.conftest import connect
 from tests.waiting import wait_until
-from workers.broker.kombu_envelope import MOST_BYTES
+from workers.broker.kombu_envelope import MAX_BYTES
 from workers.broker.rabbitmq import amqp_connection, topology
 from workers.broker.rabbitmq.amqp_connection import UnreadableAmqpMessage
 from workers.broker.rabbitmq.dead_letter_collector import DeadLetterCollector
@@ -263,10 +263,10 @@ def nested(depth: int) -> dict[str, Any]:
 
 
 def test_a_body_larger_than_is_read_is_set_aside_whole(connection: Any) -> None:
-    send(connection, "apply", b" " * (MOST_BYTES + 1), headers={"task": "purser.scan"})
+    send(connection, "apply", b" " * (MAX_BYTES + 1), headers={"task": "purser.scan"})
     message, problem = Taker(connection, "apply").take_problem()
     assert "too large" in str(problem)
-    assert len(message.body) == MOST_BYTES + 1
+    assert len(message.body) == MAX_BYTES + 1
 
 
 def test_a_body_stays_the_bytes_it_is_and_the_queue_is_named(connection: Any) -> None:

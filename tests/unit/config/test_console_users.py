@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.console_users import ConsoleRole, ConsoleUsers, hash_password, may_edit
+from config.console_users import ConsoleRole, ConsoleUsers, edit_role_problem, hash_password
 from config.settings import Settings
 from purser.errors import ConfigurationError
 
@@ -83,10 +83,10 @@ def test_editing_takes_an_editor_and_a_task_that_may_be_edited(tmp_path: Path) -
     file = tmp_path / "people.yaml"
     file.write_text(FILE)
     alone, several = Settings(), Settings(people=file)
-    assert may_edit(alone, "root", "purser.react") == ""
-    assert "PURSER_EDITABLE" in may_edit(alone, "root", "purser.apply")
-    assert may_edit(several, "anna", "purser.accept") == ""
-    assert may_edit(several, "otto", "purser.accept") == "otto is an operator: editing takes an editor"
-    assert may_edit(several, "vera", "purser.accept") == "vera is a viewer: editing takes an editor"
-    assert "is not in the file" in may_edit(several, "root", "purser.accept")
-    assert may_edit(Settings(editable="purser.apply"), "root", "purser.apply") == ""
+    assert edit_role_problem(alone, "root", "purser.react") == ""
+    assert "PURSER_EDITABLE" in edit_role_problem(alone, "root", "purser.apply")
+    assert edit_role_problem(several, "anna", "purser.accept") == ""
+    assert edit_role_problem(several, "otto", "purser.accept") == "otto is an operator: editing takes an editor"
+    assert edit_role_problem(several, "vera", "purser.accept") == "vera is a viewer: editing takes an editor"
+    assert "is not in the file" in edit_role_problem(several, "root", "purser.accept")
+    assert edit_role_problem(Settings(editable="purser.apply"), "root", "purser.apply") == ""

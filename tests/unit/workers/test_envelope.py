@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from workers.broker.kombu_envelope import MOST_BYTES, read_envelope, too_large_inside, write_envelope
+from workers.broker.kombu_envelope import MAX_BYTES, read_envelope, too_large_inside, write_envelope
 
-BOMB = bytes(MOST_BYTES + 1)
+BOMB = bytes(MAX_BYTES + 1)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ class Run:
     def _send_stalled(self) -> None:
         for entry in self.desk.ledger.inbox.lend_stalled():
             for name in entry.pending:
-                react.send(self.desk.fleet, name, entry.event)
+                react.enqueue_reaction(self.desk.fleet, name, entry.event)
 
     def _until_done(self, act: Callable[[], object]) -> None:
         """Do something; who is killed is delivered again, and who is held back is sent again by the inbox."""

@@ -18,7 +18,7 @@ from amqp.exceptions import MessageNacked, RecoverableConnectionError
 from kombu.transport import pyamqp
 
 from purser.errors import Permanent
-from workers.broker.kombu_envelope import MOST_BYTES, too_large_inside, value_problem
+from workers.broker.kombu_envelope import MAX_BYTES, too_large_inside, value_problem
 
 log = structlog.get_logger(__name__)
 
@@ -110,8 +110,8 @@ class DeliveredMessage(pyamqp.Message):
 def _problem_of(raw: Any) -> str:
     if isinstance(raw, RawMessage) and raw.problem:
         return raw.problem
-    if len(raw.body) > MOST_BYTES:
-        return f"too large: {len(raw.body):,} bytes, and {MOST_BYTES:,} at most are read"
+    if len(raw.body) > MAX_BYTES:
+        return f"too large: {len(raw.body):,} bytes, and {MAX_BYTES:,} at most are read"
     return too_large_inside(raw.body, (raw.properties.get("application_headers") or {}).get("compression"))
 
 

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from store import Ledger, WorkerReport
-from store.fleet.worker_heartbeats import PATIENCE
+from store.fleet.worker_heartbeats import GHOST_AFTER
 from tests.contract.store.making import START, Clock, key_ending
 
 SECOND = dt.timedelta(seconds=1)
@@ -87,8 +87,8 @@ def test_a_person_forgets_a_worker_and_that_is_audited(ledger: Ledger) -> None:
     assert [(one.action, one.what) for one in ledger.audit.tail()] == [("workers.forget", "celery@one")]
 
 
-LATER = START + PATIENCE + SECOND
-OLD = PATIENCE.total_seconds() + 1
+LATER = START + GHOST_AFTER + SECOND
+OLD = GHOST_AFTER.total_seconds() + 1
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from console.flower.event_filter import checked_event
-from console.flower.login_attempts import A_SECOND, BURST, FREE_ATTEMPTS, LONGEST_WAIT, LoginAttempts
+from console.flower.login_attempts import A_SECOND, BURST, FREE_ATTEMPTS, MAX_WAIT_SECONDS, LoginAttempts
 
 HERE = ("anna", "10.0.0.1", "10.0.0.1")
 
@@ -29,7 +29,7 @@ def test_the_first_wrong_passwords_cost_nothing_and_the_next_ever_more() -> None
         clock.now += waits[-1]
         attempts.begin(*HERE)
     assert waits[:FREE_ATTEMPTS] == [0.0] * FREE_ATTEMPTS
-    assert waits[FREE_ATTEMPTS:] == [1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_WAIT, LONGEST_WAIT, LONGEST_WAIT]
+    assert waits[FREE_ATTEMPTS:] == [1.0, 2.0, 4.0, 8.0, 16.0, MAX_WAIT_SECONDS, MAX_WAIT_SECONDS, MAX_WAIT_SECONDS]
 
 
 def test_a_guess_counts_for_its_login_and_origin_alone_until_the_right_password_comes() -> None:

@@ -304,9 +304,9 @@ NOW = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
         ("Mon, 02 Mar 2026 12:00:30 GMT", 30.0),
         ("Mon, 02 Mar 2026 11:00:00 GMT", 0.0),
         ("Mon, 02 Mar 2026 13:00:30 +0100", 30.0),
-        ("", error_mapping.PATIENCE),
-        ("soon", error_mapping.PATIENCE),
-        ("-5", error_mapping.PATIENCE),
+        ("", error_mapping.DEFAULT_RETRY_AFTER_SECONDS),
+        ("soon", error_mapping.DEFAULT_RETRY_AFTER_SECONDS),
+        ("-5", error_mapping.DEFAULT_RETRY_AFTER_SECONDS),
     ],
 )
 def test_retry_after_is_read_in_seconds_or_as_a_date(text: str, seconds: float) -> None:

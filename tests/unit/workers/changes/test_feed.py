@@ -17,7 +17,7 @@ from purser.errors import ConfigurationError, Permanent, Transient
 from store import Ledger
 from tests.unit.workers.feeding import START, Killed, Office, fleet_of
 from workers.changes import backfill, detect, feed
-from workers.changes.detect import OVERLAP, REMEMBERED, feed_name
+from workers.changes.detect import OVERLAP, RECOGNIZED_WITHIN, feed_name
 from workers.context import WorkerContext
 from workers.doctor.checks import check_feeds
 from workers.events import publish, react
@@ -100,7 +100,7 @@ def test_what_was_won_longer_ago_than_is_remembered_is_not_told_again(
     identity = win(office, 1)
     run(fleet, office)
     react.accept(fleet, office.sent[0][1]["event"], holder="x")
-    run(fleet, office, after=REMEMBERED)
+    run(fleet, office, after=RECOGNIZED_WITHIN)
     with redis.Redis.from_url(redis_url) as client:
         client.delete(*client.keys("purser:event:seen:*"))
     office.moment += dt.timedelta(days=2)

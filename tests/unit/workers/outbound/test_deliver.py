@@ -66,7 +66,7 @@ def test_an_event_stays_awaited_until_it_is_delivered(desk: Desk, receiver: Rece
     desk.accept(event)
     (entry,) = desk.ledger.inbox.page().items
     assert entry.pending == ("subscription:n8n",)
-    react.send(desk.fleet, entry.pending[0], entry.event)
+    react.enqueue_reaction(desk.fleet, entry.pending[0], entry.event)
     assert desk.queue[0] == desk.queue[1], "what is sent again is the same message"
 
     assert desk.deliver(event) is DeliveryResult.DELIVERED
@@ -337,7 +337,7 @@ def test_what_is_lost_by_the_broker_is_sent_again(desk: Desk) -> None:
     desk.moment += dt.timedelta(minutes=11)
     for entry in desk.ledger.inbox.lend_stalled():
         for name in entry.pending:
-            react.send(desk.fleet, name, entry.event)
+            react.enqueue_reaction(desk.fleet, name, entry.event)
     assert desk.queue == [lost]
 
 

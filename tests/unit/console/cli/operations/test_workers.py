@@ -8,11 +8,11 @@ import pytest
 
 from console.cli.operations.workers import problem_with
 from store import Ledger, WorkerReport, WorkerStatus
-from store.fleet.worker_heartbeats import NAME_TAKEN, PATIENCE, SILENCE
+from store.fleet.worker_heartbeats import GHOST_AFTER, NAME_TAKEN, SILENCE
 from tests.unit.console.conftest import Purser
 
 NOW = dt.datetime.now(dt.UTC)
-OLD = PATIENCE.total_seconds() + 1
+OLD = GHOST_AFTER.total_seconds() + 1
 MEMBER = WorkerReport(name="celery@one", host="one", pid=7, queues=("apply",), started=NOW, at=NOW, capacity=2)
 
 
