@@ -31,6 +31,7 @@ from config.settings import Settings
 from console.cli.operations.processes import SOFT_SHUTDOWN
 from devtools.local.redis_server import claim, find_server, free_port, serving
 from devtools.local.up import GRACE, ROLES, default_home
+from purser.errors import ConfigurationError
 from tests.conftest import RedisServer
 from tests.waiting import wait_until
 
@@ -392,6 +393,14 @@ def test_up_runs_the_fleet_starts_again_who_dies_and_ends_with_ctrl_c(recipe: Ru
         assert client.get("kept") == b"yes"
 
 
+def is_free(home: Path) -> bool:
+    try:
+        with claim(home):
+            return True
+    except ConfigurationError:
+        return False
+
+
 @pytest.mark.slow
 def test_up_that_is_killed_leaves_nobody_behind_and_loses_nothing(recipe: Running, tmp_path: Path) -> None:
     home = tmp_path / "state"
@@ -402,6 +411,7 @@ def test_up_that_is_killed_leaves_nobody_behind_and_loses_nothing(recipe: Runnin
     process.popen.kill()
     process.popen.wait()
     wait_until(lambda: running_in(home) == set(), within=2 * GRACE + 5, what="the fleet to end")
+    wait_until(lambda: is_free(home), what="the directory to be given back by whoever ended the fleet")
     with serving(home) as server, redis.Redis.from_url(server.url) as client:
         assert client.get("kept") == b"yes"
 
